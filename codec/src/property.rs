@@ -1,0 +1,232 @@
+//! The 27 properties of 5.0 (section 2.2.2.2): one table says identifier, type, where each may stand and how often.
+
+use bytes::Bytes;
+
+use crate::wire::Text;
+
+/// A place that may hold properties: a packet, or the will inside CONNECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are the standard's packet names")]
+pub enum Place {
+    Connect,
+    Will,
+    Connack,
+    Publish,
+    Puback,
+    Pubrec,
+    Pubrel,
+    Pubcomp,
+    Subscribe,
+    Suback,
+    Unsubscribe,
+    Unsuback,
+    Disconnect,
+    Auth,
+}
+
+/// How a property's value is written (section 1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PropertyKind {
+    /// One byte.
+    Byte,
+    /// Two Byte Integer.
+    Two,
+    /// Four Byte Integer.
+    Four,
+    /// Variable Byte Integer.
+    Variable,
+    /// UTF-8 Encoded String.
+    Text,
+    /// Binary Data.
+    Binary,
+    /// UTF-8 String Pair.
+    Pair,
+}
+
+macro_rules! rust_type {
+    (Byte) => { u8 };
+    (Two) => { u16 };
+    (Four) => { u32 };
+    (Variable) => { u32 };
+    (Text) => { Text };
+    (Binary) => { Bytes };
+    (Pair) => { (Text, Text) };
+}
+
+macro_rules! properties {
+    ($($id:literal $name:ident $getter:ident $kind:ident [$($place:ident),*] $text:literal;)*) => {
+        /// The identifier of a property.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum PropertyId {
+            $(#[doc = concat!("`", stringify!($id), "` ", $text, ".")] $name = $id,)*
+        }
+
+        /// A property with its value, unchecked but for its type: `decode` checks the bounds of section 2.2.2.2.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum Property {
+            $(#[doc = concat!("`", stringify!($id), "` ", $text, ".")]
+              $name(rust_type!($kind)),)*
+        }
+
+        impl PropertyId {
+            /// All 27, in the order of their identifiers.
+            pub const ALL: &[PropertyId] = &[$(PropertyId::$name),*];
+
+            /// The property with this identifier, if the standard has one.
+            pub const fn from_value(value: u32) -> Option<PropertyId> {
+                match value {
+                    $($id => Some(PropertyId::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The standard's name.
+            pub const fn name(self) -> &'static str {
+                match self { $(PropertyId::$name => $text,)* }
+            }
+
+            /// How the value is written.
+            pub const fn kind(self) -> PropertyKind {
+                match self { $(PropertyId::$name => PropertyKind::$kind,)* }
+            }
+
+            /// Whether the property may stand in this place, whoever sends it.
+            pub const fn allowed_in(self, place: Place) -> bool {
+                match self { $(PropertyId::$name => matches!(place, $(Place::$place)|*),)* }
+            }
+        }
+
+        impl Property {
+            /// The identifier.
+            pub const fn id(&self) -> PropertyId {
+                match self { $(Property::$name(_) => PropertyId::$name,)* }
+            }
+        }
+
+        impl Properties {
+            $(properties!(@getter $name $getter $kind $text);)*
+        }
+    };
+    (@getter UserProperty $getter:ident $kind:ident $text:literal) => {
+        /// Every User Property, in order.
+        pub fn user_properties(&self) -> impl Iterator<Item = &(Text, Text)> {
+            self.iter().filter_map(|property| match property {
+                Property::UserProperty(pair) => Some(pair),
+                _ => None,
+            })
+        }
+    };
+    (@getter SubscriptionIdentifier $getter:ident $kind:ident $text:literal) => {
+        /// Every Subscription Identifier, in order.
+        pub fn subscription_identifiers(&self) -> impl Iterator<Item = u32> {
+            self.iter().filter_map(|property| match property {
+                Property::SubscriptionIdentifier(value) => Some(*value),
+                _ => None,
+            })
+        }
+    };
+    (@getter $name:ident $getter:ident Text $text:literal) => {
+        #[doc = concat!("The value of ", $text, ", if it is there.")]
+        pub fn $getter(&self) -> Option<&Text> {
+            self.iter().find_map(|property| match property { Property::$name(value) => Some(value), _ => None })
+        }
+    };
+    (@getter $name:ident $getter:ident Binary $text:literal) => {
+        #[doc = concat!("The value of ", $text, ", if it is there.")]
+        pub fn $getter(&self) -> Option<&Bytes> {
+            self.iter().find_map(|property| match property { Property::$name(value) => Some(value), _ => None })
+        }
+    };
+    (@getter $name:ident $getter:ident $kind:ident $text:literal) => {
+        #[doc = concat!("The value of ", $text, ", if it is there.")]
+        pub fn $getter(&self) -> Option<rust_type!($kind)> {
+            self.iter().find_map(|property| match property { Property::$name(value) => Some(*value), _ => None })
+        }
+    };
+}
+
+/// The properties of one packet, in the order in which they stand on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Properties(Vec<Property>);
+
+properties! {
+    0x01 PayloadFormatIndicator payload_format_indicator Byte [Will, Publish] "Payload Format Indicator";
+    0x02 MessageExpiryInterval message_expiry_interval Four [Will, Publish] "Message Expiry Interval";
+    0x03 ContentType content_type Text [Will, Publish] "Content Type";
+    0x08 ResponseTopic response_topic Text [Will, Publish] "Response Topic";
+    0x09 CorrelationData correlation_data Binary [Will, Publish] "Correlation Data";
+    0x0B SubscriptionIdentifier subscription_identifier Variable [Publish, Subscribe] "Subscription Identifier";
+    0x11 SessionExpiryInterval session_expiry_interval Four [Connect, Connack, Disconnect] "Session Expiry Interval";
+    0x12 AssignedClientIdentifier assigned_client_identifier Text [Connack] "Assigned Client Identifier";
+    0x13 ServerKeepAlive server_keep_alive Two [Connack] "Server Keep Alive";
+    0x15 AuthenticationMethod authentication_method Text [Connect, Connack, Auth] "Authentication Method";
+    0x16 AuthenticationData authentication_data Binary [Connect, Connack, Auth] "Authentication Data";
+    0x17 RequestProblemInformation request_problem_information Byte [Connect] "Request Problem Information";
+    0x18 WillDelayInterval will_delay_interval Four [Will] "Will Delay Interval";
+    0x19 RequestResponseInformation request_response_information Byte [Connect] "Request Response Information";
+    0x1A ResponseInformation response_information Text [Connack] "Response Information";
+    0x1C ServerReference server_reference Text [Connack, Disconnect] "Server Reference";
+    0x1F ReasonString reason_string Text [Connack, Puback, Pubrec, Pubrel, Pubcomp, Suback, Unsuback, Disconnect, Auth] "Reason String";
+    0x21 ReceiveMaximum receive_maximum Two [Connect, Connack] "Receive Maximum";
+    0x22 TopicAliasMaximum topic_alias_maximum Two [Connect, Connack] "Topic Alias Maximum";
+    0x23 TopicAlias topic_alias Two [Publish] "Topic Alias";
+    0x24 MaximumQos maximum_qos Byte [Connack] "Maximum QoS";
+    0x25 RetainAvailable retain_available Byte [Connack] "Retain Available";
+    0x26 UserProperty user_property Pair [Connect, Will, Connack, Publish, Puback, Pubrec, Pubrel, Pubcomp, Subscribe, Suback, Unsubscribe, Unsuback, Disconnect, Auth] "User Property";
+    0x27 MaximumPacketSize maximum_packet_size Four [Connect, Connack] "Maximum Packet Size";
+    0x28 WildcardSubscriptionAvailable wildcard_subscription_available Byte [Connack] "Wildcard Subscription Available";
+    0x29 SubscriptionIdentifierAvailable subscription_identifier_available Byte [Connack] "Subscription Identifier Available";
+    0x2A SharedSubscriptionAvailable shared_subscription_available Byte [Connack] "Shared Subscription Available";
+}
+
+impl PropertyId {
+    /// Whether the property may stand in this place more than once: User Property anywhere, Subscription Identifier
+    /// in a PUBLISH from the server.
+    pub const fn repeats_in(self, place: Place) -> bool {
+        matches!(
+            (self, place),
+            (PropertyId::UserProperty, _) | (PropertyId::SubscriptionIdentifier, Place::Publish)
+        )
+    }
+}
+
+impl Properties {
+    /// No properties.
+    pub const fn new() -> Self {
+        Properties(Vec::new())
+    }
+
+    /// Appends one.
+    pub fn push(&mut self, property: Property) {
+        self.0.push(property);
+    }
+
+    /// The same with one more: for building a packet in one expression.
+    #[must_use]
+    pub fn with(mut self, property: Property) -> Self {
+        self.0.push(property);
+        self
+    }
+
+    /// In the order of the wire.
+    pub fn iter(&self) -> std::slice::Iter<'_, Property> {
+        self.0.iter()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Property> for Properties {
+    fn from_iter<I: IntoIterator<Item = Property>>(properties: I) -> Self {
+        Properties(properties.into_iter().collect())
+    }
+}
