@@ -1,0 +1,209 @@
+//! The two doors of the core: what comes in, what must be done.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use squall_codec::{
+    error::DecodeError,
+    packet::{Packet, Publish},
+    reason::ReasonCode,
+    version::Version,
+    wire::Text,
+};
+
+/// One Network Connection, named by the driver and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// What a driver knows of the other end of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Where it comes from; `None` in a simulated network.
+    pub address: Option<SocketAddr>,
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// A Network Connection was accepted.
+    Opened {
+        /// Its new name.
+        connection: ConnectionId,
+        /// The other end.
+        peer: PeerInfo,
+    },
+    /// A whole packet came.
+    Packet {
+        /// From where.
+        connection: ConnectionId,
+        /// What.
+        packet: Packet,
+    },
+    /// Bytes came that are no packet. Nothing more comes from this connection.
+    Malformed {
+        /// From where.
+        connection: ConnectionId,
+        /// The version that the decoder had learned, if any.
+        version: Option<Version>,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// The Network Connection ended, by whichever side and for whatever reason but our own `Effect::Close`.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Bytes of earlier `Effect::Send` have left for the socket.
+    Flushed {
+        /// Where.
+        connection: ConnectionId,
+        /// As many as `Packet::encoded_len` said of the packets that left.
+        bytes: usize,
+    },
+    /// The answer to `Effect::Authenticate`.
+    Authenticated {
+        /// Of which connection.
+        connection: ConnectionId,
+        /// Allowed, or why not.
+        outcome: AuthenticationOutcome,
+    },
+    /// Every record up to this one is kept.
+    Persisted {
+        /// The last `seq` that is kept.
+        up_to: u64,
+    },
+    /// A record could not be kept.
+    PersistFailed {
+        /// Which.
+        seq: u64,
+        /// What the store said.
+        reason: String,
+    },
+    /// The time of `Broker::deadline` has come.
+    Tick,
+    /// The program ends: every client is told (5.0: DISCONNECT 0x8B) and every connection closed.
+    Shutdown,
+}
+
+/// Who wants to come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticationRequest {
+    /// As CONNECT has it; empty where the server will assign one.
+    pub client_id: Text,
+    /// User Name.
+    pub username: Option<Text>,
+    /// Password.
+    pub password: Option<Bytes>,
+    /// The other end.
+    pub peer: PeerInfo,
+}
+
+/// What the authenticator says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthenticationOutcome {
+    /// Come in.
+    Allowed,
+    /// Refused with this reason (0x86, 0x87, 0x8A …).
+    Refused(ReasonCode),
+}
+
+/// What has to be done, in this order, before the next input.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a packet is the usual effect, and boxing each would cost an allocation")]
+pub enum Effect {
+    /// Write a packet.
+    Send {
+        /// Where.
+        connection: ConnectionId,
+        /// How it is written.
+        version: Version,
+        /// What.
+        packet: Packet,
+    },
+    /// Write what is still to be written, then end the connection. No `Input` of it is taken any more, and the driver
+    /// owes no `Closed`.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why, for logs and traces.
+        cause: CloseCause,
+    },
+    /// Ask whether a client may come in. Until `Input::Authenticated` nothing more is read from it.
+    Authenticate {
+        /// Which.
+        connection: ConnectionId,
+        /// Who.
+        request: AuthenticationRequest,
+    },
+    /// Keep this. The store answers `Persisted` or `PersistFailed`.
+    Persist {
+        /// Its number; they count up by one.
+        seq: u64,
+        /// What.
+        record: Record,
+    },
+}
+
+/// Why the core ends a connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseCause {
+    /// The client said DISCONNECT.
+    #[error("the client disconnected")]
+    Disconnected,
+    /// CONNECT was refused.
+    #[error("CONNECT was refused: {0}")]
+    Refused(ReasonCode),
+    /// Bytes that are no packet.
+    #[error("{0}")]
+    Malformed(DecodeError),
+    /// A packet that is not allowed now.
+    #[error("{detail} ({reason})")]
+    Violation {
+        /// For DISCONNECT.
+        reason: ReasonCode,
+        /// The statement of the connection's version that was broken, where one has a number.
+        statement: Option<&'static str>,
+        /// What the client did.
+        detail: &'static str,
+    },
+    /// [MQTT-3.1.4-3] Another connection has the same Client Identifier.
+    #[error("the session was taken over")]
+    TakenOver,
+    /// [MQTT-3.1.2-22] One and a half Keep Alive passed in silence.
+    #[error("keep alive timed out")]
+    KeepAlive,
+    /// No CONNECT within `limits.rs`' time.
+    #[error("no CONNECT came in time")]
+    ConnectTimeout,
+    /// More bytes wait for this connection than `limits.rs` allows.
+    #[error("the client reads too slowly")]
+    SlowReader,
+    /// The program ends.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// A record could not be kept.
+    #[error("the store failed")]
+    StoreFailed,
+}
+
+/// What must survive a restart. The memory store forgets it at once; a file store will write it.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A session came into being or its expiry changed.
+    Session {
+        /// Whose.
+        client_id: Text,
+        /// Seconds after its connection ends; `u32::MAX` is never.
+        expiry_seconds: u32,
+    },
+    /// A session ended.
+    SessionEnded {
+        /// Whose.
+        client_id: Text,
+    },
+    /// A retained message was set, or cleared by an empty payload.
+    Retained {
+        /// The message.
+        message: Publish,
+    },
+}
