@@ -1,0 +1,211 @@
+//! The two doors of the core: what comes in, what must be done.
+
+use squall_codec::{
+    error::DecodeError,
+    packet::{Connack, Packet, Publish, Subscription},
+    property::Properties,
+    reason::ReasonCode,
+    topic::TopicFilter,
+    version::Version,
+    wire::PacketId,
+};
+
+/// Names an operation of the application, from request to outcome. The caller chooses it and uses it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// What happened outside, and what the application asks for.
+#[derive(Debug)]
+pub enum Input {
+    /// The application wants to be connected. The core asks for a Network Connection and, where the options say so,
+    /// for another one whenever it is lost.
+    Connect,
+    /// The Network Connection that `Effect::Open` asked for is there.
+    Opened,
+    /// It cannot be had, or it ended and not by `Effect::Close`.
+    Lost {
+        /// What the network said.
+        reason: String,
+    },
+    /// A whole packet came.
+    Packet {
+        /// What.
+        packet: Packet,
+    },
+    /// Bytes came that are no packet. Nothing more comes from this connection.
+    Malformed {
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// The application publishes. Flags DUP and packet identifier are the core's.
+    Publish {
+        /// Named in `Effect::Done`.
+        token: Token,
+        /// What.
+        message: Publish,
+    },
+    /// The application subscribes.
+    Subscribe {
+        /// Named in `Effect::Done`.
+        token: Token,
+        /// To what.
+        subscriptions: Vec<Subscription>,
+        /// User Properties, Subscription Identifier.
+        properties: Properties,
+    },
+    /// The application ends subscriptions.
+    Unsubscribe {
+        /// Named in `Effect::Done`.
+        token: Token,
+        /// Which.
+        filters: Vec<TopicFilter>,
+    },
+    /// The application has done its work with a message that `Effect::Message` gave it: PUBACK or PUBREC may leave.
+    /// Needed only where the options say that acknowledgement is by hand.
+    Acknowledge {
+        /// Of the message.
+        packet_id: PacketId,
+    },
+    /// The application ends the connection.
+    Disconnect {
+        /// 5.0: 0x00, or 0x04 to have the will published.
+        reason: ReasonCode,
+        /// 5.0: another Session Expiry Interval, in seconds.
+        session_expiry_seconds: Option<u32>,
+    },
+    /// The time of `Client::deadline` has come.
+    Tick,
+}
+
+/// What has to be done, in this order, before the next input.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a packet is the usual effect, and boxing each would cost an allocation")]
+pub enum Effect {
+    /// Get a Network Connection to the server, and answer with `Opened` or `Lost`.
+    Open,
+    /// Write a packet.
+    Send {
+        /// How it is written.
+        version: Version,
+        /// What.
+        packet: Packet,
+    },
+    /// Write what is still to be written, then end the Network Connection. No `Lost` is owed for it.
+    Close,
+    /// A message for the application.
+    Message {
+        /// With the topic in full, even where the server used a Topic Alias.
+        message: Publish,
+    },
+    /// An operation of the application has ended.
+    Done {
+        /// Which.
+        token: Token,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something the application may want to know.
+    Event(Event),
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The QoS of a PUBLISH is fulfilled: QoS 0 handed to the network, QoS 1 at PUBACK, QoS 2 at PUBCOMP.
+    Published {
+        /// Of PUBACK or PUBREC; success for QoS 0.
+        reason: ReasonCode,
+        /// Of PUBACK or PUBREC.
+        properties: Properties,
+    },
+    /// SUBACK came.
+    Subscribed {
+        /// One for each filter, in order.
+        reasons: Vec<ReasonCode>,
+    },
+    /// UNSUBACK came.
+    Unsubscribed {
+        /// One for each filter, in order; empty before 5.0.
+        reasons: Vec<ReasonCode>,
+    },
+    /// It cannot be done any more.
+    Failed(Failure),
+}
+
+/// Why an operation cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The connection ended before the answer came, and this operation is not repeated.
+    #[error("the connection was lost before the server answered")]
+    ConnectionLost,
+    /// The server has lost the session, and the options say that unacknowledged messages are then given up.
+    #[error("the server has lost the session")]
+    SessionLost,
+    /// The client is not connected and is not going to be.
+    #[error("the client is disconnected")]
+    Disconnected,
+    /// The bounded queue is full.
+    #[error("more than {limit} messages wait to be sent")]
+    QueueFull {
+        /// Of the options.
+        limit: usize,
+    },
+    /// The server said in CONNACK that it does not take this.
+    #[error("the server does not offer {feature}")]
+    NotOffered {
+        /// In the standard's words.
+        feature: &'static str,
+    },
+    /// Larger than the server's Maximum Packet Size.
+    #[error("a packet of {size} bytes exceeds the server's maximum packet size of {limit}")]
+    TooLarge {
+        /// In bytes.
+        size: usize,
+        /// In bytes.
+        limit: u32,
+    },
+}
+
+/// The life of the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// CONNACK with success.
+    Connected {
+        /// The server's answer.
+        connack: Connack,
+        /// Whether both sides carry on the same session.
+        resumed: bool,
+    },
+    /// CONNACK refused, or the server's first packet was something else.
+    Refused {
+        /// Of CONNACK.
+        reason: ReasonCode,
+    },
+    /// The connection ended.
+    Disconnected {
+        /// Who ended it and why.
+        cause: DisconnectCause,
+        /// Whether the core will try again.
+        reconnecting: bool,
+    },
+}
+
+/// Who ended a connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DisconnectCause {
+    /// The application did.
+    #[error("the application disconnected")]
+    Application,
+    /// The server said DISCONNECT (5.0).
+    #[error("the server disconnected: {0}")]
+    Server(ReasonCode),
+    /// The network did.
+    #[error("the network connection was lost: {0}")]
+    Network(String),
+    /// No PINGRESP came: the connection is half-open.
+    #[error("the server does not answer")]
+    NoAnswer,
+    /// The server broke the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Violation(String),
+}
