@@ -1,0 +1,12 @@
+//! The script language, the stage it plays on, the raw peer, the faulty link; the scripts themselves stand beside it as YAML.
+//!
+//! Nothing here knows which world it plays in. Import a name from the module that defines it.
+#![warn(missing_docs)]
+
+pub mod fault;
+pub mod liar;
+pub mod link;
+pub mod peer;
+pub mod stage;
+pub mod transcript;
+pub mod verdict;

@@ -1,0 +1,213 @@
+//! The stage: the world on which a script or a conformance test plays. It owns time.
+//!
+//! Tests ask the stage for deadlines and never a runtime; they cannot tell which world it is.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use squall_client::{core::effect::Event, options::Options};
+use squall_codec::{
+    packet::{Publish, Subscription},
+    property::Properties,
+    reason::ReasonCode,
+    topic::TopicFilter,
+    version::Version,
+    wire::Text,
+};
+
+use crate::{fault::Fault, transcript::Transcript};
+
+/// A future that stays on its thread: a stage is single-threaded in every world.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// An orderly end of the bytes of one side.
+    Fin,
+    /// An abort: what was not yet delivered is lost.
+    Reset,
+}
+
+impl End {
+    /// `FIN` or `RST`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            End::Fin => "FIN",
+            End::Reset => "RST",
+        }
+    }
+}
+
+/// What came on a raw connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Bytes, at least one.
+    Bytes(Bytes),
+    /// Nothing more comes.
+    End(End),
+}
+
+/// A raw connection to the subject, behind the actor's link.
+pub trait Wire {
+    /// Hands bytes over; resolves when they are taken. A connection that has ended swallows them: what was lost shows
+    /// in `receive`.
+    fn send(&mut self, bytes: Bytes) -> LocalFuture<'_, ()>;
+
+    /// What comes next. Dropping the future loses nothing. After `Arrival::End` it stays at that.
+    fn receive(&mut self) -> LocalFuture<'_, Arrival>;
+
+    /// Ends this side: FIN keeps the other direction open for reading, RST ends all.
+    fn close(&mut self, how: End) -> LocalFuture<'_, ()>;
+}
+
+/// A whole client (the library) as an actor.
+pub trait ClientActor {
+    /// Resolves when the QoS is fulfilled.
+    fn publish(&self, message: Publish) -> LocalFuture<'_, Result<ReasonCode, String>>;
+
+    /// Resolves with one reason for each filter.
+    fn subscribe(&self, subscriptions: Vec<Subscription>, properties: Properties) -> LocalFuture<'_, Result<Vec<ReasonCode>, String>>;
+
+    /// Resolves with one reason for each filter; empty before 5.0.
+    fn unsubscribe(&self, filters: Vec<TopicFilter>) -> LocalFuture<'_, Result<Vec<ReasonCode>, String>>;
+
+    /// Says DISCONNECT and ends.
+    fn disconnect(&self, reason: ReasonCode, session_expiry_seconds: Option<u32>) -> LocalFuture<'_, ()>;
+
+    /// The next message for the application. Dropping the future loses nothing.
+    fn message(&self) -> LocalFuture<'_, Publish>;
+
+    /// The next event. Dropping the future loses nothing.
+    fn event(&self) -> LocalFuture<'_, Event>;
+}
+
+/// Something that not every world offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Need {
+    /// Idle time is skipped: for scripts longer than 120 virtual seconds.
+    Jump,
+    /// The subject can be stopped and started again.
+    Restart,
+    /// Whole clients as actors.
+    Client,
+    /// Faults of the network beyond what the actor's own link can do.
+    Network,
+}
+
+/// The world behind a stage.
+pub trait World {
+    /// A raw connection for `actor`. An error is one sentence.
+    fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>>;
+
+    /// A whole client as `actor`: it connects by itself as its options say.
+    fn client(&self, actor: &str, options: Options) -> LocalFuture<'_, Result<Rc<dyn ClientActor>, String>>;
+
+    /// Time since the stage began.
+    fn now(&self) -> Duration;
+
+    /// Resolves at this time of the stage.
+    fn sleep_until(&self, at: Duration) -> LocalFuture<'_, ()>;
+
+    /// Whether this world has it; if not, why.
+    fn offers(&self, need: Need) -> Result<(), String>;
+
+    /// Puts a fault in place. An error is one sentence: what this world cannot do, or an actor without a link.
+    fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>>;
+
+    /// The record that everything on this stage writes to.
+    fn transcript(&self) -> Transcript;
+}
+
+/// A world, a protocol version, names that no other test uses, and patience. A cheap clone.
+#[derive(Clone)]
+pub struct Stage {
+    world: Rc<dyn World>,
+    version: Version,
+    namespace: Rc<str>,
+    patience: Duration,
+    names: Rc<Cell<u32>>,
+}
+
+impl Stage {
+    /// `namespace` keeps this test's client identifiers and topics apart from those of any other on the same subject:
+    /// letters and digits only, at most 12. `patience` is how long an answer may take.
+    pub fn new(world: Rc<dyn World>, version: Version, namespace: &str, patience: Duration) -> Self {
+        Stage { world, version, namespace: Rc::from(namespace), patience, names: Rc::new(Cell::new(0)) }
+    }
+
+    /// The version that this test speaks.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// How long an answer may take.
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// The world.
+    pub fn world(&self) -> &dyn World {
+        &*self.world
+    }
+
+    /// Time since the stage began.
+    pub fn now(&self) -> Duration {
+        self.world.now()
+    }
+
+    /// The record of this stage.
+    pub fn transcript(&self) -> Transcript {
+        self.world.transcript()
+    }
+
+    /// The client identifier of an actor of this test: the same for the same name, 1 to 23 letters and digits.
+    pub fn client_id(&self, actor: &str) -> Text {
+        let actor: String = actor.chars().filter(char::is_ascii_alphanumeric).collect();
+        let mut id = format!("{}{actor}", self.namespace);
+        id.truncate(23);
+        Text::new(id).expect("letters and digits are a string of MQTT")
+    }
+
+    /// A topic (or filter) below this test's own root: `topic("a/b")` is `squall/{namespace}/a/b`.
+    pub fn topic(&self, below: &str) -> String {
+        format!("squall/{}/{below}", self.namespace)
+    }
+
+    /// A name that this test has not used before.
+    pub fn fresh(&self, stem: &str) -> String {
+        self.names.set(self.names.get() + 1);
+        format!("{stem}{}", self.names.get())
+    }
+
+    /// Resolves after this much time of the stage. Only for rules with a clock: silence is proven by a fence.
+    pub async fn pass(&self, time: Duration) {
+        self.world.sleep_until(self.now() + time).await;
+    }
+
+    /// `None` when the time of the stage reaches `at` first. What is ready at that very moment still counts.
+    pub async fn by<T>(&self, at: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        let mut sleep = self.world.sleep_until(at);
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(value) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(value));
+            }
+            sleep.as_mut().poll(context).map(|()| None)
+        })
+        .await
+    }
+
+    /// `None` when this much time of the stage passes first.
+    pub async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T> {
+        self.by(self.now() + time, future).await
+    }
+}
