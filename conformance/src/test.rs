@@ -1,0 +1,97 @@
+//! What a conformance test is: a function, the statements it proves, and the liar that it must catch.
+
+use squall_codec::version::Version;
+use squall_scenarios::{
+    liar::Liar,
+    stage::{LocalFuture, Need, Stage},
+    verdict::Outcome,
+};
+
+/// Which part of the subject a test needs for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isolation {
+    /// Runs beside any other: its names are its own.
+    Shared,
+    /// Runs alone: it looks at something that all clients share.
+    Exclusive,
+}
+
+/// A test.
+#[derive(Clone, Copy)]
+pub struct Test {
+    /// The function's name: a sentence.
+    pub name: &'static str,
+    /// The first line of its documentation: what it does and what must come of it.
+    pub about: &'static str,
+    /// `5.0/MQTT-3.1.0-2`: the statements that it decides, the one it is made for first.
+    pub statements: &'static [&'static str],
+    /// The test itself.
+    pub run: for<'a> fn(&'a Stage) -> LocalFuture<'a, Outcome>,
+    /// Breaks just the rule that this test is about. What it makes of the test: `Fail`, or `Warn` for a SHOULD.
+    pub liar: fn() -> Box<dyn Liar>,
+    /// Its rule is a SHOULD: the liar makes it warn.
+    pub should: bool,
+    /// What it must have for itself.
+    pub isolation: Isolation,
+    /// Needs more than 5 s on a healthy broker: runs only when asked for.
+    pub slow: bool,
+    /// What the world must offer.
+    pub needs: &'static [Need],
+}
+
+impl Test {
+    /// Its rule is a SHOULD.
+    pub(crate) const fn should(mut self) -> Self {
+        self.should = true;
+        self
+    }
+
+    /// It looks at something that all clients share.
+    pub(crate) const fn exclusive(mut self) -> Self {
+        self.isolation = Isolation::Exclusive;
+        self
+    }
+
+    /// A healthy broker needs more than 5 s for it.
+    pub(crate) const fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+}
+
+impl std::fmt::Debug for Test {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Test").field("name", &self.name).field("statements", &self.statements).finish_non_exhaustive()
+    }
+}
+
+/// The tests of one section of one version of the standard.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// Of the protocol.
+    pub version: Version,
+    /// As in the standard: "3.1".
+    pub number: &'static str,
+    /// As in the standard: "CONNECT".
+    pub title: &'static str,
+    /// In the order of the file.
+    pub tests: &'static [Test],
+}
+
+/// A row of a section's table: the function, what it is about in one sentence, the statements, the liar.
+macro_rules! test {
+    ($function:ident, $about:literal, [$($statement:literal),+ $(,)?], $liar:expr) => {
+        $crate::test::Test {
+            name: stringify!($function),
+            about: $about,
+            statements: &[$($statement),+],
+            run: |stage| Box::pin($function(stage)),
+            liar: $liar,
+            should: false,
+            isolation: $crate::test::Isolation::Shared,
+            slow: false,
+            needs: &[],
+        }
+    };
+}
+pub(crate) use test;

@@ -1,0 +1,11 @@
+//! The tests, one file for each section of the standard, one folder for each version.
+//!
+//! A rule that both versions share is one function in `both/`, listed in the tables of both.
+
+pub(crate) mod v3;
+pub(crate) mod v5;
+
+use crate::test::Section;
+
+/// Every section of every version, in the standard's order.
+pub const SECTIONS: &[&[Section]] = &[v3::SECTIONS, v5::SECTIONS];

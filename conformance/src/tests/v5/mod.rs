@@ -1,0 +1,5 @@
+//! MQTT 5.0.
+
+use crate::test::Section;
+
+pub(crate) const SECTIONS: &[Section] = &[];
