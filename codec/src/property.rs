@@ -1,8 +1,19 @@
 //! The 27 properties of 5.0 (section 2.2.2.2): one table says identifier, type, where each may stand and how often.
 
+mod block;
+
+use std::fmt;
+
 use bytes::Bytes;
 
-use crate::wire::Text;
+pub(crate) use block::{Head, block_len, put_block_len};
+
+use crate::{
+    error::DecodeError,
+    packet::PacketKind,
+    reason::Side,
+    wire::{Reader, Text, VARIABLE_BYTE_INTEGER_MAX},
+};
 
 /// A place that may hold properties: a packet, or the will inside CONNECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,14 +54,41 @@ pub enum PropertyKind {
     Pair,
 }
 
+/// A property's value by its kind: for those who treat all 27 alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of `PropertyKind`")]
+pub enum PropertyValue<'a> {
+    Byte(u8),
+    Two(u16),
+    Four(u32),
+    Variable(u32),
+    Text(&'a Text),
+    Binary(&'a Bytes),
+    Pair(&'a Text, &'a Text),
+}
+
 macro_rules! rust_type {
-    (Byte) => { u8 };
-    (Two) => { u16 };
-    (Four) => { u32 };
-    (Variable) => { u32 };
-    (Text) => { Text };
-    (Binary) => { Bytes };
-    (Pair) => { (Text, Text) };
+    (Byte) => {
+        u8
+    };
+    (Two) => {
+        u16
+    };
+    (Four) => {
+        u32
+    };
+    (Variable) => {
+        u32
+    };
+    (Text) => {
+        Text
+    };
+    (Binary) => {
+        Bytes
+    };
+    (Pair) => {
+        (Text, Text)
+    };
 }
 
 macro_rules! properties {
@@ -107,7 +145,33 @@ macro_rules! properties {
         impl Properties {
             $(properties!(@getter $name $getter $kind $text);)*
         }
+
+        impl Property {
+            /// Reads the value of the property whose identifier was read.
+            pub(crate) fn read(id: PropertyId, reader: &mut Reader<'_>) -> Result<Property, DecodeError> {
+                Ok(match id { $(PropertyId::$name => Property::$name(properties!(@read reader $kind $text)),)* })
+            }
+
+            /// The value by its kind.
+            pub fn value(&self) -> PropertyValue<'_> {
+                match self { $(Property::$name(value) => properties!(@value value $kind),)* }
+            }
+        }
     };
+    (@read $reader:ident Byte $text:literal) => { $reader.u8($text)? };
+    (@read $reader:ident Two $text:literal) => { $reader.u16($text)? };
+    (@read $reader:ident Four $text:literal) => { $reader.u32($text)? };
+    (@read $reader:ident Variable $text:literal) => { $reader.variable($text)? };
+    (@read $reader:ident Text $text:literal) => { $reader.text($text)? };
+    (@read $reader:ident Binary $text:literal) => { $reader.binary($text)? };
+    (@read $reader:ident Pair $text:literal) => { ($reader.text($text)?, $reader.text($text)?) };
+    (@value $value:ident Byte) => { PropertyValue::Byte(*$value) };
+    (@value $value:ident Two) => { PropertyValue::Two(*$value) };
+    (@value $value:ident Four) => { PropertyValue::Four(*$value) };
+    (@value $value:ident Variable) => { PropertyValue::Variable(*$value) };
+    (@value $value:ident Text) => { PropertyValue::Text($value) };
+    (@value $value:ident Binary) => { PropertyValue::Binary($value) };
+    (@value $value:ident Pair) => { PropertyValue::Pair(&$value.0, &$value.1) };
     (@getter UserProperty $getter:ident $kind:ident $text:literal) => {
         /// Every User Property, in order.
         pub fn user_properties(&self) -> impl Iterator<Item = &(Text, Text)> {
@@ -180,14 +244,79 @@ properties! {
     0x2A SharedSubscriptionAvailable shared_subscription_available Byte [Connack] "Shared Subscription Available";
 }
 
+impl Place {
+    /// The packet that holds the place.
+    pub const fn packet(self) -> PacketKind {
+        match self {
+            Place::Connect | Place::Will => PacketKind::Connect,
+            Place::Connack => PacketKind::Connack,
+            Place::Publish => PacketKind::Publish,
+            Place::Puback => PacketKind::Puback,
+            Place::Pubrec => PacketKind::Pubrec,
+            Place::Pubrel => PacketKind::Pubrel,
+            Place::Pubcomp => PacketKind::Pubcomp,
+            Place::Subscribe => PacketKind::Subscribe,
+            Place::Suback => PacketKind::Suback,
+            Place::Unsubscribe => PacketKind::Unsubscribe,
+            Place::Unsuback => PacketKind::Unsuback,
+            Place::Disconnect => PacketKind::Disconnect,
+            Place::Auth => PacketKind::Auth,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Will => f.write_str("the will"),
+            place => f.write_str(place.packet().name()),
+        }
+    }
+}
+
+impl fmt::Display for PropertyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl PropertyId {
+    /// Whether this side may send the property in this place, where the place allows it at all.
+    pub const fn sent_by(self, place: Place, sender: Side) -> bool {
+        match (self, place) {
+            // [MQTT-3.3.4-6]
+            (PropertyId::SubscriptionIdentifier, Place::Publish) => matches!(sender, Side::Server),
+            // [MQTT-3.14.2-2]
+            (PropertyId::SessionExpiryInterval, Place::Disconnect) => matches!(sender, Side::Client),
+            (PropertyId::ServerReference, Place::Disconnect) => matches!(sender, Side::Server),
+            _ => true,
+        }
+    }
+
+    /// The smallest and the largest value of a number; of no meaning for the other kinds.
+    pub const fn bounds(self) -> (u32, u32) {
+        let least = match self {
+            // [MQTT-3.3.2-8] A Topic Alias is not 0. The others are said without a number in 3.1.2.11 and 3.8.2.1.
+            PropertyId::ReceiveMaximum
+            | PropertyId::MaximumPacketSize
+            | PropertyId::SubscriptionIdentifier
+            | PropertyId::TopicAlias => 1,
+            _ => 0,
+        };
+        let most = match self.kind() {
+            // Every property of one byte is a yes or no, or a QoS of 0 or 1.
+            PropertyKind::Byte => 1,
+            PropertyKind::Two => u16::MAX as u32,
+            PropertyKind::Variable => VARIABLE_BYTE_INTEGER_MAX,
+            PropertyKind::Four | PropertyKind::Text | PropertyKind::Binary | PropertyKind::Pair => u32::MAX,
+        };
+        (least, most)
+    }
+
     /// Whether the property may stand in this place more than once: User Property anywhere, Subscription Identifier
     /// in a PUBLISH from the server.
     pub const fn repeats_in(self, place: Place) -> bool {
-        matches!(
-            (self, place),
-            (PropertyId::UserProperty, _) | (PropertyId::SubscriptionIdentifier, Place::Publish)
-        )
+        matches!((self, place), (PropertyId::UserProperty, _) | (PropertyId::SubscriptionIdentifier, Place::Publish))
     }
 }
 

@@ -112,6 +112,15 @@ impl TopicFilter {
         Ok(filter)
     }
 
+    /// Checks a Topic Filter of 3.1 or 3.1.1, where `$share` has no meaning of its own.
+    ///
+    /// # Errors
+    /// Empty, or a misplaced wildcard.
+    pub fn unshared(text: Text) -> Result<Self, TopicError> {
+        check_filter(&text)?;
+        Ok(TopicFilter { text, share_name: None })
+    }
+
     /// A filter that stands in the source.
     ///
     /// # Panics
@@ -251,7 +260,20 @@ mod tests {
 
     #[test]
     fn misplaced_wildcards_are_refused() {
-        for filter in ["", "a#", "#/a", "a/#/b", "a+", "+a/b", "$share", "$share/", "$share/g", "$share/g/", "$share//a", "$share/+/a"] {
+        for filter in [
+            "",
+            "a#",
+            "#/a",
+            "a/#/b",
+            "a+",
+            "+a/b",
+            "$share",
+            "$share/",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
+            "$share/+/a",
+        ] {
             assert!(TopicFilter::try_from(filter).is_err(), "{filter:?} was taken");
         }
     }

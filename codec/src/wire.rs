@@ -1,9 +1,19 @@
 //! The data types of section 1.5: integers, variable byte integers, UTF-8 strings, binary data.
 
-use std::{fmt, num::NonZeroU16, ops::Deref};
+use std::{
+    fmt,
+    num::NonZeroU16,
+    ops::{Deref, Range},
+};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
+
+use crate::{
+    error::{DecodeError, EncodeError},
+    packet::PacketKind,
+    reason::Side,
+};
 
 /// The largest value of a Variable Byte Integer (section 1.5.5; 3.1.1 section 2.2.3).
 pub const VARIABLE_BYTE_INTEGER_MAX: u32 = 268_435_455;
@@ -32,14 +42,11 @@ impl Text {
     /// # Errors
     /// Too long, not UTF-8, or with U+0000.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, TextError> {
-        if bytes.len() > usize::from(u16::MAX) {
-            return Err(TextError::TooLong(bytes.len()));
-        }
-        // [MQTT-1.5.4-2]
-        if bytes.contains(&0) {
-            return Err(TextError::Null);
-        }
-        ByteString::try_from(bytes).map(Text).map_err(|_| TextError::NotUtf8)
+        check_length(&bytes)?;
+        // [MQTT-1.5.4-1]
+        let text = ByteString::try_from(bytes).map_err(|_| TextError::NotUtf8)?;
+        check_null(text.as_bytes())?;
+        Ok(Text(text))
     }
 
     /// Checks a string of Rust's.
@@ -74,6 +81,28 @@ impl Text {
     pub fn detached(&self) -> Self {
         Text(ByteString::from(self.as_str()))
     }
+}
+
+fn check_length(bytes: &[u8]) -> Result<(), TextError> {
+    if bytes.len() > usize::from(u16::MAX) {
+        return Err(TextError::TooLong(bytes.len()));
+    }
+    Ok(())
+}
+
+fn check_null(bytes: &[u8]) -> Result<(), TextError> {
+    // [MQTT-1.5.4-2]
+    if bytes.contains(&0) {
+        return Err(TextError::Null);
+    }
+    Ok(())
+}
+
+/// Checks a string where it lies. U+FEFF, controls and noncharacters are legal and kept ([MQTT-1.5.4-3]).
+pub(crate) fn check_text(bytes: &[u8]) -> Result<(), TextError> {
+    check_length(bytes)?;
+    std::str::from_utf8(bytes).map_err(|_| TextError::NotUtf8)?;
+    check_null(bytes)
 }
 
 impl Deref for Text {
@@ -162,4 +191,162 @@ impl fmt::Display for PacketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.value())
     }
+}
+
+/// Reads the fields of one packet, or of a block within it, one after the other.
+///
+/// What is read is a slice of the frame and shares it; nothing is copied.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a> {
+    frame: &'a Bytes,
+    at: usize,
+    end: usize,
+    packet: PacketKind,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins at an offset of the frame. The packet is what errors speak of.
+    pub(crate) fn new(frame: &'a Bytes, at: usize, packet: PacketKind) -> Self {
+        Reader { frame, at, end: frame.len(), packet }
+    }
+
+    /// Where the next field begins in the frame.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Bytes that are left.
+    pub(crate) fn left(&self) -> usize {
+        self.end - self.at
+    }
+
+    /// The bytes of a range that was read.
+    pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
+        &self.frame[range]
+    }
+
+    pub(crate) fn take(&mut self, needed: usize, field: &'static str) -> Result<Range<usize>, DecodeError> {
+        if needed > self.left() {
+            return Err(DecodeError::Truncated { packet: self.packet, field, needed, left: self.left() });
+        }
+        let start = self.at;
+        self.at += needed;
+        Ok(start..self.at)
+    }
+
+    fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let range = self.take(N, field)?;
+        let mut array = [0; N];
+        array.copy_from_slice(&self.frame[range]);
+        Ok(array)
+    }
+
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.array::<1>(field).map(|[byte]| byte)
+    }
+
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        self.array(field).map(u16::from_be_bytes)
+    }
+
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        self.array(field).map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn variable(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        match variable(&self.frame[self.at..self.end], field)? {
+            None => {
+                Err(DecodeError::Truncated { packet: self.packet, field, needed: self.left() + 1, left: self.left() })
+            }
+            Some((value, length)) => {
+                // [MQTT-1.5.5-1]
+                if length != variable_len(value) {
+                    return Err(DecodeError::NotMinimal { field, value });
+                }
+                self.at += length;
+                Ok(value)
+            }
+        }
+    }
+
+    /// A length of two bytes and what it counts.
+    pub(crate) fn prefixed(&mut self, field: &'static str) -> Result<Range<usize>, DecodeError> {
+        let length = self.u16(field)?;
+        self.take(usize::from(length), field)
+    }
+
+    pub(crate) fn binary(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
+        let range = self.prefixed(field)?;
+        Ok(self.frame.slice(range))
+    }
+
+    pub(crate) fn text(&mut self, field: &'static str) -> Result<Text, DecodeError> {
+        let range = self.prefixed(field)?;
+        Text::from_bytes(self.frame.slice(range)).map_err(|error| DecodeError::Text { field, error })
+    }
+
+    pub(crate) fn packet_id(&mut self, sender: Side) -> Result<PacketId, DecodeError> {
+        let value = self.u16("the packet identifier")?;
+        // [MQTT-2.2.1-3], [MQTT-2.2.1-4]
+        PacketId::new(value).ok_or(DecodeError::ZeroPacketId { packet: self.packet, sender })
+    }
+
+    /// A reader of the next bytes alone; this one goes on behind them.
+    pub(crate) fn within(&mut self, length: usize, field: &'static str) -> Result<Reader<'a>, DecodeError> {
+        let range = self.take(length, field)?;
+        Ok(Reader { at: range.start, end: range.end, ..*self })
+    }
+
+    /// Nothing may be left.
+    pub(crate) fn finish(&self) -> Result<(), DecodeError> {
+        match self.left() {
+            0 => Ok(()),
+            bytes => Err(DecodeError::Leftover { packet: self.packet, bytes }),
+        }
+    }
+}
+
+/// Reads a Variable Byte Integer: its value and the bytes that it takes, `None` when more bytes are needed.
+pub(crate) fn variable(bytes: &[u8], field: &'static str) -> Result<Option<(u32, usize)>, DecodeError> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().take(4).enumerate() {
+        value |= u32::from(byte & 0x7F) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Ok(Some((value, index + 1)));
+        }
+    }
+    if bytes.len() >= 4 { Err(DecodeError::VariableTooLong { field }) } else { Ok(None) }
+}
+
+/// The number of bytes that a Variable Byte Integer takes.
+pub(crate) const fn variable_len(value: u32) -> usize {
+    match value {
+        0..=0x7F => 1,
+        0x80..=0x3FFF => 2,
+        0x4000..=0x1F_FFFF => 3,
+        _ => 4,
+    }
+}
+
+/// Writes a value that is known to be at most 268,435,455.
+pub(crate) fn put_variable(out: &mut BytesMut, mut value: u32) {
+    while value > 0x7F {
+        out.put_u8((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+/// Writes a string: its length in two bytes, then its bytes.
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
+    out.put_u16(u16::try_from(text.len()).expect("a `Text` has at most 65535 bytes"));
+    out.put_slice(text.as_bytes());
+}
+
+/// Writes Binary Data: its length in two bytes, then its bytes.
+pub(crate) fn put_binary(out: &mut BytesMut, bytes: &[u8], field: &'static str) -> Result<(), EncodeError> {
+    let length = u16::try_from(bytes.len()).map_err(|_| EncodeError::BinaryTooLong { field, size: bytes.len() })?;
+    out.put_u16(length);
+    out.put_slice(bytes);
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The sender's half, and the packet identifiers of one side (section 2.2.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use crate::{qos::Qos, reason::ReasonCode, wire::PacketId};
 
@@ -11,6 +11,8 @@ pub struct Outgoing<M> {
     receive_maximum: u16,
     last_id: Option<PacketId>,
     next_order: u64,
+    /// Entries of `open` that are no reserved identifiers.
+    in_flight: usize,
     open: BTreeMap<PacketId, Exchange<M>>,
 }
 
@@ -23,7 +25,10 @@ struct Exchange<M> {
 
 #[derive(Clone, Debug)]
 enum State<M> {
-    Published { qos: Qos, message: M },
+    Published {
+        qos: Qos,
+        message: M,
+    },
     Released,
     /// Held by SUBSCRIBE or UNSUBSCRIBE.
     Reserved,
@@ -54,57 +59,86 @@ pub enum Pubrec<M> {
 impl<M> Outgoing<M> {
     /// With the Receive Maximum that the other side announced.
     pub fn new(receive_maximum: u16) -> Self {
-        Outgoing { receive_maximum, last_id: None, next_order: 0, open: BTreeMap::new() }
+        Outgoing { receive_maximum, last_id: None, next_order: 0, in_flight: 0, open: BTreeMap::new() }
     }
 
     /// Whether another QoS 1 or 2 PUBLISH may leave now ([MQTT-3.3.4-9]).
     pub fn has_room(&self) -> bool {
-        todo!()
+        self.in_flight < usize::from(self.receive_maximum)
     }
 
     /// Opens an exchange: the identifier for its PUBLISH, or the message back when there is no room or no identifier.
     ///
     /// # Errors
     /// The message, when it has to wait.
+    ///
+    /// # Panics
+    /// If the QoS is 0, which has no exchange: a mistake of the caller.
     pub fn publish(&mut self, qos: Qos, message: M) -> Result<PacketId, M> {
-        let _ = (qos, &self.last_id, self.next_order, self.receive_maximum);
-        Err(message)
+        assert!(qos != Qos::AtMostOnce, "a PUBLISH with QoS 0 opens no exchange");
+        if !self.has_room() {
+            return Err(message);
+        }
+        let Some(id) = self.next_id() else { return Err(message) };
+        self.insert(id, State::Published { qos, message });
+        Ok(id)
     }
 
     /// An identifier for SUBSCRIBE or UNSUBSCRIBE; `None` when all 65,535 are in use.
     pub fn reserve(&mut self) -> Option<PacketId> {
-        todo!()
+        let id = self.next_id()?;
+        self.insert(id, State::Reserved);
+        Some(id)
     }
 
     /// SUBACK or UNSUBACK came: whether the identifier was reserved.
     pub fn free(&mut self, packet_id: PacketId) -> bool {
-        let _ = packet_id;
-        todo!()
+        self.remove_if(packet_id, |state| matches!(state, State::Reserved)).is_some()
     }
 
     /// PUBACK came: the message whose exchange ends; `None` if there is no such QoS 1 exchange.
     pub fn puback(&mut self, packet_id: PacketId) -> Option<M> {
-        let _ = packet_id;
-        todo!()
+        let at_least_once = |state: &State<M>| matches!(state, State::Published { qos: Qos::AtLeastOnce, .. });
+        self.remove_if(packet_id, at_least_once)?.message()
     }
 
     /// PUBREC came.
     pub fn pubrec(&mut self, packet_id: PacketId, reason: ReasonCode) -> Pubrec<M> {
-        let _ = (packet_id, reason);
-        todo!()
+        let exactly_once = |state: &State<M>| matches!(state, State::Published { qos: Qos::ExactlyOnce, .. });
+        if let Some(message) = self.remove_if(packet_id, exactly_once).and_then(State::message) {
+            // [MQTT-4.3.3-4] No PUBREL follows a PUBREC of 0x80 and above: its identifier is free again.
+            if reason.is_failure() {
+                return Pubrec::Refused(message);
+            }
+            self.insert(packet_id, State::Released);
+            return Pubrec::Release(message);
+        }
+        match self.open.get(&packet_id) {
+            Some(Exchange { state: State::Released, .. }) => Pubrec::Again,
+            _ => Pubrec::Unknown,
+        }
     }
 
     /// PUBCOMP came: whether the exchange was waiting for it.
     pub fn pubcomp(&mut self, packet_id: PacketId) -> bool {
-        let _ = packet_id;
-        todo!()
+        self.remove_if(packet_id, |state| matches!(state, State::Released)).is_some()
     }
 
     /// A new connection of the session: reserved identifiers are free again, the limit may be another. Then
     /// [`Outgoing::resends`] says what to send.
     pub fn resume(&mut self, receive_maximum: u16) {
-        let _ = receive_maximum;
-        todo!()
+        self.receive_maximum = receive_maximum;
+        self.open.retain(|_, exchange| !matches!(exchange.state, State::Reserved));
+    }
+
+    /// An exchange that a store kept, its PUBLISH sent and not answered; in the order in which they were first sent.
+    pub fn restore_published(&mut self, packet_id: PacketId, qos: Qos, message: M) {
+        self.restore(packet_id, State::Published { qos, message });
+    }
+
+    /// An exchange that a store kept, its PUBREL sent and not answered; in the order in which they were first sent.
+    pub fn restore_released(&mut self, packet_id: PacketId) {
+        self.restore(packet_id, State::Released);
     }
 
     /// What is not finished, in the order in which it was first sent.
@@ -120,6 +154,137 @@ impl<M> Outgoing<M> {
 
     /// Exchanges that count against Receive Maximum.
     pub fn in_flight(&self) -> usize {
-        todo!()
+        self.in_flight
+    }
+
+    /// The first free identifier after the last one that was given out ([MQTT-2.2.1-3], [MQTT-2.2.1-4]).
+    fn next_id(&mut self) -> Option<PacketId> {
+        if self.open.len() >= usize::from(u16::MAX) {
+            return None;
+        }
+        let mut id = self.last_id.map_or(PacketId::MIN, PacketId::next);
+        while self.open.contains_key(&id) {
+            id = id.next();
+        }
+        self.last_id = Some(id);
+        Some(id)
+    }
+
+    fn insert(&mut self, id: PacketId, state: State<M>) {
+        self.in_flight += usize::from(!matches!(state, State::Reserved));
+        self.open.insert(id, Exchange { order: self.next_order, state });
+        self.next_order += 1;
+    }
+
+    fn restore(&mut self, id: PacketId, state: State<M>) {
+        self.remove_if(id, |_| true);
+        self.insert(id, state);
+        self.last_id = self.last_id.max(Some(id));
+    }
+
+    fn remove_if(&mut self, id: PacketId, wanted: impl Fn(&State<M>) -> bool) -> Option<State<M>> {
+        let state = match self.open.entry(id) {
+            Entry::Occupied(entry) if wanted(&entry.get().state) => entry.remove().state,
+            _ => return None,
+        };
+        self.in_flight -= usize::from(!matches!(state, State::Reserved));
+        Some(state)
+    }
+}
+
+impl<M> State<M> {
+    fn message(self) -> Option<M> {
+        match self {
+            State::Published { message, .. } => Some(message),
+            State::Released | State::Reserved => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(value: u16) -> PacketId {
+        PacketId::new(value).expect("not 0")
+    }
+
+    #[test]
+    fn resends_keep_the_order_of_the_first_sending() {
+        let mut flow = Outgoing::new(10);
+        for message in ["a", "b", "c", "d"] {
+            let qos = if message == "c" { Qos::AtLeastOnce } else { Qos::ExactlyOnce };
+            flow.publish(qos, message).expect("there is room");
+        }
+        assert_eq!(flow.pubrec(id(2), ReasonCode::Success), Pubrec::Release("b"));
+        assert_eq!(flow.pubrec(id(1), ReasonCode::Success), Pubrec::Release("a"));
+        flow.resume(10);
+        let resends: Vec<_> = flow.resends().collect();
+        assert_eq!(
+            resends,
+            [
+                Resend::Publish(id(3), Qos::AtLeastOnce, &"c"),
+                Resend::Publish(id(4), Qos::ExactlyOnce, &"d"),
+                Resend::Pubrel(id(2)),
+                Resend::Pubrel(id(1)),
+            ]
+        );
+    }
+
+    #[test]
+    fn receive_maximum_counts_until_the_last_answer() {
+        let mut flow = Outgoing::new(2);
+        assert_eq!(flow.publish(Qos::AtLeastOnce, 'a'), Ok(id(1)));
+        assert_eq!(flow.publish(Qos::ExactlyOnce, 'b'), Ok(id(2)));
+        assert_eq!(flow.publish(Qos::AtLeastOnce, 'c'), Err('c'));
+        assert_eq!(flow.reserve(), Some(id(3)), "SUBSCRIBE does not count");
+        assert_eq!(flow.puback(id(2)), None, "a QoS 2 exchange takes no PUBACK");
+        assert_eq!(flow.pubrec(id(2), ReasonCode::Success), Pubrec::Release('b'));
+        assert_eq!(flow.pubrec(id(2), ReasonCode::Success), Pubrec::Again);
+        assert!(!flow.has_room());
+        assert!(flow.pubcomp(id(2)));
+        assert!(!flow.pubcomp(id(2)));
+        assert!(flow.has_room());
+        assert_eq!(flow.puback(id(1)), Some('a'));
+        assert_eq!(flow.in_flight(), 0);
+        assert!(flow.free(id(3)));
+        assert!(!flow.free(id(3)));
+    }
+
+    #[test]
+    fn a_refusing_pubrec_ends_the_exchange() {
+        let mut flow = Outgoing::new(1);
+        flow.publish(Qos::ExactlyOnce, 'a').expect("there is room");
+        assert_eq!(flow.pubrec(id(1), ReasonCode::NotAuthorized), Pubrec::Refused('a'));
+        assert_eq!(flow.pubrec(id(1), ReasonCode::Success), Pubrec::Unknown);
+        assert!(flow.has_room());
+    }
+
+    #[test]
+    fn identifiers_wrap_and_skip_those_in_use() {
+        let mut flow = Outgoing::new(u16::MAX);
+        assert_eq!(flow.publish(Qos::AtLeastOnce, ()), Ok(id(1)));
+        for value in 2..=u16::MAX {
+            assert_eq!(flow.reserve(), Some(id(value)));
+        }
+        assert_eq!(flow.reserve(), None);
+        assert_eq!(flow.publish(Qos::AtLeastOnce, ()), Err(()));
+        assert!(flow.free(id(77)));
+        assert_eq!(flow.reserve(), Some(id(77)));
+        flow.resume(u16::MAX);
+        assert_eq!(flow.reserve(), Some(id(78)));
+        assert_eq!(flow.in_flight(), 1);
+    }
+
+    #[test]
+    fn restored_exchanges_are_sent_again_in_the_order_given() {
+        let mut flow = Outgoing::new(5);
+        flow.restore_published(id(9), Qos::AtLeastOnce, 'x');
+        flow.restore_released(id(4));
+        assert_eq!(
+            flow.resends().collect::<Vec<_>>(),
+            [Resend::Publish(id(9), Qos::AtLeastOnce, &'x'), Resend::Pubrel(id(4))]
+        );
+        assert_eq!(flow.reserve(), Some(id(10)));
     }
 }

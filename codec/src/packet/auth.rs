@@ -1,6 +1,15 @@
 //! AUTH (section 3.15), only in 5.0.
 
-use crate::{property::Properties, reason::ReasonCode};
+use bytes::{BufMut, BytesMut};
+
+use super::{PacketKind, ack::reason};
+use crate::{
+    error::{DecodeError, EncodeError},
+    property::{Place, Properties},
+    reason::{ReasonCode, Side},
+    version::Version,
+    wire::Reader,
+};
 
 /// One step of enhanced authentication (section 4.12).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,5 +24,34 @@ impl Auth {
     /// Without properties.
     pub fn new(reason: ReasonCode) -> Self {
         Auth { reason, properties: Properties::new() }
+    }
+}
+
+impl Auth {
+    pub(super) fn decode(sender: Side, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        // The text lets the short form stand for success, and yet asks for an Authentication Method in every AUTH:
+        // read from a server, for whom success is allowed, it is taken.
+        if reader.left() == 0 && ReasonCode::Success.allowed_in(PacketKind::Auth, sender) {
+            return Ok(Auth::new(ReasonCode::Success));
+        }
+        let reason = reason(reader, PacketKind::Auth, sender)?;
+        let properties = Properties::decode(reader, Place::Auth, sender)?;
+        if properties.authentication_method().is_none() {
+            return Err(DecodeError::NoAuthenticationMethod);
+        }
+        Ok(Auth { reason, properties })
+    }
+
+    pub(super) fn body_len(&self) -> usize {
+        1 + self.properties.encoded_len()
+    }
+
+    /// Never the short form.
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        if !version.has_properties() {
+            return Err(EncodeError::NoSuchPacket { version, packet: PacketKind::Auth.name() });
+        }
+        out.put_u8(self.reason.value());
+        self.properties.encode(out)
     }
 }

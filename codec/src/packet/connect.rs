@@ -1,8 +1,24 @@
 //! CONNECT (section 3.1).
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{property::Properties, qos::Qos, topic::TopicName, version::Version, wire::Text};
+use crate::{
+    error::{DecodeError, EncodeError},
+    property::{Place, Properties},
+    qos::Qos,
+    reason::Side,
+    topic::TopicName,
+    version::Version,
+    wire::{Reader, Text, put_binary, put_text},
+};
+
+const RESERVED: u8 = 0x01;
+const CLEAN_START: u8 = 0x02;
+const WILL: u8 = 0x04;
+const WILL_QOS_SHIFT: u8 = 3;
+const WILL_RETAIN: u8 = 0x20;
+const PASSWORD: u8 = 0x40;
+const USER_NAME: u8 = 0x80;
 
 /// The first packet of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,5 +69,160 @@ impl Connect {
             username: None,
             password: None,
         }
+    }
+}
+
+impl Connect {
+    /// Reads protocol name and version byte: what a server needs in order to read the rest, or to refuse it.
+    pub(super) fn decode_version(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
+        let range = reader.prefixed("the protocol name")?;
+        let name = reader.bytes(range);
+        // [MQTT-3.1.2-1]
+        if !Version::ALL.iter().any(|version| version.protocol_name().as_bytes() == name) {
+            let beginning = &name[..name.len().min(16)];
+            return Err(DecodeError::ProtocolName { name: String::from_utf8_lossy(beginning).into_owned() });
+        }
+        let level = reader.u8("the protocol version")?;
+        // [MQTT-3.1.2-2]
+        Version::ALL
+            .into_iter()
+            .find(|version| version.level() == level && version.protocol_name().as_bytes() == name)
+            .ok_or(DecodeError::UnsupportedVersion { level })
+    }
+
+    /// Reads what follows the version byte.
+    pub(super) fn decode(version: Version, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = reader.u8("the connect flags")?;
+        let has_will = flags & WILL != 0;
+        check_flags(version, flags)?;
+        let keep_alive = reader.u16("the keep alive")?;
+        let properties = decode_properties(version, reader, Place::Connect)?;
+
+        let client_id = reader.text("the client identifier")?;
+        let clean_start = flags & CLEAN_START != 0;
+        let may_be_empty = match version {
+            Version::V3_1 => false,
+            // 3.1.1 [MQTT-3.1.3-8]
+            Version::V3_1_1 => clean_start,
+            Version::V5_0 => true,
+        };
+        if client_id.is_empty() && !may_be_empty {
+            return Err(DecodeError::EmptyClientId);
+        }
+
+        let will = if has_will { Some(Will::decode(version, flags, reader)?) } else { None };
+        // In 3.1 a flag may be set while its field is missing: the Remaining Length decides.
+        let present = |flag: u8, left: usize| flags & flag != 0 && (version != Version::V3_1 || left > 0);
+        let username = if present(USER_NAME, reader.left()) { Some(reader.text("the user name")?) } else { None };
+        let password = if present(PASSWORD, reader.left()) { Some(reader.binary("the password")?) } else { None };
+        Ok(Connect { version, clean_start, keep_alive, client_id, properties, will, username, password })
+    }
+
+    pub(super) fn body_len(&self) -> usize {
+        let properties = |properties: &Properties| match self.version {
+            Version::V5_0 => properties.encoded_len(),
+            _ => 0,
+        };
+        let will = self
+            .will
+            .as_ref()
+            .map_or(0, |will| properties(&will.properties) + 2 + will.topic.as_str().len() + 2 + will.payload.len());
+        2 + self.version.protocol_name().len()
+            + 4
+            + properties(&self.properties)
+            + 2
+            + self.client_id.len()
+            + will
+            + self.username.as_ref().map_or(0, |name| 2 + name.len())
+            + self.password.as_ref().map_or(0, |password| 2 + password.len())
+    }
+
+    pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        put_text(out, self.version.protocol_name());
+        out.put_u8(self.version.level());
+        out.put_u8(self.flags());
+        out.put_u16(self.keep_alive);
+        if self.version.has_properties() {
+            self.properties.encode(out)?;
+        }
+        put_text(out, &self.client_id);
+        if let Some(will) = &self.will {
+            if self.version.has_properties() {
+                will.properties.encode(out)?;
+            }
+            put_text(out, will.topic.as_str());
+            put_binary(out, &will.payload, "the will payload")?;
+        }
+        if let Some(username) = &self.username {
+            put_text(out, username);
+        }
+        if let Some(password) = &self.password {
+            put_binary(out, password, "the password")?;
+        }
+        Ok(())
+    }
+
+    fn flags(&self) -> u8 {
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        let will = self
+            .will
+            .as_ref()
+            .map_or(0, |will| WILL | will.qos.bits() << WILL_QOS_SHIFT | flag(will.retain, WILL_RETAIN));
+        will | flag(self.clean_start, CLEAN_START)
+            | flag(self.username.is_some(), USER_NAME)
+            | flag(self.password.is_some(), PASSWORD)
+    }
+}
+
+impl Will {
+    fn decode(version: Version, flags: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let properties = decode_properties(version, reader, Place::Will)?;
+        let topic = reader.text("the will topic")?;
+        // [MQTT-4.7.0-1], [MQTT-4.7.3-1]; 3.1.1 [MQTT-4.7.1-1]
+        let topic = TopicName::new(topic).map_err(|error| DecodeError::TopicName { place: Place::Will, error })?;
+        let payload = reader.binary("the will payload")?;
+        // [MQTT-3.1.2-12]; 3.1.1 [MQTT-3.1.2-14]
+        let qos = Qos::from_bits(will_qos(flags)).ok_or(DecodeError::WillQos)?;
+        Ok(Will { qos, retain: flags & WILL_RETAIN != 0, topic, payload, properties })
+    }
+}
+
+const fn will_qos(flags: u8) -> u8 {
+    flags >> WILL_QOS_SHIFT & 0b11
+}
+
+fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
+    let has_will = flags & WILL != 0;
+    // [MQTT-3.1.2-12]; 3.1.1 [MQTT-3.1.2-14]
+    if has_will && will_qos(flags) == 3 {
+        return Err(DecodeError::WillQos);
+    }
+    // 3.1.1 [MQTT-3.1.2-22], lifted in 5.0.
+    if version < Version::V5_0 && flags & PASSWORD != 0 && flags & USER_NAME == 0 {
+        return Err(DecodeError::PasswordWithoutUserName);
+    }
+    // 3.1 asks nobody to check bits that carry no meaning.
+    if version == Version::V3_1 {
+        return Ok(());
+    }
+    // [MQTT-3.1.2-3]
+    if flags & RESERVED != 0 {
+        return Err(DecodeError::ConnectFlags { flags });
+    }
+    // [MQTT-3.1.2-11]; 3.1.1 [MQTT-3.1.2-13]
+    if !has_will && will_qos(flags) != 0 {
+        return Err(DecodeError::WillQosWithoutWill { qos: will_qos(flags) });
+    }
+    // [MQTT-3.1.2-13]; 3.1.1 [MQTT-3.1.2-15]
+    if !has_will && flags & WILL_RETAIN != 0 {
+        return Err(DecodeError::WillRetainWithoutWill);
+    }
+    Ok(())
+}
+
+fn decode_properties(version: Version, reader: &mut Reader<'_>, place: Place) -> Result<Properties, DecodeError> {
+    match version {
+        Version::V5_0 => Properties::decode(reader, place, Side::Client),
+        _ => Ok(Properties::new()),
     }
 }

@@ -5,6 +5,7 @@ mod auth;
 mod connack;
 mod connect;
 mod disconnect;
+mod frame;
 mod kind;
 mod publish;
 mod subscribe;
@@ -15,18 +16,11 @@ pub use auth::Auth;
 pub use connack::Connack;
 pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
+pub(crate) use frame::{REMAINING_LENGTH, check_first_byte, connect_version};
 pub use kind::PacketKind;
 pub use publish::Publish;
 pub use subscribe::{RetainHandling, Suback, Subscribe, Subscription, SubscriptionOptions};
 pub use unsubscribe::{Unsuback, Unsubscribe};
-
-use bytes::{Bytes, BytesMut};
-
-use crate::{
-    error::{DecodeError, EncodeError},
-    reason::Side,
-    version::Version,
-};
 
 /// A control packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,30 +63,5 @@ impl Packet {
             Packet::Disconnect(_) => PacketKind::Disconnect,
             Packet::Auth(_) => PacketKind::Auth,
         }
-    }
-
-    /// Decodes one whole frame (fixed header included) that `sender` sent. A CONNECT carries its own version and is
-    /// decoded by that; `version` is then not looked at.
-    ///
-    /// # Errors
-    /// Everything section 2 and 3 forbid, one variant per cause.
-    pub fn decode(version: Version, sender: Side, frame: Bytes) -> Result<Packet, DecodeError> {
-        let _ = (version, sender, frame);
-        todo!()
-    }
-
-    /// Appends the packet's frame to `out`. On an error `out` is as before.
-    ///
-    /// # Errors
-    /// A packet that this version does not have, or one too long for a frame.
-    pub fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let _ = (version, out);
-        todo!()
-    }
-
-    /// The number of bytes that `encode` appends: what Maximum Packet Size limits.
-    pub fn encoded_len(&self, version: Version) -> usize {
-        let _ = version;
-        todo!()
     }
 }

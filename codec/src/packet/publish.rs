@@ -3,9 +3,24 @@
 //! Topic, forwarded properties and payload stay in the frame they came in; what changes from hop to hop (flags, packet
 //! identifier, Topic Alias, Message Expiry Interval, Subscription Identifiers) stands beside it.
 
-use bytes::Bytes;
+use std::ops::Range;
 
-use crate::{property::Properties, qos::Qos, topic::TopicName, wire::PacketId};
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::PacketKind;
+use crate::{
+    error::{DecodeError, EncodeError},
+    property::{Head, Place, Properties, Property, PropertyId, block_len, put_block_len},
+    qos::Qos,
+    reason::Side,
+    topic::{TopicName, check_name},
+    version::Version,
+    wire::{PacketId, Reader, Text, check_text, put_text},
+};
+
+const RETAIN: u8 = 0x01;
+const QOS_SHIFT: u8 = 1;
+const DUP: u8 = 0x08;
 
 /// Carries an Application Message.
 #[derive(Clone, Debug)]
@@ -27,20 +42,125 @@ pub struct Publish {
     content: Content,
 }
 
-/// What is forwarded as it is.
+/// What is forwarded as it is: ranges of one frame, checked when they were made.
 #[derive(Clone, Debug)]
 struct Content {
     frame: Bytes,
     topic: (u32, u32),
+    /// A block without its length, which may hold properties of the hop as well.
     properties: (u32, u32),
+    /// Bytes within `properties` that belong to the hop and are not forwarded.
+    hop_bytes: u32,
+    /// The payload goes on to the end of the frame.
     payload: u32,
+}
+
+/// An offset within a frame.
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("a message is smaller than 4 GiB")
+}
+
+fn range((start, end): (u32, u32)) -> Range<usize> {
+    start as usize..end as usize
+}
+
+impl Content {
+    fn new(topic: &str, properties: &[u8], payload: &[u8]) -> Self {
+        let mut frame = Vec::with_capacity(topic.len() + properties.len() + payload.len());
+        frame.extend_from_slice(topic.as_bytes());
+        frame.extend_from_slice(properties);
+        let start = frame.len();
+        frame.extend_from_slice(payload);
+        Content {
+            frame: frame.into(),
+            topic: (0, offset(topic.len())),
+            properties: (offset(topic.len()), offset(start)),
+            hop_bytes: 0,
+            payload: offset(start),
+        }
+    }
+
+    fn topic(&self) -> &str {
+        std::str::from_utf8(&self.frame[range(self.topic)]).expect("checked when the frame was decoded")
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.frame[self.payload as usize..]
+    }
+
+    /// Bytes that [`Content::forwarded`] yields altogether.
+    fn forwarded_len(&self) -> usize {
+        range(self.properties).len() - self.hop_bytes as usize
+    }
+
+    /// The forwarded properties as they stand in the frame: one piece, unless properties of the hop lie between.
+    fn forwarded(&self) -> Forwarded<'_> {
+        let block = range(self.properties);
+        Forwarded { content: self, at: block.start, end: block.end }
+    }
+
+    /// Goes through the block once more; it was checked when the frame was decoded.
+    fn reader(&self, range: Range<usize>) -> Reader<'_> {
+        let mut reader = Reader::new(&self.frame, range.start, PacketKind::Publish);
+        reader.within(range.len(), "the properties").expect("the range lies within the frame")
+    }
+}
+
+/// The pieces of the property block that are forwarded.
+struct Forwarded<'a> {
+    content: &'a Content,
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Iterator for Forwarded<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        if self.content.hop_bytes == 0 {
+            self.at = self.end;
+            return (start < self.end).then(|| &self.content.frame[start..self.end]);
+        }
+        let mut reader = self.content.reader(start..self.end);
+        while reader.left() > 0 {
+            let before = reader.position();
+            let (id, _) = next_property(&mut reader);
+            if !belongs_to_hop(id) {
+                self.at = reader.position();
+                return Some(&self.content.frame[before..self.at]);
+            }
+        }
+        self.at = self.end;
+        None
+    }
+}
+
+/// Passes over one property of a block that was checked before.
+fn next_property(reader: &mut Reader<'_>) -> (PropertyId, u32) {
+    let id = reader.variable("a property identifier").ok().and_then(PropertyId::from_value);
+    let id = id.expect("checked when the frame was decoded");
+    (id, id.skip(reader).expect("checked when the frame was decoded"))
+}
+
+/// The properties of a PUBLISH that have fields of their own.
+const fn belongs_to_hop(id: PropertyId) -> bool {
+    matches!(id, PropertyId::TopicAlias | PropertyId::MessageExpiryInterval | PropertyId::SubscriptionIdentifier)
 }
 
 impl Publish {
     /// A message with QoS 0, RETAIN 0 and no properties.
     pub fn new(topic: &TopicName, payload: impl AsRef<[u8]>) -> Self {
-        let _ = (topic, payload.as_ref());
-        todo!()
+        Publish {
+            dup: false,
+            qos: Qos::AtMostOnce,
+            retain: false,
+            packet_id: None,
+            topic_alias: None,
+            message_expiry_interval: None,
+            subscription_identifiers: Vec::new(),
+            content: Content::new(topic.as_str(), &[], payload.as_ref()),
+        }
     }
 
     /// At this QoS, with this packet identifier (`None` for QoS 0).
@@ -52,33 +172,53 @@ impl Publish {
     }
 
     /// With these properties: Topic Alias, Message Expiry Interval and Subscription Identifiers go to their fields,
-    /// the others replace the forwarded ones.
+    /// the others replace the forwarded ones. What no PUBLISH can carry (Will Delay Interval) is left out.
+    ///
+    /// # Panics
+    /// If a property cannot be written: Correlation Data of more than 65,535 bytes.
     #[must_use]
-    pub fn with_properties(self, properties: &Properties) -> Self {
-        let _ = properties;
-        todo!()
+    pub fn with_properties(mut self, properties: &Properties) -> Self {
+        self.topic_alias = properties.topic_alias();
+        self.message_expiry_interval = properties.message_expiry_interval();
+        self.subscription_identifiers = properties.subscription_identifiers().collect();
+        let mut block = BytesMut::new();
+        for property in properties.iter() {
+            if property.id().allowed_in(Place::Publish) && !belongs_to_hop(property.id()) {
+                property.encode(&mut block).expect("a property holds at most 65535 bytes");
+            }
+        }
+        self.content = Content::new(self.content.topic(), &block, self.content.payload());
+        self
     }
 
     /// With another topic: what a receiver does with a Topic Alias that it knows.
     #[must_use]
-    pub fn with_topic(self, topic: &TopicName) -> Self {
-        let _ = topic;
-        todo!()
+    pub fn with_topic(mut self, topic: &TopicName) -> Self {
+        self.content = self.content.copied(topic.as_str());
+        self
+    }
+
+    /// Without a topic: what a sender does when a Topic Alias stands for it.
+    #[must_use]
+    pub fn without_topic(mut self) -> Self {
+        self.content.topic = (0, 0);
+        self
     }
 
     /// The Topic Name; empty only where a Topic Alias stands for it.
     pub fn topic(&self) -> &str {
-        todo!()
+        self.content.topic()
     }
 
-    /// The Topic Name as its own value; `None` where it is empty.
+    /// The Topic Name as its own value, sharing the frame; `None` where it is empty.
     pub fn topic_name(&self) -> Option<TopicName> {
-        todo!()
+        let text = Text::from_bytes(self.content.frame.slice(range(self.content.topic))).ok()?;
+        TopicName::new(text).ok()
     }
 
     /// The payload.
     pub fn payload(&self) -> &[u8] {
-        &self.content.frame[self.content.payload as usize..]
+        self.content.payload()
     }
 
     /// The payload, sharing the frame.
@@ -89,31 +229,184 @@ impl Publish {
     /// The properties that are forwarded, in order: all but Topic Alias, Message Expiry Interval and Subscription
     /// Identifier, which have fields of their own.
     pub fn forwarded_properties(&self) -> Properties {
-        todo!()
+        let mut reader = self.content.reader(range(self.content.properties));
+        let mut properties = Properties::new();
+        while reader.left() > 0 {
+            let id = reader.variable("a property identifier").ok().and_then(PropertyId::from_value);
+            let id = id.expect("checked when the frame was decoded");
+            let property = Property::read(id, &mut reader).expect("checked when the frame was decoded");
+            if !belongs_to_hop(id) {
+                properties.push(property);
+            }
+        }
+        properties
     }
 
     /// Every property of the packet, those with fields of their own last.
     pub fn properties(&self) -> Properties {
-        todo!()
+        let mut properties = self.forwarded_properties();
+        self.hop_properties().for_each(|property| properties.push(property));
+        properties
     }
 
     /// A copy that owns exactly its own bytes: what is kept beyond the turn pins no read buffer.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let _ = (self.content.topic, self.content.properties);
-        todo!()
+        Publish { content: self.content.copied(self.topic()), ..self.clone() }
     }
 
     /// Bytes that the kept message occupies: topic, properties and payload.
     pub fn size_bytes(&self) -> usize {
-        self.content.frame.len()
+        range(self.content.topic).len() + self.content.forwarded_len() + self.payload().len()
+    }
+
+    fn hop_properties(&self) -> impl Iterator<Item = Property> + '_ {
+        let alias = self.topic_alias.map(Property::TopicAlias);
+        let expiry = self.message_expiry_interval.map(Property::MessageExpiryInterval);
+        let identifiers = self.subscription_identifiers.iter().map(|id| Property::SubscriptionIdentifier(*id));
+        alias.into_iter().chain(expiry).chain(identifiers)
+    }
+
+    /// Reads the body of a frame, which begins at an offset.
+    pub(super) fn decode(
+        version: Version,
+        sender: Side,
+        flags: u8,
+        frame: &Bytes,
+        body: usize,
+    ) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(frame, body, PacketKind::Publish);
+        let reader = &mut reader;
+        // [MQTT-3.3.1-4]
+        let qos = Qos::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
+        let topic = reader.prefixed("the topic name")?;
+        check_topic(reader.bytes(topic.clone()))?;
+        let packet_id = match qos {
+            Qos::AtMostOnce => None,
+            _ => Some(reader.packet_id(sender)?),
+        };
+        let mut publish = Publish {
+            dup: flags & DUP != 0,
+            qos,
+            retain: flags & RETAIN != 0,
+            packet_id,
+            topic_alias: None,
+            message_expiry_interval: None,
+            subscription_identifiers: Vec::new(),
+            content: Content {
+                frame: Bytes::new(),
+                topic: (offset(topic.start), offset(topic.end)),
+                properties: (0, 0),
+                hop_bytes: 0,
+                payload: 0,
+            },
+        };
+        if version.has_properties() {
+            publish.read_properties(sender, reader)?;
+        }
+        // [MQTT-4.7.3-1] 5.0: a Topic Alias may stand for the name.
+        if topic.is_empty() && publish.topic_alias.is_none() {
+            let error = crate::topic::TopicError::Empty;
+            return Err(DecodeError::TopicName { place: Place::Publish, error });
+        }
+        publish.content.payload = offset(reader.position());
+        publish.content.frame = frame.clone();
+        Ok(publish)
+    }
+
+    fn read_properties(&mut self, sender: Side, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let length = reader.variable("the property length")?;
+        let mut block = reader.within(length as usize, "the properties")?;
+        self.content.properties = (offset(block.position()), offset(reader.position()));
+        let mut head = Head::new(Place::Publish, sender);
+        while block.left() > 0 {
+            let before = block.position();
+            let id = head.read(&mut block)?;
+            let number = id.skip(&mut block)?;
+            match id {
+                // The table says that the kind is Two.
+                PropertyId::TopicAlias => self.topic_alias = u16::try_from(number).ok(),
+                PropertyId::MessageExpiryInterval => self.message_expiry_interval = Some(number),
+                PropertyId::SubscriptionIdentifier => self.subscription_identifiers.push(number),
+                _ => continue,
+            }
+            self.content.hop_bytes += offset(block.position() - before);
+        }
+        Ok(())
+    }
+
+    pub(super) fn flags(&self) -> u8 {
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        flag(self.dup, DUP) | self.qos.bits() << QOS_SHIFT | flag(self.retain, RETAIN)
+    }
+
+    fn properties_len(&self) -> usize {
+        self.content.forwarded_len() + self.hop_properties().map(|property| property.encoded_len()).sum::<usize>()
+    }
+
+    pub(super) fn body_len(&self, version: Version) -> usize {
+        let packet_id = if self.qos == Qos::AtMostOnce { 0 } else { 2 };
+        let properties = if version.has_properties() { block_len(self.properties_len()) } else { 0 };
+        2 + range(self.content.topic).len() + packet_id + properties + self.payload().len()
+    }
+
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        put_text(out, self.topic());
+        // [MQTT-2.2.1-2]
+        if self.qos != Qos::AtMostOnce {
+            out.put_u16(self.packet_id.ok_or(EncodeError::NoPacketId)?.value());
+        }
+        if version.has_properties() {
+            put_block_len(out, self.properties_len())?;
+            self.content.forwarded().for_each(|piece| out.put_slice(piece));
+            self.hop_properties().try_for_each(|property| property.encode(out))?;
+        }
+        out.put_slice(self.payload());
+        Ok(())
     }
 }
 
+impl Content {
+    /// A frame of its own with this topic, and nothing in it that is not forwarded.
+    fn copied(&self, topic: &str) -> Self {
+        let properties: Vec<u8> = self.forwarded().flatten().copied().collect();
+        Content::new(topic, &properties, self.payload())
+    }
+}
+
+/// Judges the flags of the first byte.
+pub(super) fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
+    // [MQTT-3.3.1-4]
+    let qos = Qos::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
+    // [MQTT-3.3.1-2] In 3.1 DUP is a hint without a rule.
+    if version > Version::V3_1 && qos == Qos::AtMostOnce && flags & DUP != 0 {
+        return Err(DecodeError::DupWithQos0);
+    }
+    Ok(())
+}
+
+/// Judges a Topic Name where it lies; an empty one is judged later.
+fn check_topic(name: &[u8]) -> Result<(), DecodeError> {
+    check_text(name).map_err(|error| DecodeError::Text { field: "the topic name", error })?;
+    // [MQTT-3.3.2-2]
+    if !name.is_empty() {
+        check_name(name).map_err(|error| DecodeError::TopicName { place: Place::Publish, error })?;
+    }
+    Ok(())
+}
+
 impl PartialEq for Publish {
+    /// Equal when they say the same, wherever it lies.
     fn eq(&self, other: &Self) -> bool {
-        let _ = other;
-        todo!()
+        let hop = |publish: &Publish| (publish.dup, publish.qos, publish.retain, publish.packet_id);
+        let bytes = |publish: &Publish| publish.content.forwarded().flatten().copied().collect::<Vec<u8>>();
+        hop(self) == hop(other)
+            && self.topic_alias == other.topic_alias
+            && self.message_expiry_interval == other.message_expiry_interval
+            && self.subscription_identifiers == other.subscription_identifiers
+            && self.content.frame[range(self.content.topic)] == other.content.frame[range(other.content.topic)]
+            && self.payload() == other.payload()
+            && bytes(self) == bytes(other)
     }
 }
 

@@ -1,6 +1,23 @@
 //! SUBSCRIBE and SUBACK (sections 3.8 and 3.9).
 
-use crate::{property::Properties, qos::Qos, reason::ReasonCode, topic::TopicFilter, wire::PacketId};
+use bytes::{BufMut, BytesMut};
+
+use super::{PacketKind, ack::reason};
+use crate::{
+    error::{DecodeError, EncodeError},
+    property::{Place, Properties},
+    qos::Qos,
+    reason::{ReasonCode, Side},
+    topic::TopicFilter,
+    version::Version,
+    wire::{PacketId, Reader, put_text},
+};
+
+const QOS: u8 = 0b11;
+const NO_LOCAL: u8 = 0x04;
+const RETAIN_AS_PUBLISHED: u8 = 0x08;
+const RETAIN_HANDLING_SHIFT: u8 = 4;
+const RESERVED: u8 = 0xC0;
 
 /// Asks for subscriptions. At least one ([MQTT-3.8.3-2]; 3.1.1 [MQTT-3.8.3-3]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,5 +95,149 @@ impl Suback {
     /// Without properties.
     pub fn new(packet_id: PacketId, reasons: Vec<ReasonCode>) -> Self {
         Suback { packet_id, properties: Properties::new(), reasons }
+    }
+}
+
+impl Subscribe {
+    pub(super) fn decode(version: Version, sender: Side, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let packet_id = reader.packet_id(sender)?;
+        let properties = match version {
+            Version::V5_0 => Properties::decode(reader, Place::Subscribe, sender)?,
+            _ => Properties::new(),
+        };
+        // [MQTT-3.8.3-2]; 3.1.1 [MQTT-3.8.3-3]
+        if reader.left() == 0 {
+            return Err(DecodeError::NoTopicFilter { packet: PacketKind::Subscribe });
+        }
+        let mut subscriptions = Vec::new();
+        while reader.left() > 0 {
+            let filter = filter(version, PacketKind::Subscribe, reader)?;
+            let options = SubscriptionOptions::decode(version, reader.u8("the subscription options")?)?;
+            // [MQTT-3.8.3-4]
+            if options.no_local && filter.share_name().is_some() {
+                return Err(DecodeError::NoLocalOnShared);
+            }
+            subscriptions.push(Subscription { filter, options });
+        }
+        Ok(Subscribe { packet_id, properties, subscriptions })
+    }
+
+    pub(super) fn body_len(&self, version: Version) -> usize {
+        let properties = if version.has_properties() { self.properties.encoded_len() } else { 0 };
+        2 + properties + self.subscriptions.iter().map(|one| 2 + one.filter.as_str().len() + 1).sum::<usize>()
+    }
+
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        out.put_u16(self.packet_id.value());
+        if version.has_properties() {
+            self.properties.encode(out)?;
+        }
+        for subscription in &self.subscriptions {
+            put_text(out, subscription.filter.as_str());
+            out.put_u8(subscription.options.bits(version));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a Topic Filter. Only 5.0 knows Shared Subscriptions.
+pub(super) fn filter(
+    version: Version,
+    packet: PacketKind,
+    reader: &mut Reader<'_>,
+) -> Result<TopicFilter, DecodeError> {
+    let text = reader.text("a topic filter")?;
+    let filter = match version {
+        Version::V5_0 => TopicFilter::new(text),
+        _ => TopicFilter::unshared(text),
+    };
+    filter.map_err(|error| DecodeError::TopicFilter { packet, error })
+}
+
+impl SubscriptionOptions {
+    fn decode(version: Version, options: u8) -> Result<Self, DecodeError> {
+        let reserved = match version {
+            // 3.1 asks nobody to check bits that carry no meaning.
+            Version::V3_1 => 0,
+            Version::V3_1_1 => !QOS,
+            Version::V5_0 => RESERVED,
+        };
+        // [MQTT-3.8.3-5]; 3.1.1 [MQTT-3.8.3-4]
+        if options & reserved != 0 {
+            return Err(DecodeError::SubscriptionOptions { options });
+        }
+        // 3.1.1 [MQTT-3.8.3-4]
+        let qos = Qos::from_bits(options & QOS).ok_or(DecodeError::SubscribeQos)?;
+        if !version.has_properties() {
+            return Ok(SubscriptionOptions { qos, ..SubscriptionOptions::default() });
+        }
+        let retain_handling = match options >> RETAIN_HANDLING_SHIFT & 0b11 {
+            0 => RetainHandling::Send,
+            1 => RetainHandling::SendIfNew,
+            2 => RetainHandling::DoNotSend,
+            _ => return Err(DecodeError::RetainHandling),
+        };
+        Ok(SubscriptionOptions {
+            qos,
+            no_local: options & NO_LOCAL != 0,
+            retain_as_published: options & RETAIN_AS_PUBLISHED != 0,
+            retain_handling,
+        })
+    }
+
+    fn bits(self, version: Version) -> u8 {
+        let qos = self.qos.bits();
+        if !version.has_properties() {
+            return qos;
+        }
+        let flag = |set: bool, bit: u8| if set { bit } else { 0 };
+        qos | flag(self.no_local, NO_LOCAL)
+            | flag(self.retain_as_published, RETAIN_AS_PUBLISHED)
+            | (self.retain_handling as u8) << RETAIN_HANDLING_SHIFT
+    }
+}
+
+impl Suback {
+    pub(super) fn decode(version: Version, sender: Side, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let packet_id = reader.packet_id(sender)?;
+        let packet = PacketKind::Suback;
+        let properties = match version {
+            Version::V5_0 => Properties::decode(reader, Place::Suback, sender)?,
+            _ => Properties::new(),
+        };
+        if reader.left() == 0 {
+            return Err(DecodeError::NoReasonCode { packet });
+        }
+        let mut reasons = Vec::with_capacity(reader.left());
+        while reader.left() > 0 {
+            reasons.push(match version {
+                Version::V5_0 => reason(reader, packet, sender)?,
+                // 3.1.1 [MQTT-3.9.3-2]
+                _ => match reader.u8("the return code")? {
+                    0x00 => ReasonCode::GRANTED_QOS_0,
+                    0x01 => ReasonCode::GrantedQos1,
+                    0x02 => ReasonCode::GrantedQos2,
+                    0x80 => ReasonCode::UnspecifiedError,
+                    code => return Err(DecodeError::ReasonCode { packet, sender, code }),
+                },
+            });
+        }
+        Ok(Suback { packet_id, properties, reasons })
+    }
+
+    pub(super) fn body_len(&self, version: Version) -> usize {
+        2 + self.reasons.len() + if version.has_properties() { self.properties.encoded_len() } else { 0 }
+    }
+
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        out.put_u16(self.packet_id.value());
+        if version.has_properties() {
+            self.properties.encode(out)?;
+        }
+        out.extend(self.reasons.iter().map(|reason| match version {
+            Version::V5_0 => reason.value(),
+            _ => reason.suback_return_code(),
+        }));
+        Ok(())
     }
 }

@@ -1,6 +1,16 @@
 //! UNSUBSCRIBE and UNSUBACK (sections 3.10 and 3.11).
 
-use crate::{property::Properties, reason::ReasonCode, topic::TopicFilter, wire::PacketId};
+use bytes::{BufMut, BytesMut};
+
+use super::{PacketKind, ack::reason, subscribe::filter};
+use crate::{
+    error::{DecodeError, EncodeError},
+    property::{Place, Properties},
+    reason::{ReasonCode, Side},
+    topic::TopicFilter,
+    version::Version,
+    wire::{PacketId, Reader, put_text},
+};
 
 /// Ends subscriptions. At least one ([MQTT-3.10.3-2]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,5 +45,71 @@ impl Unsuback {
     /// Without properties.
     pub fn new(packet_id: PacketId, reasons: Vec<ReasonCode>) -> Self {
         Unsuback { packet_id, properties: Properties::new(), reasons }
+    }
+}
+
+impl Unsubscribe {
+    pub(super) fn decode(version: Version, sender: Side, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let packet_id = reader.packet_id(sender)?;
+        let properties = match version {
+            Version::V5_0 => Properties::decode(reader, Place::Unsubscribe, sender)?,
+            _ => Properties::new(),
+        };
+        // [MQTT-3.10.3-2]
+        if reader.left() == 0 {
+            return Err(DecodeError::NoTopicFilter { packet: PacketKind::Unsubscribe });
+        }
+        let mut filters = Vec::new();
+        while reader.left() > 0 {
+            filters.push(filter(version, PacketKind::Unsubscribe, reader)?);
+        }
+        Ok(Unsubscribe { packet_id, properties, filters })
+    }
+
+    pub(super) fn body_len(&self, version: Version) -> usize {
+        let properties = if version.has_properties() { self.properties.encoded_len() } else { 0 };
+        2 + properties + self.filters.iter().map(|filter| 2 + filter.as_str().len()).sum::<usize>()
+    }
+
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        out.put_u16(self.packet_id.value());
+        if version.has_properties() {
+            self.properties.encode(out)?;
+        }
+        for filter in &self.filters {
+            put_text(out, filter.as_str());
+        }
+        Ok(())
+    }
+}
+
+impl Unsuback {
+    pub(super) fn decode(version: Version, sender: Side, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let packet_id = reader.packet_id(sender)?;
+        let mut unsuback = Unsuback::new(packet_id, Vec::new());
+        if version.has_properties() {
+            unsuback.properties = Properties::decode(reader, Place::Unsuback, sender)?;
+            if reader.left() == 0 {
+                return Err(DecodeError::NoReasonCode { packet: PacketKind::Unsuback });
+            }
+            unsuback.reasons.reserve_exact(reader.left());
+            while reader.left() > 0 {
+                unsuback.reasons.push(reason(reader, PacketKind::Unsuback, sender)?);
+            }
+        }
+        Ok(unsuback)
+    }
+
+    pub(super) fn body_len(&self, version: Version) -> usize {
+        if version.has_properties() { 2 + self.properties.encoded_len() + self.reasons.len() } else { 2 }
+    }
+
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        out.put_u16(self.packet_id.value());
+        if version.has_properties() {
+            self.properties.encode(out)?;
+            out.extend(self.reasons.iter().map(|reason| reason.value()));
+        }
+        Ok(())
     }
 }

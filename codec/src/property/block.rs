@@ -1,0 +1,203 @@
+//! A block of properties on the wire (section 2.2.2): its length, then identifier and value one after the other.
+
+use bytes::{BufMut, BytesMut};
+
+use super::{Place, Properties, Property, PropertyId, PropertyKind, PropertyValue};
+use crate::{
+    error::{DecodeError, EncodeError},
+    reason::Side,
+    topic::check_name,
+    wire::{Reader, VARIABLE_BYTE_INTEGER_MAX, check_text, put_binary, put_text, put_variable, variable_len},
+};
+
+/// Reads the identifiers of a block and judges whether each may stand there.
+pub(crate) struct Head {
+    place: Place,
+    sender: Side,
+    /// One bit for each identifier that was read.
+    seen: u64,
+}
+
+impl Head {
+    pub(crate) fn new(place: Place, sender: Side) -> Self {
+        Head { place, sender, seen: 0 }
+    }
+
+    /// The identifier of the next property.
+    pub(crate) fn read(&mut self, block: &mut Reader<'_>) -> Result<PropertyId, DecodeError> {
+        let id = block.variable("a property identifier")?;
+        let property = PropertyId::from_value(id).ok_or(DecodeError::UnknownProperty { id })?;
+        let place = self.place;
+        if !property.allowed_in(place) {
+            return Err(DecodeError::PropertyNotAllowed { property, place });
+        }
+        if !property.sent_by(place, self.sender) {
+            return Err(DecodeError::PropertySender { property, place, sender: self.sender });
+        }
+        let bit = 1 << id;
+        if self.seen & bit != 0 && !property.repeats_in(place) {
+            return Err(DecodeError::PropertyRepeated { property, place });
+        }
+        self.seen |= bit;
+        Ok(property)
+    }
+
+    /// Whether a property was read.
+    fn has(&self, property: PropertyId) -> bool {
+        self.seen & (1 << property as u8) != 0
+    }
+
+    /// What can be judged only at the end of a block.
+    fn finish(&self) -> Result<(), DecodeError> {
+        if self.has(PropertyId::AuthenticationData) && !self.has(PropertyId::AuthenticationMethod) {
+            return Err(DecodeError::AuthenticationDataAlone { place: self.place });
+        }
+        Ok(())
+    }
+}
+
+impl PropertyId {
+    /// Whether a number is within the property's bounds.
+    pub(crate) fn check(self, value: u32) -> Result<(), DecodeError> {
+        let (least, most) = self.bounds();
+        if value < least || value > most {
+            return Err(DecodeError::PropertyValue { property: self, value });
+        }
+        Ok(())
+    }
+
+    /// Checks the value of a property and passes over it: what a reader does that keeps the bytes as they are.
+    /// A number is returned.
+    pub(crate) fn skip(self, block: &mut Reader<'_>) -> Result<u32, DecodeError> {
+        let field = self.name();
+        let number = match self.kind() {
+            PropertyKind::Byte => u32::from(block.u8(field)?),
+            PropertyKind::Two => u32::from(block.u16(field)?),
+            PropertyKind::Four => block.u32(field)?,
+            PropertyKind::Variable => block.variable(field)?,
+            PropertyKind::Text => {
+                let bytes = self.skip_text(block)?;
+                if self == PropertyId::ResponseTopic {
+                    check_name(bytes).map_err(|error| DecodeError::ResponseTopic { error })?;
+                }
+                return Ok(0);
+            }
+            PropertyKind::Binary => {
+                block.prefixed(field)?;
+                return Ok(0);
+            }
+            PropertyKind::Pair => {
+                self.skip_text(block)?;
+                self.skip_text(block)?;
+                return Ok(0);
+            }
+        };
+        self.check(number)?;
+        Ok(number)
+    }
+
+    fn skip_text<'a>(self, block: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+        let range = block.prefixed(self.name())?;
+        let bytes = block.bytes(range);
+        check_text(bytes).map_err(|error| DecodeError::Text { field: self.name(), error })?;
+        Ok(bytes)
+    }
+}
+
+impl Property {
+    /// Whether the value is within what section 2.2.2.2 and the packets' sections allow.
+    fn check(&self) -> Result<(), DecodeError> {
+        match self.value() {
+            PropertyValue::Byte(value) => self.id().check(u32::from(value)),
+            PropertyValue::Two(value) => self.id().check(u32::from(value)),
+            PropertyValue::Four(value) | PropertyValue::Variable(value) => self.id().check(value),
+            // [MQTT-3.3.2-14]
+            PropertyValue::Text(text) if self.id() == PropertyId::ResponseTopic => {
+                check_name(text.as_bytes()).map_err(|error| DecodeError::ResponseTopic { error })
+            }
+            PropertyValue::Text(_) | PropertyValue::Binary(_) | PropertyValue::Pair(..) => Ok(()),
+        }
+    }
+
+    /// Bytes that the property takes, identifier included.
+    pub(crate) fn encoded_len(&self) -> usize {
+        1 + match self.value() {
+            PropertyValue::Byte(_) => 1,
+            PropertyValue::Two(_) => 2,
+            PropertyValue::Four(_) => 4,
+            PropertyValue::Variable(value) => variable_len(value),
+            PropertyValue::Text(text) => 2 + text.len(),
+            PropertyValue::Binary(bytes) => 2 + bytes.len(),
+            PropertyValue::Pair(name, value) => 4 + name.len() + value.len(),
+        }
+    }
+
+    /// Appends identifier and value.
+    pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let field = self.id().name();
+        out.put_u8(self.id() as u8);
+        match self.value() {
+            PropertyValue::Byte(value) => out.put_u8(value),
+            PropertyValue::Two(value) => out.put_u16(value),
+            PropertyValue::Four(value) => out.put_u32(value),
+            PropertyValue::Variable(value) if value > VARIABLE_BYTE_INTEGER_MAX => {
+                return Err(EncodeError::VariableTooLarge { field, value });
+            }
+            PropertyValue::Variable(value) => put_variable(out, value),
+            PropertyValue::Text(text) => put_text(out, text),
+            PropertyValue::Binary(bytes) => put_binary(out, bytes, field)?,
+            PropertyValue::Pair(name, value) => {
+                put_text(out, name);
+                put_text(out, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Properties {
+    /// Reads a block with its length.
+    pub(crate) fn decode(reader: &mut Reader<'_>, place: Place, sender: Side) -> Result<Self, DecodeError> {
+        let length = reader.variable("the property length")?;
+        let mut block = reader.within(length as usize, "the properties")?;
+        let mut head = Head::new(place, sender);
+        let mut properties = Properties::new();
+        while block.left() > 0 {
+            let id = head.read(&mut block)?;
+            let property = Property::read(id, &mut block)?;
+            property.check()?;
+            properties.push(property);
+        }
+        head.finish()?;
+        Ok(properties)
+    }
+
+    fn content_len(&self) -> usize {
+        self.iter().map(Property::encoded_len).sum()
+    }
+
+    /// Bytes of the block with its length.
+    pub(crate) fn encoded_len(&self) -> usize {
+        block_len(self.content_len())
+    }
+
+    /// Appends the block with its length.
+    pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        put_block_len(out, self.content_len())?;
+        self.iter().try_for_each(|property| property.encode(out))
+    }
+}
+
+/// Bytes of a block whose properties take so many.
+pub(crate) fn block_len(content: usize) -> usize {
+    u32::try_from(content).map_or(4, variable_len) + content
+}
+
+/// Appends the length that a block begins with.
+pub(crate) fn put_block_len(out: &mut BytesMut, content: usize) -> Result<(), EncodeError> {
+    match u32::try_from(content) {
+        Ok(length) if length <= VARIABLE_BYTE_INTEGER_MAX => put_variable(out, length),
+        _ => return Err(EncodeError::TooLong(content)),
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The decoder over a stream: limits, refusals from the first byte, what it keeps.
+
+use bytes::{Bytes, BytesMut};
+use squall_codec::{
+    error::DecodeError,
+    packet::{Connect, Packet, Publish},
+    reason::Side,
+    stream::Decoder,
+    topic::TopicName,
+    version::Version,
+    wire::Text,
+};
+
+fn encoded(packet: &Packet, version: Version) -> BytesMut {
+    let mut out = BytesMut::new();
+    packet.encode(version, &mut out).expect("a packet of this version");
+    assert_eq!(out.len(), packet.encoded_len(version));
+    out
+}
+
+fn publish() -> Packet {
+    Packet::Publish(Publish::new(&TopicName::literal("t/1"), "hello"))
+}
+
+#[test]
+fn a_server_learns_the_version_from_connect() {
+    for version in Version::ALL {
+        let connect = Packet::Connect(Box::new(Connect::new(version, Text::literal("alice"))));
+        let mut decoder = Decoder::new(Side::Client, None, 1000);
+        decoder.extend(&encoded(&connect, version));
+        decoder.extend(&encoded(&publish(), version));
+        decoder.extend(&[0xC0]);
+        assert_eq!(decoder.version(), None);
+        assert_eq!(decoder.next_packet(), Ok(Some(connect)));
+        assert_eq!(decoder.version(), Some(version));
+        assert_eq!(decoder.next_packet(), Ok(Some(publish())));
+        assert_eq!(decoder.next_packet(), Ok(None));
+        assert_eq!(decoder.pending_bytes(), 1);
+        decoder.extend(&[0x00]);
+        assert_eq!(decoder.next_packet(), Ok(Some(Packet::Pingreq)));
+        assert_eq!(decoder.pending_bytes(), 0);
+    }
+}
+
+#[test]
+fn the_version_of_a_refused_connect_is_known() {
+    // 3.1.1, an empty Client Identifier with Clean Session 0.
+    let mut decoder = Decoder::new(Side::Client, None, 1000);
+    decoder.extend(&[0x10, 0x0C, 0, 4, b'M', b'Q', b'T', b'T', 4, 0, 0, 60, 0, 0]);
+    assert_eq!(decoder.next_packet(), Err(DecodeError::EmptyClientId));
+    assert_eq!(decoder.version(), Some(Version::V3_1_1));
+}
+
+#[test]
+fn what_is_not_connect_is_refused_from_its_first_byte() {
+    let mut decoder = Decoder::new(Side::Client, None, 1000);
+    decoder.extend(&[0x30]);
+    assert_eq!(decoder.next_packet(), Err(DecodeError::NotConnect { number: 3 }));
+}
+
+#[test]
+fn a_second_connect_is_a_packet_like_any_other() {
+    let connect = Packet::Connect(Box::new(Connect::new(Version::V5_0, Text::literal("alice"))));
+    let mut decoder = Decoder::new(Side::Client, None, 1000);
+    decoder.extend(&encoded(&connect, Version::V5_0));
+    decoder.extend(&encoded(&connect, Version::V5_0));
+    assert_eq!(decoder.next_packet(), Ok(Some(connect.clone())));
+    assert_eq!(decoder.next_packet(), Ok(Some(connect)));
+}
+
+#[test]
+fn a_frame_beyond_the_limit_is_refused_from_its_header() {
+    let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 100);
+    decoder.extend(&[0x30, 98]);
+    assert_eq!(decoder.next_packet(), Ok(None), "2 + 98 bytes are within the limit");
+    let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 100);
+    decoder.extend(&[0x30, 99]);
+    let error = DecodeError::PacketTooLarge { size: 101, limit: 100, sender: Side::Client };
+    assert_eq!(decoder.next_packet(), Err(error.clone()));
+    decoder.extend(&[0xC0, 0x00]);
+    assert_eq!(decoder.next_packet(), Err(error), "after an error nothing more comes");
+    assert_eq!(decoder.pending_bytes(), 0, "and nothing is kept");
+}
+
+#[test]
+fn a_wrong_first_byte_is_refused_before_the_frame_is_there() {
+    for (version, first) in
+        [(Version::V5_0, 0x00), (Version::V3_1_1, 0xF0), (Version::V3_1_1, 0x80), (Version::V5_0, 0x38)]
+    {
+        let mut decoder = Decoder::new(Side::Client, Some(version), 100);
+        decoder.extend(&[first]);
+        assert!(decoder.next_packet().is_err(), "{first:#04x} was taken in {version}");
+    }
+    let mut decoder = Decoder::new(Side::Client, Some(Version::V3_1), 100);
+    decoder.extend(&[0x8A]);
+    assert_eq!(decoder.next_packet(), Ok(None), "3.1 has DUP on SUBSCRIBE");
+}
+
+#[test]
+fn every_split_gives_the_same_packets() {
+    let mut bytes = encoded(&publish(), Version::V3_1_1);
+    bytes.extend_from_slice(&[0xC0, 0x00]);
+    bytes.extend_from_slice(&encoded(&publish(), Version::V3_1_1));
+    for first in 0..bytes.len() {
+        for second in first..bytes.len() {
+            let mut decoder = Decoder::new(Side::Client, Some(Version::V3_1_1), 100);
+            let mut packets = Vec::new();
+            for part in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
+                decoder.extend(part);
+                while let Some(packet) = decoder.next_packet().expect("well-formed") {
+                    packets.push(packet);
+                }
+            }
+            assert_eq!(packets, [publish(), Packet::Pingreq, publish()]);
+        }
+    }
+}
+
+#[test]
+fn a_publish_of_5_0_keeps_what_is_forwarded_and_parts_what_belongs_to_the_hop() {
+    // Content Type, Topic Alias, User Property, Message Expiry Interval, Correlation Data.
+    let frame = Bytes::from_static(
+        b"\x32\x28\x00\x03t/1\x00\x07\x1B\x03\x00\x01x\x23\x00\x05\x26\x00\x01k\x00\x01v\x02\x00\x00\x00\x09\x09\x00\x05\x01\x02\x03\x04\x05hello",
+    );
+    let Ok(Packet::Publish(publish)) = Packet::decode(Version::V5_0, Side::Client, frame.clone()) else {
+        panic!("no PUBLISH: {:?}", Packet::decode(Version::V5_0, Side::Client, frame))
+    };
+    assert_eq!((publish.topic(), publish.payload()), ("t/1", &b"hello"[..]));
+    assert_eq!((publish.topic_alias, publish.message_expiry_interval), (Some(5), Some(9)));
+    assert_eq!(publish.forwarded_properties().len(), 3);
+    assert_eq!(publish.properties().len(), 5);
+    let detached = publish.detached();
+    assert_eq!(detached, publish);
+    let again = encoded(&Packet::Publish(publish.clone()), Version::V5_0).freeze();
+    assert_eq!(Packet::decode(Version::V5_0, Side::Client, again), Ok(Packet::Publish(publish.clone())));
+    let plain = encoded(&Packet::Publish(publish.clone()), Version::V3_1_1);
+    assert_eq!(plain[..], b"\x32\x0C\x00\x03t/1\x00\x07hello"[..]);
+    let rebuilt = Publish::new(&TopicName::literal("t/1"), "hello")
+        .with_properties(&publish.properties())
+        .at(publish.qos, publish.packet_id);
+    assert_eq!(rebuilt, publish);
+}
