@@ -124,6 +124,11 @@ macro_rules! properties {
                 match self { $(PropertyId::$name => $text,)* }
             }
 
+            /// The standard's name as one word, as in `session_expiry_interval`.
+            pub const fn word(self) -> &'static str {
+                match self { $(PropertyId::$name => stringify!($getter),)* }
+            }
+
             /// How the value is written.
             pub const fn kind(self) -> PropertyKind {
                 match self { $(PropertyId::$name => PropertyKind::$kind,)* }

@@ -1,7 +1,9 @@
-//! The QoS 1 and 2 exchanges (section 4.3) as seen by their sender and by their receiver. Knows no role.
+//! The QoS 1 and 2 exchanges (section 4.3) as seen by their sender and by their receiver, and Topic Aliases. Knows no role.
 
+mod alias;
 mod incoming;
 mod outgoing;
 
+pub use alias::{AliasError, Aliases};
 pub use incoming::{Incoming, Received};
 pub use outgoing::{Outgoing, Pubrec, Resend};

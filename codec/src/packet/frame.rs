@@ -24,8 +24,11 @@ impl Packet {
     /// Everything section 2 and 3 forbid, one variant per cause.
     pub fn decode(version: Version, sender: Side, frame: Bytes) -> Result<Packet, DecodeError> {
         let (kind, flags, body) = header(version, &frame)?;
-        let mut reader = Reader::new(&frame, body, kind);
-        let reader = &mut reader;
+        if kind == PacketKind::Publish {
+            check_flags(version, kind, flags)?;
+            return Publish::decode(version, sender, flags, frame, body).map(Packet::Publish);
+        }
+        let reader = &mut Reader::new(&frame, body, kind);
         if kind == PacketKind::Connect {
             if sender == Side::Server {
                 return Err(DecodeError::WrongDirection { packet: kind, sender });
@@ -37,9 +40,6 @@ impl Packet {
             return Ok(Packet::Connect(Box::new(connect)));
         }
         check_first_byte(version, sender, frame[0])?;
-        if kind == PacketKind::Publish {
-            return Publish::decode(version, sender, flags, &frame, body).map(Packet::Publish);
-        }
         let ack = |place, reader: &mut Reader<'_>| Ack::decode(version, sender, place, reader);
         let packet = match kind {
             PacketKind::Connect | PacketKind::Publish => unreachable!("decoded above"),

@@ -5,6 +5,7 @@ mod auth;
 mod connack;
 mod connect;
 mod disconnect;
+mod display;
 mod frame;
 mod kind;
 mod publish;

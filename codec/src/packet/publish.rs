@@ -13,7 +13,7 @@ use crate::{
     property::{Head, Place, Properties, Property, PropertyId, block_len, put_block_len},
     qos::Qos,
     reason::Side,
-    topic::{TopicName, check_name},
+    topic::{TopicError, TopicName, check_name},
     version::Version,
     wire::{PacketId, Reader, Text, check_text, put_text},
 };
@@ -65,19 +65,19 @@ fn range((start, end): (u32, u32)) -> Range<usize> {
 }
 
 impl Content {
-    fn new(topic: &str, properties: &[u8], payload: &[u8]) -> Self {
-        let mut frame = Vec::with_capacity(topic.len() + properties.len() + payload.len());
+    fn new<'a>(topic: &str, properties: impl Iterator<Item = &'a [u8]> + Clone, payload: &[u8]) -> Self {
+        let block = properties.clone().map(<[u8]>::len).sum::<usize>();
+        let mut frame = Vec::with_capacity(topic.len() + block + payload.len());
         frame.extend_from_slice(topic.as_bytes());
-        frame.extend_from_slice(properties);
-        let start = frame.len();
+        properties.for_each(|piece| frame.extend_from_slice(piece));
         frame.extend_from_slice(payload);
-        Content {
-            frame: frame.into(),
-            topic: (0, offset(topic.len())),
-            properties: (offset(topic.len()), offset(start)),
-            hop_bytes: 0,
-            payload: offset(start),
-        }
+        let (topic, payload) = (offset(topic.len()), offset(topic.len() + block));
+        Content { frame: frame.into(), topic: (0, topic), properties: (topic, payload), hop_bytes: 0, payload }
+    }
+
+    /// A frame of its own with this topic, and nothing in it that is not forwarded.
+    fn copied(&self, topic: &str) -> Self {
+        Content::new(topic, self.forwarded(), self.payload())
     }
 
     fn topic(&self) -> &str {
@@ -107,6 +107,7 @@ impl Content {
 }
 
 /// The pieces of the property block that are forwarded.
+#[derive(Clone)]
 struct Forwarded<'a> {
     content: &'a Content,
     at: usize,
@@ -159,7 +160,7 @@ impl Publish {
             topic_alias: None,
             message_expiry_interval: None,
             subscription_identifiers: Vec::new(),
-            content: Content::new(topic.as_str(), &[], payload.as_ref()),
+            content: Content::new(topic.as_str(), std::iter::empty(), payload.as_ref()),
         }
     }
 
@@ -187,7 +188,7 @@ impl Publish {
                 property.encode(&mut block).expect("a property holds at most 65535 bytes");
             }
         }
-        self.content = Content::new(self.content.topic(), &block, self.content.payload());
+        self.content = Content::new(self.content.topic(), std::iter::once(&block[..]), self.content.payload());
         self
     }
 
@@ -272,10 +273,10 @@ impl Publish {
         version: Version,
         sender: Side,
         flags: u8,
-        frame: &Bytes,
+        frame: Bytes,
         body: usize,
     ) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(frame, body, PacketKind::Publish);
+        let mut reader = Reader::new(&frame, body, PacketKind::Publish);
         let reader = &mut reader;
         // [MQTT-3.3.1-4]
         let qos = Qos::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
@@ -306,11 +307,10 @@ impl Publish {
         }
         // [MQTT-4.7.3-1] 5.0: a Topic Alias may stand for the name.
         if topic.is_empty() && publish.topic_alias.is_none() {
-            let error = crate::topic::TopicError::Empty;
-            return Err(DecodeError::TopicName { place: Place::Publish, error });
+            return Err(DecodeError::TopicName { place: Place::Publish, error: TopicError::Empty });
         }
         publish.content.payload = offset(reader.position());
-        publish.content.frame = frame.clone();
+        publish.content.frame = frame;
         Ok(publish)
     }
 
@@ -366,14 +366,6 @@ impl Publish {
     }
 }
 
-impl Content {
-    /// A frame of its own with this topic, and nothing in it that is not forwarded.
-    fn copied(&self, topic: &str) -> Self {
-        let properties: Vec<u8> = self.forwarded().flatten().copied().collect();
-        Content::new(topic, &properties, self.payload())
-    }
-}
-
 /// Judges the flags of the first byte.
 pub(super) fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
     // [MQTT-3.3.1-4]
@@ -398,15 +390,21 @@ fn check_topic(name: &[u8]) -> Result<(), DecodeError> {
 impl PartialEq for Publish {
     /// Equal when they say the same, wherever it lies.
     fn eq(&self, other: &Self) -> bool {
-        let hop = |publish: &Publish| (publish.dup, publish.qos, publish.retain, publish.packet_id);
-        let bytes = |publish: &Publish| publish.content.forwarded().flatten().copied().collect::<Vec<u8>>();
+        let hop = |publish: &Publish| {
+            (
+                publish.dup,
+                publish.qos,
+                publish.retain,
+                publish.packet_id,
+                publish.topic_alias,
+                publish.message_expiry_interval,
+            )
+        };
         hop(self) == hop(other)
-            && self.topic_alias == other.topic_alias
-            && self.message_expiry_interval == other.message_expiry_interval
             && self.subscription_identifiers == other.subscription_identifiers
             && self.content.frame[range(self.content.topic)] == other.content.frame[range(other.content.topic)]
             && self.payload() == other.payload()
-            && bytes(self) == bytes(other)
+            && self.content.forwarded().flatten().eq(other.content.forwarded().flatten())
     }
 }
 
