@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use squall_codec::{
     error::DecodeError,
-    packet::{Packet, Publish},
+    packet::{Packet, Publish, Subscription},
     reason::ReasonCode,
+    topic::TopicFilter,
     version::Version,
-    wire::Text,
+    wire::{PacketId, Text},
 };
 
 /// One Network Connection, named by the driver and never used again.
@@ -109,7 +110,6 @@ pub enum AuthenticationOutcome {
 
 /// What has to be done, in this order, before the next input.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a packet is the usual effect, and boxing each would cost an allocation")]
 pub enum Effect {
     /// Write a packet.
     Send {
@@ -187,9 +187,11 @@ pub enum CloseCause {
 }
 
 /// What must survive a restart. The memory store forgets it at once; a file store will write it.
+///
+/// Only sessions that outlive their connection have records. Replayed in order they give the same sessions.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// A session came into being or its expiry changed.
+    /// A session came into being, was resumed, or its expiry changed.
     Session {
         /// Whose.
         client_id: Text,
@@ -200,6 +202,75 @@ pub enum Record {
     SessionEnded {
         /// Whose.
         client_id: Text,
+    },
+    /// A subscription was made or replaced.
+    Subscribed {
+        /// Whose.
+        client_id: Text,
+        /// As granted.
+        subscription: Subscription,
+        /// Subscription Identifier.
+        identifier: Option<u32>,
+    },
+    /// A subscription ended.
+    Unsubscribed {
+        /// Whose.
+        client_id: Text,
+        /// Which.
+        filter: TopicFilter,
+    },
+    /// A QoS 1 or 2 message was accepted for a session.
+    Queued {
+        /// Whose.
+        client_id: Text,
+        /// Its number in the session; they count up.
+        number: u64,
+        /// The message, with the QoS and flags of this delivery.
+        message: Publish,
+    },
+    /// A queued message will never be sent: it expired, or it is too large for the client.
+    Dropped {
+        /// Whose.
+        client_id: Text,
+        /// As in `Queued`.
+        number: u64,
+    },
+    /// A queued message is being sent.
+    Sent {
+        /// Whose.
+        client_id: Text,
+        /// As in `Queued`.
+        number: u64,
+        /// What it is called until it is settled.
+        packet_id: PacketId,
+    },
+    /// PUBREC came for a message that was sent: from now on only PUBREL is sent again.
+    Released {
+        /// Whose.
+        client_id: Text,
+        /// Which.
+        packet_id: PacketId,
+    },
+    /// An exchange that the server began is over.
+    Settled {
+        /// Whose.
+        client_id: Text,
+        /// Which.
+        packet_id: PacketId,
+    },
+    /// A QoS 2 message of the client was accepted: a repeat is not delivered again.
+    Received {
+        /// Whose.
+        client_id: Text,
+        /// Which.
+        packet_id: PacketId,
+    },
+    /// PUBREL came: the client may use the identifier for a new message.
+    Completed {
+        /// Whose.
+        client_id: Text,
+        /// Which.
+        packet_id: PacketId,
     },
     /// A retained message was set, or cleared by an empty payload.
     Retained {

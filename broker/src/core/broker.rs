@@ -1,0 +1,260 @@
+//! The server: one input in, its effects out. The control flow stands here; the files beside it compute.
+
+use std::{collections::VecDeque, time::Duration};
+
+use squall_codec::{packet::Packet, reason::ReasonCode, time::Now};
+
+use super::{
+    closing::Violation,
+    config::Config,
+    connection::{Connection, Stage},
+    effect::{CloseCause, ConnectionId, Effect, Input, PeerInfo},
+    hash::{HashKey, Map},
+    outbox::Persistence,
+    publishing::Speaker,
+    retained::Retained,
+    session::Sessions,
+    statistics::Statistics,
+    subscriptions::{Match, Subscriptions},
+    timers::{Timer, Timers},
+};
+
+/// The server without I/O. Single-threaded; it never blocks, reads no clock and cannot fail.
+///
+/// ```
+/// use squall_broker::core::{HashKey, broker::Broker, config::Config, effect::{ConnectionId, Input, PeerInfo}};
+/// use squall_codec::time::Now;
+///
+/// let mut broker = Broker::new(Now::default(), Config::default(), HashKey([1, 2]));
+/// let connection = ConnectionId(1);
+/// let effects: Vec<_> = broker.handle(Now::default(), Input::Opened { connection, peer: PeerInfo::default() }).collect();
+/// assert!(effects.is_empty());
+/// assert!(broker.deadline().is_some(), "a CONNECT is awaited for so long");
+/// ```
+#[derive(Debug)]
+pub struct Broker {
+    pub(super) now: Now,
+    pub(super) config: Config,
+    pub(super) key: HashKey,
+    pub(super) connections: Map<ConnectionId, Connection>,
+    pub(super) sessions: Sessions,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) retained: Retained,
+    pub(super) timers: Timers,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) persistence: Persistence,
+    /// Connections to be closed when the input at hand is done with.
+    pub(super) doomed: Vec<(ConnectionId, CloseCause)>,
+    /// Room for the matches of one PUBLISH, kept from one to the next.
+    pub(super) matches: Vec<Match>,
+    pub(super) statistics: Statistics,
+    pub(super) hard_bound: usize,
+    pub(super) assigned_client_ids: u64,
+    pub(super) shutting_down: bool,
+}
+
+/// What has to be done, in this order. Whatever is not taken out comes first the next time.
+#[must_use = "effects have to be carried out before the next input"]
+#[derive(Debug)]
+pub struct Effects<'a>(&'a mut VecDeque<Effect>);
+
+impl Iterator for Effects<'_> {
+    type Item = Effect;
+
+    fn next(&mut self) -> Option<Effect> {
+        self.0.pop_front()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.0.len(), Some(self.0.len()))
+    }
+}
+
+impl Broker {
+    /// A server without connections and sessions. The key is a secret, different in each run of a real server, and a
+    /// part of the seed in a simulation.
+    pub fn new(now: Now, config: Config, key: HashKey) -> Self {
+        Broker {
+            now,
+            key,
+            connections: Map::with_hasher(key),
+            sessions: Sessions::new(key),
+            subscriptions: Subscriptions::new(key),
+            retained: Retained::default(),
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            persistence: Persistence::default(),
+            doomed: Vec::new(),
+            matches: Vec::new(),
+            statistics: Statistics::default(),
+            hard_bound: config.limits.unflushed_hard(),
+            assigned_client_ids: 0,
+            shutting_down: false,
+            config,
+        }
+    }
+
+    /// Takes one input. The effects must be carried out, in their order, before the next input.
+    pub fn handle(&mut self, now: Now, input: Input) -> Effects<'_> {
+        self.now = now;
+        self.persistence.begin_turn();
+        // What is due for a session has happened before anything that comes now. What is due for a connection is looked at
+        // after the input: it may be the very packet that was waited for, kept waiting by a driver that is busy.
+        let mut waited = Vec::new();
+        while let Some(timer) = self.timers.take_due(now.monotonic) {
+            match timer {
+                Timer::Connect(_) | Timer::KeepAlive(_) => waited.push(timer),
+                // [MQTT-3.1.2-8]
+                Timer::WillDelay(key) => self.publish_will(key),
+                // [MQTT-4.1.0-2]
+                Timer::SessionExpiry(key) => self.end_session(key),
+            }
+        }
+        match input {
+            Input::Opened { connection, peer } => self.handle_opened(connection, peer),
+            Input::Packet { connection, packet } => self.handle_packet(connection, packet),
+            Input::Malformed { connection, version, error } => self.handle_malformed(connection, version, error),
+            Input::Closed { connection } => self.end_connection(connection),
+            Input::Flushed { connection, bytes } => self.handle_flushed(connection, bytes),
+            Input::Authenticated { connection, outcome } => self.handle_authenticated(connection, outcome),
+            Input::Persisted { up_to } => self.handle_persisted(up_to),
+            Input::PersistFailed { seq, reason: _ } => self.handle_persist_failed(seq),
+            Input::Tick => {}
+            Input::Shutdown => self.handle_shutdown(),
+        }
+        for timer in waited {
+            self.check_silence(timer);
+        }
+        for (connection, cause) in std::mem::take(&mut self.doomed) {
+            if cause == CloseCause::StoreFailed {
+                self.disconnect(connection, ReasonCode::UnspecifiedError, None);
+            }
+            self.close(connection, cause);
+        }
+        Effects(&mut self.effects)
+    }
+
+    /// When `Input::Tick` is due on the monotonic clock, if no other input comes first.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    /// Numbers about the state and what was dropped.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            subscriptions: self.subscriptions.len(),
+            filter_levels: self.subscriptions.levels(),
+            retained_messages: self.retained.len(),
+            retained_bytes: self.retained.size_bytes(),
+            queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
+            in_flight: self.sessions.iter().map(|session| session.outgoing.in_flight()).sum(),
+            unflushed_bytes: self.connections.values().map(|connection| connection.unflushed).sum(),
+            ..self.statistics
+        }
+    }
+
+    /// Bytes that a connection was given and that were not yet `Flushed`; `None` if there is no such connection.
+    pub fn bytes_unflushed(&self, connection: ConnectionId) -> Option<usize> {
+        self.connections.get(&connection).map(|connection| connection.unflushed)
+    }
+
+    fn handle_opened(&mut self, id: ConnectionId, peer: PeerInfo) {
+        if self.shutting_down {
+            self.effects.push_back(Effect::Close { connection: id, cause: CloseCause::ShuttingDown });
+            return;
+        }
+        if self.connections.len() >= self.config.limits.connections {
+            let cause = CloseCause::Refused(ReasonCode::ServerBusy);
+            self.effects.push_back(Effect::Close { connection: id, cause });
+            return;
+        }
+        self.connections.insert(id, Connection::new(peer));
+        self.timers.set(Timer::Connect(id), self.now.monotonic + self.config.limits.connect_timeout);
+    }
+
+    /// A whole packet came.
+    pub(super) fn handle_packet(&mut self, id: ConnectionId, packet: Packet) {
+        // A connection that was closed from our side may still have had packets on the way.
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        match &mut connection.stage {
+            Stage::New => match packet {
+                Packet::Connect(connect) => self.handle_connect(id, connect),
+                // [MQTT-3.1.0-1] Closed without a word.
+                _ => self.violation(id, NOT_CONNECT),
+            },
+            Stage::Authenticating { pipelined, .. } => {
+                if pipelined.len() >= self.config.limits.pipelined_packets {
+                    self.violation(id, Violation::new(ReasonCode::QuotaExceeded, "too many packets before CONNACK"));
+                } else {
+                    pipelined.push(packet);
+                }
+            }
+            Stage::Open(open) => {
+                // Any packet is a sign of life, not only PINGREQ.
+                open.last_packet = self.now.monotonic;
+                let speaker = Speaker { id, session: open.session, has_reasons: open.version.has_properties() };
+                self.handle_open(speaker, packet);
+            }
+        }
+    }
+
+    /// A packet of a client that is in.
+    fn handle_open(&mut self, speaker: Speaker, packet: Packet) {
+        match packet {
+            Packet::Publish(publish) => self.handle_publish(speaker, publish),
+            Packet::Puback(ack) => self.handle_puback(speaker, &ack),
+            Packet::Pubrec(ack) => self.handle_pubrec(speaker, &ack),
+            Packet::Pubrel(ack) => self.handle_pubrel(speaker, &ack),
+            Packet::Pubcomp(ack) => self.handle_pubcomp(speaker, &ack),
+            Packet::Subscribe(subscribe) => self.handle_subscribe(speaker, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.handle_unsubscribe(speaker, unsubscribe),
+            // [MQTT-3.12.4-1]
+            Packet::Pingreq => self.send(speaker.id, Packet::Pingresp),
+            Packet::Disconnect(disconnect) => self.handle_disconnect(speaker.id, disconnect),
+            Packet::Connect(_) => self.violation(speaker.id, SECOND_CONNECT),
+            Packet::Auth(_) => self.violation(speaker.id, AUTH_WITHOUT_METHOD),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                self.violation(speaker.id, WRONG_DIRECTION);
+            }
+        }
+    }
+
+    /// The time of a connection's timer has come: has it been silent all along?
+    fn check_silence(&mut self, timer: Timer) {
+        let (Timer::Connect(id) | Timer::KeepAlive(id)) = timer else { return };
+        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(open) = connection.open() else {
+            self.close(id, CloseCause::ConnectTimeout);
+            return;
+        };
+        let Some(silence) = open.silence else { return };
+        // The timer is not moved at each packet, but here.
+        let due = open.last_packet + silence;
+        if due > self.now.monotonic {
+            self.timers.set(Timer::KeepAlive(id), due);
+            return;
+        }
+        // [MQTT-3.1.2-22]; 3.1.1 [MQTT-3.1.2-24]: as if the network had failed, so the will is due.
+        self.disconnect(id, ReasonCode::KeepAliveTimeout, None);
+        self.close(id, CloseCause::KeepAlive);
+    }
+}
+
+const NOT_CONNECT: Violation = Violation {
+    reason: ReasonCode::ProtocolError,
+    statements: (Some("MQTT-3.1.0-1"), Some("MQTT-3.1.0-1")),
+    detail: "the first packet is not CONNECT",
+};
+
+const SECOND_CONNECT: Violation = Violation {
+    reason: ReasonCode::ProtocolError,
+    statements: (Some("MQTT-3.1.0-2"), Some("MQTT-3.1.0-2")),
+    detail: "a second CONNECT",
+};
+
+const AUTH_WITHOUT_METHOD: Violation =
+    Violation::of(ReasonCode::ProtocolError, "MQTT-4.12.0-7", "AUTH without an Authentication Method in CONNECT");
+
+const WRONG_DIRECTION: Violation = Violation::new(ReasonCode::ProtocolError, "a packet that only a server sends");

@@ -1,0 +1,35 @@
+//! What an operator chooses.
+
+use squall_codec::qos::Qos;
+
+use super::limits::Limits;
+
+/// How the server behaves. The default is a server that offers everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Every bound.
+    pub limits: Limits,
+    /// The highest QoS that 5.0 clients may publish with, and that any subscription is granted.
+    pub maximum_qos: Qos,
+    /// Whether messages are retained.
+    pub retain_available: bool,
+    /// Whether an empty Client Identifier is answered by an assigned one.
+    pub allow_empty_client_id: bool,
+    /// The Keep Alive in seconds that 5.0 clients are told to use instead of their own.
+    pub server_keep_alive: Option<u16>,
+    /// The longest Session Expiry Interval in seconds that 5.0 clients get; `u32::MAX` is no bound.
+    pub maximum_session_expiry: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            limits: Limits::default(),
+            maximum_qos: Qos::ExactlyOnce,
+            retain_available: true,
+            allow_empty_client_id: true,
+            server_keep_alive: None,
+            maximum_session_expiry: u32::MAX,
+        }
+    }
+}

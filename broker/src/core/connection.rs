@@ -1,0 +1,96 @@
+//! The scope of one Network Connection: how far the handshake is, what was negotiated, what is on its way out.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use squall_codec::{
+    packet::{Connect, Packet},
+    topic::TopicName,
+    version::Version,
+};
+
+use super::{effect::PeerInfo, session::SessionKey};
+
+/// One Network Connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The other end.
+    pub(super) peer: PeerInfo,
+    /// How far the handshake is.
+    pub(super) stage: Stage,
+    /// Bytes handed out or held, and not yet `Flushed`.
+    pub(super) unflushed: usize,
+    /// Packets that wait for the store, and those behind them.
+    pub(super) held: VecDeque<Held>,
+}
+
+/// How far the handshake is.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Nothing came yet.
+    New,
+    /// CONNECT came, and whether the client may come in is being asked. What came behind it waits.
+    Authenticating {
+        /// The request.
+        connect: Box<Connect>,
+        /// Sent without waiting for CONNACK (section 3.1.4 allows it).
+        pipelined: Vec<Packet>,
+    },
+    /// The client is in.
+    Open(Open),
+}
+
+/// What holds for an open connection.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// Of CONNECT.
+    pub(super) version: Version,
+    /// Whose connection it is.
+    pub(super) session: SessionKey,
+    /// Silence after which the client counts as gone: one and a half Keep Alive.
+    pub(super) silence: Option<Duration>,
+    /// When the last packet came.
+    pub(super) last_packet: Duration,
+    /// [MQTT-3.1.2-24] The client takes no larger packet.
+    pub(super) maximum_packet_size: usize,
+    /// Session Expiry Interval of CONNECT was 0 or absent: DISCONNECT must not change it.
+    pub(super) expiry_was_zero: bool,
+    /// The client's Topic Aliases. [MQTT-3.3.2-7] They end with the connection.
+    pub(super) aliases: BTreeMap<u16, TopicName>,
+    /// Whether CONNACK has left: no DISCONNECT goes before it ([MQTT-3.14.0-1]).
+    pub(super) connack_sent: bool,
+}
+
+/// A packet that must not leave before the store has kept a record.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The record; 0 if the packet only keeps its place in the order.
+    pub(super) seq: u64,
+    /// What.
+    pub(super) packet: Packet,
+}
+
+impl Connection {
+    /// A new one.
+    pub(super) fn new(peer: PeerInfo) -> Self {
+        Connection { peer, stage: Stage::New, unflushed: 0, held: VecDeque::new() }
+    }
+
+    /// What holds, if the client is in.
+    pub(super) fn open(&self) -> Option<&Open> {
+        match &self.stage {
+            Stage::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// What holds, if the client is in.
+    pub(super) fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.stage {
+            Stage::Open(open) => Some(open),
+            _ => None,
+        }
+    }
+}

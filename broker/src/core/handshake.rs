@@ -1,0 +1,272 @@
+//! From CONNECT to CONNACK (sections 3.1.4 and 3.2): checks, take-over, clean or resumed session, negotiation.
+
+use squall_codec::{
+    packet::{Connack, Connect, Packet},
+    property::{Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+    version::Version,
+    wire::Text,
+};
+
+use super::{
+    broker::Broker,
+    connection::{Open, Stage},
+    effect::{AuthenticationOutcome, AuthenticationRequest, CloseCause, ConnectionId, Effect, Record},
+    session::{Session, SessionKey},
+    timers::Timer,
+    will::StoredWill,
+};
+
+/// The Receive Maximum and the Session Expiry Interval that mean "no bound".
+const NO_EXPIRY: u32 = u32::MAX;
+
+impl Broker {
+    /// The first packet of a connection came, and it is a CONNECT.
+    pub(super) fn handle_connect(&mut self, id: ConnectionId, connect: Box<Connect>) {
+        if let Err(reason) = self.check_connect(&connect) {
+            self.refuse(id, connect.version, connect.properties.maximum_packet_size(), reason);
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let request = AuthenticationRequest {
+            client_id: connect.client_id.detached(),
+            username: connect.username.as_ref().map(Text::detached),
+            password: connect.password.as_ref().map(|password| bytes::Bytes::copy_from_slice(password)),
+            peer: connection.peer.clone(),
+        };
+        connection.stage = Stage::Authenticating { connect, pipelined: Vec::new() };
+        self.effects.push_back(Effect::Authenticate { connection: id, request });
+    }
+
+    /// What can be said without asking anybody.
+    fn check_connect(&self, connect: &Connect) -> Result<(), ReasonCode> {
+        // [MQTT-4.12.0-1] No Authentication Method is known here.
+        if connect.properties.authentication_method().is_some() {
+            return Err(ReasonCode::BadAuthenticationMethod);
+        }
+        if connect.client_id.is_empty() {
+            let allowed = match connect.version {
+                Version::V3_1 => false,
+                // 3.1.1 [MQTT-3.1.3-8] Without a name a session cannot be found again.
+                Version::V3_1_1 => connect.clean_start && self.config.allow_empty_client_id,
+                Version::V5_0 => self.config.allow_empty_client_id,
+            };
+            if !allowed {
+                return Err(ReasonCode::ClientIdentifierNotValid);
+            }
+        }
+        // 3.1 section 3.1: 1 to 23 characters.
+        if connect.version == Version::V3_1 && connect.client_id.chars().count() > 23 {
+            return Err(ReasonCode::ClientIdentifierNotValid);
+        }
+        if let Some(will) = connect.will.as_ref().filter(|_| connect.version.has_properties()) {
+            // [MQTT-3.2.2-12]
+            if will.qos > self.config.maximum_qos {
+                return Err(ReasonCode::QosNotSupported);
+            }
+            // [MQTT-3.2.2-13]
+            if will.retain && !self.config.retain_available {
+                return Err(ReasonCode::RetainNotSupported);
+            }
+        }
+        Ok(())
+    }
+
+    /// The authenticator has answered.
+    pub(super) fn handle_authenticated(&mut self, id: ConnectionId, outcome: AuthenticationOutcome) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Stage::Authenticating { .. } = connection.stage else { return };
+        let stage = std::mem::replace(&mut connection.stage, Stage::New);
+        let Stage::Authenticating { connect, pipelined } = stage else { return };
+        let maximum_packet_size = connect.properties.maximum_packet_size();
+        let refused = match outcome {
+            AuthenticationOutcome::Allowed => self.accept(id, &connect).err(),
+            AuthenticationOutcome::Refused(reason) => Some(reason),
+        };
+        if let Some(reason) = refused {
+            // [MQTT-3.1.4-6] What came behind the CONNECT is not looked at.
+            self.refuse(id, connect.version, maximum_packet_size, reason);
+            return;
+        }
+        for packet in pipelined {
+            self.handle_packet(id, packet);
+        }
+    }
+
+    /// Lets the client in, unless there is no room for its session.
+    fn accept(&mut self, id: ConnectionId, connect: &Connect) -> Result<(), ReasonCode> {
+        let client_id =
+            if connect.client_id.is_empty() { self.assign_client_id() } else { connect.client_id.detached() };
+        let assigned = connect.client_id.is_empty().then(|| client_id.clone());
+        let known = self.sessions.find(&client_id);
+        if known.is_none() && self.sessions.len() >= self.config.limits.sessions {
+            return Err(ReasonCode::QuotaExceeded);
+        }
+        let mut connack = Connack::new(ReasonCode::Success);
+        connack.properties = self.negotiate(connect, assigned);
+        let maximum_packet_size = connect.properties.maximum_packet_size().map_or(usize::MAX, |size| size as usize);
+        if Packet::Connack(Box::new(connack.clone())).encoded_len(connect.version) > maximum_packet_size {
+            return Err(ReasonCode::PacketTooLarge);
+        }
+
+        // [MQTT-3.1.4-3]; 3.1.1 [MQTT-3.1.4-2]
+        if let Some(old) = known.and_then(|key| self.sessions[key].connection) {
+            self.take_over(old);
+        }
+        // [MQTT-3.1.4-4]; 3.1.1 [MQTT-3.1.4-3]. The old connection's end may have ended its session.
+        let known = self.sessions.find(&client_id);
+        let key = match known {
+            // [MQTT-3.1.2-5]; 3.1.1 [MQTT-3.1.2-4]
+            Some(key) if !connect.clean_start => key,
+            // [MQTT-3.1.2-4]; 3.1.1 [MQTT-3.1.2-6]
+            Some(key) => {
+                self.end_session(key);
+                self.sessions.insert(Session::new(client_id))
+            }
+            // [MQTT-3.1.2-6]
+            None => self.sessions.insert(Session::new(client_id)),
+        };
+        let resumed = known.is_some() && !connect.clean_start;
+        self.open(id, key, connect, maximum_packet_size);
+
+        // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; 3.1 has no such bit.
+        connack.session_present = resumed && connect.version != Version::V3_1;
+        // [MQTT-3.2.0-1] Before all else. [MQTT-3.1.4-5]
+        self.send(id, Packet::Connack(Box::new(connack)));
+        self.pump(key);
+        Ok(())
+    }
+
+    /// Ties connection and session together.
+    fn open(&mut self, id: ConnectionId, key: SessionKey, connect: &Connect, maximum_packet_size: usize) {
+        let expiry_seconds = self.expiry_seconds(connect);
+        let keep_alive = match self.config.server_keep_alive {
+            // [MQTT-3.2.2-21] The server's value holds where the client was told of it.
+            Some(seconds) if connect.version.has_properties() => seconds,
+            // [MQTT-3.2.2-22]
+            _ => connect.keep_alive,
+        };
+        // [MQTT-3.1.2-22]; 3.1.1 [MQTT-3.1.2-24]
+        let silence = (keep_alive > 0).then(|| std::time::Duration::from_millis(u64::from(keep_alive) * 1500));
+        let is_v5 = connect.version.has_properties();
+        let limits = &self.config.limits;
+        let receive_maximum = if is_v5 { limits.receive_maximum } else { u16::MAX };
+        let send_quota = connect.properties.receive_maximum().unwrap_or(u16::MAX).min(limits.in_flight);
+
+        // [MQTT-3.1.3-9] Back in time: the will of the connection before is not sent.
+        self.timers.cancel(Timer::WillDelay(key));
+        self.timers.cancel(Timer::SessionExpiry(key));
+        let session = &mut self.sessions[key];
+        session.connection = Some(id);
+        session.expiry_seconds = expiry_seconds;
+        session.will = StoredWill::of(connect);
+        session.resume(receive_maximum, send_quota);
+        let was_durable = std::mem::replace(&mut session.durable, expiry_seconds > 0);
+        if was_durable || session.durable {
+            let client_id = session.client_id.clone();
+            self.persist(Record::Session { client_id, expiry_seconds });
+        }
+
+        self.timers.cancel(Timer::Connect(id));
+        let now = self.now.monotonic;
+        if let Some(silence) = silence {
+            self.timers.set(Timer::KeepAlive(id), now + silence);
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.stage = Stage::Open(Open {
+                version: connect.version,
+                session: key,
+                silence,
+                last_packet: now,
+                maximum_packet_size,
+                expiry_was_zero: connect.properties.session_expiry_interval().unwrap_or(0) == 0,
+                aliases: Default::default(),
+                connack_sent: false,
+            });
+        }
+    }
+
+    /// Seconds that the session outlives this connection.
+    fn expiry_seconds(&self, connect: &Connect) -> u32 {
+        match connect.version {
+            Version::V5_0 => self.bounded_expiry(connect.properties.session_expiry_interval().unwrap_or(0)),
+            // 3.1.1 [MQTT-3.1.2-6] A clean session ends with its connection; the others have no end.
+            _ if connect.clean_start => 0,
+            _ => NO_EXPIRY,
+        }
+    }
+
+    /// The Session Expiry Interval that a 5.0 client gets when it asks for this one.
+    pub(super) fn bounded_expiry(&self, asked_seconds: u32) -> u32 {
+        asked_seconds.min(self.config.maximum_session_expiry)
+    }
+
+    /// What CONNACK tells a 5.0 client (section 3.2.2.3). What is as the standard's default is left out.
+    fn negotiate(&self, connect: &Connect, assigned: Option<Text>) -> Properties {
+        let mut properties = Properties::new();
+        if !connect.version.has_properties() {
+            return properties;
+        }
+        let limits = &self.config.limits;
+        let asked = connect.properties.session_expiry_interval().unwrap_or(0);
+        if self.bounded_expiry(asked) != asked {
+            properties.push(Property::SessionExpiryInterval(self.bounded_expiry(asked)));
+        }
+        if limits.receive_maximum != u16::MAX {
+            properties.push(Property::ReceiveMaximum(limits.receive_maximum));
+        }
+        // [MQTT-3.2.2-9]
+        if self.config.maximum_qos < Qos::ExactlyOnce {
+            properties.push(Property::MaximumQos(self.config.maximum_qos.bits()));
+        }
+        if !self.config.retain_available {
+            properties.push(Property::RetainAvailable(0));
+        }
+        properties.push(Property::MaximumPacketSize(limits.maximum_packet_size));
+        // [MQTT-3.1.3-7] [MQTT-3.2.2-16]
+        if let Some(client_id) = assigned {
+            properties.push(Property::AssignedClientIdentifier(client_id));
+        }
+        if limits.topic_alias_maximum > 0 {
+            properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
+        }
+        if let Some(seconds) = self.config.server_keep_alive {
+            properties.push(Property::ServerKeepAlive(seconds));
+        }
+        properties
+    }
+
+    /// [MQTT-3.1.3-6] A Client Identifier that no session has.
+    fn assign_client_id(&mut self) -> Text {
+        loop {
+            self.assigned_client_ids += 1;
+            let number = self.key.number(self.assigned_client_ids);
+            let client_id = Text::new(format!("squall{number:016x}")).expect("22 characters are a valid string");
+            if self.sessions.find(&client_id).is_none() {
+                return client_id;
+            }
+        }
+    }
+
+    /// Says no and closes.
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnectionId,
+        version: Version,
+        maximum_packet_size: Option<u32>,
+        reason: ReasonCode,
+    ) {
+        // 3.1.1 [MQTT-3.2.2-6] Where no return code fits there is no CONNACK.
+        if version.has_properties() || reason.connack_return_code().is_some() {
+            // [MQTT-3.2.2-6] Session Present is 0.
+            let connack = Packet::Connack(Box::new(Connack::new(reason)));
+            let fits = maximum_packet_size.is_none_or(|maximum| connack.encoded_len(version) <= maximum as usize);
+            if fits {
+                self.send_last(id, version, connack);
+            }
+        }
+        // [MQTT-3.2.2-7]; 3.1.1 [MQTT-3.2.2-5]
+        self.close(id, CloseCause::Refused(reason));
+    }
+}

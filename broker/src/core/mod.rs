@@ -1,0 +1,24 @@
+//! The server without I/O: told the time, asked for nothing. Everything here is decided by inputs and the clock handed in.
+
+pub mod access;
+pub mod broker;
+mod closing;
+pub mod config;
+mod connection;
+pub mod effect;
+mod handshake;
+mod hash;
+pub mod limits;
+mod outbox;
+mod publishing;
+mod retained;
+mod route;
+mod session;
+mod shared;
+pub mod statistics;
+mod subscribing;
+mod subscriptions;
+mod timers;
+mod will;
+
+pub use hash::HashKey;

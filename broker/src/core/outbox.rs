@@ -1,0 +1,134 @@
+//! What leaves: packets in order, held back while the store is owed an answer, and counted until they are flushed.
+
+use std::collections::BTreeSet;
+
+use squall_codec::{packet::Packet, qos::Qos, version::Version};
+
+use super::{
+    broker::Broker,
+    connection::{Held, Stage},
+    effect::{CloseCause, ConnectionId, Effect, Record},
+};
+
+/// Which records the store was given and which it has kept.
+#[derive(Debug, Default)]
+pub(super) struct Persistence {
+    /// The last record handed out.
+    last: u64,
+    /// The last record handed out during this input; 0 if none was.
+    turn: u64,
+    /// The last record that is kept.
+    kept: u64,
+    /// Connections with held packets.
+    waiting: BTreeSet<ConnectionId>,
+}
+
+impl Persistence {
+    /// Another input begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.turn = 0;
+    }
+
+    /// The connection is gone, and with it what it held.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.waiting.remove(&connection);
+    }
+}
+
+/// Whether a crash could contradict this packet: it says that something was kept, or it must not leave twice.
+fn waits_for_store(packet: &Packet) -> bool {
+    match packet {
+        Packet::Puback(_)
+        | Packet::Pubrec(_)
+        | Packet::Pubrel(_)
+        | Packet::Pubcomp(_)
+        | Packet::Suback(_)
+        | Packet::Unsuback(_)
+        | Packet::Connack(_) => true,
+        Packet::Publish(publish) => publish.qos == Qos::ExactlyOnce,
+        _ => false,
+    }
+}
+
+impl Broker {
+    /// Hands a record to the store. The acknowledgements of this input wait until it is kept.
+    pub(super) fn persist(&mut self, record: Record) {
+        self.persistence.last += 1;
+        self.persistence.turn = self.persistence.last;
+        self.effects.push_back(Effect::Persist { seq: self.persistence.last, record });
+    }
+
+    /// Sends a packet on an open connection, behind what is held there.
+    pub(super) fn send(&mut self, id: ConnectionId, packet: Packet) {
+        let hard = self.hard_bound;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Stage::Open(open) = &mut connection.stage else { return };
+        let size = packet.encoded_len(open.version);
+        // [MQTT-3.1.2-24] [MQTT-3.1.2-25] Dropped, and then everything goes on as if it had been sent.
+        if size > open.maximum_packet_size {
+            self.statistics.dropped_too_large += 1;
+            return;
+        }
+        if connection.unflushed > hard {
+            self.doomed.push((id, CloseCause::SlowReader));
+            return;
+        }
+        connection.unflushed += size;
+        let seq = if waits_for_store(&packet) { self.persistence.turn } else { 0 };
+        if seq > self.persistence.kept || !connection.held.is_empty() {
+            connection.held.push_back(Held { seq, packet });
+            self.persistence.waiting.insert(id);
+            return;
+        }
+        open.connack_sent |= matches!(packet, Packet::Connack(_));
+        self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
+    }
+
+    /// Sends a packet on a connection that is about to be closed, before anything that is held: what was held is no
+    /// longer owed.
+    pub(super) fn send_last(&mut self, id: ConnectionId, version: Version, packet: Packet) {
+        self.effects.push_back(Effect::Send { connection: id, version, packet });
+    }
+
+    /// Whether no further application message should be sent now: the client reads too slowly.
+    pub(super) fn is_congested(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_none_or(|connection| connection.unflushed >= self.config.limits.unflushed_soft)
+    }
+
+    /// Bytes have left for the socket: what waited for that may follow.
+    pub(super) fn handle_flushed(&mut self, id: ConnectionId, bytes: usize) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.unflushed = connection.unflushed.saturating_sub(bytes);
+        if let Some(session) = connection.open().map(|open| open.session) {
+            self.pump(session);
+        }
+    }
+
+    /// Records are kept: what waited for them leaves.
+    pub(super) fn handle_persisted(&mut self, up_to: u64) {
+        self.persistence.kept = self.persistence.kept.max(up_to.min(self.persistence.last));
+        let waiting = std::mem::take(&mut self.persistence.waiting);
+        for id in waiting {
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            let Stage::Open(open) = &mut connection.stage else { continue };
+            while connection.held.front().is_some_and(|held| held.seq <= self.persistence.kept) {
+                let Some(Held { packet, .. }) = connection.held.pop_front() else { break };
+                open.connack_sent |= matches!(packet, Packet::Connack(_));
+                self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
+            }
+            if !connection.held.is_empty() {
+                self.persistence.waiting.insert(id);
+            }
+        }
+    }
+
+    /// A record could not be kept: the connections that were to hear that it was are closed.
+    pub(super) fn handle_persist_failed(&mut self, seq: u64) {
+        for id in &self.persistence.waiting {
+            let held = self.connections.get(id).map(|connection| &connection.held);
+            if held.is_some_and(|held| held.iter().any(|held| held.seq >= seq)) {
+                self.doomed.push((*id, CloseCause::StoreFailed));
+            }
+        }
+    }
+}

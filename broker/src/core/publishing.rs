@@ -1,0 +1,223 @@
+//! PUBLISH from a client and the acknowledgements of both directions (sections 3.3 to 3.7 and 4.3).
+
+use squall_codec::{
+    flow::{Pubrec, Received},
+    packet::{Ack, Packet, Publish},
+    qos::Qos,
+    reason::ReasonCode,
+    wire::{PacketId, Text},
+};
+
+use super::{
+    access,
+    broker::Broker,
+    closing::Violation,
+    effect::{ConnectionId, Record},
+    session::SessionKey,
+};
+
+/// Who is speaking: what every handler of a packet needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Speaker {
+    /// The connection.
+    pub(super) id: ConnectionId,
+    /// Its session.
+    pub(super) session: SessionKey,
+    /// Whether acknowledgements carry reasons (5.0).
+    pub(super) has_reasons: bool,
+}
+
+impl Speaker {
+    /// An acknowledgement in the speaker's version: before 5.0 it carries no reason.
+    fn ack(self, packet_id: PacketId, reason: ReasonCode) -> Ack {
+        Ack::with_reason(packet_id, if self.has_reasons { reason } else { ReasonCode::Success })
+    }
+}
+
+impl Broker {
+    /// A PUBLISH came.
+    pub(super) fn handle_publish(&mut self, speaker: Speaker, publish: Publish) {
+        let publish = match self.check_publish(speaker, publish) {
+            Ok(publish) => publish,
+            Err(violation) => return self.violation(speaker.id, violation),
+        };
+        let (qos, Some(packet_id)) = (publish.qos, publish.packet_id) else {
+            self.publish_for(speaker, publish);
+            return;
+        };
+        match self.sessions[speaker.session].incoming.publish(qos, packet_id) {
+            // [MQTT-3.3.4-7] is broken by the client.
+            Received::TooMany => self.violation(
+                speaker.id,
+                Violation::of(
+                    ReasonCode::ReceiveMaximumExceeded,
+                    "MQTT-3.3.4-7",
+                    "more QoS 1 and 2 messages are open than Receive Maximum allows",
+                ),
+            ),
+            // [MQTT-4.3.3-10]
+            Received::Duplicate => self.send(speaker.id, Packet::Pubrec(Ack::new(packet_id))),
+            Received::New => self.accept_publish(speaker, qos, packet_id, publish),
+        }
+    }
+
+    /// A message with QoS 1 or 2 that was not seen before.
+    fn accept_publish(&mut self, speaker: Speaker, qos: Qos, packet_id: PacketId, publish: Publish) {
+        let reason = self.publish_for(speaker, publish);
+        let ack = speaker.ack(packet_id, reason);
+        if qos == Qos::AtLeastOnce {
+            // [MQTT-4.3.2-4] [MQTT-4.3.2-5] From here the identifier stands for a new message.
+            self.sessions[speaker.session].incoming.finished(packet_id);
+            self.send(speaker.id, Packet::Puback(ack));
+            return;
+        }
+        if ack.reason.is_failure() {
+            // [MQTT-4.3.3-9]
+            self.sessions[speaker.session].incoming.finished(packet_id);
+        } else if self.sessions[speaker.session].durable {
+            let client_id = self.sessions[speaker.session].client_id.clone();
+            self.persist(Record::Received { client_id, packet_id });
+        }
+        // [MQTT-4.3.3-8]
+        self.send(speaker.id, Packet::Pubrec(ack));
+    }
+
+    /// What a client may not send now; and the topic that an alias stands for.
+    fn check_publish(&mut self, speaker: Speaker, mut publish: Publish) -> Result<Publish, Violation> {
+        if !speaker.has_reasons {
+            publish.retain &= self.config.retain_available;
+            return Ok(publish);
+        }
+        if publish.qos > self.config.maximum_qos {
+            return Err(Violation::of(
+                ReasonCode::QosNotSupported,
+                "MQTT-3.2.2-11",
+                "PUBLISH with a QoS above the Maximum QoS of CONNACK",
+            ));
+        }
+        if publish.retain && !self.config.retain_available {
+            return Err(Violation::of(
+                ReasonCode::RetainNotSupported,
+                "MQTT-3.2.2-14",
+                "PUBLISH with RETAIN where CONNACK said that it is not available",
+            ));
+        }
+        match publish.topic_alias.take() {
+            Some(alias) => self.resolve_alias(speaker, alias, publish),
+            None if publish.topic().is_empty() => {
+                Err(Violation::new(ReasonCode::ProtocolError, "PUBLISH with neither Topic Name nor Topic Alias"))
+            }
+            None => Ok(publish),
+        }
+    }
+
+    /// Topic Alias (section 3.3.2.3.4): sets the mapping, or puts its topic in.
+    fn resolve_alias(&mut self, speaker: Speaker, alias: u16, publish: Publish) -> Result<Publish, Violation> {
+        // [MQTT-3.3.2-8] [MQTT-3.2.2-17]
+        if alias == 0 || alias > self.config.limits.topic_alias_maximum {
+            return Err(Violation::of(
+                ReasonCode::TopicAliasInvalid,
+                if alias == 0 { "MQTT-3.3.2-8" } else { "MQTT-3.3.2-9" },
+                "Topic Alias outside 1 to the Topic Alias Maximum of CONNACK",
+            ));
+        }
+        let Some(open) = self.connections.get_mut(&speaker.id).and_then(|connection| connection.open_mut()) else {
+            return Ok(publish);
+        };
+        // [MQTT-3.3.2-12]
+        match publish.topic_name() {
+            Some(topic) => {
+                let topic = squall_codec::topic::TopicName::new(topic.text().detached()).unwrap_or(topic);
+                open.aliases.insert(alias, topic);
+                Ok(publish)
+            }
+            None => match open.aliases.get(&alias) {
+                Some(topic) => Ok(publish.with_topic(topic)),
+                None => Err(Violation::new(ReasonCode::ProtocolError, "Topic Alias that stands for no Topic Name")),
+            },
+        }
+    }
+
+    /// Publishes in the name of the speaker, or says why not.
+    fn publish_for(&mut self, speaker: Speaker, publish: Publish) -> ReasonCode {
+        // 3.1.1 [MQTT-3.3.5-2] Before 5.0 it is acknowledged all the same.
+        if !access::may_publish(publish.topic()) {
+            return ReasonCode::NotAuthorized;
+        }
+        let acknowledged = speaker.has_reasons && publish.qos > Qos::AtMostOnce;
+        if acknowledged && publish.retain && !self.can_retain(&publish) {
+            return ReasonCode::QuotaExceeded;
+        }
+        let client_id: Text = self.sessions[speaker.session].client_id.clone();
+        match self.publish(&client_id, publish) {
+            0 => ReasonCode::NoMatchingSubscribers,
+            _ => ReasonCode::Success,
+        }
+    }
+
+    /// PUBACK came: the exchange ends, whatever the reason ([MQTT-4.4.0-2]).
+    pub(super) fn handle_puback(&mut self, speaker: Speaker, ack: &Ack) {
+        // An identifier that is unknown, or of another kind of exchange, is ignored.
+        if self.sessions[speaker.session].outgoing.puback(ack.packet_id).is_some() {
+            self.settle(speaker.session, ack.packet_id);
+        }
+    }
+
+    /// PUBREC came.
+    pub(super) fn handle_pubrec(&mut self, speaker: Speaker, ack: &Ack) {
+        let session = &mut self.sessions[speaker.session];
+        let packet_id = ack.packet_id;
+        match session.outgoing.pubrec(packet_id, ack.reason) {
+            // [MQTT-4.3.3-4]
+            Pubrec::Release(_) => {
+                session.forget_resend(packet_id);
+                if session.durable {
+                    let client_id = session.client_id.clone();
+                    self.persist(Record::Released { client_id, packet_id });
+                }
+                self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id)));
+            }
+            Pubrec::Again => self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id))),
+            Pubrec::Refused(_) => self.settle(speaker.session, packet_id),
+            Pubrec::Unknown => {
+                let ack = speaker.ack(packet_id, ReasonCode::PacketIdentifierNotFound);
+                self.send(speaker.id, Packet::Pubrel(ack));
+            }
+        }
+    }
+
+    /// PUBREL came: PUBCOMP is owed in any case ([MQTT-4.3.3-11]).
+    pub(super) fn handle_pubrel(&mut self, speaker: Speaker, ack: &Ack) {
+        let packet_id = ack.packet_id;
+        let session = &mut self.sessions[speaker.session];
+        let reason = if session.incoming.pubrel(packet_id) {
+            // [MQTT-4.3.3-12]
+            if session.durable {
+                let client_id = session.client_id.clone();
+                self.persist(Record::Completed { client_id, packet_id });
+            }
+            ReasonCode::Success
+        } else {
+            ReasonCode::PacketIdentifierNotFound
+        };
+        self.send(speaker.id, Packet::Pubcomp(speaker.ack(packet_id, reason)));
+    }
+
+    /// PUBCOMP came.
+    pub(super) fn handle_pubcomp(&mut self, speaker: Speaker, ack: &Ack) {
+        if self.sessions[speaker.session].outgoing.pubcomp(ack.packet_id) {
+            self.settle(speaker.session, ack.packet_id);
+        }
+    }
+
+    /// An exchange that we began is over: there is room for the next.
+    pub(super) fn settle(&mut self, key: SessionKey, packet_id: PacketId) {
+        let session = &mut self.sessions[key];
+        session.forget_resend(packet_id);
+        if session.durable {
+            let client_id = session.client_id.clone();
+            self.persist(Record::Settled { client_id, packet_id });
+        }
+        self.pump(key);
+    }
+}

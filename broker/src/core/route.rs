@@ -1,0 +1,329 @@
+//! One PUBLISH to its many deliveries, and each delivery as far as the client lets it go.
+
+use squall_codec::{
+    packet::{Ack, Packet, Publish},
+    qos::Qos,
+    reason::ReasonCode,
+    wire::{PacketId, Text},
+};
+
+use super::{
+    broker::Broker,
+    effect::{ConnectionId, Record},
+    session::{Delivery, Resend, SessionKey},
+    subscriptions::Match,
+};
+
+/// The message as it came, and a copy that owns its bytes, made when somebody has to keep it and shared by all who do.
+struct Routed {
+    live: Publish,
+    kept: Option<Publish>,
+}
+
+impl Routed {
+    fn kept(&mut self) -> &Publish {
+        self.kept.get_or_insert_with(|| self.live.detached())
+    }
+
+    /// The message with what this hop adds, to be filled in: nothing of the hop before it is handed on.
+    fn copy(&mut self, qos: Qos) -> Publish {
+        let mut copy = if qos == Qos::AtMostOnce { self.live.clone() } else { self.kept().clone() };
+        copy.qos = qos;
+        copy.packet_id = None;
+        // [MQTT-3.3.1-3] DUP is of the hop.
+        copy.dup = false;
+        copy.topic_alias = None;
+        copy.subscription_identifiers.clear();
+        copy
+    }
+}
+
+/// What all the subscriptions of one session that match say together.
+struct Combined {
+    qos: Qos,
+    retain_as_published: bool,
+    identifiers: Vec<u32>,
+}
+
+impl Broker {
+    /// Publishes a message in the name of a client: keeps it if it is to be retained, and delivers it to every session
+    /// with a matching subscription ([MQTT-4.5.0-1]). How many those were.
+    pub(super) fn publish(&mut self, publisher: &Text, message: Publish) -> usize {
+        let mut message = Routed { live: message, kept: None };
+        if message.live.retain && self.config.retain_available {
+            self.retain(&mut message);
+        }
+        let mut matches = std::mem::take(&mut self.matches);
+        let (sessions, connections) = (&self.sessions, &self.connections);
+        let soft = self.config.limits.unflushed_soft;
+        let can_take = |key: SessionKey| {
+            let connection = sessions[key].connection.and_then(|id| connections.get(&id));
+            connection.is_some_and(|connection| connection.unflushed < soft)
+        };
+        self.subscriptions.matching(message.live.topic(), can_take, &mut matches);
+        // One order for equal inputs; a session's plain subscriptions stand together, before its shared ones.
+        matches.sort_by(|a, b| (a.session, &a.share).cmp(&(b.session, &b.share)));
+
+        let mut receivers = 0;
+        let mut rest = matches.as_slice();
+        while let Some(first) = rest.first() {
+            let together = match &first.share {
+                // Section 4.8.2: a shared copy is one of its own, with its own identifier.
+                Some(_) => 1,
+                None => rest.iter().take_while(|other| other.session == first.session && other.share.is_none()).count(),
+            };
+            let (group, others) = rest.split_at(together);
+            rest = others;
+            if let Some(combined) = self.combine(publisher, group) {
+                receivers += 1;
+                let mut copy = message.copy(message.live.qos.min(combined.qos));
+                // [MQTT-3.3.1-12] [MQTT-3.3.1-13]; 3.1.1 [MQTT-3.3.1-9]
+                copy.retain = message.live.retain && combined.retain_as_published;
+                copy.subscription_identifiers = combined.identifiers;
+                self.deliver(first.session, copy, group[0].share.clone());
+            }
+        }
+        matches.clear();
+        self.matches = matches;
+        receivers
+    }
+
+    /// One copy for one session: the highest QoS ([MQTT-3.3.4-2]; 3.1.1 [MQTT-3.3.5-1]) and every identifier
+    /// ([MQTT-3.3.4-3], [MQTT-3.3.4-4]).
+    fn combine(&self, publisher: &Text, group: &[Match]) -> Option<Combined> {
+        let mut combined: Option<Combined> = None;
+        for Match { session, subscribed, .. } in group {
+            // [MQTT-3.8.3-3] It goes by the publisher's Client Identifier.
+            if subscribed.options.no_local && self.sessions[*session].client_id == *publisher {
+                continue;
+            }
+            let combined = combined.get_or_insert(Combined {
+                qos: Qos::AtMostOnce,
+                retain_as_published: false,
+                identifiers: Vec::new(),
+            });
+            combined.qos = combined.qos.max(subscribed.options.qos);
+            combined.retain_as_published |= subscribed.options.retain_as_published;
+            combined.identifiers.extend(subscribed.identifier);
+        }
+        combined
+    }
+
+    /// Whether a message to be retained stays within the bounds. What has expired makes room first.
+    pub(super) fn can_retain(&mut self, message: &Publish) -> bool {
+        let limits = &self.config.limits;
+        let (messages, bytes) = (limits.retained_messages, limits.retained_bytes);
+        if message.payload().is_empty() {
+            return true;
+        }
+        let (topic, size) = (message.topic(), message.size_bytes());
+        if self.retained.has_room(topic, size, messages, bytes) {
+            return true;
+        }
+        self.retained.purge(self.now.monotonic) > 0 && self.retained.has_room(topic, size, messages, bytes)
+    }
+
+    fn retain(&mut self, message: &mut Routed) {
+        // [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1 [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+        if message.live.payload().is_empty() {
+            if self.retained.clear(message.live.topic()) {
+                let message = message.copy(Qos::AtLeastOnce);
+                self.persist(Record::Retained { message });
+            }
+            return;
+        }
+        if !self.can_retain(&message.live) {
+            self.statistics.dropped_retained += 1;
+            return;
+        }
+        // [MQTT-3.3.1-5]
+        let qos = message.live.qos;
+        let mut kept = message.copy(Qos::AtLeastOnce);
+        kept.qos = qos;
+        self.retained.set(kept.clone(), self.now.monotonic);
+        self.persist(Record::Retained { message: kept });
+    }
+
+    /// A message for one session, with QoS and flags of this delivery.
+    fn deliver(&mut self, key: SessionKey, message: Publish, share: Option<squall_codec::topic::TopicFilter>) {
+        let arrived = self.now.monotonic;
+        if message.qos > Qos::AtMostOnce {
+            self.enqueue(key, Delivery { message, arrived, number: 0, share });
+            self.pump(key);
+            return;
+        }
+        // A QoS 0 message is for those who are there now; sessions without a connection are not.
+        let Some(id) = self.sessions[key].connection else { return };
+        if self.is_congested(id) {
+            self.statistics.dropped_slow_reader += 1;
+            return;
+        }
+        self.send(id, Packet::Publish(message));
+    }
+
+    /// A retained message for a new subscription ([MQTT-3.3.1-9]). Unlike a live one it waits when the client reads
+    /// slowly, also at QoS 0.
+    pub(super) fn deliver_retained(&mut self, key: SessionKey, delivery: Delivery) {
+        self.enqueue(key, delivery);
+        self.pump(key);
+    }
+
+    /// Puts a message into the session's queue, if there is room.
+    fn enqueue(&mut self, key: SessionKey, mut delivery: Delivery) {
+        let limits = &self.config.limits;
+        let session = &mut self.sessions[key];
+        let size = delivery.message.size_bytes();
+        if !session.queue_has_room(size, limits.queued_messages, limits.queued_bytes) {
+            self.statistics.dropped_queue_full += 1;
+            return;
+        }
+        delivery.number = session.number();
+        let record = (session.durable && delivery.message.qos > Qos::AtMostOnce).then(|| Record::Queued {
+            client_id: session.client_id.clone(),
+            number: delivery.number,
+            message: delivery.message.clone(),
+        });
+        session.enqueue(delivery);
+        if let Some(record) = record {
+            self.persist(record);
+        }
+    }
+
+    /// Sends what waits in a session, as far as its client lets it: first what is to be sent again, then the queue
+    /// ([MQTT-4.6.0-5]).
+    pub(super) fn pump(&mut self, key: SessionKey) {
+        while let Some(id) = self.sessions[key].connection {
+            let session = &self.sessions[key];
+            if (session.resends.is_empty() && session.queue.is_empty()) || self.is_congested(id) {
+                return;
+            }
+            let went_on = if self.sessions[key].resends.is_empty() {
+                self.send_queued(key, id)
+            } else {
+                self.send_again(key, id)
+            };
+            if !went_on {
+                return;
+            }
+        }
+    }
+
+    /// The first that is to be sent again, with its identifier of before ([MQTT-4.4.0-1]). `false` when it has to wait.
+    fn send_again(&mut self, key: SessionKey, id: ConnectionId) -> bool {
+        let now = self.now.monotonic;
+        let session = &mut self.sessions[key];
+        if matches!(session.resends.front(), Some(Resend::Publish(..))) && !session.may_resend() {
+            return false;
+        }
+        match session.resends.pop_front() {
+            None => false,
+            Some(Resend::Pubrel(packet_id)) => {
+                self.send(id, Packet::Pubrel(Ack::new(packet_id)));
+                true
+            }
+            Some(Resend::Publish(packet_id, delivery)) => {
+                // [MQTT-3.3.1-1]; [MQTT-4.3.3-7]: expiry no longer applies.
+                let packet = Packet::Publish(delivery.publish(now, Some(packet_id), true));
+                if self.fits(id, &packet) {
+                    self.send(id, packet);
+                } else {
+                    self.give_up(key, packet_id, delivery.message.qos);
+                }
+                true
+            }
+        }
+    }
+
+    /// The first of the queue. `false` when it has to wait.
+    fn send_queued(&mut self, key: SessionKey, id: ConnectionId) -> bool {
+        let now = self.now.monotonic;
+        let session = &mut self.sessions[key];
+        let Some(first) = session.queue.front() else { return false };
+        let qos = first.message.qos;
+        // [MQTT-3.3.4-9] [MQTT-4.9.0-2]
+        if qos > Qos::AtMostOnce && !session.outgoing.has_room() {
+            return false;
+        }
+        let Some(delivery) = session.dequeue() else { return false };
+        // [MQTT-3.3.2-5]
+        if delivery.is_expired(now) {
+            self.statistics.dropped_expired += 1;
+            self.forget_queued(key, &delivery);
+            return true;
+        }
+        let stand_in = (qos > Qos::AtMostOnce).then_some(PacketId::MIN);
+        let packet = Packet::Publish(delivery.publish(now, stand_in, false));
+        // [MQTT-3.1.2-25] It takes no identifier and no quota.
+        if !self.fits(id, &packet) {
+            self.statistics.dropped_too_large += 1;
+            self.forget_queued(key, &delivery);
+            return true;
+        }
+        let Packet::Publish(mut publish) = packet else { return false };
+        if qos > Qos::AtMostOnce {
+            let number = delivery.number;
+            let session = &mut self.sessions[key];
+            // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+            match session.outgoing.publish(qos, delivery) {
+                Ok(packet_id) => {
+                    publish.packet_id = Some(packet_id);
+                    if session.durable {
+                        let client_id = session.client_id.clone();
+                        self.persist(Record::Sent { client_id, number, packet_id });
+                    }
+                }
+                Err(delivery) => {
+                    session.queue_bytes += delivery.message.size_bytes();
+                    session.queue.push_front(delivery);
+                    return false;
+                }
+            }
+        }
+        self.send(id, Packet::Publish(publish));
+        true
+    }
+
+    /// Whether the client takes a packet of this size.
+    fn fits(&self, id: ConnectionId, packet: &Packet) -> bool {
+        let open = self.connections.get(&id).and_then(|connection| connection.open());
+        open.is_some_and(|open| packet.encoded_len(open.version) <= open.maximum_packet_size)
+    }
+
+    /// A message that was in flight has become too large for the client: it counts as delivered.
+    fn give_up(&mut self, key: SessionKey, packet_id: PacketId, qos: Qos) {
+        self.statistics.dropped_too_large += 1;
+        let session = &mut self.sessions[key];
+        match qos {
+            Qos::ExactlyOnce => drop(session.outgoing.pubrec(packet_id, ReasonCode::PacketTooLarge)),
+            _ => drop(session.outgoing.puback(packet_id)),
+        }
+        if session.durable {
+            let client_id = session.client_id.clone();
+            self.persist(Record::Settled { client_id, packet_id });
+        }
+    }
+
+    fn forget_queued(&mut self, key: SessionKey, delivery: &Delivery) {
+        let session = &self.sessions[key];
+        if session.durable && delivery.message.qos > Qos::AtMostOnce {
+            let client_id = session.client_id.clone();
+            self.persist(Record::Dropped { client_id, number: delivery.number });
+        }
+    }
+
+    /// A member of a share has gone for good without its message: another one gets it.
+    pub(super) fn give_to_another_member(&mut self, delivery: Delivery) {
+        let Some(share) = &delivery.share else { return };
+        let sessions = &self.sessions;
+        let chosen = self.subscriptions.choose(share, |key| sessions[key].connection.is_some());
+        let Some(Match { session, subscribed, share }) = chosen else { return };
+        let mut delivery = Delivery { share, ..delivery };
+        // [MQTT-4.8.2-3]
+        delivery.message.qos = delivery.message.qos.min(subscribed.options.qos);
+        delivery.message.subscription_identifiers = subscribed.identifier.into_iter().collect();
+        if delivery.message.qos > Qos::AtMostOnce || self.sessions[session].connection.is_some() {
+            self.enqueue(session, delivery);
+            self.pump(session);
+        }
+    }
+}

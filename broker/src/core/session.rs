@@ -1,0 +1,262 @@
+//! The scope of one Session (section 4.1): subscriptions, exchanges in flight, the queue, the expiry. It may outlive many
+//! Network Connections, and it never sends: it says what there is.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::{Index, IndexMut},
+    time::Duration,
+};
+
+use squall_codec::{
+    flow::{Incoming, Outgoing},
+    packet::Publish,
+    topic::TopicFilter,
+    wire::{PacketId, Text},
+};
+
+use super::{
+    effect::ConnectionId,
+    hash::{HashKey, Map},
+    will::StoredWill,
+};
+
+/// The place of a session in the table: shorter than its Client Identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SessionKey(u32);
+
+/// A message on its way to one client.
+#[derive(Clone, Debug)]
+pub(super) struct Delivery {
+    /// As it will be sent, but for the packet identifier and the time it waited.
+    pub(super) message: Publish,
+    /// When it came: Message Expiry Interval counts from here.
+    pub(super) arrived: Duration,
+    /// Its number in the session, for the store.
+    pub(super) number: u64,
+    /// The share that chose this session.
+    pub(super) share: Option<TopicFilter>,
+}
+
+/// What a resumed session still has to send again, in order.
+#[derive(Debug)]
+pub(super) enum Resend {
+    /// With DUP 1.
+    Publish(PacketId, Delivery),
+    /// The message is the client's already.
+    Pubrel(PacketId),
+}
+
+/// One Session.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// [MQTT-3.1.3-2] The key by which it is found.
+    pub(super) client_id: Text,
+    /// The Network Connection, while there is one.
+    pub(super) connection: Option<ConnectionId>,
+    /// Session Expiry Interval in seconds; `u32::MAX` is never.
+    pub(super) expiry_seconds: u32,
+    /// Whether the store knows of it.
+    pub(super) durable: bool,
+    /// The filters in the tree that are this session's.
+    pub(super) filters: BTreeSet<TopicFilter>,
+    /// Messages from the client.
+    pub(super) incoming: Incoming,
+    /// Messages to the client, sent and not finished.
+    pub(super) outgoing: Outgoing<Delivery>,
+    /// How many of them may be open on this connection.
+    pub(super) send_quota: usize,
+    /// What is in flight but was not yet sent again on this connection.
+    pub(super) resends: VecDeque<Resend>,
+    /// Messages to the client that wait.
+    pub(super) queue: VecDeque<Delivery>,
+    /// Their topics, properties and payloads.
+    pub(super) queue_bytes: usize,
+    /// [MQTT-3.1.2-7] Of the latest connection.
+    pub(super) will: Option<StoredWill>,
+    next_number: u64,
+}
+
+impl Delivery {
+    /// Whether the message waited longer than its Message Expiry Interval allows ([MQTT-3.3.2-5]).
+    pub(super) fn is_expired(&self, now: Duration) -> bool {
+        is_expired(&self.message, self.arrived, now)
+    }
+
+    /// The message as it leaves now.
+    pub(super) fn publish(&self, now: Duration, packet_id: Option<PacketId>, dup: bool) -> Publish {
+        let mut publish = self.message.clone();
+        publish.packet_id = packet_id;
+        publish.dup = dup;
+        // [MQTT-3.3.2-6] What is left: the interval less the time that it waited here.
+        let waited = u32::try_from(now.saturating_sub(self.arrived).as_secs()).unwrap_or(u32::MAX);
+        publish.message_expiry_interval = publish.message_expiry_interval.map(|seconds| seconds.saturating_sub(waited));
+        publish
+    }
+}
+
+/// Whether a message that came at `arrived` has waited too long. One that did not wait is never too late.
+pub(super) fn is_expired(message: &Publish, arrived: Duration, now: Duration) -> bool {
+    let Some(seconds) = message.message_expiry_interval else { return false };
+    let waited = now.saturating_sub(arrived);
+    !waited.is_zero() && waited >= Duration::from_secs(seconds.into())
+}
+
+impl Session {
+    /// A new one, not connected yet.
+    pub(super) fn new(client_id: Text) -> Self {
+        Session {
+            client_id,
+            connection: None,
+            expiry_seconds: 0,
+            durable: false,
+            filters: BTreeSet::new(),
+            incoming: Incoming::new(u16::MAX),
+            outgoing: Outgoing::new(u16::MAX),
+            send_quota: 0,
+            resends: VecDeque::new(),
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            will: None,
+            next_number: 0,
+        }
+    }
+
+    /// Begins another Network Connection: `receive_maximum` is what the server announced, `send_quota` what the client
+    /// allows.
+    pub(super) fn resume(&mut self, receive_maximum: u16, send_quota: u16) {
+        self.incoming.resume(receive_maximum);
+        // [MQTT-4.9.0-1] The quota is the client's, or less.
+        self.outgoing.resume(send_quota);
+        self.send_quota = usize::from(send_quota);
+        // [MQTT-4.4.0-1] Only now, in the order in which they were sent first ([MQTT-4.6.0-5]).
+        self.resends = self
+            .outgoing
+            .resends()
+            .map(|resend| match resend {
+                squall_codec::flow::Resend::Publish(id, _, delivery) => Resend::Publish(id, delivery.clone()),
+                squall_codec::flow::Resend::Pubrel(id) => Resend::Pubrel(id),
+            })
+            .collect();
+    }
+
+    /// Whether one more PUBLISH may be sent again: what was not yet sent on this connection takes no quota of it.
+    pub(super) fn may_resend(&self) -> bool {
+        self.outgoing.in_flight().saturating_sub(self.resends.len()) < self.send_quota
+    }
+
+    /// The client acknowledged: this is not to be sent again.
+    pub(super) fn forget_resend(&mut self, acknowledged: PacketId) {
+        self.resends.retain(|resend| match resend {
+            Resend::Publish(id, _) | Resend::Pubrel(id) => *id != acknowledged,
+        });
+    }
+
+    /// Whether a message of this size may wait too.
+    pub(super) fn queue_has_room(&self, size: usize, messages: usize, bytes: usize) -> bool {
+        self.queue.is_empty() || (self.queue.len() < messages && self.queue_bytes + size <= bytes)
+    }
+
+    /// Appends to the queue.
+    pub(super) fn enqueue(&mut self, delivery: Delivery) {
+        self.queue_bytes += delivery.message.size_bytes();
+        self.queue.push_back(delivery);
+    }
+
+    /// Takes the first of the queue.
+    pub(super) fn dequeue(&mut self) -> Option<Delivery> {
+        let delivery = self.queue.pop_front()?;
+        self.queue_bytes -= delivery.message.size_bytes();
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        Some(delivery)
+    }
+
+    /// The number of the next message.
+    pub(super) fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+}
+
+/// All sessions, by place and by Client Identifier.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    places: Vec<Option<Session>>,
+    free: Vec<u32>,
+    by_client_id: Map<Text, SessionKey>,
+}
+
+impl SessionKey {
+    /// The place with this number.
+    #[cfg(test)]
+    pub(super) fn new(index: u32) -> Self {
+        SessionKey(index)
+    }
+
+    /// The number of the place.
+    #[cfg(test)]
+    pub(super) fn index(self) -> u32 {
+        self.0
+    }
+}
+
+impl Sessions {
+    /// None.
+    pub(super) fn new(key: HashKey) -> Self {
+        Sessions { places: Vec::new(), free: Vec::new(), by_client_id: Map::with_hasher(key) }
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.by_client_id.len()
+    }
+
+    /// In the order of their places.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.places.iter().flatten()
+    }
+
+    /// The session of a client.
+    pub(super) fn find(&self, client_id: &str) -> Option<SessionKey> {
+        self.by_client_id.get(client_id).copied()
+    }
+
+    /// Begins one.
+    pub(super) fn insert(&mut self, session: Session) -> SessionKey {
+        let client_id = session.client_id.clone();
+        let key = match self.free.pop() {
+            Some(place) => {
+                self.places[place as usize] = Some(session);
+                SessionKey(place)
+            }
+            None => {
+                self.places.push(Some(session));
+                SessionKey(u32::try_from(self.places.len() - 1).expect("the limit on sessions is within 32 bits"))
+            }
+        };
+        self.by_client_id.insert(client_id, key);
+        key
+    }
+
+    /// Ends one.
+    pub(super) fn remove(&mut self, key: SessionKey) -> Session {
+        let session = self.places[key.0 as usize].take().expect("a key is held no longer than its session");
+        self.free.push(key.0);
+        self.by_client_id.remove(&session.client_id);
+        session
+    }
+}
+
+impl Index<SessionKey> for Sessions {
+    type Output = Session;
+    fn index(&self, key: SessionKey) -> &Session {
+        self.places[key.0 as usize].as_ref().expect("a key is held no longer than its session")
+    }
+}
+
+impl IndexMut<SessionKey> for Sessions {
+    fn index_mut(&mut self, key: SessionKey) -> &mut Session {
+        self.places[key.0 as usize].as_mut().expect("a key is held no longer than its session")
+    }
+}

@@ -1,0 +1,129 @@
+//! SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11).
+
+use squall_codec::{
+    packet::{Packet, RetainHandling, Suback, Subscribe, Subscription, Unsuback, Unsubscribe},
+    reason::ReasonCode,
+    topic::TopicFilter,
+};
+
+use super::{
+    broker::Broker,
+    closing::Violation,
+    effect::Record,
+    publishing::Speaker,
+    session::{Delivery, SessionKey},
+    subscriptions::Subscribed,
+};
+
+impl Broker {
+    /// SUBSCRIBE came: one after the other ([MQTT-3.8.4-5]), one answer, then the retained messages.
+    pub(super) fn handle_subscribe(&mut self, speaker: Speaker, subscribe: Subscribe) {
+        let identifier = subscribe.properties.subscription_identifiers().next();
+        if subscribe.subscriptions.iter().any(is_shared_with_no_local) {
+            return self.violation(
+                speaker.id,
+                Violation::of(ReasonCode::ProtocolError, "MQTT-3.8.3-4", "No Local on a Shared Subscription"),
+            );
+        }
+        let mut retained = Vec::new();
+        let reasons = subscribe
+            .subscriptions
+            .iter()
+            .map(|subscription| self.subscribe(speaker.session, subscription, identifier, &mut retained))
+            .collect();
+        // [MQTT-3.8.4-1] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
+        self.send(speaker.id, Packet::Suback(Suback::new(subscribe.packet_id, reasons)));
+        for delivery in retained {
+            self.deliver_retained(speaker.session, delivery);
+        }
+    }
+
+    /// One subscription. The retained messages that it asks for are appended to `retained`.
+    fn subscribe(
+        &mut self,
+        key: SessionKey,
+        Subscription { filter, options }: &Subscription,
+        identifier: Option<u32>,
+        retained: &mut Vec<Delivery>,
+    ) -> ReasonCode {
+        let limits = &self.config.limits;
+        let session = &self.sessions[key];
+        let is_new = !session.filters.contains(filter);
+        if is_new && session.filters.len() >= limits.subscriptions_per_session {
+            return ReasonCode::QuotaExceeded;
+        }
+        // A copy of the text: what is kept must not hold on to the packet.
+        let filter = TopicFilter::new(filter.text().detached()).unwrap_or_else(|_| filter.clone());
+        let mut options = *options;
+        // [MQTT-3.2.2-10] Granted, with what the server has ([MQTT-3.8.4-7]).
+        options.qos = options.qos.min(self.config.maximum_qos);
+        let subscribed = Subscribed { options, identifier };
+        // [MQTT-3.8.4-3]; 3.1.1 [MQTT-3.8.4-3]
+        let Ok(existed) = self.subscriptions.insert(key, &filter, subscribed, limits.filter_levels) else {
+            return ReasonCode::QuotaExceeded;
+        };
+        let session = &mut self.sessions[key];
+        if session.durable {
+            let client_id = session.client_id.clone();
+            let subscription = Subscription { filter: filter.clone(), options };
+            session.filters.insert(filter.clone());
+            self.persist(Record::Subscribed { client_id, subscription, identifier });
+        } else {
+            session.filters.insert(filter.clone());
+        }
+        let wanted = match options.retain_handling {
+            // [MQTT-3.3.1-9]; 3.1.1 [MQTT-3.3.1-6]
+            RetainHandling::Send => true,
+            // [MQTT-3.3.1-10]
+            RetainHandling::SendIfNew => !existed,
+            // [MQTT-3.3.1-11]
+            RetainHandling::DoNotSend => false,
+        };
+        // Section 4.8.2: a Shared Subscription gets no retained messages.
+        if wanted && filter.share_name().is_none() {
+            let found = self.retained.matching(filter.filter(), self.now.monotonic);
+            retained.extend(found.into_iter().map(|stored| {
+                let mut message = stored.message;
+                message.qos = message.qos.min(options.qos);
+                // Section 3.3.1.3: RETAIN is 1 whatever Retain As Published says; 3.1.1 [MQTT-3.3.1-8].
+                message.retain = true;
+                message.subscription_identifiers = identifier.into_iter().collect();
+                Delivery { message, arrived: stored.arrived, number: 0, share: None }
+            }));
+        }
+        match options.qos.bits() {
+            0 => ReasonCode::GRANTED_QOS_0,
+            1 => ReasonCode::GrantedQos1,
+            _ => ReasonCode::GrantedQos2,
+        }
+    }
+
+    /// UNSUBSCRIBE came ([MQTT-3.10.4-6]).
+    pub(super) fn handle_unsubscribe(&mut self, speaker: Speaker, unsubscribe: Unsubscribe) {
+        let mut reasons: Vec<ReasonCode> = Vec::new();
+        for filter in unsubscribe.filters {
+            let session = &mut self.sessions[speaker.session];
+            // [MQTT-3.10.4-1] Character by character.
+            let existed = session.filters.remove(&filter);
+            reasons.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
+            if existed {
+                let durable = session.durable.then(|| session.client_id.clone());
+                // [MQTT-3.10.4-2] What is in flight goes on ([MQTT-3.10.4-3]).
+                self.subscriptions.remove(speaker.session, &filter);
+                if let Some(client_id) = durable {
+                    self.persist(Record::Unsubscribed { client_id, filter });
+                }
+            }
+        }
+        // 3.1.1 has no reasons in UNSUBACK.
+        if !speaker.has_reasons {
+            reasons.clear();
+        }
+        // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+        self.send(speaker.id, Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, reasons)));
+    }
+}
+
+fn is_shared_with_no_local(subscription: &Subscription) -> bool {
+    subscription.options.no_local && subscription.filter.share_name().is_some()
+}

@@ -1,0 +1,3 @@
+//! What carries out `Effect::Persist`.
+
+pub mod memory;
