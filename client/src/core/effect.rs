@@ -73,6 +73,11 @@ pub enum Input {
         /// 5.0: another Session Expiry Interval, in seconds.
         session_expiry_seconds: Option<u32>,
     },
+    /// The driver reads no more, because the application takes no message: from now on a missing PINGRESP proves
+    /// nothing.
+    Paused,
+    /// The driver reads again.
+    Resumed,
     /// The time of `Client::deadline` has come.
     Tick,
 }
@@ -163,6 +168,12 @@ pub enum Failure {
         size: usize,
         /// In bytes.
         limit: u32,
+    },
+    /// The standard does not allow it.
+    #[error("the standard does not allow {what}")]
+    NotAllowed {
+        /// What was asked for.
+        what: &'static str,
     },
 }
 

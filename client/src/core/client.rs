@@ -1,0 +1,402 @@
+//! The client: from no connection to one and back. What comes in on a connection is in `packets.rs`, what the
+//! application asks for in `requests.rs`.
+
+use std::{collections::VecDeque, time::Duration};
+
+use squall_codec::{
+    error::DecodeError,
+    packet::{Connack, Disconnect, Packet, PacketKind},
+    property::{Properties, Property},
+    reason::{ReasonCode, Side},
+    time::Now,
+    version::Version,
+};
+
+use super::{
+    connection::{Connection, Due},
+    effect::{DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
+    handshake,
+    reconnect::Backoff,
+    requests::Request,
+    session::Session,
+};
+use crate::options::{OnSessionLost, Options};
+
+/// A client without I/O: it is told what happened, and says what must be done.
+///
+/// ```
+/// use squall_client::{core::{client::Client, effect::{Effect, Input}}, options::Options};
+/// use squall_codec::{time::Now, version::Version, wire::Text};
+///
+/// let mut client = Client::new(Options::new(Version::V5_0, Text::literal("alice")), 1);
+/// let mut effects = client.handle(Now::default(), Input::Connect);
+/// assert!(matches!(effects.next(), Some(Effect::Open)));
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    pub(super) options: Options,
+    pub(super) phase: Phase,
+    pub(super) session: Session,
+    /// Requests that wait for a connection or for the server's Receive Maximum; at most `Options::queue_limit` are
+    /// taken from the application.
+    pub(super) queue: VecDeque<Request>,
+    pub(super) effects: Vec<Effect>,
+    backoff: Backoff,
+}
+
+/// Where the client stands. Times are deadlines on the monotonic clock.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Nobody wants a connection.
+    Idle,
+    /// Between two tries.
+    Waiting { until: Duration },
+    /// `Effect::Open` was said.
+    Opening { until: Duration },
+    /// CONNECT was sent.
+    Handshake { until: Duration, clean_start: bool },
+    /// CONNACK said success.
+    Connected(Box<Connection>),
+}
+
+/// What has to be done, in this order, before the next input.
+#[must_use = "effects have to be carried out before the next input"]
+#[derive(Debug)]
+pub struct Effects<'a>(std::vec::Drain<'a, Effect>);
+
+impl Iterator for Effects<'_> {
+    type Item = Effect;
+
+    fn next(&mut self) -> Option<Effect> {
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl Client {
+    /// A client that waits for `Input::Connect`. The seed decides the jitter of the delays between tries.
+    pub fn new(options: Options, seed: u64) -> Self {
+        let exists = options.existing_session && !options.clean_start;
+        Client {
+            phase: Phase::Idle,
+            session: Session::new(options.client_id.clone(), exists, options.own_receive_maximum()),
+            queue: VecDeque::new(),
+            effects: Vec::new(),
+            backoff: Backoff::new(options.reconnect, seed),
+            options,
+        }
+    }
+
+    /// Takes one input. The effects must be carried out before the next input.
+    pub fn handle(&mut self, now: Now, input: Input) -> Effects<'_> {
+        let now = now.monotonic;
+        match input {
+            Input::Connect => {
+                if let Phase::Idle = self.phase {
+                    self.open(now);
+                }
+            }
+            Input::Opened => self.handle_opened(now),
+            Input::Lost { reason } => {
+                if self.has_network() {
+                    self.end(now, DisconnectCause::Network(reason), true);
+                }
+            }
+            Input::Packet { packet } => self.handle_packet(now, packet),
+            Input::Malformed { error } => self.handle_malformed(now, &error),
+            Input::Publish { token, message } => self.handle_request(now, Request::publish(token, message)),
+            Input::Subscribe { token, subscriptions, properties } => {
+                self.handle_request(now, Request::Subscribe { token, subscriptions, properties });
+            }
+            Input::Unsubscribe { token, filters } => self.handle_request(now, Request::Unsubscribe { token, filters }),
+            Input::Acknowledge { packet_id } => {
+                self.session.acknowledgements.acknowledge(packet_id);
+                self.send_acknowledgements(now);
+            }
+            Input::Disconnect { reason, session_expiry_seconds } => {
+                self.handle_disconnect(now, reason, session_expiry_seconds);
+            }
+            Input::Paused => self.pause(now, true),
+            Input::Resumed => self.pause(now, false),
+            Input::Tick => self.handle_tick(now),
+        }
+        Effects(self.effects.drain(..))
+    }
+
+    /// When `Input::Tick` is due, if no other input comes first.
+    pub fn deadline(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Idle => None,
+            Phase::Waiting { until } | Phase::Opening { until } | Phase::Handshake { until, .. } => Some(*until),
+            Phase::Connected(connection) => connection.keep_alive.as_ref().map(|keep_alive| keep_alive.next().0),
+        }
+    }
+
+    /// As they were given.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Whether CONNACK has come and the connection stands.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.phase, Phase::Connected(_))
+    }
+
+    /// Whether no connection stands and none will come by itself.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Idle)
+    }
+
+    /// Whether another request would be taken now, if only to wait.
+    pub fn has_room(&self) -> bool {
+        self.queue.len() < self.options.queue_limit.max(1)
+    }
+
+    /// Requests that wait: for a connection, or for the server's Receive Maximum.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// QoS 1 and 2 messages that the server has not acknowledged in full.
+    pub fn in_flight(&self) -> usize {
+        self.session.outgoing.in_flight()
+    }
+
+    /// As CONNECT carries it: of the options, or assigned by the server.
+    pub fn client_id(&self) -> &str {
+        self.session.client_id.as_str()
+    }
+
+    /// Whether an end of the Network Connection is news.
+    fn has_network(&self) -> bool {
+        matches!(self.phase, Phase::Opening { .. } | Phase::Handshake { .. } | Phase::Connected(_))
+    }
+
+    fn open(&mut self, now: Duration) {
+        self.phase = Phase::Opening { until: now + self.options.connect_timeout };
+        self.effects.push(Effect::Open);
+    }
+
+    fn handle_opened(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Opening { until } => {
+                let clean_start = handshake::clean_start(&self.options, &self.session.client_id, self.session.exists);
+                let connect = handshake::connect(&self.options, &self.session.client_id, clean_start);
+                self.phase = Phase::Handshake { until, clean_start };
+                // [MQTT-3.1.0-1] CONNECT is the first packet.
+                self.send(now, Packet::Connect(Box::new(connect)));
+            }
+            // It came too late: nobody wants it any more.
+            Phase::Idle | Phase::Waiting { .. } => self.effects.push(Effect::Close),
+            Phase::Handshake { .. } | Phase::Connected(_) => {}
+        }
+    }
+
+    /// CONNACK answers the CONNECT that asked for this Clean Start.
+    pub(super) fn handle_connack(&mut self, now: Duration, clean_start: bool, connack: Connack) {
+        if connack.reason != ReasonCode::Success {
+            self.effects.push(Effect::Event(Event::Refused { reason: connack.reason }));
+            // [MQTT-4.13.2-1] A refusal ends the connection.
+            self.effects.push(Effect::Close);
+            let again = handshake::worth_another_try(connack.reason);
+            return self.end(now, DisconnectCause::Server(connack.reason), again);
+        }
+        if connack.session_present && clean_start {
+            return self.violation(now, ReasonCode::ProtocolError, "Session Present 1 in answer to Clean Start 1");
+        }
+        // [MQTT-3.2.2-4] Session Present 1, and no session state here. 3.1.1 leaves it to the client, which goes on.
+        if connack.session_present && !self.session.exists && self.options.version == Version::V5_0 {
+            return self.violation(now, ReasonCode::ProtocolError, "Session Present 1 for a session unknown here");
+        }
+        let resumed = match self.options.version {
+            // 3.1 has no Session Present: who kept a session counts on the server's having it too.
+            Version::V3_1 => !clean_start && self.session.exists,
+            Version::V3_1_1 | Version::V5_0 => connack.session_present,
+        };
+        let connection = Connection::new(now, &self.options, &connack);
+        let receive_maximum = connection.offer.receive_maximum;
+        if let Some(assigned) = connack.properties.assigned_client_identifier() {
+            self.session.client_id = assigned.detached();
+        }
+        self.phase = Phase::Connected(Box::new(connection));
+        self.effects.push(Effect::Event(Event::Connected { connack, resumed }));
+        if resumed {
+            // [MQTT-4.4.0-1] What is not finished is sent again, now and at no other time.
+            self.session.resume(receive_maximum, self.options.own_receive_maximum());
+        } else {
+            self.start_session_over(receive_maximum);
+        }
+        self.session.exists = true;
+        self.flush_all(now);
+    }
+
+    fn start_session_over(&mut self, receive_maximum: u16) {
+        let (messages, waiting) = self.session.restart(receive_maximum, self.options.own_receive_maximum());
+        for (token, message) in messages.into_iter().rev() {
+            match self.options.on_session_lost {
+                OnSessionLost::Republish => self.queue.push_front(Request::Publish { token, message }),
+                OnSessionLost::GiveUp => self.fail(token, Failure::SessionLost),
+            }
+        }
+        for token in waiting {
+            self.fail(Some(token), Failure::SessionLost);
+        }
+    }
+
+    fn handle_malformed(&mut self, now: Duration, error: &DecodeError) {
+        if matches!(self.phase, Phase::Handshake { .. } | Phase::Connected(_)) {
+            self.violation(now, error.reason_code(), error);
+        }
+    }
+
+    /// The server did what it must not: it is told where the version can say it, and the connection ends.
+    // 3.1.1 [MQTT-4.8.0-1]; 5.0 section 4.13.1
+    pub(super) fn violation(&mut self, now: Duration, reason: ReasonCode, detail: impl ToString) {
+        if self.options.version.has_properties() {
+            // [MQTT-3.14.2-1] Only what a client may say.
+            let allowed = reason.is_failure() && reason.allowed_in(PacketKind::Disconnect, Side::Client);
+            let reason = if allowed { reason } else { ReasonCode::ProtocolError };
+            self.send(now, Packet::Disconnect(Disconnect::new(reason)));
+        }
+        // [MQTT-3.14.4-1], [MQTT-3.14.4-2] Nothing after DISCONNECT but the end of the connection.
+        self.effects.push(Effect::Close);
+        self.end(now, DisconnectCause::Violation(detail.to_string()), true);
+    }
+
+    fn handle_disconnect(&mut self, now: Duration, reason: ReasonCode, session_expiry_seconds: Option<u32>) {
+        match &mut self.phase {
+            Phase::Idle => return,
+            Phase::Waiting { .. } => {}
+            Phase::Opening { .. } => self.effects.push(Effect::Close),
+            Phase::Handshake { .. } | Phase::Connected(_) => {
+                if let Some(packet) = self.disconnect_packet(reason, session_expiry_seconds) {
+                    self.send(now, packet);
+                }
+                // [MQTT-3.14.4-2]; 3.1.1 [MQTT-3.14.4-1] Who said DISCONNECT closes.
+                self.effects.push(Effect::Close);
+            }
+        }
+        self.end(now, DisconnectCause::Application, false);
+    }
+
+    /// `None` where the wish is best said by silence.
+    fn disconnect_packet(&mut self, reason: ReasonCode, session_expiry_seconds: Option<u32>) -> Option<Packet> {
+        let version = self.options.version;
+        if !version.has_properties() {
+            // Before 5.0 DISCONNECT always discards the will; to have it published the connection just ends.
+            let wants_will = reason == ReasonCode::DisconnectWithWillMessage;
+            return (!wants_will).then(|| Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION)));
+        }
+        let reason = match reason.allowed_in(PacketKind::Disconnect, Side::Client) {
+            true => reason,
+            false => ReasonCode::NORMAL_DISCONNECTION,
+        };
+        let mut disconnect = Disconnect::new(reason);
+        let asked = self.options.session_expiry_seconds.unwrap_or(0);
+        // Section 3.14.2.2.2: where CONNECT said 0, DISCONNECT must not say more.
+        if let Some(seconds) = session_expiry_seconds.filter(|seconds| asked > 0 || *seconds == 0) {
+            disconnect.properties = Properties::new().with(Property::SessionExpiryInterval(seconds));
+            if let Phase::Connected(connection) = &mut self.phase {
+                connection.session_expiry_seconds = seconds;
+            }
+        }
+        let packet = Packet::Disconnect(disconnect);
+        match &self.phase {
+            Phase::Connected(connection) if connection.offer.takes_size(version, &packet).is_err() => {
+                Some(Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION)))
+            }
+            _ => Some(packet),
+        }
+    }
+
+    fn handle_tick(&mut self, now: Duration) {
+        match &mut self.phase {
+            Phase::Waiting { until } if *until <= now => self.open(now),
+            // No CONNACK in reasonable time.
+            Phase::Opening { until } | Phase::Handshake { until, .. } if *until <= now => self.no_answer(now),
+            Phase::Connected(connection) => {
+                let Some(keep_alive) = &mut connection.keep_alive else { return };
+                match keep_alive.next() {
+                    (due, _) if due > now => {}
+                    (_, Due::NoAnswer) => self.no_answer(now),
+                    (_, Due::Ping) => {
+                        keep_alive.ping_sent(now);
+                        // [MQTT-3.1.2-20] PINGREQ where nothing else was sent.
+                        self.send(now, Packet::Pingreq);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The other end is not there any more; a DISCONNECT would only discard the will that is now due.
+    fn no_answer(&mut self, now: Duration) {
+        self.effects.push(Effect::Close);
+        self.end(now, DisconnectCause::NoAnswer, true);
+    }
+
+    fn pause(&mut self, now: Duration, paused: bool) {
+        if let Phase::Connected(connection) = &mut self.phase {
+            if let Some(keep_alive) = &mut connection.keep_alive {
+                keep_alive.pause(now, paused);
+            }
+        }
+    }
+
+    /// The connection has ended, or the try to have one. Every request is answered, or kept for the next connection.
+    pub(super) fn end(&mut self, now: Duration, cause: DisconnectCause, again: bool) {
+        let lasted = match &self.phase {
+            Phase::Connected(connection) => {
+                self.session.exists = self.options.session_outlives(connection.session_expiry_seconds);
+                Some(now.saturating_sub(connection.since))
+            }
+            _ => None,
+        };
+        let delay = if again { self.backoff.next_delay(lasted) } else { None };
+        self.phase = match delay {
+            Some(delay) => Phase::Waiting { until: now + delay },
+            None => Phase::Idle,
+        };
+        let failure = match cause {
+            DisconnectCause::Application => Failure::Disconnected,
+            _ => Failure::ConnectionLost,
+        };
+        for token in self.session.connection_ended() {
+            self.fail(Some(token), failure.clone());
+        }
+        if delay.is_none() {
+            // The exchanges themselves stay in the session, should the application connect again.
+            for token in std::mem::take(&mut self.session.tokens).into_values() {
+                self.fail(Some(token), failure.clone());
+            }
+            for request in std::mem::take(&mut self.queue) {
+                self.fail(request.token(), Failure::Disconnected);
+            }
+        }
+        self.effects.push(Effect::Event(Event::Disconnected { cause, reconnecting: delay.is_some() }));
+    }
+
+    /// Sends a packet on the connection that stands.
+    pub(super) fn send(&mut self, now: Duration, packet: Packet) {
+        if let Phase::Connected(connection) = &mut self.phase {
+            if let Some(keep_alive) = &mut connection.keep_alive {
+                keep_alive.sent(now);
+            }
+        }
+        self.effects.push(Effect::Send { version: self.options.version, packet });
+    }
+
+    pub(super) fn done(&mut self, token: Option<Token>, outcome: Outcome) {
+        if let Some(token) = token {
+            self.effects.push(Effect::Done { token, outcome });
+        }
+    }
+
+    pub(super) fn fail(&mut self, token: Option<Token>, failure: Failure) {
+        self.done(token, Outcome::Failed(failure));
+    }
+}

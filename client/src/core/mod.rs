@@ -1,0 +1,12 @@
+//! What the client does, without I/O: told the time, asked for nothing.
+
+mod acknowledgements;
+mod connection;
+mod handshake;
+mod packets;
+mod reconnect;
+mod requests;
+mod session;
+
+pub mod client;
+pub mod effect;

@@ -1,0 +1,277 @@
+//! What the application asks for: PUBLISH, SUBSCRIBE, UNSUBSCRIBE, now or as soon as it may leave.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{Ack, Packet, Publish, Subscribe, Subscription, Unsubscribe},
+    property::{Place, Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+    topic::TopicFilter,
+    version::Version,
+    wire::{PacketId, VARIABLE_BYTE_INTEGER_MAX},
+};
+
+use super::{
+    client::{Client, Phase},
+    effect::{Failure, Outcome, Token},
+    session::{Again, Awaited, AwaitedKind},
+};
+
+const VARIABLE_BYTE_INTEGER_TOO_LARGE: u32 = VARIABLE_BYTE_INTEGER_MAX + 1;
+
+/// A wish of the application that has not left yet.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Nobody waits for a message of an earlier run of the connection.
+    Publish {
+        token: Option<Token>,
+        message: Publish,
+    },
+    Subscribe {
+        token: Token,
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+    },
+    Unsubscribe {
+        token: Token,
+        filters: Vec<TopicFilter>,
+    },
+}
+
+impl Request {
+    /// What belongs to this hop is the core's.
+    pub(super) fn publish(token: Token, mut message: Publish) -> Self {
+        // [MQTT-3.3.1-2], [MQTT-4.3.2-2], [MQTT-4.3.3-2] DUP is 0 at first.
+        message.dup = false;
+        message.packet_id = None;
+        // [MQTT-3.2.2-17], [MQTT-3.2.2-18] This client uses no Topic Alias.
+        message.topic_alias = None;
+        // [MQTT-3.3.4-6] No Subscription Identifier from a client.
+        message.subscription_identifiers.clear();
+        Request::Publish { token: Some(token), message }
+    }
+
+    pub(super) fn token(&self) -> Option<Token> {
+        match self {
+            Request::Publish { token, .. } => *token,
+            Request::Subscribe { token, .. } | Request::Unsubscribe { token, .. } => Some(*token),
+        }
+    }
+
+    /// Whether the standard lets a client send this at all.
+    fn check(&self, version: Version) -> Result<(), Failure> {
+        let what = match self {
+            Request::Publish { message, .. } if message.topic().is_empty() => "a message without a topic",
+            Request::Publish { message, .. } if version.has_properties() => {
+                let properties = message.forwarded_properties();
+                match properties.response_topic() {
+                    // [MQTT-3.3.2-14]
+                    Some(topic) if topic.contains(['+', '#']) => "a wildcard in a Response Topic",
+                    _ => return Ok(()),
+                }
+            }
+            // [MQTT-3.8.3-2]; 3.1.1 [MQTT-3.8.3-3]
+            Request::Subscribe { subscriptions, .. } if subscriptions.is_empty() => "SUBSCRIBE without a filter",
+            Request::Subscribe { subscriptions, .. }
+                // [MQTT-3.8.3-4]
+                if version.has_properties()
+                    && subscriptions.iter().any(|one| one.options.no_local && one.filter.share_name().is_some()) =>
+            {
+                "No Local on a shared subscription"
+            }
+            // Section 3.8.2.1.2: one Subscription Identifier, from 1 to 268,435,455.
+            Request::Subscribe { properties, .. } if version.has_properties() => {
+                let mut identifiers = properties.subscription_identifiers();
+                match (identifiers.next(), identifiers.next()) {
+                    (_, Some(_)) => "two Subscription Identifiers",
+                    (Some(0 | VARIABLE_BYTE_INTEGER_TOO_LARGE..), _) => "a Subscription Identifier out of bounds",
+                    _ => return Ok(()),
+                }
+            }
+            // [MQTT-3.10.3-2]
+            Request::Unsubscribe { filters, .. } if filters.is_empty() => "UNSUBSCRIBE without a filter",
+            _ => return Ok(()),
+        };
+        Err(Failure::NotAllowed { what })
+    }
+
+    /// Whether the server's Receive Maximum may hold it back.
+    fn is_counted(&self) -> bool {
+        matches!(self, Request::Publish { message, .. } if message.qos != Qos::AtMostOnce)
+    }
+}
+
+impl Client {
+    pub(super) fn handle_request(&mut self, now: Duration, request: Request) {
+        if let Err(failure) = request.check(self.options.version) {
+            return self.fail(request.token(), failure);
+        }
+        let request = match self.phase {
+            Phase::Idle => return self.fail(request.token(), Failure::Disconnected),
+            // [MQTT-3.3.4-8], [MQTT-4.9.0-3] Only QoS 1 and 2 messages wait for the server's Receive Maximum, and for
+            // those before them.
+            Phase::Connected(_) if self.queue.is_empty() || !request.is_counted() => match self.start(now, request) {
+                Ok(()) => return,
+                Err(request) => request,
+            },
+            _ => request,
+        };
+        if self.has_room() {
+            self.queue.push_back(request);
+        } else {
+            self.fail(request.token(), Failure::QueueFull { limit: self.options.queue_limit });
+        }
+    }
+
+    /// The connection is new: everything that may leave does, in order.
+    pub(super) fn flush_all(&mut self, now: Duration) {
+        self.resend(now);
+        for request in std::mem::take(&mut self.queue) {
+            if let Err(request) = self.start(now, request) {
+                self.queue.push_back(request);
+            }
+        }
+    }
+
+    /// An exchange is over: what waited for that may leave.
+    pub(super) fn flush(&mut self, now: Duration) {
+        self.resend(now);
+        while let Some(request) = self.queue.pop_front() {
+            if let Err(request) = self.start(now, request) {
+                self.queue.push_front(request);
+                return;
+            }
+        }
+    }
+
+    /// Sends what was not finished on an earlier connection.
+    // [MQTT-4.4.0-1], [MQTT-4.6.0-1]
+    fn resend(&mut self, now: Duration) {
+        let version = self.options.version;
+        while let Phase::Connected(connection) = &self.phase {
+            let offer = &connection.offer;
+            match self.session.next_resend(offer.receive_maximum) {
+                None => return,
+                // [MQTT-4.3.3-6] Once PUBREL was sent it is PUBREL that is sent again.
+                Some(Again::Pubrel(packet_id)) => self.send(now, Packet::Pubrel(Ack::new(packet_id))),
+                Some(Again::Publish(packet_id, qos, message)) => {
+                    let mut message = message.at(qos, Some(packet_id));
+                    // [MQTT-3.3.1-1]
+                    message.dup = true;
+                    let taken = offer.takes_publish(&message);
+                    let packet = Packet::Publish(message);
+                    match taken.and_then(|()| offer.takes_size(version, &packet)) {
+                        Ok(()) => self.send(now, packet),
+                        Err(failure) => {
+                            let token = self.session.withdraw(packet_id, qos);
+                            self.fail(token, failure);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends the request, or answers it with a failure; gives it back if it has to wait.
+    fn start(&mut self, now: Duration, request: Request) -> Result<(), Request> {
+        match request {
+            Request::Publish { token, message } => self.start_publish(now, token, message),
+            Request::Subscribe { token, subscriptions, properties } => {
+                self.start_subscribe(now, token, subscriptions, properties)
+            }
+            Request::Unsubscribe { token, filters } => self.start_unsubscribe(now, token, filters),
+        }
+    }
+
+    fn start_publish(&mut self, now: Duration, token: Option<Token>, message: Publish) -> Result<(), Request> {
+        let version = self.options.version;
+        let qos = message.qos;
+        let Phase::Connected(connection) = &self.phase else { return Err(Request::Publish { token, message }) };
+        let any_id = (qos != Qos::AtMostOnce).then_some(PacketId::MIN);
+        let mut packet = Packet::Publish(message.clone().at(qos, any_id));
+        let offer = &connection.offer;
+        if let Err(failure) = offer.takes_publish(&message).and_then(|()| offer.takes_size(version, &packet)) {
+            self.fail(token, failure);
+            return Ok(());
+        }
+        if qos != Qos::AtMostOnce {
+            // [MQTT-4.4.0-1] Nothing new before what is sent again. [MQTT-3.3.4-7] Receive Maximum.
+            if !self.session.all_resent() || !self.session.outgoing.has_room() {
+                return Err(Request::Publish { token, message });
+            }
+            match self.session.outgoing.publish(qos, message) {
+                Ok(packet_id) => {
+                    self.session.tokens.extend(token.map(|token| (packet_id, token)));
+                    if let Packet::Publish(message) = &mut packet {
+                        // [MQTT-2.2.1-3], [MQTT-4.3.2-1], [MQTT-4.3.3-1] An identifier that is not in use.
+                        message.packet_id = Some(packet_id);
+                    }
+                    self.send(now, packet);
+                    return Ok(());
+                }
+                Err(message) => return Err(Request::Publish { token, message }),
+            }
+        }
+        // [MQTT-2.2.1-2], [MQTT-4.3.1-1] QoS 0: no identifier, DUP 0.
+        self.send(now, packet);
+        self.done(token, Outcome::Published { reason: ReasonCode::Success, properties: Properties::new() });
+        Ok(())
+    }
+
+    fn start_subscribe(
+        &mut self,
+        now: Duration,
+        token: Token,
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+    ) -> Result<(), Request> {
+        let Phase::Connected(connection) = &self.phase else {
+            return Err(Request::Subscribe { token, subscriptions, properties });
+        };
+        if let Err(failure) = connection.offer.takes_subscribe(&subscriptions, &properties) {
+            self.fail(Some(token), failure);
+            return Ok(());
+        }
+        // [MQTT-2.2.1-3] One space of identifiers for all three.
+        let Some(packet_id) = self.session.outgoing.reserve() else {
+            return Err(Request::Subscribe { token, subscriptions, properties });
+        };
+        let properties = properties.iter().filter(|property| self.may_stand_in_subscribe(property)).cloned().collect();
+        let count = subscriptions.len();
+        let packet = Packet::Subscribe(Subscribe { properties, ..Subscribe::new(packet_id, subscriptions) });
+        self.send_awaited(now, packet_id, packet, Awaited { token, kind: AwaitedKind::Suback, count });
+        Ok(())
+    }
+
+    fn may_stand_in_subscribe(&self, property: &Property) -> bool {
+        self.options.version.has_properties() && property.id().allowed_in(Place::Subscribe)
+    }
+
+    fn start_unsubscribe(&mut self, now: Duration, token: Token, filters: Vec<TopicFilter>) -> Result<(), Request> {
+        let Some(packet_id) = self.session.outgoing.reserve() else {
+            return Err(Request::Unsubscribe { token, filters });
+        };
+        let count = filters.len();
+        let packet = Packet::Unsubscribe(Unsubscribe::new(packet_id, filters));
+        self.send_awaited(now, packet_id, packet, Awaited { token, kind: AwaitedKind::Unsuback, count });
+        Ok(())
+    }
+
+    fn send_awaited(&mut self, now: Duration, packet_id: PacketId, packet: Packet, awaited: Awaited) {
+        let taken = match &self.phase {
+            Phase::Connected(connection) => connection.offer.takes_size(self.options.version, &packet),
+            _ => Ok(()),
+        };
+        match taken {
+            Ok(()) => {
+                self.session.awaited.insert(packet_id, awaited);
+                self.send(now, packet);
+            }
+            Err(failure) => {
+                self.session.outgoing.free(packet_id);
+                self.fail(Some(awaited.token), failure);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The scope of a Session (section 4.1): exchanges that are not finished, and who waits for them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use squall_codec::{
+    flow::{Incoming, Outgoing, Resend},
+    packet::Publish,
+    property::Properties,
+    qos::Qos,
+    reason::ReasonCode,
+    wire::{PacketId, Text},
+};
+
+use super::{acknowledgements::Acknowledgements, effect::Token};
+
+/// What the client knows of its session, and of the connection that uses it.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// As CONNECT carries it: of the options, or assigned by the server.
+    // [MQTT-3.1.3-2] The key by which both ends find the session.
+    pub(super) client_id: Text,
+    /// Whether this client holds session state that the server may hold too, however little is in it.
+    pub(super) exists: bool,
+    pub(super) outgoing: Outgoing<Publish>,
+    /// Who waits for an exchange; nobody for one whose application was told that the connection is gone.
+    pub(super) tokens: BTreeMap<PacketId, Token>,
+    /// QoS 2 exchanges that wait for PUBCOMP, with what PUBREC said.
+    pub(super) released: BTreeMap<PacketId, (ReasonCode, Properties)>,
+    /// SUBSCRIBE and UNSUBSCRIBE that wait for their answer on this connection.
+    pub(super) awaited: BTreeMap<PacketId, Awaited>,
+    /// What has still to be sent again on this connection.
+    resends: VecDeque<Again>,
+    /// How many of them are PUBLISH.
+    unsent: usize,
+    pub(super) incoming: Incoming,
+    pub(super) acknowledgements: Acknowledgements,
+}
+
+/// A SUBSCRIBE or UNSUBSCRIBE that has left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited {
+    pub(super) token: Token,
+    pub(super) kind: AwaitedKind,
+    /// How many filters it has.
+    pub(super) count: usize,
+}
+
+/// Which answer is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AwaitedKind {
+    Suback,
+    Unsuback,
+}
+
+/// A packet of an earlier connection.
+#[derive(Debug)]
+pub(super) enum Again {
+    Publish(PacketId, Qos, Publish),
+    Pubrel(PacketId),
+}
+
+impl Session {
+    pub(super) fn new(client_id: Text, exists: bool, own_receive_maximum: u16) -> Self {
+        Session {
+            client_id,
+            exists,
+            outgoing: Outgoing::new(u16::MAX),
+            tokens: BTreeMap::new(),
+            released: BTreeMap::new(),
+            awaited: BTreeMap::new(),
+            resends: VecDeque::new(),
+            unsent: 0,
+            incoming: Incoming::new(own_receive_maximum),
+            acknowledgements: Acknowledgements::default(),
+        }
+    }
+
+    /// The connection ended; what it alone knew is forgotten. Gives who waited for SUBACK and UNSUBACK.
+    pub(super) fn connection_ended(&mut self) -> impl Iterator<Item = Token> + use<> {
+        self.resends.clear();
+        self.unsent = 0;
+        self.acknowledgements.connection_ended();
+        std::mem::take(&mut self.awaited).into_values().map(|awaited| awaited.token)
+    }
+
+    /// The server carries on the session: what is not finished is sent again.
+    pub(super) fn resume(&mut self, receive_maximum: u16, own_receive_maximum: u16) {
+        self.outgoing.resume(receive_maximum);
+        self.incoming.resume(own_receive_maximum);
+        self.resends = self
+            .outgoing
+            .resends()
+            .map(|resend| match resend {
+                Resend::Publish(packet_id, qos, message) => Again::Publish(packet_id, qos, message.clone()),
+                Resend::Pubrel(packet_id) => Again::Pubrel(packet_id),
+            })
+            .collect();
+        self.unsent = self.resends.iter().filter(|again| matches!(again, Again::Publish(..))).count();
+    }
+
+    /// The server has no session. Gives the messages that were not acknowledged, in order, and who waited for exchanges
+    /// whose message is no longer here.
+    // [MQTT-3.2.2-5] The client's state is discarded too.
+    pub(super) fn restart(
+        &mut self,
+        receive_maximum: u16,
+        own_receive_maximum: u16,
+    ) -> (Vec<(Option<Token>, Publish)>, Vec<Token>) {
+        let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::new(receive_maximum));
+        let messages = outgoing
+            .resends()
+            .filter_map(|resend| match resend {
+                Resend::Publish(packet_id, _, message) => Some((self.tokens.remove(&packet_id), message.clone())),
+                Resend::Pubrel(_) => None,
+            })
+            .collect();
+        self.released.clear();
+        self.incoming = Incoming::new(own_receive_maximum);
+        self.acknowledgements = Acknowledgements::default();
+        (messages, std::mem::take(&mut self.tokens).into_values().collect())
+    }
+
+    /// What may be sent again now.
+    pub(super) fn next_resend(&mut self, receive_maximum: u16) -> Option<Again> {
+        // [MQTT-4.6.0-1] In the original order.
+        if let Some(Again::Publish(..)) = self.resends.front() {
+            // [MQTT-3.3.4-7], [MQTT-4.9.0-2] Messages that are sent again count against the Receive Maximum of the new
+            // connection like all others.
+            if self.outgoing.in_flight().saturating_sub(self.unsent) < usize::from(receive_maximum) {
+                self.unsent -= 1;
+                return self.resends.pop_front();
+            }
+            // [MQTT-3.3.4-8] A PUBREL does not wait for it.
+            if self.unsent == self.resends.len() {
+                return None;
+            }
+            let position = self.resends.iter().position(|again| matches!(again, Again::Pubrel(_)))?;
+            return self.resends.remove(position);
+        }
+        self.resends.pop_front()
+    }
+
+    /// Whether everything that had to be sent again has been.
+    pub(super) fn all_resent(&self) -> bool {
+        self.resends.is_empty()
+    }
+
+    /// Takes back an exchange that the server of this connection would not take.
+    pub(super) fn withdraw(&mut self, packet_id: PacketId, qos: Qos) -> Option<Token> {
+        match qos {
+            Qos::ExactlyOnce => drop(self.outgoing.pubrec(packet_id, ReasonCode::UnspecifiedError)),
+            _ => drop(self.outgoing.puback(packet_id)),
+        }
+        self.tokens.remove(&packet_id)
+    }
+}

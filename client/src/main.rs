@@ -1,0 +1,3 @@
+//! The program `client`.
+
+fn main() {}

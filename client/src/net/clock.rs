@@ -1,0 +1,57 @@
+//! The only place that reads a clock: tokio's, which a simulation can turn.
+
+use std::{pin::Pin, time::Duration};
+
+use squall_codec::time::Now;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Time since the driver started.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[expect(clippy::new_without_default, reason = "a clock that starts by default would read the time unasked")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn new() -> Self {
+        Clock { start: Instant::now() }
+    }
+
+    /// What the core is told. The client keeps nothing over a restart, so its two clocks are one.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn now(&self) -> Now {
+        Now::simulated(Instant::now().saturating_duration_since(self.start))
+    }
+}
+
+/// Fires at the core's deadline. A deadline that moves on, as it does with every packet, costs no timer.
+#[derive(Debug)]
+pub(super) struct Timer {
+    clock: Clock,
+    sleep: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl Timer {
+    pub(super) fn new(clock: Clock) -> Self {
+        Timer { clock, sleep: None }
+    }
+
+    /// Waits until the deadline, or a little less: the core takes an early tick for nothing. For ever without one.
+    pub(super) async fn wait(&mut self, deadline: Option<Duration>) {
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        let start = self.clock.start;
+        let (_, sleep) = match &mut self.sleep {
+            Some(armed) if armed.0 <= deadline => armed,
+            Some((at, sleep)) => {
+                sleep.as_mut().reset(start + deadline);
+                *at = deadline;
+                self.sleep.as_mut().expect("it was there a line before")
+            }
+            none => none.insert((deadline, Box::pin(sleep_until(start + deadline)))),
+        };
+        sleep.as_mut().await;
+        self.sleep = None;
+    }
+}

@@ -1,0 +1,179 @@
+//! What the application holds: a handle to ask with, its messages, and the events of the connection.
+//!
+//! Every future here may be dropped at any time. Dropped before the request was taken, nothing has happened; dropped
+//! after, the request is carried out all the same, and only its answer goes nowhere.
+
+use squall_codec::{
+    packet::{Publish, Subscription},
+    property::Properties,
+    reason::ReasonCode,
+    topic::TopicFilter,
+    wire::PacketId,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::effect::{Event, Failure, Outcome};
+
+/// Asks the client for things. Cheap to clone. When the last handle and [`Messages`] are gone, the client disconnects.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) publishes: mpsc::Sender<PublishCommand>,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+/// Messages from the server, in order. While nobody takes them the socket is not read, so the server notices.
+#[derive(Debug)]
+pub struct Messages(pub(super) mpsc::Receiver<Publish>);
+
+/// The life of the connection. Of events that nobody takes only the newest are kept.
+#[derive(Debug)]
+pub struct Events(pub(super) mpsc::Receiver<Event>);
+
+/// A message whose QoS is fulfilled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Below 0x80: success, or no matching subscribers.
+    pub reason: ReasonCode,
+    /// Of PUBACK or PUBREC.
+    pub properties: Properties,
+}
+
+/// Why a message was not published, or may not have been.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The server said no in PUBACK or PUBREC.
+    #[error("the server refused the message: {reason}")]
+    Refused {
+        /// 0x80 or above.
+        reason: ReasonCode,
+        /// Of PUBACK or PUBREC.
+        properties: Properties,
+    },
+    /// It did not come to an answer.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// Why there was no SUBACK.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct SubscribeError(#[from] pub Failure);
+
+/// Why there was no UNSUBACK.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct UnsubscribeError(#[from] pub Failure);
+
+#[derive(Debug)]
+pub(super) struct PublishCommand {
+    pub(super) message: Publish,
+    pub(super) reply: oneshot::Sender<Outcome>,
+}
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Subscribe { subscriptions: Vec<Subscription>, properties: Properties, reply: oneshot::Sender<Outcome> },
+    Unsubscribe { filters: Vec<TopicFilter>, reply: oneshot::Sender<Outcome> },
+    Acknowledge { packet_id: PacketId },
+    Disconnect { reason: ReasonCode, session_expiry_seconds: Option<u32>, closed: oneshot::Sender<()> },
+}
+
+impl Handle {
+    /// Publishes. Waits while the client's queue is full, and then until the QoS is fulfilled: QoS 0 handed to the
+    /// network, QoS 1 at PUBACK, QoS 2 at PUBCOMP, over reconnects too. DUP, packet identifier and Topic Alias of the
+    /// message are the client's.
+    ///
+    /// # Errors
+    /// The server refused, or it did not come to an answer.
+    pub async fn publish(&self, message: Publish) -> Result<Published, PublishError> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.publishes.send(PublishCommand { message, reply }).await;
+        match answer(sent.is_ok(), outcome).await {
+            Outcome::Published { reason, properties } if reason.is_failure() => {
+                Err(PublishError::Refused { reason, properties })
+            }
+            Outcome::Published { reason, properties } => Ok(Published { reason, properties }),
+            other => Err(failure(other).into()),
+        }
+    }
+
+    /// Subscribes; gives one reason for each filter, in order, failures among them.
+    ///
+    /// # Errors
+    /// There was no SUBACK.
+    pub async fn subscribe(
+        &self,
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+    ) -> Result<Vec<ReasonCode>, SubscribeError> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.commands.send(Command::Subscribe { subscriptions, properties, reply }).await;
+        match answer(sent.is_ok(), outcome).await {
+            Outcome::Subscribed { reasons } => Ok(reasons),
+            other => Err(failure(other).into()),
+        }
+    }
+
+    /// Ends subscriptions; gives one reason for each filter, in order, and none before 5.0.
+    ///
+    /// # Errors
+    /// There was no UNSUBACK.
+    pub async fn unsubscribe(&self, filters: Vec<TopicFilter>) -> Result<Vec<ReasonCode>, UnsubscribeError> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.commands.send(Command::Unsubscribe { filters, reply }).await;
+        match answer(sent.is_ok(), outcome).await {
+            Outcome::Unsubscribed { reasons } => Ok(reasons),
+            other => Err(failure(other).into()),
+        }
+    }
+
+    /// The application has dealt with a message: PUBACK or PUBREC may leave. Needed only with
+    /// [`Acknowledge::ByHand`](crate::options::Acknowledge::ByHand); a message with QoS 0 has nothing to acknowledge.
+    pub async fn acknowledge(&self, message: &Publish) {
+        if let Some(packet_id) = message.packet_id {
+            // A client that has ended acknowledges nothing; the server will send the message again.
+            let _ = self.commands.send(Command::Acknowledge { packet_id }).await;
+        }
+    }
+
+    /// Ends the connection and the client; returns when the Network Connection is closed. Publishes and subscriptions
+    /// that were not answered fail with [`Failure::Disconnected`]. With reason 0x04 the will is published; in 5.0
+    /// another Session Expiry Interval may be given.
+    pub async fn disconnect(&self, reason: ReasonCode, session_expiry_seconds: Option<u32>) {
+        let (closed, is_closed) = oneshot::channel();
+        if self.commands.send(Command::Disconnect { reason, session_expiry_seconds, closed }).await.is_ok() {
+            // An error says that the driver is gone, and the connection with it.
+            let _ = is_closed.await;
+        }
+    }
+}
+
+impl Messages {
+    /// The next message, with its topic in full; `None` when the client has ended. May be dropped at any time.
+    pub async fn next(&mut self) -> Option<Publish> {
+        self.0.recv().await
+    }
+}
+
+impl Events {
+    /// The next event; `None` when the client has ended. May be dropped at any time.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+async fn answer(sent: bool, outcome: oneshot::Receiver<Outcome>) -> Outcome {
+    match outcome.await {
+        Ok(outcome) if sent => outcome,
+        // The driver has ended, or was dropped.
+        _ => Outcome::Failed(Failure::Disconnected),
+    }
+}
+
+fn failure(outcome: Outcome) -> Failure {
+    match outcome {
+        Outcome::Failed(failure) => failure,
+        // The core answers each request in its own kind.
+        other => unreachable!("the answer to another request: {other:?}"),
+    }
+}
