@@ -1,10 +1,10 @@
 //! The faults of a network, in the words of a person. Plain data: a plan made from a seed uses the same.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use squall_codec::packet::PacketKind;
 
-use crate::{liar::Direction, stage::End};
+use crate::{liar::Direction, stage::End, words};
 
 /// A fault on the link of one actor, or on every link.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,4 +101,73 @@ pub enum CutEnd {
     End(End),
     /// Nothing, for ever.
     HalfOpen,
+}
+
+impl fmt::Display for Fault {
+    /// "alice: cut before PUBREC 1 to the client (FIN)".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.actor.as_deref().unwrap_or("all"), self.kind)
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self {
+            FaultKind::Latency { min, max, direction } => {
+                write!(f, "latency {}", words::duration(*min))?;
+                if max > min {
+                    write!(f, " to {}", words::duration(*max))?;
+                }
+                direction
+            }
+            FaultKind::Drop { probability, direction } => {
+                write!(f, "drop {}%", probability * 100.0)?;
+                direction
+            }
+            FaultKind::Partition { direction } => {
+                f.write_str("partition")?;
+                direction
+            }
+            FaultKind::Split { bytes } => return write!(f, "split into segments of {}", words::bytes(*bytes)),
+            FaultKind::Heal { reset: false } => return f.write_str("heal"),
+            FaultKind::Heal { reset: true } => return f.write_str("heal with RST"),
+            FaultKind::Hold => return f.write_str("hold"),
+            FaultKind::Reset => return f.write_str("RST at both ends"),
+            FaultKind::Close => return f.write_str("FIN to the server without DISCONNECT"),
+            FaultKind::HalfOpen => return f.write_str("half-open"),
+            FaultKind::StallReading => return f.write_str("stall reading"),
+            FaultKind::Cut { on, pass, how } => return write!(f, "cut {pass} {on} ({how})"),
+        };
+        match direction {
+            Some(direction) => write!(f, " {direction}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Trigger {
+    /// "PUBREC 1 to the client".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.packet, self.nth, self.direction)
+    }
+}
+
+impl fmt::Display for Pass {
+    /// Stands before the frame: "before", "after", "after 3 bytes of".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pass::Before => f.write_str("before"),
+            Pass::Bytes(count) => write!(f, "after {} of", words::bytes(*count)),
+            Pass::After => f.write_str("after"),
+        }
+    }
+}
+
+impl fmt::Display for CutEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CutEnd::End(end) => end.name(),
+            CutEnd::HalfOpen => "half-open",
+        })
+    }
 }

@@ -3,7 +3,7 @@
 //! Raw frames, not packets: malformed ones must pass too. One liar is shared by all connections of a run, so that it can
 //! carry what one client sent to another.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
@@ -23,6 +23,16 @@ impl Direction {
             Direction::ToServer => Direction::ToClient,
             Direction::ToClient => Direction::ToServer,
         }
+    }
+}
+
+impl fmt::Display for Direction {
+    /// "to the server", "to the client".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::ToServer => "to the server",
+            Direction::ToClient => "to the client",
+        })
     }
 }
 

@@ -4,9 +4,14 @@
 #![warn(missing_docs)]
 
 pub mod fault;
+pub mod faulty_stream;
+pub mod frames;
 pub mod liar;
 pub mod link;
+pub mod links;
 pub mod peer;
+pub mod shared_link;
 pub mod stage;
 pub mod transcript;
 pub mod verdict;
+mod words;

@@ -1,18 +1,23 @@
 //! A raw peer: a connection, a decoder, a transcript. It answers nothing by itself.
 
-use std::{fmt, ops::Deref, time::Duration};
+mod steps;
 
+use std::{collections::VecDeque, fmt, ops::Deref, rc::Rc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
 use squall_codec::{
-    packet::{Ack, Auth, Connack, Connect, Disconnect, Packet, Publish, Suback, Unsuback},
-    qos::Qos,
+    packet::{Ack, Auth, Connack, Disconnect, Packet, Publish, Suback, Unsuback},
+    reason::Side,
     version::Version,
     wire::PacketId,
 };
 
 use crate::{
-    stage::{End, Stage},
-    transcript::EntryId,
+    frames::FrameSplitter,
+    stage::{Arrival, End, Stage, Wire},
+    transcript::{EntryId, What},
     verdict::{Halt, Witness},
+    words,
 };
 
 /// Something that was seen on the wire, with its place in the transcript.
@@ -146,40 +151,69 @@ impl Kind for Connack {
 /// A raw connection of one actor.
 pub struct Peer {
     stage: Stage,
+    actor: Rc<str>,
+    connection: u32,
+    wire: Box<dyn Wire>,
+    splitter: FrameSplitter,
+    /// Seen and recorded, and not yet asked for.
+    backlog: VecDeque<Next>,
+    /// How the subject's side ended.
+    ended: Option<Seen<End>>,
+    /// Whether this side has ended.
+    closed: bool,
+    connack: Option<Connack>,
+    last_id: u16,
 }
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").finish_non_exhaustive()
+        f.debug_struct("Peer")
+            .field("actor", &self.actor)
+            .field("connection", &self.connection)
+            .field("ended", &self.ended)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
     }
 }
 
-#[expect(clippy::unused_async, unused_variables, reason = "signatures first")]
 impl Peer {
     /// Opens a Network Connection and sends nothing. `inconclusive` if it cannot be had.
     pub async fn open(stage: &Stage, actor: &str) -> Result<Peer, Halt> {
-        todo!()
-    }
-
-    /// Opens, sends this CONNECT, and has a CONNACK with success; anything else is `fail` (use `.prepared()`).
-    pub async fn connect(stage: &Stage, actor: &str, connect: Connect) -> Result<(Peer, Seen<Connack>), Halt> {
-        todo!()
-    }
-
-    /// A connected client with a clean session, Keep Alive 0 and this test's client identifier of `actor`.
-    /// `inconclusive` if that does not work.
-    pub async fn connected(stage: &Stage, actor: &str) -> Result<Peer, Halt> {
-        todo!()
-    }
-
-    /// The CONNECT that `connected` sends: for changing one thing of it.
-    pub fn hello(stage: &Stage, actor: &str) -> Connect {
-        todo!()
+        let patience = stage.patience();
+        let wire = match stage.within(patience, stage.world().connect(actor)).await {
+            Some(Ok(wire)) => wire,
+            Some(Err(reason)) => return Err(Halt::inconclusive(reason)),
+            None => {
+                let reason = format!("no connection for {actor} within {}", words::duration(patience));
+                return Err(Halt::inconclusive(reason));
+            }
+        };
+        let actor: Rc<str> = Rc::from(actor);
+        let transcript = stage.transcript();
+        let connection = transcript.next_connection(&actor);
+        transcript.record(stage.now(), &actor, connection, What::Opened);
+        Ok(Peer {
+            stage: stage.clone(),
+            actor,
+            connection,
+            wire,
+            splitter: FrameSplitter::default(),
+            backlog: VecDeque::new(),
+            ended: None,
+            closed: false,
+            connack: None,
+            last_id: 0,
+        })
     }
 
     /// The actor's name.
     pub fn actor(&self) -> &str {
-        todo!()
+        &self.actor
+    }
+
+    /// Which of the actor's connections this is, from 1.
+    pub fn connection(&self) -> u32 {
+        self.connection
     }
 
     /// The version that it speaks.
@@ -194,84 +228,174 @@ impl Peer {
 
     /// The CONNACK that let it in, if it has been let in.
     pub fn connack(&self) -> Option<&Connack> {
-        todo!()
+        self.connack.as_ref()
+    }
+
+    /// Whether neither side has ended the connection, as far as has been seen.
+    pub fn is_open(&self) -> bool {
+        self.ended.is_none() && !self.closed
     }
 
     /// A packet identifier that this peer has not used yet.
     pub fn fresh_id(&mut self) -> PacketId {
-        todo!()
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        PacketId::new(self.last_id).expect("it was counted from 1")
     }
 
     /// Sends a packet.
-    pub async fn send(&mut self, packet: Packet) -> Seen<()> {
-        todo!()
+    ///
+    /// # Panics
+    /// If this version has no such packet, or it is too long for a frame: a mistake of the caller.
+    #[track_caller]
+    pub fn send(&mut self, packet: Packet) -> impl Future<Output = Seen<()>> {
+        let mut frame = BytesMut::new();
+        if let Err(error) = packet.encode(self.version(), &mut frame) {
+            panic!("a peer was asked to send what cannot be sent in {}: {error}", self.version());
+        }
+        let seen = self.record(What::Sent { summary: packet.to_string(), bytes: frame.clone().freeze() });
+        self.hand_over(frame.freeze(), seen)
     }
 
-    /// Sends these bytes as they are.
+    /// Sends these bytes as they are. Each whole frame among them is one line of the record; the first is the witness.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Seen<()> {
-        todo!()
+        let mut splitter = FrameSplitter::default();
+        splitter.extend(bytes);
+        let mut first = None;
+        while let Some(frame) = splitter.next_frame() {
+            let summary = match Packet::decode(self.version(), Side::Client, frame.clone()) {
+                Ok(packet) => packet.to_string(),
+                Err(error) => format!("malformed on purpose: {error}"),
+            };
+            let seen = self.record(What::Sent { summary, bytes: frame });
+            first.get_or_insert(seen);
+        }
+        let rest = splitter.take_rest();
+        if !rest.is_empty() || first.is_none() {
+            let seen = self
+                .record(What::Sent { summary: format!("{}, no whole packet", words::bytes(rest.len())), bytes: rest });
+            first.get_or_insert(seen);
+        }
+        let seen = first.expect("something was recorded");
+        self.hand_over(Bytes::copy_from_slice(bytes), seen).await
     }
 
-    /// Whatever comes next, by this time of the stage.
+    async fn hand_over(&mut self, bytes: Bytes, seen: Seen<()>) -> Seen<()> {
+        let (stage, patience) = (self.stage.clone(), self.stage.patience());
+        let size = bytes.len();
+        // A subject that reads nothing must not hang the run; what it does not take shows in what it does not answer.
+        if stage.within(patience, self.wire.send(bytes)).await.is_none() {
+            let what = format!("{} not taken within {}", words::bytes(size), words::duration(patience));
+            self.record(What::Told { summary: what });
+        }
+        seen
+    }
+
+    /// Whatever comes next, by this time of the stage. Dropping the future loses nothing.
     pub async fn next_by(&mut self, at: Duration) -> Next {
-        todo!()
+        match self.backlog.pop_front() {
+            Some(next) => next,
+            None => self.arrive_by(at).await,
+        }
     }
 
     /// Whatever comes next, in the stage's patience.
     pub async fn next(&mut self) -> Next {
-        todo!()
-    }
-
-    /// The next packet must be of this kind: `fail` otherwise, and when nothing comes.
-    pub async fn expect<K: Kind>(&mut self) -> Result<Seen<K>, Halt> {
-        todo!()
-    }
-
-    /// As `expect`, by this time of the stage.
-    pub async fn expect_by<K: Kind>(&mut self, at: Duration) -> Result<Seen<K>, Halt> {
-        todo!()
-    }
-
-    /// A PUBLISH with this payload must come next (its topic and all else are the caller's to judge).
-    pub async fn expect_message(&mut self, payload: &[u8]) -> Result<Seen<Publish>, Halt> {
-        todo!()
-    }
-
-    /// The connection must end: what is said before (at most one CONNACK or DISCONNECT) is in the refusal. `fail` if it
-    /// stays open for the stage's patience, or if any other packet comes.
-    pub async fn expect_refusal(&mut self) -> Result<Refusal, Halt> {
-        todo!()
-    }
-
-    /// A fence: PINGREQ, and all packets that come before its PINGRESP. `fail` if the connection ends or no PINGRESP
-    /// comes.
-    pub async fn fence(&mut self) -> Result<(Vec<Seen<Packet>>, Seen<()>), Halt> {
-        todo!()
-    }
-
-    /// A fence with nothing before it: the witness is the PINGRESP.
-    pub async fn quiet(&mut self) -> Result<Seen<()>, Halt> {
-        todo!()
-    }
-
-    /// SUBSCRIBE to one filter, and a SUBACK that grants it: `inconclusive` if refused or not answered.
-    pub async fn subscribed(&mut self, filter: &str, qos: Qos) -> Result<Seen<Suback>, Halt> {
-        todo!()
-    }
-
-    /// Publishes and finishes the exchange (PUBACK; PUBREC, PUBREL, PUBCOMP; a fence for QoS 0): `inconclusive` if it
-    /// does not finish.
-    pub async fn published(&mut self, topic: &str, qos: Qos, payload: &[u8], retain: bool) -> Result<(), Halt> {
-        todo!()
-    }
-
-    /// DISCONNECT (normal), then FIN.
-    pub async fn disconnect(&mut self) {
-        todo!()
+        self.next_by(self.stage.now() + self.stage.patience()).await
     }
 
     /// Ends this side without DISCONNECT.
     pub async fn close(&mut self, how: End) {
-        todo!()
+        self.closed = true;
+        self.record(What::Closed { how: how.name() });
+        let (stage, patience) = (self.stage.clone(), self.stage.patience());
+        // A world that cannot end a connection in time has nobody left to tell.
+        let _ = stage.within(patience, self.wire.close(how)).await;
+    }
+
+    /// What comes next from the wire, the backlog aside.
+    async fn arrive_by(&mut self, at: Duration) -> Next {
+        loop {
+            if let Some(next) = self.decode_next() {
+                return next;
+            }
+            if let Some(end) = &self.ended {
+                return Next::End(end.clone());
+            }
+            let stage = self.stage.clone();
+            match stage.by(at, self.wire.receive()).await {
+                None => return Next::Nothing,
+                Some(Arrival::Bytes(bytes)) if self.splitter.is_lost() => {
+                    let summary = format!("{} after what was no packet", words::bytes(bytes.len()));
+                    self.record(What::Received { summary, bytes });
+                }
+                Some(Arrival::Bytes(bytes)) => self.splitter.extend(&bytes),
+                Some(Arrival::End(how)) => {
+                    let bytes = self.splitter.take_rest();
+                    if !bytes.is_empty() {
+                        let summary = format!("the first {} of a packet", words::bytes(bytes.len()));
+                        self.record(What::Received { summary, bytes });
+                    }
+                    let seen = self.record(What::Ended { how: how.name() });
+                    self.ended = Some(Seen::new(how, seen.entry, seen.at));
+                }
+            }
+        }
+    }
+
+    fn decode_next(&mut self) -> Option<Next> {
+        let was_lost = self.splitter.is_lost();
+        let Some(frame) = self.splitter.next_frame() else {
+            if self.splitter.is_lost() && !was_lost {
+                let bytes = self.splitter.take_rest();
+                return Some(self.malformed("a Remaining Length of more than four bytes".to_owned(), bytes));
+            }
+            return None;
+        };
+        match Packet::decode(self.version(), Side::Server, frame.clone()) {
+            Ok(packet) => {
+                let seen = self.record(What::Received { summary: packet.to_string(), bytes: frame });
+                if let Packet::Connack(connack) = &packet
+                    && !connack.reason.is_failure()
+                {
+                    self.connack = Some((**connack).clone());
+                }
+                Some(Next::Packet(Seen::new(packet, seen.entry, seen.at)))
+            }
+            Err(error) => Some(self.malformed(error.to_string(), frame)),
+        }
+    }
+
+    fn malformed(&mut self, what: String, bytes: Bytes) -> Next {
+        let seen = self.record(What::Received { summary: format!("malformed: {what}"), bytes });
+        Next::Malformed(Seen::new(what, seen.entry, seen.at))
+    }
+
+    fn record(&self, what: What) -> Seen<()> {
+        let at = self.stage.now();
+        Seen::new((), self.stage.transcript().record(at, &self.actor, self.connection, what), at)
+    }
+}
+
+impl fmt::Display for Next {
+    /// Finishes "but …".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Next::Packet(packet) => write!(f, "{} came", **packet),
+            Next::Malformed(what) => write!(f, "bytes that are no packet came: {}", **what),
+            Next::End(end) => write!(f, "the connection ended with {}", end.name()),
+            Next::Nothing => f.write_str("nothing came"),
+        }
+    }
+}
+
+impl Next {
+    /// Where it stands in the record; `None` for nothing.
+    pub fn entry(&self) -> Option<EntryId> {
+        match self {
+            Next::Packet(packet) => Some(packet.entry()),
+            Next::Malformed(what) => Some(what.entry()),
+            Next::End(end) => Some(end.entry()),
+            Next::Nothing => None,
+        }
     }
 }

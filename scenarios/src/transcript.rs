@@ -80,6 +80,13 @@ impl Transcript {
         EntryId(entries.len() - 1)
     }
 
+    /// The number of the actor's next connection: one more than it has opened so far.
+    pub fn next_connection(&self, actor: &str) -> u32 {
+        let entries = self.0.borrow();
+        let opened = entries.iter().filter(|entry| matches!(entry.what, What::Opened) && &*entry.actor == actor);
+        1 + u32::try_from(opened.count()).expect("fewer connections than a u32 can count")
+    }
+
     /// A copy of all lines so far.
     pub fn entries(&self) -> Vec<Entry> {
         self.0.borrow().clone()
