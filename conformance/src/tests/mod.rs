@@ -2,8 +2,14 @@
 //!
 //! A rule that both versions share is one function in `both/`, listed in the tables of both.
 
+pub(crate) mod asking;
+pub(crate) mod both;
+pub(crate) mod bytes;
+pub(crate) mod judge;
+pub(crate) mod offer;
 pub(crate) mod v3;
 pub(crate) mod v5;
+pub(crate) mod watch;
 
 use crate::test::Section;
 

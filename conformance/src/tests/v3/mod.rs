@@ -1,5 +1,24 @@
 //! MQTT 3.1.1.
 
+mod s3_06_pubrel;
+mod s3_08_subscribe;
+mod s3_10_unsubscribe;
+mod s3_12_pingreq;
+mod s4_01_delivery;
+mod s4_07_topics;
+mod s4_08_errors;
+
+use squall_codec::version::Version;
+
 use crate::test::Section;
 
-pub(crate) const SECTIONS: &[Section] = &[];
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { version: Version::V3_1_1, number: "3.6", title: "PUBREL", tests: s3_06_pubrel::TESTS },
+    Section { version: Version::V3_1_1, number: "3.8", title: "SUBSCRIBE", tests: s3_08_subscribe::SUBSCRIBE },
+    Section { version: Version::V3_1_1, number: "3.9", title: "SUBACK", tests: s3_08_subscribe::SUBACK },
+    Section { version: Version::V3_1_1, number: "3.10", title: "UNSUBSCRIBE", tests: s3_10_unsubscribe::TESTS },
+    Section { version: Version::V3_1_1, number: "3.12", title: "PINGREQ", tests: s3_12_pingreq::TESTS },
+    Section { version: Version::V3_1_1, number: "4.1 to 4.6", title: "Operational behaviour", tests: s4_01_delivery::TESTS },
+    Section { version: Version::V3_1_1, number: "4.7", title: "Topic Names and Topic Filters", tests: s4_07_topics::TESTS },
+    Section { version: Version::V3_1_1, number: "4.8", title: "Handling errors", tests: s4_08_errors::TESTS },
+];

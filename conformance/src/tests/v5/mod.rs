@@ -1,5 +1,32 @@
 //! MQTT 5.0.
 
+mod s3_04_acknowledgements;
+mod s3_08_subscribe;
+mod s3_10_unsubscribe;
+mod s3_12_pingreq;
+mod s4_01_delivery;
+mod s4_07_topics;
+mod s4_09_flow_control;
+mod s4_12_authentication;
+mod s4_13_errors;
+
+use squall_codec::version::Version;
+
 use crate::test::Section;
 
-pub(crate) const SECTIONS: &[Section] = &[];
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { version: Version::V5_0, number: "3.4", title: "PUBACK", tests: s3_04_acknowledgements::PUBACK },
+    Section { version: Version::V5_0, number: "3.5", title: "PUBREC", tests: s3_04_acknowledgements::PUBREC },
+    Section { version: Version::V5_0, number: "3.6", title: "PUBREL", tests: s3_04_acknowledgements::PUBREL },
+    Section { version: Version::V5_0, number: "3.7", title: "PUBCOMP", tests: s3_04_acknowledgements::PUBCOMP },
+    Section { version: Version::V5_0, number: "3.8", title: "SUBSCRIBE", tests: s3_08_subscribe::SUBSCRIBE },
+    Section { version: Version::V5_0, number: "3.9", title: "SUBACK", tests: s3_08_subscribe::SUBACK },
+    Section { version: Version::V5_0, number: "3.10", title: "UNSUBSCRIBE", tests: s3_10_unsubscribe::UNSUBSCRIBE },
+    Section { version: Version::V5_0, number: "3.11", title: "UNSUBACK", tests: s3_10_unsubscribe::UNSUBACK },
+    Section { version: Version::V5_0, number: "3.12", title: "PINGREQ", tests: s3_12_pingreq::TESTS },
+    Section { version: Version::V5_0, number: "4.1 to 4.6", title: "Operational behaviour", tests: s4_01_delivery::TESTS },
+    Section { version: Version::V5_0, number: "4.7", title: "Topic Names and Topic Filters", tests: s4_07_topics::TESTS },
+    Section { version: Version::V5_0, number: "4.9", title: "Flow Control", tests: s4_09_flow_control::TESTS },
+    Section { version: Version::V5_0, number: "4.12", title: "Enhanced authentication", tests: s4_12_authentication::TESTS },
+    Section { version: Version::V5_0, number: "4.13", title: "Handling errors", tests: s4_13_errors::TESTS },
+];

@@ -1,0 +1,316 @@
+//! Liars about the QoS exchanges, redelivery, order and sessions.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use squall_codec::{
+    packet::{Ack, Connack, Packet},
+    property::{Properties, Property, PropertyId},
+    qos::Qos,
+    wire::{PacketId, Text},
+};
+use squall_scenarios::liar::Liar;
+
+use super::filter::{deaf_liar, liar};
+
+/// A frame from a client that is no packet is dropped, and the connection goes on.
+pub(crate) fn forgives_malformed_packets() -> Box<dyn Liar> {
+    liar(|passing| {
+        let malformed = passing.packet.is_none() && passing.direction == squall_scenarios::liar::Direction::ToServer;
+        if !malformed {
+            passing.pass();
+        }
+    })
+}
+
+/// No client learns that its connection was ended.
+pub(crate) fn leaves_connections_open() -> Box<dyn Liar> {
+    deaf_liar(|passing| passing.pass())
+}
+
+/// Every CONNECT ends in a closed connection.
+pub(crate) fn turns_everybody_away() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_client() {
+        Some(Packet::Connect(_)) => passing.close(),
+        _ => passing.pass(),
+    })
+}
+
+/// PINGREQ is never answered.
+pub(crate) fn swallows_pingresps() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_server() {
+        Some(Packet::Pingresp) => {}
+        _ => passing.pass(),
+    })
+}
+
+/// No message is ever delivered.
+pub(crate) fn delivers_nothing() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_server() {
+        Some(Packet::Publish(_)) => {}
+        _ => passing.pass(),
+    })
+}
+
+/// Every QoS 0 delivery comes twice.
+pub(crate) fn delivers_qos_0_twice() -> Box<dyn Liar> {
+    liar(|passing| {
+        let twice = matches!(passing.from_server(), Some(Packet::Publish(publish)) if publish.qos == Qos::AtMostOnce);
+        passing.pass();
+        if twice {
+            passing.pass();
+        }
+    })
+}
+
+/// Everything is delivered at QoS 0.
+pub(crate) fn delivers_at_qos_0() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_server() {
+        Some(Packet::Publish(publish)) => {
+            let lowered = Packet::Publish(publish.clone().at(Qos::AtMostOnce, None));
+            passing.put(&lowered);
+        }
+        _ => passing.pass(),
+    })
+}
+
+/// A QoS 0 delivery carries DUP.
+pub(crate) fn marks_qos_0_as_duplicate() -> Box<dyn Liar> {
+    liar(|passing| {
+        let plain = matches!(passing.from_server(), Some(Packet::Publish(publish)) if publish.qos == Qos::AtMostOnce);
+        if !plain {
+            return passing.pass();
+        }
+        let mut raw = passing.raw.to_vec();
+        raw[0] |= 0x08;
+        passing.put_bytes(passing.connection, passing.direction, Bytes::from(raw));
+    })
+}
+
+/// What was sent once is never sent again.
+pub(crate) fn never_sends_a_publish_again() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_server() {
+        Some(Packet::Publish(publish)) if publish.dup => {}
+        _ => passing.pass(),
+    })
+}
+
+/// A PUBREL is sent once and never again.
+pub(crate) fn never_sends_a_pubrel_again() -> Box<dyn Liar> {
+    let mut sent: BTreeSet<PacketId> = BTreeSet::new();
+    liar(move |passing| match passing.from_server() {
+        Some(Packet::Pubrel(ack)) if !sent.insert(ack.packet_id) => {}
+        _ => passing.pass(),
+    })
+}
+
+/// A QoS 1 PUBLISH with DUP is taken for a repeat, acknowledged and dropped.
+pub(crate) fn trusts_dup() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_client() {
+        Some(Packet::Publish(publish)) if publish.dup && publish.qos == Qos::AtLeastOnce => {
+            let puback = publish.packet_id.map(|id| Packet::Puback(Ack::new(id)));
+            if let Some(puback) = puback {
+                passing.answer(&puback);
+            }
+        }
+        _ => passing.pass(),
+    })
+}
+
+/// A session that was away gets nothing.
+pub(crate) fn forgets_those_who_were_away() -> Box<dyn Liar> {
+    let mut resumed: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| {
+        match passing.from_server() {
+            Some(Packet::Connack(connack)) if connack.session_present => {
+                resumed.insert(passing.connection);
+            }
+            Some(Packet::Publish(_)) if resumed.contains(&passing.connection) => return,
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
+/// The third message of a connection comes after the fourth.
+pub(crate) fn swaps_two_messages() -> Box<dyn Liar> {
+    let mut delivered: BTreeMap<u64, (u32, Option<Bytes>)> = BTreeMap::new();
+    liar(move |passing| {
+        if !matches!(passing.from_server(), Some(Packet::Publish(_))) {
+            return passing.pass();
+        }
+        let (count, held) = delivered.entry(passing.connection).or_default();
+        *count += 1;
+        if *count == 3 {
+            *held = Some(passing.raw.clone());
+            return;
+        }
+        passing.pass();
+        if let Some(held) = held.take() {
+            passing.put_bytes(passing.connection, passing.direction, held);
+        }
+    })
+}
+
+/// CONNACK says that there was no session, or that there was one.
+pub(crate) fn says_session_present(present: bool) -> Box<dyn Liar> {
+    rewrites_connacks(move |connack| connack.session_present = present && !connack.reason.is_failure())
+}
+
+/// Session Present is always 0.
+pub(crate) fn denies_the_session() -> Box<dyn Liar> {
+    says_session_present(false)
+}
+
+/// Session Present is always 1.
+pub(crate) fn claims_a_session() -> Box<dyn Liar> {
+    says_session_present(true)
+}
+
+/// CONNACK carries an Authentication Method that nobody asked for.
+pub(crate) fn names_an_authentication_method() -> Box<dyn Liar> {
+    rewrites_connacks(|connack| connack.properties.push(Property::AuthenticationMethod(Text::literal("SURPRISE"))))
+}
+
+fn rewrites_connacks(rewrite: impl Fn(&mut Connack) + 'static) -> Box<dyn Liar> {
+    liar(move |passing| match passing.from_server() {
+        Some(Packet::Connack(connack)) => {
+            let mut connack = connack.clone();
+            rewrite(&mut connack);
+            passing.put(&Packet::Connack(connack));
+        }
+        _ => passing.pass(),
+    })
+}
+
+/// A connection that is two seconds old gets no more messages.
+pub(crate) fn forgets_an_open_session() -> Box<dyn Liar> {
+    let mut since: BTreeMap<u64, Duration> = BTreeMap::new();
+    liar(move |passing| {
+        let opened = *since.entry(passing.connection).or_insert(passing.now);
+        let old = passing.now.saturating_sub(opened) > Duration::from_secs(2);
+        match passing.from_server() {
+            Some(Packet::Publish(_)) if old => {}
+            _ => passing.pass(),
+        }
+    })
+}
+
+/// The client's Receive Maximum is not looked at.
+pub(crate) fn ignores_receive_maximum() -> Box<dyn Liar> {
+    connects_without(PropertyId::ReceiveMaximum)
+}
+
+/// The client's Authentication Method is not looked at.
+pub(crate) fn ignores_the_authentication_method() -> Box<dyn Liar> {
+    connects_without(PropertyId::AuthenticationMethod)
+}
+
+fn connects_without(property: PropertyId) -> Box<dyn Liar> {
+    liar(move |passing| match passing.from_client() {
+        Some(Packet::Connect(connect)) => {
+            let mut connect = connect.clone();
+            connect.properties =
+                connect.properties.iter().filter(|one| one.id() != property).cloned().collect::<Properties>();
+            passing.put(&Packet::Connect(connect));
+        }
+        _ => passing.pass(),
+    })
+}
+
+/// A client to which messages are on their way gets no other answers.
+pub(crate) fn stops_answering_when_the_quota_is_used_up() -> Box<dyn Liar> {
+    let mut busy: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| {
+        match passing.from_server() {
+            Some(Packet::Publish(_)) => {
+                busy.insert(passing.connection);
+            }
+            Some(Packet::Pingresp | Packet::Suback(_)) if busy.contains(&passing.connection) => return,
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
+/// AUTH is dropped, and the connection goes on.
+pub(crate) fn ignores_auth() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_client() {
+        Some(Packet::Auth(_)) => {}
+        _ => passing.pass(),
+    })
+}
+
+/// A PUBACK or PUBREC that refuses is taken for none.
+pub(crate) fn takes_a_refusal_for_silence() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_client() {
+        Some(Packet::Puback(ack) | Packet::Pubrec(ack)) if ack.reason.is_failure() => {}
+        _ => passing.pass(),
+    })
+}
+
+/// A PUBREL that comes a second after its PUBREC is not answered.
+pub(crate) fn forgets_an_expired_exchange() -> Box<dyn Liar> {
+    let mut begun: BTreeMap<(u64, PacketId), Duration> = BTreeMap::new();
+    liar(move |passing| {
+        match (passing.from_client(), passing.from_server()) {
+            (Some(Packet::Pubrel(ack)), _) => {
+                let since = begun.get(&(passing.connection, ack.packet_id)).copied().unwrap_or(passing.now);
+                if passing.now.saturating_sub(since) > Duration::from_secs(1) {
+                    return;
+                }
+            }
+            (_, Some(Packet::Pubrec(ack))) => {
+                begun.insert((passing.connection, ack.packet_id), passing.now);
+            }
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
+/// The first byte of a packet, for the liars about reason codes.
+#[derive(Clone, Copy)]
+enum Answer {
+    Puback,
+    Pubrec,
+    Pubrel,
+    Pubcomp,
+}
+
+/// PUBACK carries 0x92, which is not one of its reason codes.
+pub(crate) fn puback_with_a_foreign_code() -> Box<dyn Liar> {
+    foreign_code(Answer::Puback, 0x92)
+}
+
+/// PUBREC carries 0x92, which is not one of its reason codes.
+pub(crate) fn pubrec_with_a_foreign_code() -> Box<dyn Liar> {
+    foreign_code(Answer::Pubrec, 0x92)
+}
+
+/// PUBREL carries 0x97, which is not one of its reason codes.
+pub(crate) fn pubrel_with_a_foreign_code() -> Box<dyn Liar> {
+    foreign_code(Answer::Pubrel, 0x97)
+}
+
+/// PUBCOMP carries 0x97, which is not one of its reason codes.
+pub(crate) fn pubcomp_with_a_foreign_code() -> Box<dyn Liar> {
+    foreign_code(Answer::Pubcomp, 0x97)
+}
+
+fn foreign_code(answer: Answer, code: u8) -> Box<dyn Liar> {
+    liar(move |passing| {
+        let (first, ack) = match (answer, passing.from_server()) {
+            (Answer::Puback, Some(Packet::Puback(ack))) => (0x40, ack),
+            (Answer::Pubrec, Some(Packet::Pubrec(ack))) => (0x50, ack),
+            (Answer::Pubrel, Some(Packet::Pubrel(ack))) => (0x62, ack),
+            (Answer::Pubcomp, Some(Packet::Pubcomp(ack))) => (0x70, ack),
+            _ => return passing.pass(),
+        };
+        let [high, low] = ack.packet_id.value().to_be_bytes();
+        passing.put_bytes(passing.connection, passing.direction, Bytes::copy_from_slice(&[first, 3, high, low, code]));
+    })
+}

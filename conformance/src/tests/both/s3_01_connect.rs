@@ -1,0 +1,536 @@
+//! 3.1 CONNECT: the packet itself. Sessions and wills have files of their own.
+
+use squall_codec::{
+    packet::{Connect, Connack, Packet, Publish},
+    qos::Qos,
+    reason::ReasonCode,
+    version::Version,
+    wire::Text,
+};
+use squall_scenarios::{
+    peer::{Next, Peer},
+    stage::{End, Stage},
+    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
+};
+
+use crate::tests::{
+    asking::{bytes_of, id, is_v5, lasting, lasting_peer},
+    bytes::{RawConnect, flag, publish, subscribe},
+    judge::{At, Cases, Unnoticed, closes, farewell, offender, refuses},
+    offer,
+    watch::{collect, is_policy, message, name, no_other, rest, text, tidied, will, with_will},
+};
+
+const MALFORMED: &[ReasonCode] = &[ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
+
+/// Something else than CONNECT comes first: nothing may be answered, and the connection ends.
+pub(crate) async fn the_first_packet_must_be_connect(stage: &Stage) -> Outcome {
+    let version = stage.version();
+    let topic = stage.topic("first");
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
+    let mut cases = Cases::new();
+    for (what, bytes) in [
+        ("PINGREQ", vec![0xC0, 0]),
+        ("PUBLISH", publish(version, 0x30, topic.as_bytes(), None, &[], b"x")),
+        ("SUBSCRIBE", subscribe(version, 0x82, 1, &[], &[(topic.as_bytes(), 0)])),
+        ("DISCONNECT", vec![0xE0, 0]),
+    ] {
+        let mut peer = Peer::open(stage, "stranger").await?;
+        let sent = peer.send_bytes(&bytes).await;
+        let seen = farewell(&mut peer).await;
+        let answered = seen.packets.iter().find(|packet| match &***packet {
+            // 5.0: turned away by a CONNACK is no answer to the packet.
+            Packet::Connack(connack) => !connack.reason.is_failure(),
+            _ => true,
+        });
+        cases.add(what, match (answered, &seen.end) {
+            (Some(answer), _) => {
+                let reason = format!("{what} before CONNECT was answered by {}", answer.kind());
+                Err(Halt::fail(reason).at(answer))
+            }
+            (None, None) if is_v5(stage) => {
+                Ok(Evidence::of(&sent).warn(format!("{what} before CONNECT: still open after {:?}", stage.patience())))
+            }
+            (None, None) => {
+                let reason = format!("expected {what} before CONNECT to close the connection, but it is still open");
+                Err(Halt::fail(reason).at(&sent))
+            }
+            (None, Some(end)) => Ok(match seen.connack() {
+                Some((connack, at)) => {
+                    Evidence::of(end).and(at).warn(format!("CONNACK {} came before any CONNECT", connack.reason))
+                }
+                None => Evidence::of(end),
+            }),
+        });
+    }
+    cases.finish()
+}
+
+/// The same CONNECT again, and one with another client identifier: a take-over of itself is not the right answer.
+pub(crate) async fn a_second_connect_closes_the_connection(stage: &Stage) -> Outcome {
+    let mut cases = Cases::new();
+    for actor in ["offender", "another"] {
+        let mut peer = offender(stage).await?;
+        let second = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, actor))));
+        let offence = if actor == "offender" { "the same CONNECT again" } else { "a CONNECT with another identifier" };
+        let codes = [ReasonCode::ProtocolError];
+        peer.send_bytes(&second).await;
+        let seen = farewell(&mut peer).await;
+        if let Some((_, at)) = seen.connack() {
+            return Err(Halt::fail(format!("{offence} was answered by a second CONNACK")).at(at));
+        }
+        cases.add(offence, match seen.end {
+            Some(end) => {
+                let evidence = Evidence::of(&end);
+                Ok(match seen.packets.first().map(|packet| (packet, packet.kind())) {
+                    None => evidence,
+                    Some((packet, kind)) => match &**packet {
+                        Packet::Disconnect(disconnect) if codes.contains(&disconnect.reason) => evidence.and(packet),
+                        Packet::Disconnect(disconnect) => {
+                            evidence.and(packet).warn(format!("{offence}: DISCONNECT {}", disconnect.reason))
+                        }
+                        _ => evidence.and(packet).warn(format!("{offence}: {kind} came before the close")),
+                    },
+                })
+            }
+            // Nothing is to be sent: whether it is still served decides.
+            None => closes(&mut peer, offence, &[0xC0, 0], &codes, Unnoticed::Fails).await,
+        });
+    }
+    cases.finish()
+}
+
+/// A protocol name that no version has.
+pub(crate) async fn a_foreign_protocol_name_is_not_served(stage: &Stage) -> Outcome {
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
+    let mut cases = Cases::new();
+    for foreign in ["MQTX", "mqtt", "MQTTT", ""] {
+        let mut connect = RawConnect::new(stage, "offender");
+        connect.name = foreign.as_bytes().to_vec();
+        let mut peer = Peer::open(stage, "offender").await?;
+        let sent = peer.send_bytes(&connect.bytes()).await;
+        let seen = farewell(&mut peer).await;
+        let accepted = seen.connack().filter(|(connack, _)| !connack.reason.is_failure());
+        let name = format!("the protocol name \"{foreign}\"");
+        cases.add(name.clone(), match (accepted, &seen.end) {
+            (Some((_, at)), _) => Err(Halt::fail(format!("{name} was accepted")).at(at)),
+            (None, Some(end)) => Ok(Evidence::of(end)),
+            // 3.1.1 says that the server may disconnect; 5.0 that it must.
+            (None, None) if !is_v5(stage) => Ok(Evidence::of(&sent).warn(format!("{name}: neither an answer nor a close"))),
+            (None, None) => Err(Halt::fail(format!("{name}: the connection was left open")).at(&sent)),
+        });
+    }
+    cases.finish()
+}
+
+/// Bit 0 of the connect flags.
+pub(crate) async fn the_reserved_connect_flag_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::RESERVED);
+    refuses(stage, "a CONNECT with its reserved flag set", &connect.bytes(), MALFORMED).await
+}
+
+/// Will Flag 1, and the payload ends before what it promises.
+pub(crate) async fn a_will_that_is_flagged_must_be_there(stage: &Stage) -> Outcome {
+    let mut cases = Cases::new();
+    let promised = RawConnect::new(stage, "offender").flagged(flag::WILL);
+    cases.add("no will", refuses(stage, "a will flag without a will", &promised.bytes(), MALFORMED).await);
+    // In 5.0 the will properties come before the topic.
+    let properties: &[u8] = if is_v5(stage) { &[0] } else { &[] };
+    let half = promised.tail(properties).field(stage.topic("will").as_bytes());
+    cases.add("no payload", refuses(stage, "a will that ends with its topic", &half.bytes(), MALFORMED).await);
+    cases.finish()
+}
+
+/// 3.1.1: two more strings than the flags promise.
+pub(crate) async fn will_fields_without_the_will_flag_are_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").field(stage.topic("will").as_bytes()).field(b"gone");
+    refuses(stage, "will topic and message without the will flag", &connect.bytes(), MALFORMED).await
+}
+
+pub(crate) async fn a_will_qos_without_a_will_is_refused(stage: &Stage) -> Outcome {
+    let mut cases = Cases::new();
+    for (qos, bits) in [(1, 0x08), (2, 0x10)] {
+        let connect = RawConnect::new(stage, "offender").flagged(bits);
+        let offence = format!("Will QoS {qos} without a will");
+        cases.add(offence.clone(), refuses(stage, &offence, &connect.bytes(), MALFORMED).await);
+    }
+    cases.finish()
+}
+
+pub(crate) async fn will_qos_3_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").will(&[], stage.topic("will").as_bytes(), b"gone");
+    refuses(stage, "Will QoS 3", &connect.flagged(flag::WILL_QOS).bytes(), MALFORMED).await
+}
+
+pub(crate) async fn will_retain_without_a_will_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::WILL_RETAIN);
+    refuses(stage, "Will Retain without a will", &connect.bytes(), MALFORMED).await
+}
+
+pub(crate) async fn a_user_name_without_its_flag_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").field(b"user");
+    refuses(stage, "a user name without its flag", &connect.bytes(), MALFORMED).await
+}
+
+pub(crate) async fn a_user_name_flag_without_user_name_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME);
+    refuses(stage, "a user name flag without a user name", &connect.bytes(), MALFORMED).await
+}
+
+pub(crate) async fn a_password_without_its_flag_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME).field(b"user").field(b"secret");
+    refuses(stage, "a password without its flag", &connect.bytes(), MALFORMED).await
+}
+
+pub(crate) async fn a_password_flag_without_password_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME | flag::PASSWORD).field(b"user");
+    refuses(stage, "a password flag without a password", &connect.bytes(), MALFORMED).await
+}
+
+/// 3.1.1 only: 5.0 allows it.
+pub(crate) async fn a_password_without_a_user_name_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::PASSWORD).field(b"secret");
+    refuses(stage, "a password without a user name", &connect.bytes(), MALFORMED).await
+}
+
+pub(crate) async fn a_connect_without_payload_is_refused(stage: &Stage) -> Outcome {
+    refuses(stage, "a CONNECT without a payload", &RawConnect::without_payload(stage).bytes(), MALFORMED).await
+}
+
+pub(crate) async fn an_ill_formed_client_identifier_is_refused(stage: &Stage) -> Outcome {
+    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::ClientIdentifierNotValid];
+    let mut cases = Cases::new();
+    for bad in [&b"a\xFF"[..], b"a\xED\xA0\x80"] {
+        let connect = RawConnect::without_payload(stage).field(bad);
+        cases.add("client identifier", refuses(stage, "an ill-formed client identifier", &connect.bytes(), &codes).await);
+    }
+    cases.finish()
+}
+
+pub(crate) async fn an_ill_formed_will_topic_is_refused(stage: &Stage) -> Outcome {
+    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::TopicNameInvalid];
+    let connect = RawConnect::new(stage, "offender").will(&[], b"will/\xC0\x80", b"gone");
+    refuses(stage, "an ill-formed will topic", &connect.bytes(), &codes).await
+}
+
+pub(crate) async fn an_ill_formed_user_name_is_refused(stage: &Stage) -> Outcome {
+    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::BadUserNameOrPassword];
+    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME).field(b"user\xFF");
+    refuses(stage, "an ill-formed user name", &connect.bytes(), &codes).await
+}
+
+/// CONNECTs that do not conform, each in another way. What comes back is left to the versions.
+pub(crate) fn nonconforming(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
+    let good = || RawConnect::new(stage, "offender");
+    let mut too_long = RawConnect::without_payload(stage);
+    // A client identifier that says 200 bytes and has three.
+    too_long.payload = vec![0, 200, b'a', b'b', b'c'];
+    let mut cut = RawConnect::without_payload(stage);
+    // Half a length.
+    cut.payload = vec![0];
+    vec![
+        ("a client identifier longer than the packet", too_long.bytes()),
+        ("a packet that breaks off in a length", cut.bytes()),
+        ("bytes behind the last field", good().tail(b"more").bytes()),
+        ("the first byte 0x12", RawConnect { first: 0x12, ..good() }.bytes()),
+        ("reserved flag", good().flagged(flag::RESERVED).bytes()),
+        ("Will QoS without a will", good().flagged(0x08).bytes()),
+    ]
+}
+
+/// Identifiers of 1, 22 and 23 letters and digits; all 62 are in them.
+pub(crate) async fn short_alphanumeric_identifiers_are_accepted(stage: &Stage) -> Outcome {
+    // Each version has its own: both may be audited at the same time.
+    let ids = match stage.version() {
+        Version::V5_0 => ["5", "0123456789ABCDEFGHIJKL", "abcdefghijklmnopqrstuvM"],
+        _ => ["4", "NOPQRSTUVWXYZ012345678", "abcdefghijklmnopqrstu90"],
+    };
+    let rest = match stage.version() {
+        Version::V5_0 => ["NOPQRSTUVWXYZ", "wxyz"],
+        _ => ["ABCDEFGHIJKLM", "vwxyz"],
+    };
+    let mut evidence: Option<Evidence> = None;
+    for id in ids.iter().chain(&rest) {
+        let connect = Connect::new(stage.version(), Text::literal(id));
+        let mut peer = Peer::open(stage, "short").await?;
+        peer.send(Packet::Connect(Box::new(connect))).await;
+        let connack = peer.expect::<Connack>().await.map_err(|halt| Halt {
+            reason: format!("the identifier \"{id}\" ({} bytes): {}", id.len(), halt.reason),
+            ..halt
+        })?;
+        if connack.reason.is_failure() {
+            let reason = format!("expected the identifier \"{id}\" to be accepted, got {}", connack.reason);
+            let halt = if is_policy(connack.reason) { Halt::inconclusive(reason) } else { Halt::fail(reason) };
+            return Err(halt.at(&connack));
+        }
+        peer.disconnect().await;
+        evidence = Some(evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack)));
+    }
+    evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+}
+
+/// A faultless CONNECT.
+pub(crate) async fn a_valid_connect_is_accepted(stage: &Stage) -> Outcome {
+    let mut peer = Peer::open(stage, "alice").await?;
+    peer.send(Packet::Connect(Box::new(Peer::hello(stage, "alice")))).await;
+    let connack = peer.expect::<Connack>().await?;
+    if connack.reason.is_failure() {
+        let reason = format!("expected CONNACK with success, got {}", connack.reason);
+        let excused = is_policy(connack.reason) || connack.reason == ReasonCode::BadUserNameOrPassword;
+        return Err(if excused { Halt::inconclusive(reason) } else { Halt::fail(reason) }.at(&connack));
+    }
+    if connack.session_present {
+        return Err(Halt::fail("Session Present 1 for a clean session").at(&connack));
+    }
+    peer.disconnect().await;
+    Ok(Evidence::of(&connack))
+}
+
+/// The old connection of the identifier ends, the new one works. Either may be seen first.
+pub(crate) async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Farewell, Peer), Halt> {
+    let mut old = Peer::connected(stage, "alice").await?;
+    old.fence().await.prepared()?;
+    let (mut new, connack) = Peer::connect(stage, "alice", Peer::hello(stage, "alice")).await?;
+    let seen = farewell(&mut old).await;
+    if seen.end.is_none() {
+        let reason = "expected the first connection of the client identifier to be closed, but it is still open";
+        return Err(match old.fence().await {
+            Ok((_, pong)) => Halt::fail(format!("{reason} and served")).at(&pong),
+            Err(_) => Halt::fail(reason).at(&connack),
+        });
+    }
+    new.fence().await?;
+    Ok((seen, new))
+}
+
+/// A CONNECT that is turned away, and behind it in the same write a retained message.
+pub(crate) async fn nothing_after_a_refused_connect_is_processed(stage: &Stage, refused: Vec<u8>, why: &str) -> Outcome {
+    let topic = stage.topic("smuggled");
+    tidied(stage, &[], &[&topic], async {
+        let mut watcher = Peer::connected(stage, "watcher").await?;
+        watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
+        let mut peer = Peer::open(stage, "offender").await?;
+        let smuggled = Publish::new(&name(&topic), "smuggled").at(Qos::AtLeastOnce, Some(id(1)));
+        let smuggled = bytes_of(stage, &Packet::Publish(Publish { retain: true, ..smuggled }));
+        peer.send_bytes(&[refused, smuggled].concat()).await;
+        let seen = farewell(&mut peer).await;
+        if let Some((connack, at)) = seen.connack().filter(|(connack, _)| !connack.reason.is_failure()) {
+            return Err(Halt::inconclusive(format!("{why} was not refused: {}", connack.reason)).at(at));
+        }
+        if let Some(puback) = seen.packets.iter().find(|packet| matches!(***packet, Packet::Puback(_))) {
+            return Err(Halt::fail("a PUBLISH behind the refused CONNECT was acknowledged").at(puback));
+        }
+        let end = seen.end.ok_or_else(|| Halt::inconclusive(format!("{why} did not end the connection")))?;
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"marker", false).await?;
+        let marker = message_alone(&mut watcher, b"marker").await?;
+        // Nothing is retained either: a later subscriber gets nothing.
+        let mut late = Peer::connected(stage, "late").await?;
+        late.subscribed(&topic, Qos::AtLeastOnce).await?;
+        let (retained, pong) = rest(&mut late).await.prepared()?;
+        no_other(&retained, b"marker")?;
+        Ok(Evidence::of(&end).and(&marker).and(&pong))
+    })
+    .await
+}
+
+/// A message with this payload, and no other before it.
+pub(crate) async fn message_alone(peer: &mut Peer, payload: &[u8]) -> Result<crate::tests::watch::Delivery, Halt> {
+    let received = collect(peer, |seen| seen.last().is_some_and(|last| last.payload() == payload)).await?;
+    no_other(&received, payload)?;
+    received.into_iter().next().ok_or_else(|| {
+        let wanted = String::from_utf8_lossy(payload).into_owned();
+        Halt::inconclusive(format!("the marker message \"{wanted}\" did not come"))
+    })
+}
+
+/// All five fields of the payload: the will comes out as it went in, so they were read in their order.
+pub(crate) async fn payload_fields_are_read_in_their_order(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = Peer::connected(stage, "watcher").await?;
+    offer::qos(&watcher, Qos::AtLeastOnce)?;
+    watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
+    let mut connect = with_will(stage, "alice", will(&topic, b"the will"));
+    connect.username = Some(text("the user"));
+    connect.password = Some(b"the password".to_vec().into());
+    let mut alice = Peer::open(stage, "alice").await?;
+    alice.send(Packet::Connect(Box::new(connect))).await;
+    let connack = alice.expect::<Connack>().await.prepared()?;
+    if connack.reason.is_failure() {
+        // These credentials are known to nobody.
+        return Err(Halt::unsupported(format!("the server wants credentials of its own: {}", connack.reason)).at(&connack));
+    }
+    alice.close(End::Fin).await;
+    let came = message(&mut watcher, b"the will").await?;
+    if came.topic() == topic {
+        Ok(Evidence::of(&came))
+    } else {
+        Err(Halt::fail(format!("expected the will on {topic}, got {}", came.topic())).at(&came))
+    }
+}
+
+/// Closed no sooner than one and a half times the keep alive; how much later is graded apart.
+pub(crate) async fn a_silent_client_is_disconnected(stage: &Stage) -> Outcome {
+    let topic = stage.topic("silent");
+    let mut watcher = Peer::connected(stage, "watcher").await?;
+    offer::qos(&watcher, Qos::AtLeastOnce)?;
+    watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
+    let mut connect = with_will(stage, "silent", will(&topic, b"silent"));
+    connect.keep_alive = 1;
+    let (mut silent, connack) = Peer::connect(stage, "silent", connect).await.prepared()?;
+    let keep_alive = connack.properties.server_keep_alive().unwrap_or(1);
+    if keep_alive == 0 || keep_alive > 3 {
+        return Err(Halt::unsupported(format!("the server sets the keep alive to {keep_alive} s")).at(&connack));
+    }
+    let since = connack.at();
+    let limit = std::time::Duration::from_secs(u64::from(keep_alive)) * 3 / 2;
+    let late = limit + std::time::Duration::from_secs(1) + stage.patience();
+    let given_up = limit + std::time::Duration::from_secs(10);
+    let end = loop {
+        match silent.next_by(since + given_up).await {
+            Next::End(end) => break end,
+            Next::Packet(_) | Next::Malformed(_) => {}
+            Next::Nothing => {
+                let reason = format!("expected the silent client to be closed at {limit:?}, still open {given_up:?} after CONNACK");
+                return Err(Halt::fail(reason).at(&connack));
+            }
+        }
+    };
+    let took = end.at().saturating_sub(since);
+    let mut evidence = Evidence::of(&end);
+    let came = message(&mut watcher, b"silent").await?;
+    evidence = evidence.and(&came);
+    // 100 ms for the way: the server's clock started when the CONNECT reached it.
+    if took + std::time::Duration::from_millis(100) < limit {
+        evidence = evidence.warn(format!("closed {took:?} after CONNACK, before the {limit:?} of the keep alive"));
+    } else if took > late {
+        evidence = evidence.warn(format!("closed {took:?} after CONNACK, expected {limit:?}"));
+    }
+    Ok(evidence)
+}
+
+/// Two connections with an empty identifier: they are two clients.
+pub(crate) async fn empty_identifiers_are_told_apart(stage: &Stage) -> Outcome {
+    let mut peers = Vec::new();
+    let mut evidence: Option<Evidence> = None;
+    for n in 0..2 {
+        let connect = Connect::new(stage.version(), text(""));
+        let mut peer = Peer::open(stage, &format!("nameless{n}")).await?;
+        peer.send(Packet::Connect(Box::new(connect))).await;
+        let connack = match peer.next().await {
+            Next::Packet(packet) => packet,
+            Next::End(end) => return Err(Halt::unsupported("the server takes no empty client identifier").at(&end)),
+            Next::Malformed(what) => return Err(Halt::inconclusive(format!("no packet came: {}", *what)).at(&what)),
+            Next::Nothing => return Err(Halt::inconclusive("no answer to an empty client identifier")),
+        };
+        match &*connack {
+            Packet::Connack(answer) if !answer.reason.is_failure() => {}
+            Packet::Connack(answer) => {
+                let reason = format!("the server takes no empty client identifier: {}", answer.reason);
+                return Err(Halt::unsupported(reason).at(&connack));
+            }
+            other => return Err(Halt::inconclusive(format!("{} came for CONNACK", other.kind())).at(&connack)),
+        }
+        evidence = Some(evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack)));
+        peers.push(peer);
+    }
+    let mut evidence = evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))?;
+    // Each has its own subscription, and both are still there.
+    for (n, peer) in peers.iter_mut().enumerate() {
+        let (_, pong) = peer.fence().await.map_err(|halt| Halt {
+            reason: format!("nameless client {n} did not stay: {}", halt.reason),
+            ..halt
+        })?;
+        evidence = evidence.and(&pong);
+        peer.subscribed(&stage.topic(&format!("own/{n}")), Qos::AtMostOnce).await?;
+    }
+    let mut publisher = Peer::connected(stage, "publisher").await?;
+    for n in 0..2 {
+        publisher.published(&stage.topic(&format!("own/{n}")), Qos::AtMostOnce, format!("{n}").as_bytes(), false).await?;
+    }
+    for (n, peer) in peers.iter_mut().enumerate() {
+        let own = message_alone(peer, format!("{n}").as_bytes()).await?;
+        evidence = evidence.and(&own);
+        peer.disconnect().await;
+    }
+    Ok(evidence)
+}
+
+/// SUBSCRIBE, PUBLISH and PINGREQ in the same write as CONNECT: all are served, CONNACK first.
+pub(crate) async fn packets_behind_connect_are_served(stage: &Stage) -> Outcome {
+    let version = stage.version();
+    let topic = stage.topic("pipelined");
+    let mut peer = Peer::open(stage, "hasty").await?;
+    let bytes = [
+        bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "hasty")))),
+        subscribe(version, 0x82, 1, &[], &[(topic.as_bytes(), 0)]),
+        publish(version, 0x30, topic.as_bytes(), None, &[], b"hasty"),
+        vec![0xC0, 0],
+    ];
+    peer.send_bytes(&bytes.concat()).await;
+    let connack = peer.expect::<Connack>().await?;
+    if connack.reason.is_failure() {
+        return Err(Halt::inconclusive(format!("the server refused: {}", connack.reason)).at(&connack));
+    }
+    let mut evidence = Evidence::of(&connack);
+    let mut missing = vec!["SUBACK", "PUBLISH", "PINGRESP"];
+    let by = stage.now() + stage.patience();
+    while !missing.is_empty() {
+        match peer.next_by(by).await {
+            Next::Packet(packet) => {
+                let kind = packet.kind().to_string();
+                missing.retain(|wanted| *wanted != kind);
+                evidence = evidence.and(&packet);
+            }
+            Next::Malformed(what) => return Err(Halt::fail(format!("no packet came: {}", *what)).at(&what)),
+            Next::End(end) => {
+                return Err(Halt::fail(format!("the connection ended before {} came", missing.join(", "))).at(&end));
+            }
+            Next::Nothing => {
+                return Err(Halt::fail(format!("expected {} behind the CONNACK, but it did not come", missing.join(", "))));
+            }
+        }
+    }
+    Ok(evidence)
+}
+
+/// Two lasting sessions: each identifier finds its own, also where they differ only in case.
+pub(crate) async fn the_identifier_is_the_key_of_the_session(stage: &Stage) -> Outcome {
+    tidied(stage, &["alice", "ALICE"], &[], async {
+        let mut evidence: Option<Evidence> = None;
+        for actor in ["alice", "ALICE"] {
+            let mut peer = lasting_peer(stage, actor).await?;
+            offer::qos(&peer, Qos::AtLeastOnce)?;
+            offer::session_expiry(&peer, 300)?;
+            peer.subscribed(&stage.topic(&format!("of/{actor}")), Qos::AtLeastOnce).await?;
+            peer.disconnect().await;
+        }
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        for actor in ["alice", "ALICE"] {
+            let topic = stage.topic(&format!("of/{actor}"));
+            publisher.published(&topic, Qos::AtLeastOnce, actor.as_bytes(), false).await?;
+        }
+        for actor in ["alice", "ALICE"] {
+            let (mut peer, connack) = Peer::connect(stage, actor, lasting(stage, actor)).await.prepared()?;
+            if !connack.session_present {
+                return Err(Halt::fail(format!("the session of {actor} was not found: Session Present 0")).at(&connack));
+            }
+            let own = message(&mut peer, actor.as_bytes()).await?;
+            let (others, _) = rest(&mut peer).await.prepared()?;
+            no_other(&others, actor.as_bytes())?;
+            evidence = Some(
+                evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack)).and(&own),
+            );
+            peer.disconnect().await;
+        }
+        evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+    })
+    .await
+}
+
+/// The entry of a packet that stands for what was seen, or of what was sent.
+pub(crate) fn shown_by(packet: Option<&squall_scenarios::peer::Seen<Packet>>, sent: &impl Witness) -> At {
+    At(packet.map_or(sent.entry(), Witness::entry))
+}

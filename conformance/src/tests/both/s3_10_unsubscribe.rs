@@ -1,0 +1,139 @@
+//! 3.10 UNSUBSCRIBE and 3.11 UNSUBACK.
+
+use squall_codec::{
+    packet::{Ack, Packet, Unsuback},
+    qos::Qos,
+    reason::ReasonCode,
+};
+use squall_scenarios::{
+    peer::{Peer, Pubrel},
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
+use crate::tests::{
+    asking::{id, unsubscribe},
+    bytes,
+    judge::{Unnoticed, closes, offender},
+};
+
+pub(crate) async fn an_unsubscribe_with_wrong_flags_closes_the_connection(stage: &Stage) -> Outcome {
+    let bytes = bytes::unsubscribe(stage.version(), 0xA0, 1, &[], &[stage.topic("t").as_bytes()]);
+    let offence = "an UNSUBSCRIBE that begins with 0xA0";
+    closes(&mut offender(stage).await?, offence, &bytes, &[ReasonCode::MalformedPacket], Unnoticed::Fails).await
+}
+
+pub(crate) async fn an_unsubscribe_without_a_filter_closes_the_connection(stage: &Stage) -> Outcome {
+    let bytes = bytes::unsubscribe(stage.version(), 0xA2, 1, &[], &[]);
+    let codes = [ReasonCode::ProtocolError, ReasonCode::MalformedPacket];
+    closes(&mut offender(stage).await?, "an UNSUBSCRIBE without a filter", &bytes, &codes, Unnoticed::Fails).await
+}
+
+pub(crate) async fn an_ill_formed_filter_closes_the_connection(stage: &Stage) -> Outcome {
+    let bytes = bytes::unsubscribe(stage.version(), 0xA2, 1, &[], &[b"t/\xFF"]);
+    let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicFilterInvalid];
+    closes(&mut offender(stage).await?, "an UNSUBSCRIBE from an ill-formed filter", &bytes, &codes, Unnoticed::Fails)
+        .await
+}
+
+pub(crate) async fn an_unsuback_carries_the_packet_id_of_its_unsubscribe(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    peer.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
+    peer.send(unsubscribe(stage, id(0x1234), &["t"])).await;
+    let unsuback = peer.expect::<Unsuback>().await?;
+    if unsuback.packet_id != id(0x1234) {
+        return Err(
+            Halt::fail(format!("expected UNSUBACK with packet id 4660, seen {}", unsuback.packet_id)).at(&unsuback)
+        );
+    }
+    Ok(Evidence::of(&unsuback))
+}
+
+pub(crate) async fn an_unknown_filter_is_answered_too(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    peer.send(unsubscribe(stage, id(9), &["never/subscribed"])).await;
+    let unsuback = peer.expect::<Unsuback>().await?;
+    if unsuback.packet_id != id(9) {
+        return Err(
+            Halt::fail(format!("expected UNSUBACK with packet id 9, seen {}", unsuback.packet_id)).at(&unsuback)
+        );
+    }
+    let evidence = Evidence::of(&unsuback);
+    match unsuback.reasons.first() {
+        Some(reason) if *reason != ReasonCode::NoSubscriptionExisted => {
+            Ok(evidence.warn(format!("expected 0x11 No subscription existed, seen {reason}")))
+        }
+        _ => Ok(evidence),
+    }
+}
+
+pub(crate) async fn only_an_equal_filter_is_deleted(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    peer.subscribed(&stage.topic("a/+"), Qos::AtMostOnce).await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    peer.send(unsubscribe(stage, id(31), &["a/#", "A/+", "a/c"])).await;
+    let others = peer.expect::<Unsuback>().await.prepared()?;
+    publisher.published(&stage.topic("a/c"), Qos::AtMostOnce, b"still subscribed", false).await?;
+    let still = peer.expect_message(b"still subscribed").await?;
+    peer.send(unsubscribe(stage, id(32), &["a/+"])).await;
+    let equal = peer.expect::<Unsuback>().await.prepared()?;
+    publisher.published(&stage.topic("a/c"), Qos::AtMostOnce, b"not any more", false).await?;
+    let fence = peer.quiet().await?;
+    Ok(Evidence::of(&others).and(&still).and(&equal).and(&fence))
+}
+
+pub(crate) async fn nothing_new_comes_after_the_unsuback(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
+    peer.subscribed(&stage.topic("marker"), Qos::AtMostOnce).await?;
+    peer.send(unsubscribe(stage, id(40), &["t"])).await;
+    let unsuback = peer.expect::<Unsuback>().await.prepared()?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        publisher.published(&stage.topic("t"), qos, b"too late", false).await?;
+    }
+    // The marker goes the same way after them: had they been forwarded, they would be here before it.
+    publisher.published(&stage.topic("marker"), Qos::AtMostOnce, b"marker", false).await?;
+    let marker = peer.expect_message(b"marker").await?;
+    let fence = peer.quiet().await?;
+    Ok(Evidence::of(&unsuback).and(&marker).and(&fence))
+}
+
+pub(crate) async fn a_delivery_begun_before_is_completed(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    publisher.published(&stage.topic("t"), Qos::ExactlyOnce, b"begun", false).await?;
+    let message = peer.expect_message(b"begun").await.prepared()?;
+    let (Qos::ExactlyOnce, Some(packet_id)) = (message.qos, message.packet_id) else {
+        return Err(Halt::unsupported(format!("the server delivers at QoS {}, the question needs QoS 2", message.qos)));
+    };
+    peer.send(unsubscribe(stage, id(50), &["t"])).await;
+    let unsuback = peer.expect::<Unsuback>().await.prepared()?;
+    peer.send(Packet::Pubrec(Ack::new(packet_id))).await;
+    let pubrel = peer.expect::<Pubrel>().await?;
+    if pubrel.packet_id != packet_id {
+        return Err(
+            Halt::fail(format!("expected PUBREL with packet id {packet_id}, seen {}", pubrel.packet_id)).at(&pubrel)
+        );
+    }
+    peer.send(Packet::Pubcomp(Ack::new(packet_id))).await;
+    Ok(Evidence::of(&message).and(&unsuback).and(&pubrel))
+}
+
+pub(crate) async fn one_unsubscribe_with_three_filters_acts_like_three(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    let filters = ["a", "b", "c"];
+    for below in filters {
+        peer.subscribed(&stage.topic(below), Qos::AtMostOnce).await?;
+    }
+    peer.send(unsubscribe(stage, id(60), &filters)).await;
+    let unsuback = peer.expect::<Unsuback>().await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    for below in filters {
+        publisher.published(&stage.topic(below), Qos::AtMostOnce, below.as_bytes(), false).await?;
+    }
+    // Neither a second UNSUBACK nor a message stands before the PINGRESP.
+    let fence = peer.quiet().await?;
+    Ok(Evidence::of(&unsuback).and(&fence))
+}

@@ -1,0 +1,111 @@
+//! 4.7 Topic Names and Topic Filters, 4.8 and 4.13 errors.
+
+use squall_codec::{
+    packet::{Packet, Publish, Suback},
+    qos::Qos,
+    reason::ReasonCode,
+};
+use squall_scenarios::{
+    peer::{Peer, Puback},
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
+use crate::tests::{
+    asking::{id, publish, subscribe},
+    both::s3_08_subscribe::{misplaced, refused_or_closed},
+    bytes,
+    judge::{Cases, Unnoticed, closes, offender},
+    watch,
+};
+
+pub(crate) async fn a_misplaced_multi_level_wildcard_is_refused(stage: &Stage) -> Outcome {
+    misplaced(stage, &["a#", "a/#/b", "#/b"]).await
+}
+
+pub(crate) async fn a_misplaced_single_level_wildcard_is_refused(stage: &Stage) -> Outcome {
+    misplaced(stage, &["a+", "a/b+", "+a/b"]).await
+}
+
+pub(crate) async fn a_leading_wildcard_does_not_match_dollar_topics(stage: &Stage) -> Outcome {
+    let dollar = format!("${}", stage.topic("x"));
+    let mut control = Peer::connected(stage, "control").await?;
+    let granted = control.subscribed(&dollar, Qos::AtMostOnce).await?;
+    let mut peer = Peer::connected(stage, "alice").await?;
+    // `+/{namespace}/#` matches `squall/{namespace}/…` and would match `$squall/{namespace}/…`.
+    let below = stage.topic("#");
+    let wild = format!("+{}", below.strip_prefix("squall").unwrap_or(&below));
+    peer.subscribed(&wild, Qos::AtMostOnce).await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    let hidden = Publish::new(&watch::name(&dollar), "hidden").at(Qos::AtLeastOnce, Some(id(1)));
+    publisher.send(Packet::Publish(hidden)).await;
+    let puback = publisher.expect::<Puback>().await.prepared()?;
+    let Ok(seen) = control.expect_message(b"hidden").await else {
+        return Err(Halt::unsupported("the server does not let clients publish below '$'").at(&granted));
+    };
+    publisher.published(&stage.topic("marker"), Qos::AtMostOnce, b"marker", false).await?;
+    let marker = peer.expect_message(b"marker").await?;
+    let fence = peer.quiet().await?;
+    Ok(Evidence::of(&puback).and(&seen).and(&marker).and(&fence))
+}
+
+pub(crate) async fn an_empty_filter_is_refused(stage: &Stage) -> Outcome {
+    let mut peer = offender(stage).await?;
+    peer.send_bytes(&bytes::subscribe(stage.version(), 0x82, 1, &[], &[(b"", 0)])).await;
+    refused_or_closed(stage, &mut peer, "").await
+}
+
+pub(crate) async fn an_empty_topic_closes_the_connection(stage: &Stage) -> Outcome {
+    let mut peer = offender(stage).await?;
+    let bytes = bytes::publish(stage.version(), 0x32, b"", Some(9), &[], b"x");
+    let codes = [ReasonCode::ProtocolError, ReasonCode::MalformedPacket, ReasonCode::TopicNameInvalid];
+    closes(&mut peer, "a PUBLISH with an empty topic", &bytes, &codes, Unnoticed::Fails).await
+}
+
+pub(crate) async fn names_are_compared_byte_by_byte(stage: &Stage) -> Outcome {
+    // A composed and a decomposed é; capital and small; an empty level; a space.
+    let pairs = [("caf\u{e9}", "cafe\u{301}"), ("A/b", "a/b"), ("c//d", "c/d"), ("e/", "e"), (" f", "f")];
+    let mut peer = Peer::connected(stage, "alice").await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    let mut evidence: Option<Evidence> = None;
+    for (index, (subscribed, other)) in pairs.into_iter().enumerate() {
+        let packet_id = id(100 + u16::try_from(index).expect("few pairs"));
+        peer.send(subscribe(stage, packet_id, &[(subscribed, Qos::AtMostOnce)])).await;
+        peer.expect::<Suback>().await.prepared()?;
+        publisher.send(Packet::Publish(publish(stage, other, Qos::AtMostOnce, id(1), "other"))).await;
+        publisher.send(Packet::Publish(publish(stage, subscribed, Qos::AtMostOnce, id(1), "same"))).await;
+        let same = peer.expect_message(b"same").await?;
+        evidence = Some(match evidence {
+            None => Evidence::of(&same),
+            Some(evidence) => evidence.and(&same),
+        });
+    }
+    let fence = peer.quiet().await?;
+    Ok(evidence.expect("five pairs were judged").and(&fence))
+}
+
+/// Frames that no version allows: they end the connection that they came on, and no other.
+pub(crate) async fn a_malformed_packet_ends_its_own_connection_only(stage: &Stage) -> Outcome {
+    let mut bystander = Peer::connected(stage, "bystander").await?;
+    let version = stage.version();
+    let mut cut = bytes::subscribe(version, 0x82, 1, &[], &[(b"", 0)]);
+    // The filter's length says nine bytes and one follows.
+    let length = cut.len();
+    cut[length - 2] = 9;
+    let broken: [(&str, Vec<u8>); 5] = [
+        ("packet type 0", vec![0x00, 0x00]),
+        ("a Remaining Length of five bytes", vec![0x30, 0x80, 0x80, 0x80, 0x80, 0x01]),
+        ("a SUBSCRIBE whose filter is cut short", cut),
+        ("a PINGREQ with flag bits", vec![0xC1, 0x00]),
+        ("a PUBLISH with QoS 3", bytes::publish(version, 0x36, stage.topic("t").as_bytes(), Some(9), &[], b"")),
+    ];
+    let mut cases = Cases::new();
+    for (what, bytes) in broken {
+        let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::QosNotSupported];
+        let mut peer = offender(stage).await?;
+        cases.add(what, closes(&mut peer, what, &bytes, &codes, Unnoticed::Fails).await);
+    }
+    let evidence = cases.finish()?;
+    let (_, alive) = bystander.fence().await?;
+    Ok(evidence.and(&alive))
+}

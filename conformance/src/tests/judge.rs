@@ -1,0 +1,238 @@
+//! How a refused CONNECT, a closed connection and a set of cases are judged: every lawful outcome passes.
+
+use squall_codec::{
+    packet::{Connack, Packet},
+    reason::ReasonCode,
+    version::Version,
+};
+use squall_scenarios::{
+    peer::{Next, Peer, Seen},
+    stage::{End, Stage},
+    transcript::EntryId,
+    verdict::{Evidence, Halt, Outcome, Preparing, Verdict, Witness},
+};
+
+/// An entry of the transcript as a witness.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At(pub(crate) EntryId);
+
+impl Witness for At {
+    fn entry(&self) -> EntryId {
+        self.0
+    }
+}
+
+/// All that came until the connection ended, or until the stage's patience ran out.
+#[derive(Clone, Debug)]
+pub(crate) struct Farewell {
+    pub(crate) packets: Vec<Seen<Packet>>,
+    /// Bytes that are no packet of this version.
+    pub(crate) malformed: Option<Seen<String>>,
+    pub(crate) end: Option<Seen<End>>,
+}
+
+/// Listens until the connection ends. Answers nothing.
+pub(crate) async fn farewell(peer: &mut Peer) -> Farewell {
+    let by = peer.stage().now() + peer.stage().patience();
+    let mut farewell = Farewell { packets: Vec::new(), malformed: None, end: None };
+    loop {
+        match peer.next_by(by).await {
+            Next::Packet(packet) => farewell.packets.push(packet),
+            Next::Malformed(what) => {
+                if farewell.malformed.replace(what).is_some() {
+                    return farewell;
+                }
+            }
+            Next::End(end) => {
+                farewell.end = Some(end);
+                return farewell;
+            }
+            Next::Nothing => return farewell,
+        }
+    }
+}
+
+impl Farewell {
+    /// The CONNACK, if there is one.
+    pub(crate) fn connack(&self) -> Option<(&Connack, &Seen<Packet>)> {
+        self.packets.iter().find_map(|seen| match &**seen {
+            Packet::Connack(connack) => Some((&**connack, seen)),
+            _ => None,
+        })
+    }
+
+    /// The reason of the DISCONNECT, if there is one.
+    pub(crate) fn disconnect(&self) -> Option<(ReasonCode, &Seen<Packet>)> {
+        self.packets.iter().find_map(|seen| match &**seen {
+            Packet::Disconnect(disconnect) => Some((disconnect.reason, seen)),
+            _ => None,
+        })
+    }
+}
+
+/// REFUSE: these bytes are a CONNECT with a fault. The connection must be closed and never be accepted. In 5.0 a CONNACK
+/// may come first: another reason than one of `codes` is a warning.
+///
+/// A faultless CONNECT is accepted first, so that a server which turns everybody away learns nothing from it.
+pub(crate) async fn refuses(stage: &Stage, offence: &str, bytes: &[u8], codes: &[ReasonCode]) -> Outcome {
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
+    let mut peer = Peer::open(stage, "offender").await?;
+    peer.send_bytes(bytes).await;
+    let farewell = farewell(&mut peer).await;
+    judge_refusal(stage, offence, codes, &farewell)
+}
+
+/// What a server made of a CONNECT with a fault.
+pub(crate) fn judge_refusal(stage: &Stage, offence: &str, codes: &[ReasonCode], seen: &Farewell) -> Outcome {
+    if let Some((connack, at)) = seen.connack().filter(|(connack, _)| !connack.reason.is_failure()) {
+        let reason = format!("expected {offence} to be refused, but CONNACK {} came", connack.reason);
+        return Err(Halt::fail(reason).at(at));
+    }
+    let Some(end) = &seen.end else {
+        let said = match seen.connack() {
+            Some((connack, _)) => format!("CONNACK {} came and the connection stayed open", connack.reason),
+            None => format!("the connection was still open after {:?}", stage.patience()),
+        };
+        let halt = Halt::fail(format!("expected {offence} to end in a closed connection, but {said}"));
+        return Err(match seen.connack() {
+            Some((_, at)) => halt.at(at),
+            None => halt,
+        });
+    };
+    let mut evidence = Evidence::of(end);
+    if stage.version() == Version::V5_0 {
+        if let Some((connack, at)) = seen.connack() {
+            evidence = evidence.and(at);
+            if !codes.contains(&connack.reason) {
+                evidence = evidence.warn(format!("{offence}: expected CONNACK {}, got {}", listed(codes), connack.reason));
+            }
+        }
+        if let Some((reason, at)) = seen.disconnect() {
+            // 5.0 [MQTT-3.14.0-1] has a test of its own.
+            evidence = evidence.and(at).warn(format!("{offence}: DISCONNECT {reason} came before any CONNACK"));
+        }
+    }
+    if let Some(what) = &seen.malformed {
+        let reason = format!("{offence}: what came before the close is no packet of {}: {}", stage.version(), **what);
+        evidence = evidence.and(what).warn(reason);
+    }
+    Ok(evidence)
+}
+
+/// What becomes of a server that does not notice the fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unnoticed {
+    /// A numbered rule makes it look.
+    Fails,
+    /// 5.0 4.13.1 leaves the rigour of its checks to the receiver.
+    Warns,
+}
+
+/// A connected client that was answered: whoever closes on it later does so for a reason.
+pub(crate) async fn offender(stage: &Stage) -> Result<Peer, Halt> {
+    let mut peer = Peer::connected(stage, "offender").await?;
+    peer.fence().await.prepared()?;
+    Ok(peer)
+}
+
+/// CLOSE: these bytes break the protocol. The connection must be closed. In 5.0 a DISCONNECT may come first: another
+/// reason than one of `codes` is a warning.
+pub(crate) async fn closes(
+    peer: &mut Peer,
+    offence: &str,
+    bytes: &[u8],
+    codes: &[ReasonCode],
+    unnoticed: Unnoticed,
+) -> Outcome {
+    let sent = peer.send_bytes(bytes).await;
+    let seen = farewell(peer).await;
+    let stage = peer.stage().clone();
+    let Some(end) = &seen.end else {
+        let (answered, witness) = match peer.fence().await {
+            Ok((_, pong)) => ("it is still served (PINGREQ was answered)", pong.entry()),
+            Err(_) => ("it is still open", seen.packets.last().map_or(sent.entry(), Witness::entry)),
+        };
+        let reason = format!("expected {offence} to close the connection, but after {:?} {answered}", stage.patience());
+        return match unnoticed {
+            Unnoticed::Fails => Err(Halt::fail(reason).at(&At(witness))),
+            Unnoticed::Warns => Ok(Evidence::of(&At(witness)).warn(reason)),
+        };
+    };
+    let mut evidence = Evidence::of(end);
+    for packet in &seen.packets {
+        match (&**packet, stage.version()) {
+            (Packet::Disconnect(disconnect), Version::V5_0) => {
+                evidence = evidence.and(packet);
+                if !codes.contains(&disconnect.reason) {
+                    let reason = format!("{offence}: expected DISCONNECT {}, got {}", listed(codes), disconnect.reason);
+                    evidence = evidence.warn(reason);
+                }
+            }
+            (packet_before, _) => {
+                let reason = format!("{offence}: a {} came before the close", packet_before.kind());
+                evidence = evidence.and(packet).warn(reason);
+            }
+        }
+    }
+    if let Some(what) = &seen.malformed {
+        let reason = format!("{offence}: what came before the close is no packet of {}: {}", stage.version(), **what);
+        evidence = evidence.and(what).warn(reason);
+    }
+    Ok(evidence)
+}
+
+/// Codes in words.
+pub(crate) fn listed(codes: &[ReasonCode]) -> String {
+    codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// Several cases of one rule: all are tried, and all that went wrong is told.
+#[derive(Debug, Default)]
+pub(crate) struct Cases {
+    passed: Vec<Evidence>,
+    halted: Vec<(String, Halt)>,
+}
+
+impl Cases {
+    pub(crate) fn new() -> Self {
+        Cases::default()
+    }
+
+    /// One case.
+    pub(crate) fn add(&mut self, name: impl Into<String>, outcome: Outcome) {
+        match outcome {
+            Ok(evidence) => self.passed.push(evidence),
+            Err(halt) => self.halted.push((name.into(), halt)),
+        }
+    }
+
+    /// The worst of all; a case that the server does not offer counts only if it offers none.
+    pub(crate) fn finish(mut self) -> Outcome {
+        if !self.passed.is_empty() {
+            self.halted.retain(|(_, halt)| halt.verdict != Verdict::Unsupported);
+        }
+        if let Some(verdict) = self.halted.iter().map(|(_, halt)| halt.verdict).min() {
+            let worst: Vec<_> = self.halted.into_iter().filter(|(_, halt)| halt.verdict == verdict).collect();
+            let reasons: Vec<_> = worst.iter().map(|(name, halt)| format!("{name}: {}", halt.reason)).collect();
+            let entry = worst.iter().find_map(|(_, halt)| halt.entry);
+            return Err(Halt { verdict, reason: reasons.join("; "), entry });
+        }
+        let mut evidence: Option<Evidence> = None;
+        let mut warnings = Vec::new();
+        for passed in &self.passed {
+            warnings.extend(passed.warning().map(str::to_owned));
+            for entry in passed.entries() {
+                evidence = Some(match evidence {
+                    None => Evidence::of(&At(*entry)),
+                    Some(evidence) => evidence.and(&At(*entry)),
+                });
+            }
+        }
+        match (evidence, warnings.is_empty()) {
+            (None, _) => Err(Halt::inconclusive("no case was tried")),
+            (Some(evidence), true) => Ok(evidence),
+            (Some(evidence), false) => Ok(evidence.warn(warnings.join("; "))),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a server offers: it says so in CONNACK, and nothing beyond that is asked of it.
+
+use squall_codec::{packet::Connack, qos::Qos};
+use squall_scenarios::{peer::Peer, verdict::Halt};
+
+fn said(peer: &Peer) -> Option<&Connack> {
+    peer.connack()
+}
+
+/// The highest QoS that may be published.
+pub(crate) fn highest_qos(peer: &Peer) -> Qos {
+    said(peer).and_then(|connack| connack.properties.maximum_qos()).and_then(Qos::from_bits).unwrap_or(Qos::ExactlyOnce)
+}
+
+/// `unsupported` where this QoS may not be published.
+pub(crate) fn qos(peer: &Peer, qos: Qos) -> Result<(), Halt> {
+    match highest_qos(peer) {
+        highest if highest < qos => Err(Halt::unsupported(format!("the server announces Maximum QoS {highest}"))),
+        _ => Ok(()),
+    }
+}
+
+/// `unsupported` where nothing is retained.
+pub(crate) fn retain(peer: &Peer) -> Result<(), Halt> {
+    match said(peer).and_then(|connack| connack.properties.retain_available()) {
+        Some(0) => Err(Halt::unsupported("the server announces Retain Available 0")),
+        _ => Ok(()),
+    }
+}
+
+/// `unsupported` where filters may hold no wildcard.
+pub(crate) fn wildcards(peer: &Peer) -> Result<(), Halt> {
+    match said(peer).and_then(|connack| connack.properties.wildcard_subscription_available()) {
+        Some(0) => Err(Halt::unsupported("the server announces Wildcard Subscription Available 0")),
+        _ => Ok(()),
+    }
+}
+
+/// `unsupported` where subscriptions have no identifiers.
+pub(crate) fn subscription_identifiers(peer: &Peer) -> Result<(), Halt> {
+    match said(peer).and_then(|connack| connack.properties.subscription_identifier_available()) {
+        Some(0) => Err(Halt::unsupported("the server announces Subscription Identifier Available 0")),
+        _ => Ok(()),
+    }
+}
+
+/// `unsupported` where the server lets the session live for less than was asked.
+pub(crate) fn session_expiry(peer: &Peer, asked_seconds: u32) -> Result<(), Halt> {
+    match said(peer).and_then(|connack| connack.properties.session_expiry_interval()) {
+        Some(given) if given < asked_seconds => {
+            Err(Halt::unsupported(format!("the server lowers Session Expiry Interval {asked_seconds} to {given}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The Topic Alias Maximum; `unsupported` where it is 0.
+pub(crate) fn topic_aliases(peer: &Peer) -> Result<u16, Halt> {
+    match said(peer).and_then(|connack| connack.properties.topic_alias_maximum()) {
+        None | Some(0) => Err(Halt::unsupported("the server announces no Topic Alias Maximum")),
+        Some(maximum) => Ok(maximum),
+    }
+}

@@ -1,0 +1,75 @@
+//! 4.1 to 4.6 of 3.1.1: state, quality of service, retry, receipt, order.
+
+use crate::{
+    liars::exchanges,
+    test::{Test, test},
+    tests::both::s4_03_qos::{
+        a_packet_id_is_new_after_its_puback, a_qos_0_message_goes_out_with_dup_0,
+        a_repeated_qos_2_message_is_delivered_once, a_session_lasts_over_several_connections,
+        a_session_lasts_while_its_connection_is_open,
+        an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
+        an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
+        messages_of_one_topic_and_qos_keep_their_order,
+    },
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    test!(
+        a_session_lasts_over_several_connections,
+        "A session is resumed three times with its subscription and an open QoS 2 exchange.",
+        ["3.1.1/MQTT-4.1.0-1"],
+        exchanges::denies_the_session
+    ),
+    test!(
+        a_session_lasts_while_its_connection_is_open,
+        "A client that stays connected for longer than its session expiry keeps its subscription.",
+        ["3.1.1/MQTT-4.1.0-2"],
+        exchanges::forgets_an_open_session
+    ),
+    test!(
+        a_qos_0_message_goes_out_with_dup_0,
+        "A QoS 0 delivery has QoS 0 and DUP 0, also where the message was published at QoS 1.",
+        ["3.1.1/MQTT-4.3.1-1"],
+        exchanges::marks_qos_0_as_duplicate
+    )
+    .also_3_1(),
+    test!(
+        an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
+        "A QoS 1 delivery without PUBACK is sent again on the resumed session with its packet id and DUP 1; with PUBACK it is not.",
+        ["3.1.1/MQTT-4.3.2-1", "3.1.1/MQTT-4.4.0-1"],
+        exchanges::never_sends_a_publish_again
+    ),
+    test!(
+        a_packet_id_is_new_after_its_puback,
+        "A packet id is used again after its PUBACK, with DUP 1: the second message is delivered too.",
+        ["3.1.1/MQTT-4.3.2-2"],
+        exchanges::trusts_dup
+    )
+    .also_3_1(),
+    test!(
+        an_unfinished_qos_2_delivery_goes_on_where_it_stopped,
+        "A QoS 2 delivery is cut after each step; PUBLISH, then PUBREL is sent again, and never PUBLISH after PUBREL.",
+        ["3.1.1/MQTT-4.3.3-1", "3.1.1/MQTT-4.4.0-1"],
+        exchanges::never_sends_a_pubrel_again
+    ),
+    test!(
+        a_repeated_qos_2_message_is_delivered_once,
+        "A QoS 2 PUBLISH that is sent twice is delivered once; after PUBCOMP its packet id is new.",
+        ["3.1.1/MQTT-4.3.3-2"],
+        exchanges::delivers_qos_0_twice
+    )
+    .also_3_1(),
+    test!(
+        every_matching_session_gets_the_message,
+        "A message reaches every matching session, also the one that was away.",
+        ["3.1.1/MQTT-4.5.0-1"],
+        exchanges::forgets_those_who_were_away
+    ),
+    test!(
+        messages_of_one_topic_and_qos_keep_their_order,
+        "Twenty numbered messages of each QoS come in the order in which they were published.",
+        ["3.1.1/MQTT-4.6.0-6", "3.1.1/MQTT-4.6.0-5"],
+        exchanges::swaps_two_messages
+    )
+    .also_3_1(),
+];

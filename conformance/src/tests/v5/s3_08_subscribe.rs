@@ -1,0 +1,121 @@
+//! 3.8 SUBSCRIBE and 3.9 SUBACK of 5.0.
+
+use squall_codec::{
+    packet::{Packet, Suback, Subscribe, Subscription},
+    qos::Qos,
+};
+use squall_scenarios::{
+    peer::Peer,
+    stage::Stage,
+    verdict::{Evidence, Outcome, Preparing},
+};
+
+use crate::{
+    liars::{exchanges, subscribing},
+    test::{Test, test},
+    tests::{
+        asking::{id, publish},
+        both::s3_08_subscribe::{
+            a_message_comes_at_the_lower_of_published_and_granted_qos, a_suback_carries_one_of_its_codes,
+            a_suback_carries_the_packet_id_of_its_subscribe, a_subscribe_with_wrong_flags_closes_the_connection,
+            a_subscribe_without_a_filter_closes_the_connection, an_ill_formed_filter_closes_the_connection,
+            one_subscribe_with_three_filters_acts_like_three, reserved_bits_of_the_options_close_the_connection,
+            suback_codes_are_in_the_order_of_the_filters, subscribing_again_replaces_the_subscription,
+            subscribing_again_sends_the_retained_message_again,
+        },
+        watch::filter,
+    },
+};
+
+pub(crate) const SUBSCRIBE: &[Test] = &[
+    test!(
+        a_subscribe_with_wrong_flags_closes_the_connection,
+        "A SUBSCRIBE whose flags are not 0010 ends the connection.",
+        ["5.0/MQTT-3.8.1-1"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        an_ill_formed_filter_closes_the_connection,
+        "A SUBSCRIBE whose filter is no UTF-8 ends the connection.",
+        ["5.0/MQTT-3.8.3-1"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        a_subscribe_without_a_filter_closes_the_connection,
+        "A SUBSCRIBE with an empty payload ends the connection.",
+        ["5.0/MQTT-3.8.3-2"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        reserved_bits_of_the_options_close_the_connection,
+        "A SUBSCRIBE with reserved bits in its options ends the connection.",
+        ["5.0/MQTT-3.8.3-5"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        a_suback_carries_the_packet_id_of_its_subscribe,
+        "Three SUBSCRIBEs in a row are answered by SUBACKs with their packet ids.",
+        ["5.0/MQTT-3.8.4-1", "5.0/MQTT-3.8.4-2"],
+        subscribing::answers_with_another_subscribe_id
+    ),
+    test!(
+        subscribing_again_replaces_the_subscription,
+        "A second SUBSCRIBE to the same filter replaces the first: one copy, at the new QoS.",
+        ["5.0/MQTT-3.8.4-3"],
+        subscribing::keeps_the_old_subscription
+    ),
+    test!(
+        subscribing_again_sends_the_retained_message_again,
+        "A second SUBSCRIBE to the same filter brings the retained message again.",
+        ["5.0/MQTT-3.8.4-4"],
+        subscribing::keeps_the_old_subscription
+    ),
+    test!(
+        one_subscribe_with_three_filters_acts_like_three,
+        "A SUBSCRIBE with three filters gets one SUBACK with three codes, and all three filters work.",
+        ["5.0/MQTT-3.8.4-5", "5.0/MQTT-3.8.4-6"],
+        subscribing::loses_the_last_suback_code
+    ),
+    test!(
+        a_message_comes_at_the_lower_of_published_and_granted_qos,
+        "Each QoS is published to a subscription of each QoS; it comes at the lower of both.",
+        ["5.0/MQTT-3.8.4-8", "5.0/MQTT-3.8.4-7"],
+        exchanges::delivers_at_qos_0
+    ),
+    test!(
+        no_local_keeps_own_messages_away,
+        "A subscription with No Local 1 gets what others publish, not what its own client does.",
+        ["5.0/MQTT-3.8.3-3"],
+        subscribing::forgets_no_local
+    ),
+];
+
+pub(crate) const SUBACK: &[Test] = &[
+    test!(
+        suback_codes_are_in_the_order_of_the_filters,
+        "Filters that ask for different QoS in one SUBSCRIBE are answered in their order.",
+        ["5.0/MQTT-3.9.3-1"],
+        subscribing::reverses_suback_codes
+    ),
+    test!(
+        a_suback_carries_one_of_its_codes,
+        "A SUBSCRIBE is answered; the code is one that SUBACK may carry.",
+        ["5.0/MQTT-3.9.3-2"],
+        subscribing::suback_with_a_foreign_code
+    ),
+];
+
+async fn no_local_keeps_own_messages_away(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    let mut subscription = Subscription::new(filter(&stage.topic("t")), Qos::AtMostOnce);
+    subscription.options.no_local = true;
+    peer.send(Packet::Subscribe(Subscribe::new(id(1), vec![subscription]))).await;
+    let suback = peer.expect::<Suback>().await.prepared()?;
+    peer.send(Packet::Publish(publish(stage, "t", Qos::AtMostOnce, id(1), "own"))).await;
+    // Had it come back, it would stand before the message of the other client.
+    let mut other = Peer::connected(stage, "bob").await?;
+    peer.fence().await.prepared()?;
+    other.published(&stage.topic("t"), Qos::AtMostOnce, b"other", false).await?;
+    let message = peer.expect_message(b"other").await?;
+    Ok(Evidence::of(&suback).and(&message))
+}

@@ -1,0 +1,214 @@
+//! 4.1 to 4.6 of 5.0: state, quality of service, retry, receipt, order.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{Ack, Packet},
+    property::{Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+};
+use squall_scenarios::{
+    peer::{Peer, Pubcomp, Pubrec},
+    stage::{End, Stage},
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
+use crate::{
+    liars::exchanges,
+    test::{Test, test},
+    tests::{
+        asking::{id, lasting_peer, publish, resumed},
+        both::s4_03_qos::{
+            a_connection_over_tcp_is_taken, a_packet_id_is_new_after_its_puback, a_qos_0_message_goes_out_with_dup_0,
+            a_repeated_qos_2_message_is_delivered_once, a_session_lasts_while_its_connection_is_open,
+            an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
+            an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
+            messages_of_one_topic_and_qos_keep_their_order,
+        },
+        offer,
+        watch::tidied,
+    },
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    test!(
+        a_session_lasts_while_its_connection_is_open,
+        "A client that stays connected for longer than its session expiry keeps its subscription.",
+        ["5.0/MQTT-4.1.0-1"],
+        exchanges::forgets_an_open_session
+    ),
+    test!(
+        a_connection_over_tcp_is_taken,
+        "A CONNECT over TCP is accepted.",
+        ["5.0/MQTT-4.2.0-1"],
+        exchanges::turns_everybody_away
+    ),
+    test!(
+        a_qos_0_message_goes_out_with_dup_0,
+        "A QoS 0 delivery has QoS 0 and DUP 0, also where the message was published at QoS 1.",
+        ["5.0/MQTT-4.3.1-1"],
+        exchanges::marks_qos_0_as_duplicate
+    ),
+    test!(
+        an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
+        "A QoS 1 delivery without PUBACK is sent again on the resumed session with its packet id and DUP 1; with PUBACK it is not.",
+        ["5.0/MQTT-4.3.2-3", "5.0/MQTT-4.3.2-2", "5.0/MQTT-4.4.0-1"],
+        exchanges::never_sends_a_publish_again
+    ),
+    test!(
+        a_packet_id_is_new_after_its_puback,
+        "A packet id is used again after its PUBACK, with DUP 1: the second message is delivered too.",
+        ["5.0/MQTT-4.3.2-5", "5.0/MQTT-4.3.2-4"],
+        exchanges::trusts_dup
+    ),
+    test!(
+        an_unfinished_qos_2_delivery_goes_on_where_it_stopped,
+        "A QoS 2 delivery is cut after each step; PUBLISH, then PUBREL is sent again, and never PUBLISH after PUBREL.",
+        ["5.0/MQTT-4.3.3-5", "5.0/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-3", "5.0/MQTT-4.3.3-4", "5.0/MQTT-4.3.3-6"],
+        exchanges::never_sends_a_pubrel_again
+    ),
+    test!(
+        a_repeated_qos_2_message_is_delivered_once,
+        "A QoS 2 PUBLISH that is sent twice is delivered once; after PUBCOMP its packet id is new.",
+        ["5.0/MQTT-4.3.3-10", "5.0/MQTT-4.3.3-8", "5.0/MQTT-4.3.3-11", "5.0/MQTT-4.3.3-12"],
+        exchanges::delivers_qos_0_twice
+    ),
+    test!(
+        every_matching_session_gets_the_message,
+        "A message reaches every matching session, also the one that was away.",
+        ["5.0/MQTT-4.5.0-1"],
+        exchanges::forgets_those_who_were_away
+    ),
+    test!(
+        messages_of_one_topic_and_qos_keep_their_order,
+        "Twenty numbered messages of each QoS come in the order in which they were published.",
+        ["5.0/MQTT-4.6.0-5", "5.0/MQTT-4.6.0-6"],
+        exchanges::swaps_two_messages
+    ),
+    test!(
+        an_expired_session_is_gone,
+        "A session is resumed after its expiry; the server does not have it any more.",
+        ["5.0/MQTT-4.1.0-2"],
+        exchanges::claims_a_session
+    ),
+    test!(
+        a_qos_2_delivery_goes_on_after_its_message_expired,
+        "A QoS 2 delivery is cut and its message expires meanwhile; it is sent again all the same.",
+        ["5.0/MQTT-4.3.3-7"],
+        exchanges::never_sends_a_publish_again
+    ),
+    test!(
+        a_qos_2_exchange_is_finished_after_its_message_expired,
+        "A QoS 2 message expires between PUBREC and PUBREL; the exchange is finished all the same.",
+        ["5.0/MQTT-4.3.3-13"],
+        exchanges::forgets_an_expired_exchange
+    ),
+    test!(
+        a_refusal_counts_as_an_acknowledgement,
+        "A subscriber refuses a QoS 1 and a QoS 2 message; neither is sent again on the resumed session.",
+        ["5.0/MQTT-4.4.0-2"],
+        exchanges::takes_a_refusal_for_silence
+    ),
+];
+
+/// Longer than the expiry of one second that these tests ask for, and the slack of a server's timer.
+const OUTLASTS: Duration = Duration::from_secs(3);
+
+async fn an_expired_session_is_gone(stage: &Stage) -> Outcome {
+    let mut connect = Peer::hello(stage, "alice");
+    connect.properties.push(Property::SessionExpiryInterval(1));
+    let (mut peer, connack) = Peer::connect(stage, "alice", connect.clone()).await.prepared()?;
+    if let Some(other) = connack.properties.session_expiry_interval().filter(|seconds| *seconds > 1) {
+        return Err(Halt::unsupported(format!("the server raises Session Expiry Interval 1 to {other}")).at(&connack));
+    }
+    peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
+    peer.close(End::Fin).await;
+    stage.pass(OUTLASTS).await;
+    connect.clean_start = false;
+    let (mut peer, connack) = Peer::connect(stage, "alice", connect).await.prepared()?;
+    if connack.session_present {
+        let reason = format!("expected Session Present 0 {OUTLASTS:?} after a session of 1 s was left, seen 1");
+        return Err(Halt::fail(reason).at(&connack));
+    }
+    let fence = peer.quiet().await?;
+    Ok(Evidence::of(&connack).and(&fence))
+}
+
+async fn a_qos_2_delivery_goes_on_after_its_message_expired(stage: &Stage) -> Outcome {
+    tidied(stage, &["alice"], &[], expired_delivery(stage)).await
+}
+
+async fn expired_delivery(stage: &Stage) -> Outcome {
+    let mut peer = lasting_peer(stage, "alice").await?;
+    peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::ExactlyOnce)?;
+    let expiring = Properties::new().with(Property::MessageExpiryInterval(1));
+    let message = publish(stage, "t", Qos::ExactlyOnce, id(3), "short-lived").with_properties(&expiring);
+    publisher.send(Packet::Publish(message)).await;
+    publisher.expect::<Pubrec>().await.prepared()?;
+    publisher.send(Packet::Pubrel(Ack::new(id(3)))).await;
+    publisher.expect::<Pubcomp>().await.prepared()?;
+    let first = peer.expect_message(b"short-lived").await.prepared()?;
+    if first.qos != Qos::ExactlyOnce {
+        return Err(Halt::unsupported(format!("the server delivers at QoS {}, the question needs QoS 2", first.qos)));
+    }
+    peer.close(End::Fin).await;
+    stage.pass(OUTLASTS).await;
+    let mut peer = resumed(stage, "alice").await?;
+    let again = peer.expect_message(b"short-lived").await?;
+    if again.packet_id != first.packet_id {
+        let reason = format!("expected the packet id of before, {:?}, seen {:?}", first.packet_id, again.packet_id);
+        return Err(Halt::fail(reason).at(&again));
+    }
+    Ok(Evidence::of(&first).and(&again))
+}
+
+async fn a_qos_2_exchange_is_finished_after_its_message_expired(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    offer::qos(&peer, Qos::ExactlyOnce)?;
+    let expiring = Properties::new().with(Property::MessageExpiryInterval(1));
+    peer.send(Packet::Publish(publish(stage, "t", Qos::ExactlyOnce, id(3), "x").with_properties(&expiring))).await;
+    let pubrec = peer.expect::<Pubrec>().await.prepared()?;
+    stage.pass(OUTLASTS).await;
+    peer.send(Packet::Pubrel(Ack::new(id(3)))).await;
+    let pubcomp = peer.expect::<Pubcomp>().await?;
+    let evidence = Evidence::of(&pubrec).and(&pubcomp);
+    if pubcomp.reason.is_failure() {
+        return Ok(evidence.warn(format!("expected PUBCOMP 0x00, seen {}", pubcomp.reason)));
+    }
+    Ok(evidence)
+}
+
+async fn a_refusal_counts_as_an_acknowledgement(stage: &Stage) -> Outcome {
+    tidied(stage, &["alice"], &[], refused_delivery(stage)).await
+}
+
+async fn refused_delivery(stage: &Stage) -> Outcome {
+    let mut peer = lasting_peer(stage, "alice").await?;
+    peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    let mut evidence: Option<Evidence> = None;
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        offer::qos(&publisher, qos)?;
+        publisher.published(&stage.topic("t"), qos, b"unwanted", false).await?;
+        let message = peer.expect_message(b"unwanted").await.prepared()?;
+        let refusal = |id| Ack::with_reason(id, ReasonCode::ImplementationSpecificError);
+        match (message.qos, message.packet_id) {
+            (Qos::AtLeastOnce, Some(id)) => peer.send(Packet::Puback(refusal(id))).await,
+            (Qos::ExactlyOnce, Some(id)) => peer.send(Packet::Pubrec(refusal(id))).await,
+            _ => return Err(Halt::unsupported(format!("the server delivers at QoS {}", message.qos)).at(&message)),
+        };
+        evidence = Some(match evidence {
+            None => Evidence::of(&message),
+            Some(evidence) => evidence.and(&message),
+        });
+    }
+    // The fence makes sure that the refusals were read before the connection ends; a PUBREL here would be a warning only.
+    let (_, fence) = peer.fence().await.prepared()?;
+    peer.close(End::Fin).await;
+    let mut peer = resumed(stage, "alice").await?;
+    let silence = peer.quiet().await?;
+    Ok(evidence.expect("two messages were refused").and(&fence).and(&silence))
+}

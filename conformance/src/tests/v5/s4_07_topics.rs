@@ -1,0 +1,50 @@
+//! 4.7 Topic Names and Topic Filters of 5.0.
+
+use crate::{
+    liars::{exchanges, subscribing},
+    test::{Test, test},
+    tests::both::s4_07_topics::{
+        a_leading_wildcard_does_not_match_dollar_topics, a_misplaced_multi_level_wildcard_is_refused,
+        a_misplaced_single_level_wildcard_is_refused, an_empty_filter_is_refused, an_empty_topic_closes_the_connection,
+        names_are_compared_byte_by_byte,
+    },
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    test!(
+        a_misplaced_multi_level_wildcard_is_refused,
+        "Filters with '#' where it must not stand are refused.",
+        ["5.0/MQTT-4.7.1-1"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        a_misplaced_single_level_wildcard_is_refused,
+        "Filters with '+' where it must not stand are refused.",
+        ["5.0/MQTT-4.7.1-2"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        a_leading_wildcard_does_not_match_dollar_topics,
+        "A filter that begins with a wildcard gets nothing that is published below '$'.",
+        ["5.0/MQTT-4.7.2-1"],
+        subscribing::lets_a_leading_wildcard_match_dollar_topics
+    ),
+    test!(
+        an_empty_filter_is_refused,
+        "A SUBSCRIBE to an empty filter is refused.",
+        ["5.0/MQTT-4.7.3-1"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        an_empty_topic_closes_the_connection,
+        "A PUBLISH with an empty topic ends the connection.",
+        ["5.0/MQTT-4.7.3-1"],
+        exchanges::forgives_malformed_packets
+    ),
+    test!(
+        names_are_compared_byte_by_byte,
+        "Names that differ in case, in composition or by an empty level do not match each other.",
+        ["5.0/MQTT-4.7.3-4"],
+        subscribing::delivers_to_everybody
+    ),
+];
