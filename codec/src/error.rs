@@ -367,7 +367,7 @@ impl DecodeError {
                 TopicError::Text(TextError::Null) => "MQTT-4.7.3-2",
                 TopicError::Text(_) => "MQTT-1.5.3-1",
                 // Before 5.0 `$share` has no form that could be wrong.
-                TopicError::Share => "MQTT-4.8.0-1",
+                TopicError::ShareName | TopicError::Share => "MQTT-4.8.0-1",
             },
             E::NoTopicFilter { packet: PacketKind::Subscribe } => "MQTT-3.8.3-3",
             E::NoTopicFilter { .. } => "MQTT-3.10.3-2",
@@ -436,6 +436,7 @@ impl DecodeError {
                 TopicError::Wildcard => "MQTT-4.7.0-1",
                 TopicError::MultiLevel => "MQTT-4.7.1-1",
                 TopicError::SingleLevel => "MQTT-4.7.1-2",
+                TopicError::ShareName => "MQTT-4.8.2-1",
                 TopicError::Share => "MQTT-4.8.2-2",
                 TopicError::Text(TextError::Null) => "MQTT-4.7.3-2",
                 TopicError::Text(_) => "MQTT-1.5.4-1",

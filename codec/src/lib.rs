@@ -5,6 +5,10 @@
 
 pub mod error;
 pub mod flow;
+#[cfg(feature = "arbitrary")]
+pub mod fuzzing;
+#[cfg(feature = "arbitrary")]
+pub mod generate;
 pub mod packet;
 pub mod property;
 pub mod qos;

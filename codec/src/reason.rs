@@ -6,6 +6,7 @@ use crate::packet::PacketKind;
 
 /// Which end of a connection: it decides which packets, properties and codes may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum Side {
     /// The end that sent CONNECT.
     Client,
@@ -96,7 +97,7 @@ reason_codes! {
     ServerBusy = 0x89, "Server busy", [Connack SERVER, Disconnect SERVER];
     Banned = 0x8A, "Banned", [Connack SERVER];
     ServerShuttingDown = 0x8B, "Server shutting down", [Disconnect SERVER];
-    BadAuthenticationMethod = 0x8C, "Bad authentication method", [Connack SERVER, Disconnect SERVER];
+    BadAuthenticationMethod = 0x8C, "Bad authentication method", [Connack SERVER, Disconnect BOTH];
     KeepAliveTimeout = 0x8D, "Keep Alive timeout", [Disconnect SERVER];
     SessionTakenOver = 0x8E, "Session taken over", [Disconnect SERVER];
     TopicFilterInvalid = 0x8F, "Topic Filter invalid", [Suback SERVER, Unsuback SERVER, Disconnect SERVER];

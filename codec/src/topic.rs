@@ -31,7 +31,10 @@ pub enum TopicError {
     /// [MQTT-4.7.1-2] (3.1.1: [MQTT-4.7.1-3])
     #[error("has a '+' that is not alone in its level")]
     SingleLevel,
-    /// [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+    /// [MQTT-4.8.2-1]
+    #[error("begins with '$share' and names no group")]
+    ShareName,
+    /// [MQTT-4.8.2-2]
     #[error("is no '$share/{{ShareName}}/{{filter}}'")]
     Share,
     /// No string of MQTT at all.
@@ -97,11 +100,12 @@ impl TopicFilter {
     /// Empty, a misplaced wildcard, or a wrong `$share` form.
     pub fn new(text: Text) -> Result<Self, TopicError> {
         let share_name = match text.strip_prefix(SHARE_PREFIX) {
-            None if text.as_str() == "$share" => return Err(TopicError::Share),
+            None if text.as_str() == "$share" => return Err(TopicError::ShareName),
             None => None,
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => return Err(TopicError::ShareName),
             Some(rest) => {
                 let (name, filter) = rest.split_once('/').ok_or(TopicError::Share)?;
-                if name.is_empty() || name.contains(['+', '#']) || filter.is_empty() {
+                if name.contains(['+', '#']) || filter.is_empty() {
                     return Err(TopicError::Share);
                 }
                 Some(u16::try_from(name.len()).map_err(|_| TopicError::Share)?)

@@ -30,9 +30,14 @@ impl Auth {
 impl Auth {
     pub(super) fn decode(sender: Side, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         // The text lets the short form stand for success, and yet asks for an Authentication Method in every AUTH:
-        // read from a server, for whom success is allowed, it is taken.
-        if reader.left() == 0 && ReasonCode::Success.allowed_in(PacketKind::Auth, sender) {
-            return Ok(Auth::new(ReasonCode::Success));
+        // it is taken from a server, for a client never says success.
+        if reader.left() == 0 {
+            let (packet, success) = (PacketKind::Auth, ReasonCode::Success);
+            return match success.allowed_in(packet, sender) {
+                true => Ok(Auth::new(success)),
+                // [MQTT-3.15.2-1]
+                false => Err(DecodeError::ReasonCode { packet, sender, code: success.value() }),
+            };
         }
         let reason = reason(reader, PacketKind::Auth, sender)?;
         let properties = Properties::decode(reader, Place::Auth, sender)?;

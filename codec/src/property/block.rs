@@ -119,6 +119,15 @@ impl Property {
         }
     }
 
+    /// Reads one property from identifier and value, wherever it may stand.
+    #[cfg(feature = "arbitrary")]
+    pub(crate) fn from_wire(bytes: bytes::Bytes) -> Result<Property, DecodeError> {
+        let mut reader = Reader::new(&bytes, 0, crate::packet::PacketKind::Publish);
+        let id = reader.variable("a property identifier")?;
+        let id = PropertyId::from_value(id).ok_or(DecodeError::UnknownProperty { id })?;
+        Property::read(id, &mut reader)
+    }
+
     /// Bytes that the property takes, identifier included.
     pub(crate) fn encoded_len(&self) -> usize {
         1 + match self.value() {
