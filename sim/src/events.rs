@@ -1,0 +1,183 @@
+//! The events world: a discrete-event loop over the cores of the broker and the clients. Nothing of tokio is in it.
+//!
+//! Time is virtual and jumps to whatever is due next, so that an idle hour costs nothing. One thread, one order.
+
+mod client;
+mod client_actor;
+mod connection;
+mod executor;
+mod network;
+mod world;
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::Duration,
+};
+
+use squall_broker::core::config::Config;
+use squall_scenarios::{
+    liar::Liar,
+    stage::{LocalFuture, World},
+    transcript::Transcript,
+};
+
+use self::{
+    executor::{Play, Turn},
+    network::{Network, Setup},
+    world::EventsWorld,
+};
+use crate::{
+    panics,
+    run::{DEFAULT_LATENCY, Run, RunError},
+};
+
+/// How a run in this world is set up.
+pub struct EventsOptions {
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// How the broker behaves.
+    pub broker: Config,
+    /// A filter on the broker's side of every link. Connections are numbered from 0, in the order of their opening.
+    pub liar: Option<Box<dyn Liar>>,
+    /// From every actor to the broker, one way, beside what the actor's own link adds.
+    pub latency: Duration,
+    /// More happenings than this are a run that goes in circles.
+    pub event_limit: u64,
+    /// A play that is not over by then waits for something that never comes, while clients keep their connections alive.
+    pub time_limit: Duration,
+}
+
+impl EventsOptions {
+    /// An honest broker as it is by default, 1 ms away.
+    pub fn new(seed: u64) -> Self {
+        EventsOptions {
+            seed,
+            broker: Config::default(),
+            liar: None,
+            latency: DEFAULT_LATENCY,
+            event_limit: 5_000_000,
+            time_limit: Duration::from_secs(400 * 24 * 3600),
+        }
+    }
+}
+
+/// Plays to the end, or until nothing can happen any more.
+///
+/// ```
+/// use std::time::Duration;
+/// use squall_codec::version::Version;
+/// use squall_scenarios::{peer::Peer, stage::Stage};
+/// use squall_sim::events::{EventsOptions, run};
+///
+/// let run = run(EventsOptions::new(1), |world| {
+///     let stage = Stage::new(world, Version::V5_0, "doc", Duration::from_secs(2));
+///     Box::pin(async move { Peer::connected(&stage, "alice").await.is_ok() })
+/// });
+/// assert_eq!(run.outcome, Ok(true));
+/// ```
+pub fn run<T: 'static>(options: EventsOptions, play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T>) -> Run<T> {
+    let EventsOptions { seed, broker, liar, latency, event_limit, time_limit } = options;
+    let transcript = Transcript::new();
+    let setup = Setup { seed, broker, latency, liar, transcript: transcript.clone() };
+    let network = Rc::new(RefCell::new(Network::new(setup)));
+    let world = Rc::new(EventsWorld::new(Rc::clone(&network)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut play = Play::new(play(world));
+        drive(&mut play, &network, event_limit, time_limit)
+    }))
+    .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
+    // A panic may have left the network in the middle of something.
+    let network = network.try_borrow();
+    let (elapsed, untouched) =
+        network.map_or_else(|_| (Duration::ZERO, Vec::new()), |network| (network.now, network.untouched()));
+    Run { outcome, transcript, elapsed, untouched }
+}
+
+fn drive<T>(
+    play: &mut Play<T>,
+    network: &RefCell<Network>,
+    event_limit: u64,
+    time_limit: Duration,
+) -> Result<T, RunError> {
+    loop {
+        match play.turn() {
+            Turn::Done(outcome) => return Ok(outcome),
+            Turn::Ran => network.borrow_mut().events += 1,
+            Turn::Idle => {
+                let mut network = network.borrow_mut();
+                let now = network.now;
+                match network.next() {
+                    None => return Err(RunError::Stuck { at: now }),
+                    Some(due) if due > time_limit => return Err(RunError::TooLong { limit: time_limit }),
+                    Some(due) => network.now = due.max(now),
+                }
+                network.events += 1;
+            }
+        }
+        let mut network = network.borrow_mut();
+        network.settle(event_limit);
+        network.wake_sleepers();
+        if network.events > event_limit {
+            return Err(RunError::TooManyEvents { limit: event_limit, at: network.now });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[test]
+    fn time_jumps_to_the_next_sleeper() {
+        let run = run(EventsOptions::new(1), |world| {
+            Box::pin(async move {
+                world.sleep_until(Duration::from_secs(3600)).await;
+                world.sleep_until(Duration::from_secs(1)).await;
+                world.now()
+            })
+        });
+        assert_eq!(run.outcome, Ok(Duration::from_secs(3600)));
+        assert_eq!(run.elapsed, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_play_that_waits_for_nothing_is_reported_as_stuck() {
+        let run = run(EventsOptions::new(1), |world| {
+            Box::pin(async move {
+                world.sleep_until(Duration::from_secs(2)).await;
+                pending::<()>().await;
+            })
+        });
+        assert_eq!(run.outcome, Err(RunError::Stuck { at: Duration::from_secs(2) }));
+    }
+
+    #[test]
+    fn a_play_that_never_ends_is_stopped() {
+        let options = EventsOptions { event_limit: 1_000, ..EventsOptions::new(1) };
+        let run = run::<()>(options, |world| {
+            Box::pin(async move {
+                loop {
+                    world.sleep_until(world.now() + Duration::from_millis(1)).await;
+                }
+            })
+        });
+        assert!(matches!(run.outcome, Err(RunError::TooManyEvents { limit: 1_000, .. })), "{:?}", run.outcome);
+    }
+
+    #[test]
+    fn a_play_that_takes_too_long_is_stopped() {
+        let options = EventsOptions { time_limit: Duration::from_secs(10), ..EventsOptions::new(1) };
+        let run = run(options, |world| Box::pin(async move { world.sleep_until(Duration::from_secs(11)).await }));
+        assert_eq!(run.outcome, Err(RunError::TooLong { limit: Duration::from_secs(10) }));
+    }
+
+    #[test]
+    fn a_panic_of_the_play_is_an_error_of_the_run() {
+        let run = run::<()>(EventsOptions::new(1), |_| Box::pin(async { panic!("the play broke") }));
+        assert_eq!(run.outcome, Err(RunError::Panicked("the play broke".to_owned())));
+    }
+}

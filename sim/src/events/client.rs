@@ -1,0 +1,243 @@
+//! Whole clients: the client's core, driven by the loop behind a link of its own.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    task::Waker,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use squall_client::{
+    core::{
+        client::Client,
+        effect::{Effect, Event, Input, Outcome, Token},
+    },
+    options::Options,
+};
+use squall_codec::{
+    packet::{Packet, Publish},
+    reason::Side,
+    stream::Decoder,
+    time::Now,
+};
+use squall_scenarios::{
+    liar::Direction,
+    stage::{Arrival, End},
+    transcript::What,
+};
+
+use super::{connection::Owner, network::Network};
+use crate::{seed::derive, told};
+
+/// One client and what it has told its application.
+pub(super) struct WholeClient {
+    actor: Rc<str>,
+    core: Client,
+    options: Options,
+    /// The connection it has, by its number in the network.
+    connection: Option<usize>,
+    /// When the connection that it asks for reaches the broker.
+    opening: Option<Duration>,
+    /// Which of the actor's connections it had last, for the record.
+    number: u32,
+    decoder: Decoder,
+    operations: u64,
+    outcomes: BTreeMap<Token, Outcome>,
+    messages: VecDeque<Publish>,
+    events: VecDeque<Event>,
+    waiting: Vec<Waker>,
+}
+
+impl WholeClient {
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        [self.core.deadline(), self.opening].into_iter().flatten().min()
+    }
+
+    /// The application's side of the client.
+    pub(super) fn take_outcome(&mut self, token: Token) -> Option<Outcome> {
+        self.outcomes.remove(&token)
+    }
+
+    pub(super) fn take_message(&mut self) -> Option<Publish> {
+        self.messages.pop_front()
+    }
+
+    pub(super) fn take_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Who is to be woken when the client tells something.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        if !self.waiting.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.waiting.push(waker.clone());
+        }
+    }
+
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    fn fresh_decoder(options: &Options) -> Decoder {
+        Decoder::new(Side::Server, Some(options.version), options.maximum_packet_size)
+    }
+}
+
+impl Network {
+    /// A new client; it connects at once.
+    pub(super) fn add_client(&mut self, actor: &Rc<str>, options: Options) -> usize {
+        let index = self.clients.len();
+        self.clients.push(WholeClient {
+            actor: Rc::clone(actor),
+            core: Client::new(options.clone(), derive(self.seed, &format!("client {actor}"), index as u64)),
+            decoder: WholeClient::fresh_decoder(&options),
+            options,
+            connection: None,
+            opening: None,
+            number: 0,
+            operations: 0,
+            outcomes: BTreeMap::new(),
+            messages: VecDeque::new(),
+            events: VecDeque::new(),
+            waiting: Vec::new(),
+        });
+        self.tell_client(index, Input::Connect);
+        index
+    }
+
+    /// Hands an operation of the application to the client; its outcome will have this name.
+    pub(super) fn operate(&mut self, index: usize, input: impl FnOnce(Token) -> Input) -> Token {
+        let client = &mut self.clients[index];
+        client.operations += 1;
+        let token = Token(client.operations);
+        self.tell_client(index, input(token));
+        token
+    }
+
+    /// Hands one input to a client's core and carries out what it asks for.
+    pub(super) fn tell_client(&mut self, index: usize, input: Input) {
+        self.events += 1;
+        let effects: Vec<Effect> = self.clients[index].core.handle(Now::simulated(self.now), input).collect();
+        for effect in effects {
+            match effect {
+                Effect::Open => {
+                    // An earlier attempt that is given up for this one is never accepted.
+                    self.clients[index].opening = Some(self.reaches_broker_at());
+                }
+                Effect::Send { version, packet } => {
+                    let mut frame = BytesMut::new();
+                    if let Some(connection) = self.clients[index].connection
+                        && packet.encode(version, &mut frame).is_ok()
+                    {
+                        let bytes = frame.freeze();
+                        self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
+                        self.connections[connection].write(self.now, bytes);
+                    }
+                }
+                Effect::Close => {
+                    self.clients[index].opening = None;
+                    self.hang_up(index, What::Closed { how: End::Fin.name() });
+                }
+                Effect::Message { message } => {
+                    self.tell_application(index, told::message(&message));
+                    self.clients[index].messages.push_back(message);
+                }
+                Effect::Done { token, outcome } => {
+                    self.clients[index].outcomes.insert(token, outcome);
+                    self.clients[index].wake();
+                }
+                Effect::Event(event) => {
+                    self.tell_application(index, told::event(&event));
+                    self.clients[index].events.push_back(event);
+                }
+            }
+        }
+    }
+
+    /// Those whose time has come.
+    pub(super) fn tick_clients(&mut self) {
+        for index in 0..self.clients.len() {
+            if self.clients[index].opening.is_some_and(|due| due <= self.now) {
+                self.open_for_client(index);
+            }
+            if self.clients[index].core.deadline().is_some_and(|due| due <= self.now) {
+                self.tell_client(index, Input::Tick);
+            }
+        }
+    }
+
+    /// Something has arrived at a client.
+    pub(super) fn client_received(&mut self, index: usize, connection: usize, arrival: Arrival) {
+        if self.clients[index].connection != Some(connection) {
+            return;
+        }
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                self.clients[index].decoder.extend(&bytes);
+                self.client_decodes(index, connection);
+            }
+            Arrival::End(how) => {
+                self.hang_up(index, What::Ended { how: how.name() });
+                let reason = match how {
+                    End::Fin => "the server closed it",
+                    End::Reset => "it was reset",
+                };
+                self.tell_client(index, Input::Lost { reason: reason.to_owned() });
+            }
+        }
+    }
+
+    fn client_decodes(&mut self, index: usize, connection: usize) {
+        // The client may close while one of these packets is handled: what follows it is not read.
+        while self.clients[index].connection == Some(connection) {
+            let client = &mut self.clients[index];
+            let version = client.options.version;
+            let frame = match client.decoder.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                Err(error) => {
+                    let what = What::Received { summary: format!("malformed: {error}"), bytes: Bytes::new() };
+                    self.connections[connection].link.tell(self.now, what);
+                    return self.tell_client(index, Input::Malformed { error });
+                }
+            };
+            self.connections[connection].link.observe(self.now, Direction::ToClient, &frame);
+            match Packet::decode(version, Side::Server, frame) {
+                Ok(packet) => {
+                    self.tell_client(index, Input::Packet { packet });
+                }
+                Err(error) => return self.tell_client(index, Input::Malformed { error }),
+            }
+        }
+    }
+
+    /// The connection that a client asked for has reached the broker.
+    fn open_for_client(&mut self, index: usize) {
+        let actor = Rc::clone(&self.clients[index].actor);
+        let connection = self.open(&actor, Owner::Client(index));
+        let link = &self.connections[connection].link;
+        link.tap(self.now);
+        let client = &mut self.clients[index];
+        client.opening = None;
+        client.number = link.connection();
+        client.decoder = WholeClient::fresh_decoder(&client.options);
+        client.connection = Some(connection);
+        self.tell_client(index, Input::Opened);
+    }
+
+    /// A client's connection is over for it; a socket is closed when it is dropped.
+    fn hang_up(&mut self, index: usize, what: What) {
+        if let Some(connection) = self.clients[index].connection.take() {
+            self.connections[connection].link.tell(self.now, what);
+            self.connections[connection].abandon(self.now);
+        }
+    }
+
+    /// Records what a client tells its application, behind what its connection noted, and wakes it.
+    pub(super) fn tell_application(&mut self, index: usize, summary: String) {
+        self.record_notes();
+        let client = &mut self.clients[index];
+        self.transcript.record(self.now, &client.actor, client.number, What::Told { summary });
+        client.wake();
+    }
+}

@@ -1,0 +1,390 @@
+//! The network of this world: every connection, the broker's core at the far end, and the liar between them.
+//!
+//! `settle` carries everything out that is due now, in the order of the connections' numbers; `next` says when the next
+//! thing is due. Time passes nowhere else.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use squall_broker::core::{
+    HashKey,
+    broker::Broker,
+    config::Config,
+    effect::{AuthenticationOutcome, ConnectionId, Effect, Input, PeerInfo},
+};
+use squall_codec::{packet::Packet, time::Now, version::Version};
+use squall_scenarios::{
+    fault::Fault,
+    liar::{Direction, Liar, Lie},
+    links::Links,
+    stage::{Arrival, End},
+    transcript::Transcript,
+};
+
+use super::{
+    client::WholeClient,
+    connection::{Connection, Owner, ServerEnd},
+    executor::Sleepers,
+};
+use crate::{notes, seed::derive};
+
+/// What the network needs to know from the start.
+pub(super) struct Setup {
+    pub(super) seed: u64,
+    pub(super) broker: Config,
+    pub(super) latency: Duration,
+    pub(super) liar: Option<Box<dyn Liar>>,
+    pub(super) transcript: Transcript,
+}
+
+/// Everything but the play.
+pub(super) struct Network {
+    pub(super) now: Duration,
+    pub(super) seed: u64,
+    latency: Duration,
+    maximum_packet_size: u32,
+    broker: Broker,
+    liar: Option<Box<dyn Liar>>,
+    links: Links,
+    pub(super) transcript: Transcript,
+    /// By their number, which is also the broker's and the liar's name for them.
+    pub(super) connections: Vec<Connection>,
+    /// Those on which something can still happen.
+    live: BTreeSet<usize>,
+    /// What the liar says to the broker: the broker hears it when it has finished what it is doing.
+    said_to_broker: VecDeque<SaidToBroker>,
+    pub(super) clients: Vec<WholeClient>,
+    pub(super) sleepers: Sleepers,
+    /// Things that happened: a run that goes in circles shows here.
+    pub(super) events: u64,
+}
+
+/// What a liar says to the broker on a connection.
+enum SaidToBroker {
+    Bytes(usize, Bytes),
+    End(usize),
+}
+
+impl Network {
+    pub(super) fn new(setup: Setup) -> Self {
+        let key = HashKey([derive(setup.seed, "broker key", 0), derive(setup.seed, "broker key", 1)]);
+        Network {
+            now: Duration::ZERO,
+            seed: setup.seed,
+            latency: setup.latency,
+            maximum_packet_size: setup.broker.limits.maximum_packet_size,
+            broker: Broker::new(Now::simulated(Duration::ZERO), setup.broker, key),
+            liar: setup.liar,
+            links: Links::new(setup.seed),
+            transcript: setup.transcript,
+            connections: Vec::new(),
+            live: BTreeSet::new(),
+            said_to_broker: VecDeque::new(),
+            clients: Vec::new(),
+            sleepers: Sleepers::default(),
+            events: 0,
+        }
+    }
+
+    /// When a connection that is asked for now reaches the broker.
+    pub(super) fn reaches_broker_at(&self) -> Duration {
+        self.now + self.latency
+    }
+
+    /// A connection has reached the broker.
+    pub(super) fn open(&mut self, actor: &str, owner: Owner) -> usize {
+        let index = self.connections.len();
+        let link = self.links.open(self.now, actor);
+        self.connections.push(Connection::new(owner, link, self.maximum_packet_size));
+        self.live.insert(index);
+        if let Some(liar) = &mut self.liar {
+            liar.opened(self.now, index as u64);
+        }
+        self.tell(Input::Opened { connection: ConnectionId(index as u64), peer: PeerInfo::default() });
+        index
+    }
+
+    /// Puts a fault in place.
+    pub(super) fn apply(&mut self, fault: &Fault) -> Result<(), String> {
+        self.events += 1;
+        self.links.apply(self.now, fault)
+    }
+
+    /// Faults that touched nothing, in words.
+    pub(super) fn untouched(&self) -> Vec<String> {
+        self.links.unhit()
+    }
+
+    /// When the next thing is due.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let connections = self.live.iter().filter_map(|index| self.connections[*index].deadline(self.now));
+        let clients = self.clients.iter().filter_map(WholeClient::deadline);
+        let liar = self.liar.as_ref().and_then(|liar| liar.deadline());
+        connections.chain(clients).chain(liar).chain(self.broker.deadline()).chain(self.sleepers.next()).min()
+    }
+
+    /// Carries out all that is due now, until nothing moves. Sleepers come last: what is ready at the very moment of a
+    /// deadline still counts.
+    pub(super) fn settle(&mut self, event_limit: u64) {
+        let mut ticked = false;
+        loop {
+            let before = self.events;
+            let live: Vec<usize> = self.live.iter().copied().collect();
+            for index in live {
+                self.move_up(index);
+                self.move_down(index);
+            }
+            self.say_to_broker();
+            // A timer that is still due after its tick must not stop the clock for ever.
+            if !std::mem::replace(&mut ticked, true) {
+                self.tick();
+            }
+            self.tick_clients();
+            self.record_notes();
+            if self.events == before || self.events > event_limit {
+                break;
+            }
+        }
+        let connections = &self.connections;
+        self.live.retain(|index| !connections[*index].is_over());
+    }
+
+    /// Wakes those whose time has come.
+    pub(super) fn wake_sleepers(&mut self) {
+        self.sleepers.wake_due(self.now);
+    }
+
+    fn tick(&mut self) {
+        if self.broker.deadline().is_some_and(|due| due <= self.now) {
+            self.tell(Input::Tick);
+        }
+        if let Some(liar) = &mut self.liar
+            && liar.deadline().is_some_and(|due| due <= self.now)
+        {
+            self.events += 1;
+            let mut lies = Vec::new();
+            liar.tick(self.now, &mut lies);
+            self.carry_out(lies, None);
+            self.say_to_broker();
+        }
+    }
+
+    /// Writes what the links have noted to the transcript.
+    pub(super) fn record_notes(&mut self) {
+        self.events += notes::record(&self.links, &self.transcript);
+    }
+
+    /// From the actor towards the broker.
+    fn move_up(&mut self, index: usize) {
+        let now = self.now;
+        let connection = &mut self.connections[index];
+        if connection.enter_link(now) {
+            self.events += 1;
+        }
+        while let Some(arrival) = connection.link.with(|link| link.read(now, Direction::ToServer)) {
+            self.events += 1;
+            connection.up.push(now + self.latency, arrival);
+        }
+        while let Some(arrival) = self.connections[index].up.pop(now) {
+            self.events += 1;
+            match arrival {
+                Arrival::Bytes(bytes) => self.reach_broker(index, bytes),
+                Arrival::End(how) => self.end_at_broker(index, how),
+            }
+        }
+    }
+
+    /// From the broker towards the actor.
+    fn move_down(&mut self, index: usize) {
+        let now = self.now;
+        loop {
+            if let Some(bytes) = self.connections[index].leave_broker(now, self.latency) {
+                self.events += 1;
+                if bytes > 0 && self.connections[index].server != ServerEnd::Closed {
+                    self.tell(Input::Flushed { connection: ConnectionId(index as u64), bytes });
+                    continue;
+                }
+            }
+            break;
+        }
+        let connection = &mut self.connections[index];
+        if connection.enter_link_from_broker(now) {
+            self.events += 1;
+        }
+        match connection.owner {
+            Owner::Peer => connection.wake_reader(now),
+            Owner::Client(client) => {
+                while let Some(arrival) = self.connections[index].read(now) {
+                    self.events += 1;
+                    self.client_received(client, index, arrival);
+                }
+            }
+        }
+    }
+
+    fn reach_broker(&mut self, index: usize, bytes: Bytes) {
+        if self.liar.is_none() {
+            return self.decode(index, &bytes);
+        }
+        self.connections[index].up_frames.extend(&bytes);
+        while let Some(frame) = self.connections[index].up_frames.next_frame() {
+            self.ask_liar(index, Direction::ToServer, frame, None);
+            self.say_to_broker();
+        }
+        if self.connections[index].up_frames.is_lost() {
+            let rest = self.connections[index].up_frames.take_rest();
+            self.decode(index, &rest);
+        }
+    }
+
+    /// One side's end reaches the liar, and the other side behind it.
+    fn end_at_broker(&mut self, index: usize, how: End) {
+        if self.liar.is_some() {
+            let rest = self.connections[index].up_frames.take_rest();
+            if how == End::Fin {
+                self.decode(index, &rest);
+            }
+        }
+        let passes = self.liar_passes_end(index, Direction::ToServer);
+        self.say_to_broker();
+        if passes {
+            self.close_at_broker(index);
+            self.connections[index].server_end.get_or_insert(End::Fin);
+        }
+        if how == End::Reset {
+            self.connections[index].drop_outgoing();
+        }
+    }
+
+    fn liar_passes_end(&mut self, index: usize, direction: Direction) -> bool {
+        let Some(liar) = &mut self.liar else { return true };
+        let mut lies = Vec::new();
+        let passes = liar.ended(self.now, index as u64, direction, &mut lies);
+        self.carry_out(lies, None);
+        passes
+    }
+
+    /// The broker learns that a connection has ended.
+    fn close_at_broker(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        if matches!(connection.server, ServerEnd::Open | ServerEnd::Deaf) {
+            connection.server = ServerEnd::Closed;
+            self.tell(Input::Closed { connection: ConnectionId(index as u64) });
+        }
+    }
+
+    fn decode(&mut self, index: usize, bytes: &[u8]) {
+        if self.connections[index].server != ServerEnd::Open {
+            return;
+        }
+        self.connections[index].decoder.extend(bytes);
+        // The broker may close while one of these packets is handled: what follows it is not read.
+        while self.connections[index].server == ServerEnd::Open {
+            let connection = ConnectionId(index as u64);
+            match self.connections[index].decoder.next_packet() {
+                Ok(Some(packet)) => self.tell(Input::Packet { connection, packet }),
+                Ok(None) => break,
+                Err(error) => {
+                    self.connections[index].server = ServerEnd::Deaf;
+                    let version = self.connections[index].decoder.version();
+                    self.tell(Input::Malformed { connection, version, error });
+                }
+            }
+        }
+    }
+
+    /// Hands one input to the broker and carries out what it asks for. The store and the authenticator of this world
+    /// answer at once.
+    fn tell(&mut self, input: Input) {
+        let now = Now::simulated(self.now);
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.events += 1;
+            let effects: Vec<Effect> = self.broker.handle(now, input).collect();
+            let mut kept = None;
+            for effect in effects {
+                match effect {
+                    Effect::Send { connection, version, packet } => self.send(connection.0 as usize, version, &packet),
+                    Effect::Close { connection, .. } => self.close(connection.0 as usize),
+                    Effect::Authenticate { connection, .. } => {
+                        let outcome = AuthenticationOutcome::Allowed;
+                        inputs.push_back(Input::Authenticated { connection, outcome });
+                    }
+                    Effect::Persist { seq, .. } => kept = Some(seq),
+                }
+            }
+            if let Some(up_to) = kept {
+                inputs.push_back(Input::Persisted { up_to });
+            }
+        }
+    }
+
+    /// The broker sends a packet.
+    fn send(&mut self, index: usize, version: Version, packet: &Packet) {
+        let mut frame = BytesMut::new();
+        // A packet that its version cannot write is not sent; the core closes the connection in the same turn.
+        if packet.encode(version, &mut frame).is_err() {
+            return;
+        }
+        let size = frame.len();
+        if self.liar.is_some() {
+            self.ask_liar(index, Direction::ToClient, frame.freeze(), Some(size));
+        } else {
+            self.connections[index].push_outgoing(frame.freeze(), size);
+        }
+    }
+
+    /// The broker closes a connection: behind what it has written.
+    fn close(&mut self, index: usize) {
+        self.connections[index].server = ServerEnd::Closed;
+        if self.liar_passes_end(index, Direction::ToClient) {
+            self.connections[index].server_end.get_or_insert(End::Fin);
+        }
+    }
+
+    fn ask_liar(&mut self, index: usize, direction: Direction, frame: Bytes, size: Option<usize>) {
+        let Some(liar) = &mut self.liar else { return };
+        let mut lies = Vec::new();
+        liar.frame(self.now, index as u64, direction, frame, &mut lies);
+        self.carry_out(lies, size.map(|size| (index, size)));
+    }
+
+    /// Does what the liar says. `owed`: bytes of an `Effect::Send` on a connection. They count as flushed when the first
+    /// frame that took their place has left, at once if none did.
+    fn carry_out(&mut self, lies: Vec<Lie>, mut owed: Option<(usize, usize)>) {
+        for lie in lies {
+            let (Lie::Frame(connection, ..) | Lie::Close(connection)) = lie;
+            let index = connection as usize;
+            assert!(index < self.connections.len(), "the liar speaks of connection {index}, which was never opened");
+            match lie {
+                Lie::Frame(_, Direction::ToServer, bytes) => {
+                    self.said_to_broker.push_back(SaidToBroker::Bytes(index, bytes));
+                }
+                Lie::Frame(_, Direction::ToClient, bytes) => {
+                    let size = owed.take_if(|(owing, _)| *owing == index).map_or(0, |(_, size)| size);
+                    self.connections[index].push_outgoing(bytes, size);
+                }
+                Lie::Close(_) => {
+                    self.said_to_broker.push_back(SaidToBroker::End(index));
+                    self.connections[index].server_end.get_or_insert(End::Fin);
+                }
+            }
+        }
+        if let Some((index, size)) = owed {
+            self.connections[index].push_outgoing(Bytes::new(), size);
+        }
+    }
+
+    fn say_to_broker(&mut self) {
+        while let Some(said) = self.said_to_broker.pop_front() {
+            self.events += 1;
+            match said {
+                SaidToBroker::Bytes(index, bytes) => self.decode(index, &bytes),
+                SaidToBroker::End(index) => self.close_at_broker(index),
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The stage's view of the network: wires, clocks, faults.
+
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use squall_client::options::Options;
+use squall_scenarios::{
+    fault::Fault,
+    stage::{Arrival, ClientActor, End, LocalFuture, Need, Wire, World},
+    transcript::Transcript,
+};
+
+use super::{client_actor::EventsClient, connection::Owner, executor::SleeperId, network::Network};
+
+/// The events world.
+pub(super) struct EventsWorld {
+    network: Rc<RefCell<Network>>,
+    transcript: Transcript,
+}
+
+impl EventsWorld {
+    pub(super) fn new(network: Rc<RefCell<Network>>) -> Self {
+        let transcript = network.borrow().transcript.clone();
+        EventsWorld { network, transcript }
+    }
+}
+
+impl World for EventsWorld {
+    fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
+        let actor: Rc<str> = Rc::from(actor);
+        Box::pin(async move {
+            let due = self.network.borrow().reaches_broker_at();
+            self.sleep_until(due).await;
+            let index = self.network.borrow_mut().open(&actor, Owner::Peer);
+            let wire = EventsWire { network: Rc::clone(&self.network), index, ended: None };
+            Ok(Box::new(wire) as Box<dyn Wire>)
+        })
+    }
+
+    fn client(&self, actor: &str, options: Options) -> LocalFuture<'_, Result<Rc<dyn ClientActor>, String>> {
+        let actor = Rc::from(actor);
+        Box::pin(async move {
+            let index = self.network.borrow_mut().add_client(&actor, options);
+            Ok(Rc::new(EventsClient::new(Rc::clone(&self.network), index)) as Rc<dyn ClientActor>)
+        })
+    }
+
+    fn now(&self) -> Duration {
+        self.network.borrow().now
+    }
+
+    fn sleep_until(&self, at: Duration) -> LocalFuture<'_, ()> {
+        Box::pin(Sleep { network: Rc::clone(&self.network), at, asleep: None })
+    }
+
+    fn offers(&self, need: Need) -> Result<(), String> {
+        match need {
+            Need::Jump | Need::Client | Need::Network => Ok(()),
+            Need::Restart => Err("the events world cannot restart the broker".to_owned()),
+        }
+    }
+
+    fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>> {
+        let applied = self.network.borrow_mut().apply(fault);
+        Box::pin(std::future::ready(applied))
+    }
+
+    fn untouched(&self) -> Vec<String> {
+        self.network.borrow().untouched()
+    }
+
+    fn transcript(&self) -> Transcript {
+        // What the links noted happened before what the caller is about to record.
+        self.network.borrow_mut().record_notes();
+        self.transcript.clone()
+    }
+}
+
+/// A raw connection.
+struct EventsWire {
+    network: Rc<RefCell<Network>>,
+    index: usize,
+    ended: Option<End>,
+}
+
+impl Wire for EventsWire {
+    fn send(&mut self, bytes: Bytes) -> LocalFuture<'_, ()> {
+        let mut bytes = Some(bytes);
+        Box::pin(poll_fn(move |context| {
+            let network = &mut *self.network.borrow_mut();
+            let connection = &mut network.connections[self.index];
+            if let Some(bytes) = bytes.take() {
+                network.events += 1;
+                connection.write(network.now, bytes);
+            }
+            if connection.is_written() {
+                return Poll::Ready(());
+            }
+            connection.wait_to_write(context.waker());
+            Poll::Pending
+        }))
+    }
+
+    fn receive(&mut self) -> LocalFuture<'_, Arrival> {
+        Box::pin(poll_fn(move |context| {
+            if let Some(how) = self.ended {
+                return Poll::Ready(Arrival::End(how));
+            }
+            let network = &mut *self.network.borrow_mut();
+            let connection = &mut network.connections[self.index];
+            let Some(arrival) = connection.read(network.now) else {
+                connection.wait_to_read(context.waker());
+                return Poll::Pending;
+            };
+            network.events += 1;
+            if let Arrival::End(how) = arrival {
+                self.ended = Some(how);
+            }
+            Poll::Ready(arrival)
+        }))
+    }
+
+    fn close(&mut self, how: End) -> LocalFuture<'_, ()> {
+        let network = &mut *self.network.borrow_mut();
+        network.events += 1;
+        network.connections[self.index].end(network.now, how);
+        if how == End::Reset {
+            self.ended = Some(End::Reset);
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Drop for EventsWire {
+    fn drop(&mut self) {
+        // While a panic unwinds through the loop the network may be in use; then nothing matters any more.
+        if let Ok(mut network) = self.network.try_borrow_mut() {
+            let now = network.now;
+            network.connections[self.index].abandon(now);
+        }
+    }
+}
+
+/// Resolves at a time.
+struct Sleep {
+    network: Rc<RefCell<Network>>,
+    at: Duration,
+    asleep: Option<SleeperId>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let network = Rc::clone(&self.network);
+        let network = &mut *network.borrow_mut();
+        if network.now >= self.at {
+            return Poll::Ready(());
+        }
+        match self.asleep {
+            Some(id) => network.sleepers.replace(id, context.waker()),
+            None => self.asleep = Some(network.sleepers.add(self.at, context.waker().clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(id) = self.asleep
+            && let Ok(mut network) = self.network.try_borrow_mut()
+        {
+            network.sleepers.remove(id);
+        }
+    }
+}

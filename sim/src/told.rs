@@ -1,0 +1,45 @@
+//! What a whole client told its application, in words: the same in every world.
+
+use squall_client::core::effect::Event;
+use squall_codec::{packet::Publish, reason::ReasonCode};
+
+/// A message was handed over.
+pub(crate) fn message(message: &Publish) -> String {
+    let payload = message.payload();
+    let payload = match std::str::from_utf8(payload) {
+        Ok(text) if text.chars().count() <= 40 && !text.chars().any(char::is_control) => format!("\"{text}\""),
+        _ => format!("{} bytes", payload.len()),
+    };
+    format!("message {} {payload}", message.topic())
+}
+
+/// Something happened to the connection.
+pub(crate) fn event(event: &Event) -> String {
+    match event {
+        Event::Connected { resumed: true, .. } => "connected, session resumed".to_owned(),
+        Event::Connected { resumed: false, .. } => "connected, new session".to_owned(),
+        Event::Refused { reason } => format!("refused: {reason}"),
+        Event::Disconnected { cause, reconnecting: true } => format!("disconnected: {cause}; will try again"),
+        Event::Disconnected { cause, reconnecting: false } => format!("disconnected: {cause}"),
+    }
+}
+
+/// PUBLISH was completed, or failed.
+pub(crate) fn published(outcome: &Result<ReasonCode, String>) -> String {
+    match outcome {
+        Ok(reason) => format!("publish completed: {reason}"),
+        Err(failure) => format!("publish failed: {failure}"),
+    }
+}
+
+/// SUBSCRIBE (or UNSUBSCRIBE) was answered, or failed.
+pub(crate) fn answered(what: &str, outcome: &Result<Vec<ReasonCode>, String>) -> String {
+    match outcome {
+        Ok(reasons) if reasons.is_empty() => format!("{what} answered"),
+        Ok(reasons) => {
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            format!("{what} answered: {}", reasons.join(", "))
+        }
+        Err(failure) => format!("{what} failed: {failure}"),
+    }
+}

@@ -1,0 +1,187 @@
+//! The turmoil world: the real drivers of the broker and the clients on turmoil's hosts, over its TCP.
+//!
+//! One host for the broker, one for all actors. What goes wrong comes from each actor's own link, in front of its socket:
+//! turmoil's message loss stalls a TCP stream for ever, and its crash is a graceful close. Time is virtual, in steps of
+//! 1 ms, and every step is taken: it cannot jump.
+
+mod client_actor;
+mod sockets;
+mod world;
+
+use std::{
+    cell::RefCell,
+    future::pending,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use squall_broker::{
+    core::{HashKey, config::Config},
+    net::server::{ServerOptions, serve},
+};
+use squall_scenarios::{
+    links::Links,
+    stage::{LocalFuture, World},
+    transcript::Transcript,
+};
+
+use self::{
+    sockets::{BROKER, PORT, SimulatedListener},
+    world::TurmoilWorld,
+};
+use crate::{
+    notes, panics,
+    run::{DEFAULT_LATENCY, Run, RunError},
+    seed::derive,
+};
+
+/// How far time moves at once: tokio's timers know nothing finer.
+const TICK: Duration = Duration::from_millis(1);
+/// Segments that a socket and a listener hold; turmoil panics when as many connections come in one step.
+const TCP_CAPACITY: usize = 4096;
+
+/// The longest script in this world, and the reason why there is one.
+pub const LONGEST: Duration = Duration::from_secs(120);
+
+/// How a run in this world is set up.
+#[derive(Clone, Debug)]
+pub struct TurmoilOptions {
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// How the broker behaves.
+    pub broker: Config,
+    /// From every actor to the broker, one way, in whole milliseconds, beside what the actor's own link adds.
+    pub latency: Duration,
+    /// A play that is not over by then waits for something that never comes.
+    pub time_limit: Duration,
+}
+
+impl TurmoilOptions {
+    /// The broker as it is by default, 1 ms away; a play has as long as a script may take, and some patience.
+    pub fn new(seed: u64) -> Self {
+        TurmoilOptions {
+            seed,
+            broker: Config::default(),
+            latency: DEFAULT_LATENCY,
+            time_limit: LONGEST + Duration::from_secs(10),
+        }
+    }
+}
+
+/// Plays to the end, or to the time limit. Panics in any task of the broker or of a client are errors of the run.
+pub fn run<T: 'static>(
+    options: TurmoilOptions,
+    play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T> + 'static,
+) -> Run<T> {
+    panics::watch();
+    let transcript = Transcript::new();
+    let links = Links::new(options.seed);
+    let mut elapsed = Duration::ZERO;
+    let outcome = catch_unwind(AssertUnwindSafe(|| simulate(&options, &links, &transcript, &mut elapsed, play)))
+        .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
+    notes::record(&links, &transcript);
+    Run { outcome, transcript, elapsed, untouched: links.unhit() }
+}
+
+fn simulate<T: 'static>(
+    options: &TurmoilOptions,
+    links: &Links,
+    transcript: &Transcript,
+    elapsed: &mut Duration,
+    play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T> + 'static,
+) -> Result<T, RunError> {
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(options.seed)
+        .epoch(UNIX_EPOCH)
+        .tick_duration(TICK)
+        // Equal bounds: jitter comes from the links, each from a stream of its own.
+        .min_message_latency(options.latency)
+        .max_message_latency(options.latency)
+        .tcp_capacity(TCP_CAPACITY)
+        .simulation_duration(options.time_limit + Duration::from_secs(3600))
+        .build();
+
+    let seed = options.seed;
+    let config = options.broker.clone();
+    sim.host(BROKER, move || {
+        let key = HashKey([derive(seed, "broker key", 0), derive(seed, "broker key", 1)]);
+        let options = ServerOptions::new(key, Duration::ZERO).with_config(config.clone());
+        async move {
+            let listener = SimulatedListener::bind(PORT).await?;
+            serve(listener, options, pending()).await?;
+            Ok(())
+        }
+    });
+
+    let outcome = Rc::new(RefCell::new(None));
+    let slot = Rc::clone(&outcome);
+    let (links, transcript) = (links.clone(), transcript.clone());
+    sim.client("actors", async move {
+        let world = Rc::new(TurmoilWorld::new(seed, links, transcript));
+        let played = play(world).await;
+        *slot.borrow_mut() = Some(played);
+        Ok(())
+    });
+
+    loop {
+        let step = sim.step();
+        *elapsed = sim.elapsed();
+        if let Some(panic) = panics::seen() {
+            return Err(RunError::Panicked(panic));
+        }
+        if let Err(error) = step {
+            return Err(RunError::Broken(error.to_string()));
+        }
+        if let Some(played) = outcome.borrow_mut().take() {
+            return Ok(played);
+        }
+        if !sim.is_host_running(BROKER) {
+            return Err(RunError::Broken("the broker has ended".to_owned()));
+        }
+        if *elapsed > options.time_limit {
+            return Err(RunError::TooLong { limit: options.time_limit });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_step_by_step() {
+        let run = run(TurmoilOptions::new(1), |world| {
+            Box::pin(async move {
+                world.sleep_until(Duration::from_millis(1_500)).await;
+                world.now()
+            })
+        });
+        assert_eq!(run.outcome, Ok(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn a_play_that_takes_too_long_is_stopped() {
+        let options = TurmoilOptions { time_limit: Duration::from_secs(2), ..TurmoilOptions::new(1) };
+        let run = run::<()>(options, |_| Box::pin(pending()));
+        assert_eq!(run.outcome, Err(RunError::TooLong { limit: Duration::from_secs(2) }));
+    }
+
+    #[test]
+    fn a_panic_of_the_play_is_an_error_of_the_run() {
+        let run = run::<()>(TurmoilOptions::new(1), |_| Box::pin(async { panic!("the play broke") }));
+        let Err(RunError::Panicked(message)) = run.outcome else { panic!("no panic was seen: {:?}", run.outcome) };
+        assert!(message.starts_with("the play broke"), "{message}");
+    }
+
+    #[test]
+    fn a_panic_in_a_task_that_nobody_joins_is_an_error_of_the_run() {
+        let run = run(TurmoilOptions::new(1), |world| {
+            Box::pin(async move {
+                tokio::spawn(async { panic!("nobody joins this") });
+                world.sleep_until(Duration::from_millis(10)).await;
+            })
+        });
+        assert!(matches!(run.outcome, Err(RunError::Panicked(_))), "{:?}", run.outcome);
+    }
+}
