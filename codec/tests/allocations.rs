@@ -1,0 +1,62 @@
+//! Decoding a PUBLISH allocates nothing: it shares the frame.
+
+use allocation_counter::measure;
+use bytes::{Bytes, BytesMut};
+use squall_codec::{
+    packet::{Packet, Publish},
+    property::{Properties, Property},
+    qos::Qos,
+    reason::Side,
+    topic::TopicName,
+    version::Version,
+    wire::{PacketId, Text},
+};
+
+fn publish() -> Publish {
+    let properties = Properties::new()
+        .with(Property::PayloadFormatIndicator(1))
+        .with(Property::MessageExpiryInterval(60))
+        .with(Property::ContentType(Text::literal("text/plain")))
+        .with(Property::ResponseTopic(Text::literal("answers/é")))
+        .with(Property::CorrelationData(Bytes::from_static(b"7")))
+        .with(Property::UserProperty((Text::literal("k"), Text::literal("v"))))
+        .with(Property::TopicAlias(3));
+    Publish::new(&TopicName::literal("t/é"), [0; 1000])
+        .with_properties(&properties)
+        .at(Qos::ExactlyOnce, Some(PacketId::MIN))
+}
+
+fn frame(packet: &Packet, version: Version) -> Bytes {
+    let mut out = BytesMut::new();
+    packet.encode(version, &mut out).expect("a packet of this version");
+    let frame = out.freeze();
+    // The first clone of what was a `BytesMut` makes it shared: the stream's decoder has done that by splitting.
+    drop(frame.clone());
+    frame
+}
+
+#[test]
+fn decoding_a_publish_allocates_nothing() {
+    for version in Version::ALL {
+        let packet = Packet::Publish(publish());
+        let frame = frame(&packet, version);
+        let mut decoded = None;
+        let found = measure(|| decoded = Some(Packet::decode(version, Side::Client, frame.clone())));
+        assert!(matches!(decoded, Some(Ok(Packet::Publish(_)))));
+        assert_eq!(found.count_total, 0, "{} allocations in {version}", found.count_total);
+    }
+}
+
+#[test]
+fn encoding_into_a_buffer_with_room_allocates_nothing() {
+    let packet = Packet::Publish(publish());
+    let mut out = BytesMut::with_capacity(2000);
+    let found = measure(|| packet.encode(Version::V5_0, &mut out).expect("5.0 has PUBLISH"));
+    assert_eq!(found.count_total, 0);
+    assert_eq!(out.len(), packet.encoded_len(Version::V5_0));
+}
+
+#[test]
+fn the_counter_counts() {
+    assert!(measure(|| drop(publish())).count_total > 0);
+}
