@@ -10,6 +10,8 @@ pub mod liar;
 pub mod link;
 pub mod links;
 pub mod peer;
+pub mod player;
+pub mod script;
 pub mod shared_link;
 pub mod stage;
 pub mod transcript;

@@ -22,6 +22,9 @@ use squall_codec::{
     wire::Text,
 };
 
+/// For worlds that do not know the client crate.
+pub use squall_client::options::Options as ClientOptions;
+
 use crate::{fault::Fault, transcript::Transcript};
 
 /// A future that stays on its thread: a stage is single-threaded in every world.
@@ -125,6 +128,11 @@ pub trait World {
 
     /// The record that everything on this stage writes to.
     fn transcript(&self) -> Transcript;
+
+    /// The faults that touched nothing so far, each in the words of its `Display`.
+    fn untouched(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A world, a protocol version, names that no other test uses, and patience. A cheap clone.

@@ -1,0 +1,290 @@
+//! Plays a script on a stage, step by step, and says how it ended and at which line.
+
+mod client;
+mod compare;
+mod compose;
+mod peer;
+mod scene;
+
+use std::{collections::BTreeMap, fmt, future::poll_fn, task::Poll, time::Duration};
+
+use squall_codec::version::Version;
+
+use crate::{
+    fault::{CutEnd, Fault, FaultKind, Pass, Trigger},
+    script::{Act, CutHow, Kind, PassWord, Place, Placed, Script, Step, WorldVerb},
+    stage::{LocalFuture, Stage},
+    transcript::EntryId,
+    verdict::{Halt, Verdict},
+};
+use client::ClientPart;
+use peer::PeerPart;
+use scene::Scene;
+
+/// How a script ended in one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Played {
+    /// The script's file.
+    pub file: String,
+    /// The version that was spoken.
+    pub version: Version,
+    /// Pass, fail, inconclusive or unsupported.
+    pub verdict: Verdict,
+    /// Why it is no pass: expected and seen, in one line. Empty for a pass.
+    pub reason: String,
+    /// The line of the script that was not borne out.
+    pub place: Option<Place>,
+    /// That line with a caret.
+    pub excerpt: Option<String>,
+    /// Where in the transcript it showed.
+    pub entry: Option<EntryId>,
+}
+
+impl fmt::Display for Played {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(place) = self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        write!(f, ": {} in {}", self.verdict, self.version)?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        if let Some(excerpt) = &self.excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Plays the script once, in the version of the stage.
+pub async fn play(stage: &Stage, script: &Script) -> Played {
+    let ended = |halt: Halt, place: Option<Place>| {
+        let place = place.map(|place| script.word_at(place));
+        Played {
+            file: script.file().to_owned(),
+            version: stage.version(),
+            verdict: halt.verdict,
+            reason: halt.reason,
+            place,
+            excerpt: place.map(|place| script.excerpt(place)),
+            entry: halt.entry,
+        }
+    };
+    if !script.versions().contains(&stage.version()) {
+        return ended(Halt::unsupported("the script is not played in this version"), None);
+    }
+    for need in script.needs() {
+        if let Err(reason) = stage.world().offers(*need) {
+            return ended(Halt::unsupported(reason), None);
+        }
+    }
+    match perform(&Scene::new(stage), script).await {
+        Ok(()) => Played {
+            file: script.file().to_owned(),
+            version: stage.version(),
+            verdict: Verdict::Pass,
+            reason: String::new(),
+            place: None,
+            excerpt: None,
+            entry: None,
+        },
+        Err(Missed { halt, place }) => ended(halt, Some(place)),
+    }
+}
+
+/// A step that was not borne out.
+struct Missed {
+    halt: Halt,
+    place: Place,
+}
+
+/// An actor with the state that the story gives it.
+enum Part {
+    Peer(PeerPart),
+    Client(ClientPart),
+}
+
+async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
+    for (link, conditions) in script.network() {
+        let latency = conditions.latency.map(|latency| FaultKind::Latency {
+            min: latency.min,
+            max: latency.max,
+            direction: None,
+        });
+        let drop = conditions.drop.map(|drop| FaultKind::Drop { probability: drop.0, direction: None });
+        let split = conditions.split.map(|bytes| FaultKind::Split { bytes });
+        for kind in [latency, drop, split].into_iter().flatten() {
+            put(scene, &link.value, kind, link.place).await?;
+        }
+    }
+    let mut parts: BTreeMap<&str, Part> = script
+        .cast()
+        .map(|(name, kind)| match kind {
+            Kind::Peer => (name, Part::Peer(PeerPart::new(name))),
+            Kind::Client => (name, Part::Client(ClientPart::new(name))),
+        })
+        .collect();
+    for step in script.steps() {
+        if !step.value.applies(scene.stage.version()) {
+            continue;
+        }
+        match &step.value.act {
+            Act::Together(steps) => {
+                wait_for(scene, &step.value).await;
+                together(scene, &mut parts, steps).await?;
+            }
+            Act::World(_) => act(scene, None, step).await?,
+            Act::Actor(who, _) => act(scene, parts.get_mut(who.value.as_str()), step).await?,
+        }
+    }
+    let untouched = scene.stage.world().untouched();
+    for fault in &untouched {
+        if let Some(place) = scene.place_of(fault) {
+            let halt = Halt::fail(format!("this fault touched nothing: {fault}"));
+            return Err(Missed { halt, place });
+        }
+    }
+    Ok(())
+}
+
+async fn wait_for(scene: &Scene<'_>, step: &Step) {
+    if let Some(at) = step.at {
+        scene.stage.world().sleep_until(scene.began + at.0).await;
+    }
+}
+
+/// Steps of one actor keep their order; those of different actors run at once.
+async fn together<'a>(
+    scene: &Scene<'_>,
+    parts: &mut BTreeMap<&'a str, Part>,
+    steps: &'a [Placed<Step>],
+) -> Result<(), Missed> {
+    let mut lanes: Vec<(Option<&'a str>, Vec<&'a Placed<Step>>)> = Vec::new();
+    for step in steps.iter().filter(|step| step.value.applies(scene.stage.version())) {
+        let who = match &step.value.act {
+            Act::Actor(who, _) => Some(who.value.as_str()),
+            Act::World(_) | Act::Together(_) => None,
+        };
+        match lanes.iter_mut().find(|(lane, _)| *lane == who) {
+            Some((_, lane)) => lane.push(step),
+            None => lanes.push((who, vec![step])),
+        }
+    }
+    let mut running: Vec<LocalFuture<'_, _>> = Vec::new();
+    for (who, lane) in lanes {
+        let mut part = who.and_then(|who| parts.remove(who));
+        running.push(Box::pin(async move {
+            for step in lane {
+                if let Err(missed) = act(scene, part.as_mut(), step).await {
+                    return (who.zip(part), Err(missed));
+                }
+            }
+            (who.zip(part), Ok(()))
+        }));
+    }
+    let mut first = Ok(());
+    for (part, outcome) in all(running).await {
+        parts.extend(part);
+        first = first.and(outcome);
+    }
+    first
+}
+
+/// Runs futures on one task until each is done; the results stand in the order of the futures.
+async fn all<T>(futures: Vec<LocalFuture<'_, T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.into_iter().map(Some).collect();
+    let mut results: Vec<Option<T>> = waiting.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (slot, result) in waiting.iter_mut().zip(&mut results) {
+            if let Some(future) = slot
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *result = Some(value);
+                *slot = None;
+            }
+        }
+        if waiting.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}
+
+/// One line of the story.
+async fn act(scene: &Scene<'_>, part: Option<&mut Part>, step: &Placed<Step>) -> Result<(), Missed> {
+    wait_for(scene, &step.value).await;
+    match (&step.value.act, part) {
+        (Act::World(verb), _) => world(scene, verb).await,
+        (Act::Actor(_, verb), Some(part)) => {
+            let outcome = match part {
+                Part::Peer(peer) => peer.act(scene, &verb.value).await,
+                Part::Client(client) => client.act(scene, &verb.value).await,
+            };
+            outcome.map_err(|halt| Missed { halt, place: verb.place })
+        }
+        (Act::Actor(..) | Act::Together(_), _) => {
+            unreachable!("a script is checked: every actor has a part of its own")
+        }
+    }
+}
+
+async fn world(scene: &Scene<'_>, verb: &Placed<WorldVerb>) -> Result<(), Missed> {
+    let (link, kind) = match &verb.value {
+        WorldVerb::Wait(time) => {
+            scene.stage.pass(time.0).await;
+            return Ok(());
+        }
+        WorldVerb::Latency(words) => {
+            let direction = words.to.map(Into::into);
+            (&words.link, FaultKind::Latency { min: words.time.min, max: words.time.max, direction })
+        }
+        WorldVerb::Drop(words) => {
+            (&words.link, FaultKind::Drop { probability: words.share.0, direction: words.to.map(Into::into) })
+        }
+        WorldVerb::Split(words) => (&words.link, FaultKind::Split { bytes: words.bytes }),
+        WorldVerb::Partition(words) => (&words.link, FaultKind::Partition { direction: words.to.map(Into::into) }),
+        WorldVerb::Heal(words) => (&words.link, FaultKind::Heal { reset: words.reset }),
+        WorldVerb::Hold(words) => (&words.link, FaultKind::Hold),
+        WorldVerb::Release(words) => (&words.link, FaultKind::Heal { reset: false }),
+        WorldVerb::Reset(words) => (&words.link, FaultKind::Reset),
+        WorldVerb::Close(words) => (&words.link, FaultKind::Close),
+        WorldVerb::HalfOpen(words) => (&words.link, FaultKind::HalfOpen),
+        WorldVerb::StallReading(words) => (&words.link, FaultKind::StallReading),
+        WorldVerb::Cut(words) => {
+            let on = Trigger {
+                packet: words.on.packet.into(),
+                direction: words.on.to.into(),
+                nth: words.on.nth.unwrap_or(1),
+            };
+            let pass = match words.pass {
+                PassWord::Before => Pass::Before,
+                PassWord::After => Pass::After,
+                PassWord::Bytes(bytes) => Pass::Bytes(bytes),
+            };
+            let how = match words.how {
+                CutHow::Fin => CutEnd::End(crate::stage::End::Fin),
+                CutHow::Reset => CutEnd::End(crate::stage::End::Reset),
+                CutHow::HalfOpen => CutEnd::HalfOpen,
+            };
+            (&words.link, FaultKind::Cut { on, pass, how })
+        }
+    };
+    put(scene, &link.value, kind, verb.place).await
+}
+
+/// Puts a fault in place, and keeps the line that asked for it.
+async fn put(scene: &Scene<'_>, link: &str, kind: FaultKind, place: Place) -> Result<(), Missed> {
+    let fault = Fault { actor: (link != "all").then(|| link.to_owned()), kind };
+    scene.faulted(&fault, place);
+    let applied = scene.stage.world().apply(&fault).await;
+    applied.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place })
+}
+
+/// The moments between which something has to happen.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Not before.
+    opens: Option<Duration>,
+    /// Not later.
+    closes: Duration,
+}

@@ -1,0 +1,133 @@
+//! What all actors of one play share: the stage, names of packet identifiers, topics below the stage's root, the clock.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt,
+    time::Duration,
+};
+
+use squall_codec::{
+    topic::{TopicFilter, TopicName},
+    wire::{PacketId, Text},
+};
+
+use crate::{
+    fault::Fault,
+    player::Window,
+    script::{PacketIdWord, Place, Timing},
+    stage::Stage,
+    transcript::What,
+    verdict::Halt,
+    words,
+};
+
+/// The play as every actor sees it.
+pub(super) struct Scene<'a> {
+    pub(super) stage: &'a Stage,
+    /// When the play began: `at` counts from here.
+    pub(super) began: Duration,
+    ids: RefCell<BTreeMap<String, PacketId>>,
+    last_fault: Cell<Duration>,
+    faults: RefCell<Vec<(String, Place)>>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(stage: &'a Stage) -> Self {
+        let began = stage.now();
+        Scene { stage, began, ids: RefCell::default(), last_fault: Cell::new(began), faults: RefCell::default() }
+    }
+
+    pub(super) fn faulted(&self, fault: &Fault, place: Place) {
+        self.last_fault.set(self.stage.now());
+        self.faults.borrow_mut().push((fault.to_string(), place));
+    }
+
+    pub(super) fn place_of(&self, fault: &str) -> Option<Place> {
+        self.faults.borrow().iter().find(|(words, _)| words == fault).map(|(_, place)| *place)
+    }
+
+    /// The step begins now.
+    pub(super) fn window(&self, timing: Timing<'_>) -> Window {
+        let now = self.stage.now();
+        let origin = match timing.since.map(|since| since.value.as_str()) {
+            None => now,
+            Some("world") => self.last_fault.get(),
+            Some(actor) => self.last_act(actor).unwrap_or(now),
+        };
+        let opens = timing.after.map(|after| origin + after.0);
+        let closes = match timing.within {
+            Some(within) => origin + within.0,
+            None => opens.unwrap_or(now).max(now) + self.stage.patience(),
+        };
+        Window { opens, closes }
+    }
+
+    fn last_act(&self, actor: &str) -> Option<Duration> {
+        let acted = |what: &What| matches!(what, What::Sent { .. } | What::Closed { .. });
+        let entries = self.stage.transcript().entries();
+        entries.iter().rev().find(|entry| &*entry.actor == actor && acted(&entry.what)).map(|entry| entry.at)
+    }
+
+    /// Too early is as wrong as too late.
+    pub(super) fn in_time(&self, window: Window, at: Duration, what: &impl fmt::Display) -> Result<(), Halt> {
+        match window.opens {
+            Some(opens) if at < opens => {
+                Err(Halt::fail(format!("{} came {} too early", self.plain(what), words::duration(opens - at))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A packet identifier that is sent: a number, or what an expectation has bound to the name.
+    pub(super) fn id(&self, word: &PacketIdWord) -> Result<PacketId, Halt> {
+        match word {
+            PacketIdWord::Number(id) => Ok(*id),
+            PacketIdWord::Name(name) => self.ids.borrow().get(name).copied().ok_or_else(|| {
+                Halt::inconclusive(format!("packet_id '{name}' was bound only in another version of the story"))
+            }),
+        }
+    }
+
+    /// A packet identifier that is expected: `None` if any will do.
+    pub(super) fn expected_id(&self, word: &PacketIdWord) -> Option<PacketId> {
+        match word {
+            PacketIdWord::Number(id) => Some(*id),
+            PacketIdWord::Name(name) => self.ids.borrow().get(name).copied(),
+        }
+    }
+
+    pub(super) fn bind(&self, word: Option<&PacketIdWord>, id: Option<PacketId>) {
+        if let (Some(PacketIdWord::Name(name)), Some(id)) = (word, id) {
+            self.ids.borrow_mut().entry(name.clone()).or_insert(id);
+        }
+    }
+
+    /// Topics that begin with $ are the server's own and stand as they are.
+    pub(super) fn full_topic(&self, topic: &str) -> String {
+        match topic {
+            "" => String::new(),
+            own if own.starts_with('$') => own.to_owned(),
+            below => self.stage.topic(below),
+        }
+    }
+
+    pub(super) fn topic(&self, topic: &str) -> TopicName {
+        let text = Text::new(self.full_topic(topic)).expect("a script is checked, and our root is plain letters");
+        TopicName::new(text).expect("a checked topic stays one below our root")
+    }
+
+    pub(super) fn filter(&self, filter: &str) -> TopicFilter {
+        let full = match filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
+            Some((name, rest)) => format!("$share/{name}/{}", self.full_topic(rest)),
+            None => self.full_topic(filter),
+        };
+        let text = Text::new(full).expect("a script is checked, and our root is plain letters");
+        TopicFilter::new(text).expect("a checked filter stays one below our root")
+    }
+
+    /// In the words of the script: without the stage's root before each topic.
+    pub(super) fn plain(&self, what: &impl fmt::Display) -> String {
+        what.to_string().replace(&self.stage.topic(""), "")
+    }
+}

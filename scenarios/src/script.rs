@@ -1,0 +1,169 @@
+//! A script: a story about actors, told in steps, each *who: { does: what }*, with its lines kept for every error.
+//!
+//! The words are the standard's packet and field names; the cookbook beside the scripts explains them one by one.
+
+mod check;
+mod packet;
+mod place;
+mod verb;
+mod words;
+
+use std::path::Path;
+
+use serde::Deserialize;
+use squall_codec::version::Version;
+
+pub use place::{Place, ScriptError};
+pub use words::Statement;
+
+pub(crate) use packet::{
+    AckWords, AuthWords, ConnackWords, ConnectWords, DisconnectWords, PublishWords, Reconnect, SubscribeWords,
+    UnsubscribeWords, WillWords,
+};
+pub(crate) use place::Placed;
+pub(crate) use verb::{
+    Act, Closed, CutHow, EventWords, Expect, Message, PassWord, Send, Step, Timing, Verb, WorldVerb,
+};
+pub(crate) use words::{Latency, PacketIdWord, Reason};
+
+use crate::stage::Need;
+use words::{Pairs, Percent, VersionWord};
+
+/// A story that any stage can play.
+#[derive(Clone, Debug)]
+pub struct Script {
+    file: String,
+    text: String,
+    source: Source,
+    versions: Vec<Version>,
+    needs: Vec<Need>,
+}
+
+/// The file as it stands.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    title: String,
+    about: Option<String>,
+    actors: Pairs<Kind>,
+    #[serde(default)]
+    proves: Vec<Placed<Statement>>,
+    versions: Option<Vec<Placed<VersionWord>>>,
+    #[serde(default)]
+    needs: Vec<Need>,
+    #[serde(default)]
+    network: Pairs<Conditions>,
+    steps: Vec<Placed<Step>>,
+}
+
+/// What an actor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// Raw packets; it answers nothing by itself.
+    Peer,
+    /// The whole client library.
+    Client,
+}
+
+/// How a link is from the start.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Conditions {
+    pub(crate) latency: Option<Latency>,
+    pub(crate) drop: Option<Percent>,
+    pub(crate) split: Option<usize>,
+}
+
+impl Script {
+    /// Reads a script from a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is no script: see [`Script::parse`].
+    pub fn load(path: &Path) -> Result<Script, ScriptError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ScriptError::unreadable(&name, &error))?;
+        Script::parse(&name, &text)
+    }
+
+    /// Reads a script from its text; `name` is what errors call the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line.
+    pub fn parse(name: &str, text: &str) -> Result<Script, ScriptError> {
+        let source: Source =
+            serde_saphyr::from_str(text).map_err(|error| ScriptError::from_yaml(name, text, &error))?;
+        let versions = match &source.versions {
+            Some(versions) => versions.iter().map(|version| version.value.0).collect(),
+            None => vec![Version::V3_1_1, Version::V5_0],
+        };
+        let mut needs = source.needs.clone();
+        if source.actors.0.iter().any(|(_, kind)| *kind == Kind::Client) && !needs.contains(&Need::Client) {
+            needs.push(Need::Client);
+        }
+        let script = Script { file: name.to_owned(), text: text.to_owned(), source, versions, needs };
+        match check::fault_of(&script) {
+            None => Ok(script),
+            Some((place, message)) => Err(ScriptError::at(name, text, place, message)),
+        }
+    }
+
+    /// The file's name as it was given.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What the story is, in one sentence.
+    pub fn title(&self) -> &str {
+        &self.source.title
+    }
+
+    /// What a learner should see.
+    pub fn about(&self) -> Option<&str> {
+        self.source.about.as_deref().map(str::trim)
+    }
+
+    /// The actors, in the order in which the script introduces them.
+    pub fn actors(&self) -> impl Iterator<Item = &str> {
+        self.source.actors.0.iter().map(|(name, _)| name.value.as_str())
+    }
+
+    /// The statements that a pass bears out.
+    pub fn proves(&self) -> impl Iterator<Item = &Statement> {
+        self.source.proves.iter().map(|placed| &placed.value)
+    }
+
+    /// The versions in which it is played, once each.
+    pub fn versions(&self) -> &[Version] {
+        &self.versions
+    }
+
+    /// What a world has to offer.
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
+    /// The line with a caret under the place.
+    pub fn excerpt(&self, place: Place) -> String {
+        place.excerpt(&self.text)
+    }
+
+    pub(crate) fn word_at(&self, place: Place) -> Place {
+        place.word(&self.text)
+    }
+
+    pub(crate) fn cast(&self) -> impl Iterator<Item = (&str, Kind)> {
+        self.source.actors.0.iter().map(|(name, kind)| (name.value.as_str(), *kind))
+    }
+
+    pub(crate) fn network(&self) -> impl Iterator<Item = (&Placed<String>, &Conditions)> {
+        self.source.network.0.iter().map(|(link, conditions)| (link, conditions))
+    }
+
+    pub(crate) fn steps(&self) -> &[Placed<Step>] {
+        &self.source.steps
+    }
+}
+
+#[cfg(test)]
+mod tests;

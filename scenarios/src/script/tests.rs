@@ -1,0 +1,302 @@
+use std::fmt::Write as _;
+
+use squall_codec::version::Version;
+
+use super::*;
+
+const HEAD: &str = "title: a test\nactors: { alice: peer, bob: client }\n";
+
+/// A script of these steps, each on a line of its own.
+fn script(head: &str, steps: &[&str]) -> String {
+    let mut text = format!("{head}steps:\n");
+    for step in steps {
+        writeln!(text, "  - {step}").expect("a string takes all");
+    }
+    text
+}
+
+fn parse(text: &str) -> Script {
+    Script::parse("test.yaml", text).unwrap_or_else(|error| panic!("{error}\n\nin:\n{text}"))
+}
+
+fn error(text: &str) -> String {
+    match Script::parse("test.yaml", text) {
+        Ok(_) => panic!("this is no error:\n{text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+const EVERY_WORD: &str = r#"
+title: every word of the language
+about: |
+  Nothing to see here but words.
+actors: { alice: peer, bob: client }
+proves: [5.0/MQTT-4.3.3-10, 5.0/X-CLIENT-RECONNECT-RESEND]
+versions: [5.0]
+needs: [jump, restart, network]
+network:
+  all: { latency: 10ms }
+  alice: { latency: { min: 5ms, max: 20ms }, drop: 10%, split: 1 }
+steps:
+  - alice: { open: {} }
+  - alice:
+      send:
+        connect:
+          clean_start: false
+          keep_alive: 10s
+          client_id: alice
+          session_expiry: never
+          will:
+            topic: will/alice
+            payload: gone
+            qos: 2
+            retain: true
+            delay: 5s
+            message_expiry: 1h
+            payload_format_indicator: 1
+            content_type: text/plain
+            response_topic: answers
+            correlation_data: "17"
+            user_properties: [{ a: "1" }, { a: "2" }]
+          username: alice
+          password: secret
+          receive_maximum: 10
+          maximum_packet_size: 1000
+          topic_alias_maximum: 5
+          request_response_information: true
+          request_problem_information: false
+          authentication_method: SCRAM-SHA-256
+          authentication_data: data
+          user_properties: [{ a: b }]
+  - alice:
+      expect:
+        connack:
+          session_present: false
+          reason: success
+          session_expiry: 1min
+          receive_maximum: 20
+          maximum_qos: 1
+          retain_available: true
+          maximum_packet_size: 2000
+          assigned_client_identifier: abc
+          topic_alias_maximum: 3
+          reason_string: welcome
+          wildcard_subscription_available: true
+          subscription_identifier_available: true
+          shared_subscription_available: false
+          server_keep_alive: 30s
+          user_properties: [{ c: d }]
+        within: 1.5s
+  - alice: { connect: { session_present: true, reason: 0x00, within: 2s } }
+  - alice:
+      send:
+        publish:
+          topic: t/1
+          payload: hello
+          qos: 1
+          retain: true
+          dup: true
+          packet_id: 7
+          payload_format_indicator: 0
+          message_expiry: 60s
+          topic_alias: 2
+          response_topic: r
+          correlation_data: c
+          subscription_identifiers: [1, 2]
+          content_type: text
+          user_properties: [{ a: b }]
+  - alice: { expect: { puback: { packet_id: mine, reason: no_matching_subscribers, reason_string: none, user_properties: [{ a: b }] } } }
+  - alice: { expect: { publish: { packet_id: theirs, topic: t/1, payload: "", qos: 2, retain: false, dup: false } } }
+  - alice: { send: { puback: { packet_id: theirs } } }
+  - alice: { send: { pubrec: { packet_id: theirs, reason: 0x80 } } }
+  - alice: { send: { pubrel: { packet_id: 7, reason: packet_identifier_not_found } } }
+  - alice: { send: { pubcomp: { packet_id: theirs } } }
+  - alice: { expect_all: [{ pubrec: { packet_id: 7 } }, { pubrel: { packet_id: theirs } }, { pubcomp: {} }, { pingresp: {} }] }
+  - alice: { send: { subscribe: { packet_id: 8, filter: t/#, qos: 2, no_local: true, retain_as_published: true, retain_handling: send_if_new, subscription_identifier: 4, user_properties: [{ a: b }] } } }
+  - alice: { expect: { suback: { packet_id: 8, reasons: [granted_qos_2], reason_string: fine, user_properties: [{ a: b }] } } }
+  - alice: { send: { unsubscribe: { packet_id: 9, filter: t/+, user_properties: [{ a: b }] } } }
+  - alice: { expect: { unsuback: { packet_id: 9, reasons: [no_subscription_existed] } } }
+  - alice: { send: { pingreq: {} } }
+  - alice: { send: { auth: { reason: re_authenticate, authentication_method: m, authentication_data: d, reason_string: s, user_properties: [{ a: b }] } } }
+  - alice: { expect: { auth: { reason: continue_authentication } } }
+  - alice: { send: { disconnect: { reason: disconnect_with_will_message, session_expiry: 0s, reason_string: s, user_properties: [{ a: b }] } } }
+  - alice: { send: { bytes: "C0 00" } }
+  - alice: { expect: { disconnect: { reason: 0x8E, server_reference: other }, after: 1s, within: 2s, since: bob } }
+  - alice: { subscribe: { filter: $share/group/t, qos: 1, granted: granted_qos_1, retain_handling: do_not_send } }
+  - alice: { unsubscribe: { filter: t } }
+  - alice: { publish: { topic: t, qos: 2, payload: once } }
+  - alice: { acknowledge: {} }
+  - alice: { quiet: {} }
+  - alice: { closed: { reason: keep_alive_timeout, after: 15s, within: 20s, since: alice } }
+  - alice: { close: fin }
+  - alice: { close: reset }
+  - alice: { disconnect: { reason: normal_disconnection, session_expiry: 10s } }
+  - bob: { connect: { reconnect: never } }
+  - bob: { connect: { reconnect: { after: 1s } } }
+  - bob: { message: { topic: t, payload: x, qos: 0, retain: true, after: 1s, within: 2s, since: world } }
+  - bob: { event: { connected: { session_present: true, resumed: true } } }
+  - bob: { event: { disconnected: { reason: session_taken_over, reconnecting: true }, within: 5s } }
+  - bob: { event: { refused: { reason: not_authorized } } }
+  - world: { wait: 30s }
+    at: 1h
+    only: 5.0
+  - together:
+      - world: { latency: { link: all, time: 10ms, to: server } }
+      - world: { drop: { link: alice, share: 2.5%, to: client } }
+      - world: { split: { link: alice, bytes: 3 } }
+      - world: { partition: { link: bob, to: client } }
+      - world: { hold: { link: bob } }
+      - world: { heal: { link: bob, reset: true } }
+      - world: { release: { link: bob } }
+      - world: { reset: { link: bob } }
+      - world: { close: { link: bob } }
+      - world: { half_open: { link: bob } }
+      - world: { stall_reading: { link: bob } }
+      - world: { cut: { link: alice, on: { packet: pubrec, to: client, nth: 2 }, pass: before, how: fin } }
+      - world: { cut: { link: alice, on: { packet: pubrel, to: server }, pass: { bytes: 1 }, how: reset } }
+      - world: { cut: { link: alice, on: { packet: publish, to: server }, pass: after, how: half_open } }
+"#;
+
+#[test]
+fn every_word_is_read() {
+    let script = parse(EVERY_WORD);
+    assert_eq!(script.title(), "every word of the language");
+    assert_eq!(script.about(), Some("Nothing to see here but words."));
+    assert_eq!(script.actors().collect::<Vec<_>>(), ["alice", "bob"]);
+    assert_eq!(script.versions(), [Version::V5_0]);
+    assert_eq!(script.needs(), [Need::Jump, Need::Restart, Need::Network, Need::Client]);
+    let proves: Vec<String> = script.proves().map(ToString::to_string).collect();
+    assert_eq!(proves, ["5.0/MQTT-4.3.3-10", "5.0/X-CLIENT-RECONNECT-RESEND"]);
+}
+
+#[test]
+fn a_script_is_played_in_both_oasis_versions_unless_it_says_otherwise() {
+    let text = script("title: t\nactors: { alice: peer }\n", &["alice: { connect: {} }"]);
+    assert_eq!(parse(&text).versions(), [Version::V3_1_1, Version::V5_0]);
+}
+
+#[test]
+fn every_step_keeps_its_line() {
+    let text = script(HEAD, &["alice: { connect: {} }", "bob: { connect: {} }"]);
+    let lines: Vec<usize> = parse(&text).steps().iter().map(|step| step.place.line).collect();
+    assert_eq!(lines, [4, 5]);
+}
+
+#[test]
+fn durations_carry_units() {
+    for (text, micros) in
+        [("2s", 2_000_000), ("500ms", 500_000), ("1.5s", 1_500_000), ("1h", 3_600_000_000), ("7us", 7)]
+    {
+        let Act::World(verb) = parse(&script(
+            HEAD,
+            &[
+                "alice: { connect: {} }",
+                "bob: { connect: {} }",
+                &format!("world: {{ latency: {{ link: all, time: {text} }} }}"),
+            ],
+        ))
+        .steps()[2]
+            .value
+            .act
+            .clone()
+        else {
+            panic!("the third step is the world's")
+        };
+        let WorldVerb::Latency(latency) = verb.value else { panic!("it is latency") };
+        assert_eq!(latency.time.min.as_micros(), micros, "{text}");
+    }
+}
+
+#[test]
+fn what_only_5_0_has_may_stand_in_a_step_of_5_0() {
+    let text = script(
+        "title: t\nactors: { alice: peer }\n",
+        &["alice: { connect: {} }", "alice: { expect: { disconnect: { reason: 0x8E } } }\n    only: 5.0"],
+    );
+    parse(&text);
+}
+
+#[test]
+fn session_expiry_may_stand_in_both_versions() {
+    let text = script(
+        "title: t\nactors: { alice: peer }\n",
+        &["alice: { connect: { clean_start: false, session_expiry: 1h } }"],
+    );
+    parse(&text);
+}
+
+/// Each way to be wrong, and what is said about it.
+#[test]
+fn errors_show_line_excerpt_and_the_nearest_word() {
+    let step = |step: &str| script(HEAD, &["alice: { connect: {} }", "bob: { connect: {} }", step]);
+    let head = |line: &str| script(&format!("{HEAD}{line}\n"), &["alice: { connect: {} }", "bob: { connect: {} }"]);
+    let cases = [
+        ("unknown verb", step("alice: { exepct: { publish: {} } }")),
+        ("unknown field", step("alice: { subscribe: { filer: t/# } }")),
+        ("unknown field, nothing near", step("alice: { subscribe: { shape: round } }")),
+        ("unknown packet", step("alice: { send: { pubrek: { packet_id: 1 } } }")),
+        ("unknown fault", step("world: { half-open: { link: alice } }")),
+        ("unknown actor", step("alcie: { quiet: {} }")),
+        ("unknown actor, nothing near", step("zoe: { quiet: {} }")),
+        ("unknown link", step("world: { reset: { link: alcie } }")),
+        ("unknown key of the script", head("about_: x")),
+        ("unknown need", head("needs: [jmp]")),
+        ("wrong unit", step("alice: { expect: { publish: {}, within: 2sec } }")),
+        ("no unit", step("alice: { expect: { publish: {}, within: 2 } }")),
+        ("no whole seconds", step("alice: { connect: { keep_alive: 500ms } }")),
+        ("keep alive too long", step("alice: { connect: { keep_alive: 24h } }")),
+        ("no percent", step("world: { drop: { link: alice, share: 0.1 } }")),
+        ("no qos", step("alice: { publish: { topic: t, qos: 3 } }")),
+        ("no number", step("world: { split: { link: alice, bytes: few } }")),
+        ("no truth value", step("alice: { connect: { clean_start: maybe } }")),
+        ("no bytes", step("alice: { send: { bytes: C0 0 } }")),
+        ("no topic", step("alice: { publish: { topic: t/#, payload: x } }")),
+        ("no filter", step("alice: { subscribe: { filter: t/#/x } }")),
+        ("no reason", step("alice: { connect: { reason: sesion_taken_over } }")),
+        ("no reason code", step("alice: { connect: { reason: 0x7F } }")),
+        ("missing field", step("alice: { subscribe: { qos: 1 } }")),
+        ("missing field of a fault", step("world: { cut: { link: alice, pass: before, how: fin } }")),
+        ("5.0-only field", step("alice: { subscribe: { filter: t, no_local: true } }")),
+        ("5.0-only field of a will", step("alice: { connect: { will: { topic: t, delay: 5s } } }")),
+        ("5.0-only packet", step("alice: { expect: { disconnect: {} } }")),
+        ("5.0-only reason", step("alice: { disconnect: { reason: 0x04 } }")),
+        ("clean session that is to last", step("alice: { connect: { session_expiry: 1h } }")),
+        ("bad id in proves", head("proves: [5.0/MQTT-4.3.3]")),
+        ("no version in proves", head("proves: [MQTT-4.3.3-10]")),
+        ("version not played", head("versions: [3.1.1]\nproves: [5.0/MQTT-4.3.3-10]")),
+        ("unknown version", head("versions: [4.0]")),
+        ("step for another version", step("alice: { quiet: {} }\n    only: 3.1")),
+        ("wrong actor: peer", step("alice: { message: {} }")),
+        ("wrong actor: client", step("bob: { send: { pingreq: {} } }")),
+        ("reconnect of a peer", step("alice: { connect: { reconnect: never } }")),
+        ("two actors in one step", step("alice: { quiet: {} }\n    bob: { quiet: {} }")),
+        ("two verbs in one step", step("alice: { quiet: {}, close: fin }")),
+        ("no actor", step("at: 3s")),
+        ("two packets expected", step("alice: { expect: { puback: {}, pubrec: {} } }")),
+        ("no packet expected", step("alice: { expect: { within: 2s } }")),
+        ("no packet_id", step("alice: { send: { publish: { topic: t, qos: 1 } } }")),
+        ("packet_id at QoS 0", step("alice: { send: { publish: { topic: t, packet_id: 1 } } }")),
+        ("packet_id 0", step("alice: { send: { puback: { packet_id: 0 } } }")),
+        ("packet_id not bound", step("alice: { send: { puback: { packet_id: first } } }")),
+        ("after later than within", step("alice: { closed: { after: 3s, within: 2s } }")),
+        ("too long without jump", step("world: { wait: 1h }")),
+        ("together in together", step("together: [ { together: [ { alice: { quiet: {} } } ] } ]")),
+        ("actor without a step", script(HEAD, &["alice: { connect: {} }"])),
+        ("reserved name", script("title: t\nactors: { world: peer }\n", &["world: { wait: 1s }"])),
+        ("same key twice", step("alice: { subscribe: { filter: t, filter: u } }")),
+        ("no YAML", step("alice: { quiet: {}")),
+        ("no script", "- 1\n".to_owned()),
+        ("nothing", String::new()),
+    ];
+    let mut shown = String::new();
+    for (name, text) in cases {
+        writeln!(shown, "## {name}\n{}\n", error(&text)).expect("a string takes all");
+    }
+    insta::assert_snapshot!(shown.trim_end());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_sentence() {
+    let error = Script::load(Path::new("no/such/file.yaml")).expect_err("there is none").to_string();
+    assert!(error.starts_with("no/such/file.yaml: failed to read the script: "), "{error}");
+}
