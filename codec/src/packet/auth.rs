@@ -47,16 +47,23 @@ impl Auth {
         Ok(Auth { reason, properties })
     }
 
-    pub(super) fn body_len(&self) -> usize {
-        1 + self.properties.encoded_len()
+    /// Success without properties has no other form; everything else is written in full.
+    fn is_short(&self) -> bool {
+        self.reason == ReasonCode::Success && self.properties.is_empty()
     }
 
-    /// Never the short form.
+    pub(super) fn body_len(&self) -> usize {
+        if self.is_short() { 0 } else { 1 + self.properties.encoded_len() }
+    }
+
     pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
         if !version.has_properties() {
             return Err(EncodeError::NoSuchPacket { version, packet: PacketKind::Auth.name() });
         }
-        out.put_u8(self.reason.value());
-        self.properties.encode(out)
+        if !self.is_short() {
+            out.put_u8(self.reason.value());
+            self.properties.encode(out)?;
+        }
+        Ok(())
     }
 }
