@@ -13,7 +13,7 @@ use squall_codec::{
 };
 
 use super::{
-    connection::{Connection, Due},
+    connection::{Connection, Due, KeepAlive},
     effect::{DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
     handshake,
     reconnect::Backoff,
@@ -339,11 +339,17 @@ impl Client {
         self.end(now, DisconnectCause::NoAnswer, true);
     }
 
+    /// Of the connection that stands, where it is on.
+    pub(super) fn keep_alive(&mut self) -> Option<&mut KeepAlive> {
+        match &mut self.phase {
+            Phase::Connected(connection) => connection.keep_alive.as_mut(),
+            _ => None,
+        }
+    }
+
     fn pause(&mut self, now: Duration, paused: bool) {
-        if let Phase::Connected(connection) = &mut self.phase {
-            if let Some(keep_alive) = &mut connection.keep_alive {
-                keep_alive.pause(now, paused);
-            }
+        if let Some(keep_alive) = self.keep_alive() {
+            keep_alive.pause(now, paused);
         }
     }
 
@@ -382,10 +388,8 @@ impl Client {
 
     /// Sends a packet on the connection that stands.
     pub(super) fn send(&mut self, now: Duration, packet: Packet) {
-        if let Phase::Connected(connection) = &mut self.phase {
-            if let Some(keep_alive) = &mut connection.keep_alive {
-                keep_alive.sent(now);
-            }
+        if let Some(keep_alive) = self.keep_alive() {
+            keep_alive.sent(now);
         }
         self.effects.push(Effect::Send { version: self.options.version, packet });
     }

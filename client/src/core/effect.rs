@@ -84,7 +84,6 @@ pub enum Input {
 
 /// What has to be done, in this order, before the next input.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a packet is the usual effect, and boxing each would cost an allocation")]
 pub enum Effect {
     /// Get a Network Connection to the server, and answer with `Opened` or `Lost`.
     Open,

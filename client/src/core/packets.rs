@@ -43,10 +43,8 @@ impl Client {
                 self.handle_answer(now, AwaitedKind::Unsuback, unsuback.packet_id, unsuback.reasons);
             }
             Packet::Pingresp => {
-                if let Phase::Connected(connection) = &mut self.phase {
-                    if let Some(keep_alive) = &mut connection.keep_alive {
-                        keep_alive.answered();
-                    }
+                if let Some(keep_alive) = self.keep_alive() {
+                    keep_alive.answered();
                 }
             }
             Packet::Disconnect(disconnect) if self.options.version.has_properties() => {

@@ -1,0 +1,218 @@
+//! From `Connect` to CONNACK.
+
+use squall_client::{
+    core::effect::{DisconnectCause, Event, Failure, Input},
+    options::{Options, Reconnect},
+};
+use squall_codec::{
+    packet::{Connack, Packet, Will},
+    property::{Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+    topic::TopicName,
+    version::Version,
+    wire::Text,
+};
+
+use crate::support::{TestClient, disconnect, message, offering, options, resumed, seconds, success};
+
+#[test]
+fn connect_is_the_first_packet_and_carries_the_options() {
+    let will = Will {
+        qos: Qos::AtLeastOnce,
+        retain: true,
+        topic: TopicName::literal("gone"),
+        payload: "bye".into(),
+        properties: Properties::new(),
+    };
+    let mut client = TestClient::new(Options {
+        keep_alive: seconds(30),
+        session_expiry_seconds: Some(60),
+        receive_maximum: Some(5),
+        maximum_packet_size: 1000,
+        topic_alias_maximum: 3,
+        will: Some(will.clone()),
+        username: Some(Text::literal("user")),
+        password: Some("secret".into()),
+        user_properties: vec![(Text::literal("k"), Text::literal("v"))],
+        ..options(Version::V5_0)
+    });
+    client.input(Input::Connect);
+    let connect = client.connect_again(success());
+    assert_eq!(connect.client_id, "alice");
+    assert!(connect.clean_start);
+    assert_eq!(connect.keep_alive, 30);
+    assert_eq!(connect.will, Some(will));
+    assert_eq!(connect.username.as_deref(), Some("user"));
+    assert_eq!(connect.password.as_deref(), Some(&b"secret"[..]));
+    let expected = Properties::new()
+        .with(Property::SessionExpiryInterval(60))
+        .with(Property::ReceiveMaximum(5))
+        .with(Property::MaximumPacketSize(1000))
+        .with(Property::TopicAliasMaximum(3))
+        .with(Property::UserProperty((Text::literal("k"), Text::literal("v"))));
+    assert_eq!(connect.properties, expected);
+    assert!(client.client.is_connected());
+}
+
+#[test]
+fn before_5_0_connect_has_no_properties() {
+    for version in [Version::V3_1, Version::V3_1_1] {
+        let options = Options { session_expiry_seconds: Some(60), receive_maximum: Some(5), ..options(version) };
+        let mut client = TestClient::new(options);
+        client.input(Input::Connect);
+        let connect = client.connect_again(success());
+        assert_eq!(connect.version, version);
+        assert!(connect.properties.is_empty());
+    }
+}
+
+#[test]
+fn before_5_0_a_password_without_a_user_name_stays_at_home() {
+    let mut client = TestClient::new(Options { password: Some("secret".into()), ..options(Version::V3_1_1) });
+    client.input(Input::Connect);
+    assert_eq!(client.connect_again(success()).password, None);
+}
+
+#[test]
+fn an_empty_client_id_in_3_1_1_goes_with_clean_session() {
+    let anonymous = Options::new(Version::V3_1_1, Text::default());
+    let mut client = TestClient::new(Options { clean_start: false, ..anonymous });
+    client.input(Input::Connect);
+    assert!(client.connect_again(success()).clean_start);
+}
+
+#[test]
+fn an_assigned_client_id_is_kept_for_the_next_connection() {
+    let mut client = TestClient::connected_to(
+        Options::new(Version::V5_0, Text::default()),
+        offering([Property::AssignedClientIdentifier(Text::literal("given"))]),
+    );
+    assert_eq!(client.client.client_id(), "given");
+    client.lose_and_wait();
+    assert_eq!(client.connect_again(success()).client_id, "given");
+}
+
+#[test]
+fn a_refusal_closes_and_is_not_repeated_where_that_is_useless() {
+    for (reason, again) in [
+        (ReasonCode::BadUserNameOrPassword, false),
+        (ReasonCode::NotAuthorized, false),
+        (ReasonCode::UnsupportedProtocolVersion, false),
+        (ReasonCode::ServerUnavailable, true),
+        (ReasonCode::ServerBusy, true),
+    ] {
+        let mut client = TestClient::new(options(Version::V5_0));
+        client.input(Input::Connect);
+        client.expect_open();
+        client.input(Input::Opened);
+        client.expect_connect();
+        client.server(Packet::Connack(Box::new(Connack::new(reason))));
+        client.expect_event(Event::Refused { reason });
+        client.expect_close();
+        client.expect_disconnected(DisconnectCause::Server(reason), again);
+        client.expect_nothing();
+        assert_eq!(client.client.is_idle(), !again, "{reason}");
+    }
+}
+
+#[test]
+fn session_present_after_clean_start_is_a_violation() {
+    for version in [Version::V3_1_1, Version::V5_0] {
+        let mut client = TestClient::new(options(version));
+        client.input(Input::Connect);
+        client.expect_open();
+        client.input(Input::Opened);
+        client.expect_connect();
+        client.server(Packet::Connack(Box::new(resumed([]))));
+        client.expect_violation(ReasonCode::ProtocolError);
+    }
+}
+
+#[test]
+fn session_present_without_a_session_here_closes_in_5_0() {
+    let mut client = TestClient::new(Options { clean_start: false, ..options(Version::V5_0) });
+    client.input(Input::Connect);
+    client.expect_open();
+    client.input(Input::Opened);
+    client.expect_connect();
+    client.server(Packet::Connack(Box::new(resumed([]))));
+    client.expect_violation(ReasonCode::ProtocolError);
+}
+
+#[test]
+fn session_present_for_a_session_of_an_earlier_run_is_welcome_where_the_application_vouches_for_it() {
+    let options = Options { clean_start: false, existing_session: true, ..options(Version::V5_0) };
+    let client = TestClient::connected_to(options, resumed([]));
+    assert!(client.client.is_connected());
+}
+
+#[test]
+fn a_server_that_never_answers_connect_is_left() {
+    let mut client = TestClient::new(Options { connect_timeout: seconds(5), ..options(Version::V5_0) });
+    client.input(Input::Connect);
+    client.expect_open();
+    client.advance(seconds(3));
+    client.input(Input::Opened);
+    client.expect_connect();
+    // The five seconds began with the wish to connect.
+    client.advance(seconds(2));
+    client.expect_close();
+    client.expect_disconnected(DisconnectCause::NoAnswer, true);
+}
+
+#[test]
+fn a_connection_that_opens_too_late_is_closed() {
+    let mut client =
+        TestClient::new(Options { connect_timeout: seconds(5), reconnect: Reconnect::Never, ..options(Version::V5_0) });
+    client.input(Input::Connect);
+    client.expect_open();
+    client.advance(seconds(5));
+    client.expect_close();
+    client.expect_disconnected(DisconnectCause::NoAnswer, false);
+    client.input(Input::Opened);
+    client.expect_close();
+    client.expect_nothing();
+}
+
+#[test]
+fn disconnect_is_the_last_packet_and_nothing_follows_it() {
+    let mut client = TestClient::connected(options(Version::V5_0));
+    client.input(Input::Disconnect { reason: ReasonCode::DisconnectWithWillMessage, session_expiry_seconds: None });
+    client.expect_send(disconnect(ReasonCode::DisconnectWithWillMessage));
+    client.expect_close();
+    client.expect_disconnected(DisconnectCause::Application, false);
+    let token = client.publish(message(Qos::AtMostOnce, "late"));
+    client.expect_failed(token, Failure::Disconnected);
+    client.advance(seconds(600));
+    client.expect_nothing();
+}
+
+#[test]
+fn before_5_0_the_will_is_asked_for_by_silence() {
+    let mut client = TestClient::connected(options(Version::V3_1_1));
+    client.input(Input::Disconnect { reason: ReasonCode::DisconnectWithWillMessage, session_expiry_seconds: None });
+    client.expect_close();
+    client.expect_disconnected(DisconnectCause::Application, false);
+}
+
+#[test]
+fn disconnect_changes_the_session_expiry_only_where_connect_had_one() {
+    for (asked, expected) in [(Some(60), true), (None, false)] {
+        let mut client = TestClient::connected(Options { session_expiry_seconds: asked, ..options(Version::V5_0) });
+        client.input(Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: Some(10) });
+        let Packet::Disconnect(disconnect) = client.expect_sent() else { panic!("expected DISCONNECT") };
+        assert_eq!(disconnect.properties.session_expiry_interval(), expected.then_some(10));
+    }
+}
+
+#[test]
+fn a_disconnect_between_two_tries_ends_the_trying() {
+    let mut client = TestClient::connected(options(Version::V5_0));
+    client.input(Input::Lost { reason: "reset".to_owned() });
+    client.expect_disconnected(DisconnectCause::Network("reset".to_owned()), true);
+    client.input(Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: None });
+    client.expect_disconnected(DisconnectCause::Application, false);
+    client.advance(seconds(600));
+    client.expect_nothing();
+}

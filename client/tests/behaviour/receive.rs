@@ -1,0 +1,227 @@
+//! Messages from the server, and what they are answered with.
+
+use squall_client::{
+    core::effect::Input,
+    options::{Acknowledge, Options},
+};
+use squall_codec::{
+    packet::{Ack, Packet, Publish},
+    qos::Qos,
+    reason::ReasonCode,
+    topic::TopicName,
+    version::Version,
+    wire::PacketId,
+};
+
+use crate::support::{
+    TestClient, dup, id, lasting, options, puback, pubcomp, publish, pubrec, pubrel, resumed, success,
+};
+
+fn by_hand() -> Options {
+    Options { acknowledge: Acknowledge::ByHand, ..lasting() }
+}
+
+#[test]
+fn qos_0_is_delivered_and_not_answered() {
+    let mut client = TestClient::connected(options(Version::V3_1_1));
+    client.server(publish(Qos::AtMostOnce, 0, "x"));
+    client.expect_message("x");
+    client.expect_nothing();
+}
+
+#[test]
+fn qos_1_is_delivered_and_answered_with_puback() {
+    let mut client = TestClient::connected(options(Version::V3_1_1));
+    client.server(publish(Qos::AtLeastOnce, 7, "x"));
+    client.expect_message("x");
+    client.expect_send(puback(7));
+    // After PUBACK the same identifier is a new message, DUP or not.
+    client.server(dup(publish(Qos::AtLeastOnce, 7, "x")));
+    client.expect_message("x");
+    client.expect_send(puback(7));
+    client.expect_nothing();
+}
+
+#[test]
+fn qos_2_is_delivered_once_however_often_it_comes() {
+    let mut client = TestClient::connected(options(Version::V3_1_1));
+    client.server(publish(Qos::ExactlyOnce, 7, "x"));
+    client.expect_message("x");
+    client.expect_send(pubrec(7));
+    client.server(dup(publish(Qos::ExactlyOnce, 7, "x")));
+    client.expect_send(pubrec(7));
+    client.expect_nothing();
+    client.server(pubrel(7));
+    client.expect_send(pubcomp(7));
+    client.server(publish(Qos::ExactlyOnce, 7, "y"));
+    client.expect_message("y");
+    client.expect_send(pubrec(7));
+    client.expect_nothing();
+}
+
+#[test]
+fn qos_2_is_delivered_once_over_a_reconnect_too() {
+    let mut client = TestClient::connected(lasting());
+    client.server(publish(Qos::ExactlyOnce, 7, "x"));
+    client.expect_message("x");
+    client.expect_send(pubrec(7));
+    client.lose_and_wait();
+    client.connect_again(resumed([]));
+    client.server(dup(publish(Qos::ExactlyOnce, 7, "x")));
+    client.expect_send(pubrec(7));
+    client.server(pubrel(7));
+    client.expect_send(pubcomp(7));
+    client.expect_nothing();
+}
+
+#[test]
+fn in_a_new_session_an_old_identifier_is_a_new_message() {
+    let mut client = TestClient::connected(lasting());
+    client.server(publish(Qos::ExactlyOnce, 7, "x"));
+    client.expect_message("x");
+    client.expect_send(pubrec(7));
+    client.lose_and_wait();
+    client.connect_again(success());
+    client.server(publish(Qos::ExactlyOnce, 7, "y"));
+    client.expect_message("y");
+    client.expect_send(pubrec(7));
+}
+
+#[test]
+fn pubrel_for_nothing_is_answered_all_the_same() {
+    for version in Version::ALL {
+        let mut client = TestClient::connected(options(version));
+        client.server(pubrel(3));
+        let reason = if version.has_properties() { ReasonCode::PacketIdentifierNotFound } else { ReasonCode::Success };
+        client.expect_send(Packet::Pubcomp(Ack::with_reason(id(3), reason)));
+        client.expect_nothing();
+    }
+}
+
+#[test]
+fn by_hand_acknowledgements_leave_when_asked_and_in_the_order_of_arrival() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::AtLeastOnce, 1, "a"));
+    client.server(publish(Qos::AtLeastOnce, 2, "b"));
+    client.server(publish(Qos::ExactlyOnce, 3, "c"));
+    for payload in ["a", "b", "c"] {
+        client.expect_message(payload);
+    }
+    client.expect_nothing();
+    client.input(Input::Acknowledge { packet_id: id(2) });
+    client.expect_nothing();
+    // The order of PUBRECs is apart from that of PUBACKs.
+    client.input(Input::Acknowledge { packet_id: id(3) });
+    client.expect_send(pubrec(3));
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_send(puback(1));
+    client.expect_send(puback(2));
+    client.expect_nothing();
+}
+
+#[test]
+fn by_hand_a_qos_1_message_that_comes_again_before_puback_is_one_message() {
+    let mut client = TestClient::connected(Options { version: Version::V3_1_1, ..by_hand() });
+    client.server(publish(Qos::AtLeastOnce, 1, "a"));
+    client.server(dup(publish(Qos::AtLeastOnce, 1, "a")));
+    client.expect_message("a");
+    client.expect_nothing();
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_send(puback(1));
+    client.expect_nothing();
+}
+
+#[test]
+fn by_hand_a_qos_2_message_acknowledged_while_away_is_answered_when_it_comes_again() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::ExactlyOnce, 1, "a"));
+    client.server(publish(Qos::ExactlyOnce, 2, "b"));
+    client.expect_message("a");
+    client.expect_message("b");
+    client.lose_and_wait();
+    client.input(Input::Acknowledge { packet_id: id(2) });
+    client.connect_again(resumed([]));
+    client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
+    client.server(dup(publish(Qos::ExactlyOnce, 2, "b")));
+    client.expect_nothing();
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_send(pubrec(1));
+    client.expect_send(pubrec(2));
+    client.expect_nothing();
+}
+
+#[test]
+fn by_hand_a_qos_1_message_is_delivered_again_on_the_next_connection() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::AtLeastOnce, 1, "a"));
+    client.expect_message("a");
+    client.lose_and_wait();
+    client.connect_again(resumed([]));
+    client.server(dup(publish(Qos::AtLeastOnce, 1, "a")));
+    client.expect_message("a");
+    client.expect_nothing();
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_send(puback(1));
+}
+
+#[test]
+fn more_than_receive_maximum_in_flight_is_a_violation() {
+    let mut client = TestClient::connected(Options { receive_maximum: Some(2), ..by_hand() });
+    client.server(publish(Qos::AtLeastOnce, 1, "a"));
+    client.server(publish(Qos::ExactlyOnce, 2, "b"));
+    client.expect_message("a");
+    client.expect_message("b");
+    client.server(publish(Qos::AtLeastOnce, 3, "c"));
+    client.expect_violation(ReasonCode::ReceiveMaximumExceeded);
+}
+
+fn aliased(topic: Option<&'static str>, alias: u16, payload: &str) -> Packet {
+    let name = TopicName::literal(topic.unwrap_or("unused"));
+    let mut publish = Publish::new(&name, payload).at(Qos::AtLeastOnce, PacketId::new(1));
+    if topic.is_none() {
+        publish = publish.without_topic();
+    }
+    publish.topic_alias = Some(alias);
+    Packet::Publish(publish)
+}
+
+fn with_aliases() -> TestClient {
+    TestClient::connected(Options { topic_alias_maximum: 2, ..lasting() })
+}
+
+#[test]
+fn the_application_sees_the_topic_where_the_server_used_an_alias() {
+    let mut client = with_aliases();
+    for (packet, topic) in [
+        (aliased(Some("one"), 1, "x"), "one"),
+        (aliased(Some("two"), 2, "x"), "two"),
+        (aliased(None, 1, "x"), "one"),
+        (aliased(Some("three"), 1, "x"), "three"),
+        (aliased(None, 1, "x"), "three"),
+        (aliased(None, 2, "x"), "two"),
+    ] {
+        client.server(packet);
+        let message = client.expect_message("x");
+        assert_eq!((message.topic(), message.topic_alias), (topic, None));
+        client.expect_send(puback(1));
+    }
+}
+
+#[test]
+fn an_alias_beyond_the_maximum_is_a_violation() {
+    let mut client = with_aliases();
+    client.server(aliased(Some("one"), 3, "x"));
+    client.expect_violation(ReasonCode::TopicAliasInvalid);
+}
+
+#[test]
+fn aliases_end_with_their_connection() {
+    let mut client = with_aliases();
+    client.server(aliased(Some("one"), 1, "x"));
+    client.expect_message("x");
+    client.expect_sent();
+    client.lose_and_wait();
+    client.connect_again(resumed([]));
+    client.server(aliased(None, 1, "x"));
+    client.expect_violation(ReasonCode::ProtocolError);
+}
