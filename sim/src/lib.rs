@@ -3,10 +3,12 @@
 //! Import a name from the module that defines it.
 #![warn(missing_docs)]
 
+pub mod diagram;
 pub mod events;
-mod notes;
 mod panics;
 pub mod run;
 pub mod seed;
+pub mod story;
 mod told;
 pub mod turmoil;
+pub mod world;

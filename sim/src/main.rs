@@ -1,1 +1,200 @@
-fn main() {}
+//! `sim`: plays scripts in the virtual worlds and shows what happened.
+
+mod cli;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    rc::Rc,
+    time::Instant,
+};
+
+use anstream::{eprintln, print, println};
+use clap::Parser;
+use owo_colors::OwoColorize;
+use squall_codec::version::Version;
+use squall_scenarios::{player::Played, script::Script, verdict::Verdict};
+use squall_sim::{
+    diagram::{self, Heading},
+    run::Run,
+    story,
+    world::VirtualWorld,
+};
+
+use self::cli::{Cli, Command, DigestsArguments, ListArguments, RunArguments};
+
+/// All played as told.
+const PASSED: u8 = 0;
+/// A script was not borne out.
+const FAILED: u8 = 1;
+/// Something could not be played at all.
+const CANNOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    let status = match Cli::parse().command {
+        Command::Run(arguments) => run(&arguments),
+        Command::List(arguments) => list(&arguments),
+        Command::Digests(arguments) => digests(&arguments),
+    };
+    ExitCode::from(status.unwrap_or_else(|message| {
+        eprintln!("{} {message}", "error:".red().bold());
+        CANNOT_RUN
+    }))
+}
+
+/// One play to come.
+struct Planned {
+    script: Rc<Script>,
+    version: Version,
+    world: VirtualWorld,
+}
+
+fn run(arguments: &RunArguments) -> Result<u8, String> {
+    let scripts = load(&arguments.files)?;
+    let plan = plan(&scripts, arguments.mqtt, arguments.world.worlds());
+    if plan.is_empty() {
+        return Err("none of the scripts is played in this version".to_owned());
+    }
+    if arguments.json.is_some() && plan.len() != 1 {
+        let count = plan.len();
+        return Err(format!(
+            "--json writes the transcript of one play, and this is {count}: choose with --mqtt and --world"
+        ));
+    }
+    let draws = arguments.draws(scripts.len());
+    let began = Instant::now();
+    let mut tally = Tally::default();
+    for Planned { script, version, world } in &plan {
+        let run = story::play(*world, script, *version, arguments.seed);
+        let verdict = verdict(&run);
+        tally.count(verdict);
+        let heading = Heading { script, world: *world, version: *version, seed: arguments.seed };
+        if draws || (verdict == Verdict::Fail && !arguments.quiet) {
+            print!("{}", diagram::draw(heading, &run, cli::columns()));
+            if arguments.digest {
+                println!("  digest {:016x}", run.transcript.digest());
+            }
+            println!();
+        } else {
+            let digest = arguments.digest.then(|| run.transcript.digest());
+            print_line(heading, &run, digest);
+        }
+        if let Some(file) = &arguments.json {
+            fs::write(file, run.transcript.json_lines())
+                .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        }
+    }
+    if plan.len() > 1 {
+        println!("{} in {:.1} s", tally.words(), began.elapsed().as_secs_f64());
+    }
+    Ok(if tally.failed > 0 { FAILED } else { PASSED })
+}
+
+fn list(arguments: &ListArguments) -> Result<u8, String> {
+    for script in load(std::slice::from_ref(&arguments.folder))? {
+        let versions: Vec<String> = script.versions().iter().map(ToString::to_string).collect();
+        println!("{}  {}", script.file(), format!("({})", versions.join(", ")).dimmed());
+        println!("    {}", script.title());
+    }
+    Ok(PASSED)
+}
+
+/// One line for each play, the same on every machine and in every build profile.
+fn digests(arguments: &DigestsArguments) -> Result<u8, String> {
+    let scripts = load(std::slice::from_ref(&arguments.folder))?;
+    for Planned { script, version, world } in plan(&scripts, None, arguments.world.worlds()) {
+        let run = story::play(world, &script, version, arguments.seed);
+        let digest = run.transcript.digest();
+        println!("{digest:016x}  {world:7}  {version:5}  {}  {}", verdict(&run), script.file());
+    }
+    Ok(PASSED)
+}
+
+/// Reads all scripts of these files and folders.
+fn load(paths: &[PathBuf]) -> Result<Vec<Rc<Script>>, String> {
+    let mut scripts = Vec::new();
+    for path in paths {
+        let files = story::find(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        if files.is_empty() {
+            return Err(format!("there is no script (*.yaml) in {}", path.display()));
+        }
+        for file in files {
+            scripts.push(Rc::new(load_one(&file)?));
+        }
+    }
+    Ok(scripts)
+}
+
+fn load_one(file: &Path) -> Result<Script, String> {
+    Script::load(file).map_err(|error| error.to_string())
+}
+
+fn plan(scripts: &[Rc<Script>], only: Option<Version>, worlds: &[VirtualWorld]) -> Vec<Planned> {
+    let mut plan = Vec::new();
+    for script in scripts {
+        for version in script.versions() {
+            if only.is_none_or(|only| only == *version) {
+                plan.extend(worlds.iter().map(|world| Planned {
+                    script: Rc::clone(script),
+                    version: *version,
+                    world: *world,
+                }));
+            }
+        }
+    }
+    plan
+}
+
+/// A play that could not end is a failure too.
+fn verdict(run: &Run<Played>) -> Verdict {
+    run.outcome.as_ref().map_or(Verdict::Fail, |played| played.verdict)
+}
+
+fn print_line(heading: Heading<'_>, run: &Run<Played>, digest: Option<u64>) {
+    let verdict = verdict(run);
+    let mark = match verdict {
+        Verdict::Pass => "✔".green().to_string(),
+        Verdict::Unsupported | Verdict::Untested => "–".dimmed().to_string(),
+        _ => "✘".red().to_string(),
+    };
+    let what = format!("{:7}  {:5}  {}", heading.world, heading.version, heading.script.file());
+    let reason = match &run.outcome {
+        Ok(played) if played.reason.is_empty() => String::new(),
+        Ok(played) => format!("  {}: {}", played.verdict, played.reason),
+        Err(error) => format!("  {error}"),
+    };
+    let digest = digest.map_or_else(String::new, |digest| format!("{digest:016x}  "));
+    println!("{mark} {digest}{what}{}", reason.dimmed());
+}
+
+/// How many plays ended how.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    unsupported: usize,
+}
+
+impl Tally {
+    fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Pass | Verdict::Warn => self.passed += 1,
+            Verdict::Unsupported | Verdict::Untested => self.unsupported += 1,
+            Verdict::Fail | Verdict::Inconclusive => self.failed += 1,
+        }
+    }
+
+    fn words(&self) -> String {
+        let Tally { passed, failed, unsupported } = self;
+        let failed = match failed {
+            0 => "0 failed".to_owned(),
+            _ => format!("{failed} failed").red().bold().to_string(),
+        };
+        let mut words = format!("{passed} passed, {failed}");
+        if *unsupported > 0 {
+            words += &format!(", {unsupported} unsupported in their world");
+        }
+        words
+    }
+}

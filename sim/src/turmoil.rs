@@ -31,7 +31,7 @@ use self::{
     world::TurmoilWorld,
 };
 use crate::{
-    notes, panics,
+    panics,
     run::{DEFAULT_LATENCY, Run, RunError},
     seed::derive,
 };
@@ -77,10 +77,11 @@ pub fn run<T: 'static>(
     panics::watch();
     let transcript = Transcript::new();
     let links = Links::new(options.seed);
+    let book = links.clone();
+    transcript.pull_from(move || book.take_notes());
     let mut elapsed = Duration::ZERO;
     let outcome = catch_unwind(AssertUnwindSafe(|| simulate(&options, &links, &transcript, &mut elapsed, play)))
         .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
-    notes::record(&links, &transcript);
     Run { outcome, transcript, elapsed, untouched: links.unhit() }
 }
 

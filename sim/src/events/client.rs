@@ -233,9 +233,8 @@ impl Network {
         }
     }
 
-    /// Records what a client tells its application, behind what its connection noted, and wakes it.
+    /// Records what a client tells its application, and wakes it.
     pub(super) fn tell_application(&mut self, index: usize, summary: String) {
-        self.record_notes();
         let client = &mut self.clients[index];
         self.transcript.record(self.now, &client.actor, client.number, What::Told { summary });
         client.wake();

@@ -29,7 +29,7 @@ use super::{
     connection::{Connection, Owner, ServerEnd},
     executor::Sleepers,
 };
-use crate::{notes, seed::derive};
+use crate::seed::derive;
 
 /// What the network needs to know from the start.
 pub(super) struct Setup {
@@ -70,6 +70,9 @@ enum SaidToBroker {
 
 impl Network {
     pub(super) fn new(setup: Setup) -> Self {
+        let links = Links::new(setup.seed);
+        let book = links.clone();
+        setup.transcript.pull_from(move || book.take_notes());
         let key = HashKey([derive(setup.seed, "broker key", 0), derive(setup.seed, "broker key", 1)]);
         Network {
             now: Duration::ZERO,
@@ -78,7 +81,7 @@ impl Network {
             maximum_packet_size: setup.broker.limits.maximum_packet_size,
             broker: Broker::new(Now::simulated(Duration::ZERO), setup.broker, key),
             liar: setup.liar,
-            links: Links::new(setup.seed),
+            links,
             transcript: setup.transcript,
             connections: Vec::new(),
             live: BTreeSet::new(),
@@ -143,7 +146,6 @@ impl Network {
                 self.tick();
             }
             self.tick_clients();
-            self.record_notes();
             if self.events == before || self.events > event_limit {
                 break;
             }
@@ -170,11 +172,6 @@ impl Network {
             self.carry_out(lies, None);
             self.say_to_broker();
         }
-    }
-
-    /// Writes what the links have noted to the transcript.
-    pub(super) fn record_notes(&mut self) {
-        self.events += notes::record(&self.links, &self.transcript);
     }
 
     /// From the actor towards the broker.

@@ -8,7 +8,7 @@ use squall_scenarios::{
     faulty_stream::{FaultyStream, StreamWire},
     links::Links,
     stage::{ClientActor, LocalFuture, Need, Wire, World},
-    transcript::Transcript,
+    transcript::{Transcript, What},
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -17,7 +17,7 @@ use super::{
     client_actor::TurmoilClient,
     sockets::{SimulatedConnector, connect},
 };
-use crate::{notes, seed::derive};
+use crate::seed::derive;
 
 /// How long a connection may take: turmoil lets one wait for ever.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,8 +90,6 @@ impl World for TurmoilWorld {
     }
 
     fn transcript(&self) -> Transcript {
-        // What the links noted happened before what the caller is about to record.
-        notes::record(&self.links, &self.transcript);
         self.transcript.clone()
     }
 }
@@ -117,9 +115,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn tell(&self, summary: String) {
-        notes::record(&self.links, &self.transcript);
         let connection = self.links.connection_number(&self.actor);
-        let what = squall_scenarios::transcript::What::Told { summary };
-        self.transcript.record(self.started.elapsed(), &self.actor, connection, what);
+        self.transcript.record(self.started.elapsed(), &self.actor, connection, What::Told { summary });
     }
 }

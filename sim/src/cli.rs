@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::{env, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use squall_codec::version::Version;
+use squall_sim::world::VirtualWorld;
+
+const EXAMPLES: &str = "\
+Examples:
+  sim run scenarios/will/reset.yaml                  play it in both versions and draw what happened
+  sim run scenarios/will/reset.yaml --mqtt 5.0       only in 5.0
+  sim run scenarios --world both                     play all scripts in both worlds, one line each
+  sim run FILE --world turmoil --json trace.jsonl    keep the transcript, one JSON object a line
+  sim list                                           what scripts there are
+  sim digests                                        one digest for each play: equal seeds give equal digests
+
+Exit status: 0 all plays passed, 1 a play failed, 2 something could not be played.";
+
+/// Plays MQTT stories in a simulated network: a real broker, real clients, virtual time.
+#[derive(Debug, Parser)]
+#[command(name = "sim", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Plays scripts; one script is drawn as a sequence diagram, several give a line each.
+    #[command(after_help = EXAMPLES)]
+    Run(RunArguments),
+    /// Lists scripts with their titles.
+    List(ListArguments),
+    /// Prints a digest of what happened in each play, for comparing machines and builds.
+    Digests(DigestsArguments),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// Scripts, or folders of scripts.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The world to play in.
+    #[arg(long, value_enum, default_value_t = Worlds::Events)]
+    pub(crate) world: Worlds,
+    /// Only this version: 3.1, 3.1.1 or 5.0. Otherwise each that the script is for.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) mqtt: Option<Version>,
+    /// Everything random comes from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Also print the digest of the transcript (xxh3-64 of its canonical JSON lines).
+    #[arg(long)]
+    pub(crate) digest: bool,
+    /// Write the transcript of the one play as canonical JSON lines.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw nothing: one line for each play.
+    #[arg(short, long, alias = "no-diagram")]
+    pub(crate) quiet: bool,
+}
+
+impl RunArguments {
+    /// One script is a story to look at, many are a test run.
+    pub(crate) fn draws(&self, scripts: usize) -> bool {
+        !self.quiet && scripts == 1
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ListArguments {
+    /// A folder of scripts.
+    #[arg(value_name = "DIR", default_value = "scenarios")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DigestsArguments {
+    /// A folder of scripts.
+    #[arg(value_name = "DIR", default_value = "scenarios")]
+    pub(crate) folder: PathBuf,
+    /// The world to play in.
+    #[arg(long, value_enum, default_value_t = Worlds::Both)]
+    pub(crate) world: Worlds,
+    /// Everything random comes from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Which worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Worlds {
+    /// The discrete-event loop: skips idle time.
+    Events,
+    /// The real drivers in turmoil's network.
+    Turmoil,
+    /// One after the other.
+    Both,
+}
+
+impl Worlds {
+    pub(crate) const fn worlds(self) -> &'static [VirtualWorld] {
+        match self {
+            Worlds::Events => &[VirtualWorld::Events],
+            Worlds::Turmoil => &[VirtualWorld::Turmoil],
+            Worlds::Both => &VirtualWorld::ALL,
+        }
+    }
+}
+
+/// The width of the terminal.
+pub(crate) fn columns() -> usize {
+    let asked = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    asked.unwrap_or(100)
+}

@@ -1,0 +1,99 @@
+//! An arrow between an actor's lane and the broker's, with words on it.
+
+use super::canvas::{Row, Style};
+
+/// From a lane to the words.
+pub(super) const INDENT: usize = 4;
+/// From the words to the other lane: a space, a piece of line, the head.
+const TAIL: usize = 5;
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    ToBroker,
+    ToActor,
+}
+
+/// How it is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// A packet.
+    Single,
+    /// The end of a connection.
+    Double,
+    /// The beginning of one.
+    Dotted,
+}
+
+/// Whether it gets there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// It does.
+    Arrives,
+    /// Something keeps it.
+    Lost,
+}
+
+/// One arrow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrow<'a> {
+    pub(super) lane: usize,
+    pub(super) label: &'a str,
+    pub(super) style: Style,
+    way: Way,
+    line: Line,
+    head: Head,
+}
+
+/// How many characters of words fit on an arrow between lanes that are so far apart.
+pub(super) fn label_room(distance: usize) -> usize {
+    distance.saturating_sub(INDENT + TAIL).max(4)
+}
+
+impl<'a> Arrow<'a> {
+    /// From an actor to the broker.
+    pub(super) fn up(lane: usize, label: &'a str) -> Self {
+        Arrow { lane, label, style: Style::Plain, way: Way::ToBroker, line: Line::Single, head: Head::Arrives }
+    }
+
+    /// From the broker to an actor.
+    pub(super) fn down(lane: usize, label: &'a str) -> Self {
+        Arrow { way: Way::ToActor, ..Arrow::up(lane, label) }
+    }
+
+    pub(super) fn line(self, line: Line) -> Self {
+        Arrow { line, ..self }
+    }
+
+    pub(super) fn head(self, head: Head) -> Self {
+        Arrow { head, ..self }
+    }
+
+    pub(super) fn style(self, style: Style) -> Self {
+        Arrow { style, ..self }
+    }
+
+    /// Draws it with these words between the actor's column and the broker's.
+    pub(super) fn put(self, row: &mut Row, actor: usize, broker: usize, words: &str) {
+        let line = match self.line {
+            Line::Single => "─",
+            Line::Double => "═",
+            Line::Dotted => "┄",
+        };
+        let (left, right) = (actor.min(broker), actor.max(broker));
+        row.put(left + 1, &line.repeat(right - left - 1), self.style);
+        let points_right = (self.way == Way::ToBroker) == (actor < broker);
+        let (head, column) = match (self.head, points_right) {
+            (Head::Arrives, true) => ("▶", right - 1),
+            (Head::Arrives, false) => ("◀", left + 1),
+            (Head::Lost, true) => ("╳", right - 3),
+            (Head::Lost, false) => ("╳", left + 3),
+        };
+        if self.head == Head::Lost {
+            let beyond = if points_right { column + 1..right } else { left + 1..column };
+            row.put(beyond.start, &" ".repeat(beyond.len()), Style::Plain);
+        }
+        row.put(column, head, if self.head == Head::Lost { Style::Bad } else { self.style });
+        row.put(left + INDENT - 1, &format!(" {words} "), self.style);
+    }
+}

@@ -1,0 +1,59 @@
+//! Plays a script in a virtual world.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use squall_broker::core::config::Config;
+use squall_codec::version::Version;
+use squall_scenarios::{
+    player::{self, Played},
+    script::Script,
+    stage::Stage,
+};
+
+use crate::{run::Run, world::VirtualWorld};
+
+/// How long an answer may take: longer than three losses in a row on one link.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Nobody else is in the world, so that client identifiers are the actors' names.
+const NAMESPACE: &str = "";
+
+/// What stands before every topic on the wire and is left out where people look.
+pub const TOPIC_ROOT: &str = "squall//";
+
+/// Plays once, with the broker as it is by default.
+pub fn play(world: VirtualWorld, script: &Rc<Script>, version: Version, seed: u64) -> Run<Played> {
+    let script = Rc::clone(script);
+    world.run(seed, Config::default(), move |world| {
+        Box::pin(async move {
+            let stage = Stage::new(world, version, NAMESPACE, PATIENCE);
+            player::play(&stage, &script).await
+        })
+    })
+}
+
+/// The scripts in a folder and the folders below it, in the order of their names; a file is itself.
+///
+/// # Errors
+/// What cannot be read.
+pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    let mut found = Vec::new();
+    for entry in entries {
+        if entry.is_dir() {
+            found.extend(find(&entry)?);
+        } else if entry.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
