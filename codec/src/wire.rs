@@ -339,8 +339,13 @@ pub(crate) fn put_variable(out: &mut BytesMut, mut value: u32) {
 
 /// Writes a string: its length in two bytes, then its bytes.
 pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
-    out.put_u16(u16::try_from(text.len()).expect("a `Text` has at most 65535 bytes"));
-    out.put_slice(text.as_bytes());
+    put_prefixed(out, text.as_bytes());
+}
+
+/// Writes the bytes of what is known to be a string.
+pub(crate) fn put_prefixed(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_u16(u16::try_from(bytes.len()).expect("a `Text` has at most 65535 bytes"));
+    out.put_slice(bytes);
 }
 
 /// Writes Binary Data: its length in two bytes, then its bytes.

@@ -4,6 +4,7 @@ mod ack;
 mod auth;
 mod connack;
 mod connect;
+mod content;
 mod disconnect;
 mod display;
 mod frame;
