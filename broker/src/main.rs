@@ -32,7 +32,7 @@ Examples:
 struct Options {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1883")]
-    listen: SocketAddr,
+    listen: String,
 
     /// What to log: off, error, warn, info, debug or trace, or a filter such as squall_broker=debug
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
@@ -101,7 +101,7 @@ fn run(options: Options) -> Result<(), String> {
         .build()
         .map_err(|error| format!("failed to start the runtime: {error}"))?;
     runtime.block_on(async {
-        let address = options.listen;
+        let address = options.listen.as_str();
         let listener =
             TcpListener::bind(address).await.map_err(|error| format!("failed to listen on {address}: {error}"))?;
         let bound = listener.local_addr().map_err(|error| format!("failed to listen on {address}: {error}"))?;

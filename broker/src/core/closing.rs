@@ -81,6 +81,11 @@ impl Broker {
                     self.refuse(id, version, None, ReasonCode::UnsupportedProtocolVersion);
                     return;
                 }
+                // 3.1.1 [MQTT-3.1.3-8] is the one fault of form that has a return code; 3.1 has the same.
+                (Some(version), DecodeError::EmptyClientId) => {
+                    self.refuse(id, version, None, reason);
+                    return;
+                }
                 // 3.1.1 [MQTT-3.1.4-1] closes without a CONNACK; 5.0 may say why.
                 (Some(Version::V5_0), _) if reason.allowed_in(PacketKind::Connack, Side::Server) => {
                     self.refuse(id, Version::V5_0, None, reason);

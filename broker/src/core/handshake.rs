@@ -45,16 +45,9 @@ impl Broker {
         if connect.properties.authentication_method().is_some() {
             return Err(ReasonCode::BadAuthenticationMethod);
         }
-        if connect.client_id.is_empty() {
-            let allowed = match connect.version {
-                Version::V3_1 => false,
-                // 3.1.1 [MQTT-3.1.3-8] Without a name a session cannot be found again.
-                Version::V3_1_1 => connect.clean_start && self.config.allow_empty_client_id,
-                Version::V5_0 => self.config.allow_empty_client_id,
-            };
-            if !allowed {
-                return Err(ReasonCode::ClientIdentifierNotValid);
-            }
+        // [MQTT-3.1.3-8]; 3.1.1 [MQTT-3.1.3-9]. Where an empty one can never be right, the decoder has said so.
+        if connect.client_id.is_empty() && !self.config.allow_empty_client_id {
+            return Err(ReasonCode::ClientIdentifierNotValid);
         }
         // 3.1 section 3.1: 1 to 23 characters.
         if connect.version == Version::V3_1 && connect.client_id.chars().count() > 23 {

@@ -104,21 +104,18 @@ impl Broker {
         }
         match publish.topic_alias.take() {
             Some(alias) => self.resolve_alias(speaker, alias, publish),
-            None if publish.topic().is_empty() => {
-                Err(Violation::new(ReasonCode::ProtocolError, "PUBLISH with neither Topic Name nor Topic Alias"))
-            }
             None => Ok(publish),
         }
     }
 
     /// Topic Alias (section 3.3.2.3.4): sets the mapping, or puts its topic in.
     fn resolve_alias(&mut self, speaker: Speaker, alias: u16, publish: Publish) -> Result<Publish, Violation> {
-        // [MQTT-3.3.2-8] [MQTT-3.2.2-17]
-        if alias == 0 || alias > self.config.limits.topic_alias_maximum {
+        // [MQTT-3.3.2-9]; 0 is no alias for the decoder already.
+        if alias > self.config.limits.topic_alias_maximum {
             return Err(Violation::of(
                 ReasonCode::TopicAliasInvalid,
-                if alias == 0 { "MQTT-3.3.2-8" } else { "MQTT-3.3.2-9" },
-                "Topic Alias outside 1 to the Topic Alias Maximum of CONNACK",
+                "MQTT-3.3.2-9",
+                "Topic Alias above the Topic Alias Maximum of CONNACK",
             ));
         }
         let Some(open) = self.connections.get_mut(&speaker.id).and_then(|connection| connection.open_mut()) else {

@@ -21,21 +21,29 @@ struct Routed {
 }
 
 impl Routed {
-    fn kept(&mut self) -> &Publish {
-        self.kept.get_or_insert_with(|| self.live.detached())
-    }
-
-    /// The message with what this hop adds, to be filled in: nothing of the hop before it is handed on.
+    /// The message for one delivery.
     fn copy(&mut self, qos: Qos) -> Publish {
-        let mut copy = if qos == Qos::AtMostOnce { self.live.clone() } else { self.kept().clone() };
+        let mut copy = if qos == Qos::AtMostOnce { self.live.clone() } else { self.kept() };
         copy.qos = qos;
-        copy.packet_id = None;
-        // [MQTT-3.3.1-3] DUP is of the hop.
-        copy.dup = false;
-        copy.topic_alias = None;
-        copy.subscription_identifiers.clear();
+        begin_hop(&mut copy);
         copy
     }
+
+    /// The message to be kept, with the QoS it came with.
+    fn kept(&mut self) -> Publish {
+        let mut copy = self.kept.get_or_insert_with(|| self.live.detached()).clone();
+        begin_hop(&mut copy);
+        copy
+    }
+}
+
+/// Takes off what belongs to the hop before.
+fn begin_hop(message: &mut Publish) {
+    message.packet_id = None;
+    // [MQTT-3.3.1-3] DUP depends on this hop alone.
+    message.dup = false;
+    message.topic_alias = None;
+    message.subscription_identifiers.clear();
 }
 
 /// What all the subscriptions of one session that match say together.
@@ -127,8 +135,7 @@ impl Broker {
         // [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1 [MQTT-3.3.1-10] [MQTT-3.3.1-11]
         if message.live.payload().is_empty() {
             if self.retained.clear(message.live.topic()) {
-                let message = message.copy(Qos::AtLeastOnce);
-                self.persist(Record::Retained { message });
+                self.persist(Record::Retained { message: message.kept() });
             }
             return;
         }
@@ -137,9 +144,7 @@ impl Broker {
             return;
         }
         // [MQTT-3.3.1-5]
-        let qos = message.live.qos;
-        let mut kept = message.copy(Qos::AtLeastOnce);
-        kept.qos = qos;
+        let kept = message.kept();
         self.retained.set(kept.clone(), self.now.monotonic);
         self.persist(Record::Retained { message: kept });
     }

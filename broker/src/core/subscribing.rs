@@ -8,7 +8,6 @@ use squall_codec::{
 
 use super::{
     broker::Broker,
-    closing::Violation,
     effect::Record,
     publishing::Speaker,
     session::{Delivery, SessionKey},
@@ -19,12 +18,6 @@ impl Broker {
     /// SUBSCRIBE came: one after the other ([MQTT-3.8.4-5]), one answer, then the retained messages.
     pub(super) fn handle_subscribe(&mut self, speaker: Speaker, subscribe: Subscribe) {
         let identifier = subscribe.properties.subscription_identifiers().next();
-        if subscribe.subscriptions.iter().any(is_shared_with_no_local) {
-            return self.violation(
-                speaker.id,
-                Violation::of(ReasonCode::ProtocolError, "MQTT-3.8.3-4", "No Local on a Shared Subscription"),
-            );
-        }
         let mut retained = Vec::new();
         let reasons = subscribe
             .subscriptions
@@ -52,8 +45,7 @@ impl Broker {
         if is_new && session.filters.len() >= limits.subscriptions_per_session {
             return ReasonCode::QuotaExceeded;
         }
-        // A copy of the text: what is kept must not hold on to the packet.
-        let filter = TopicFilter::new(filter.text().detached()).unwrap_or_else(|_| filter.clone());
+        let filter = detached(filter);
         let mut options = *options;
         // [MQTT-3.2.2-10] Granted, with what the server has ([MQTT-3.8.4-7]).
         options.qos = options.qos.min(self.config.maximum_qos);
@@ -124,6 +116,10 @@ impl Broker {
     }
 }
 
-fn is_shared_with_no_local(subscription: &Subscription) -> bool {
-    subscription.options.no_local && subscription.filter.share_name().is_some()
+/// A copy of the text: what is kept must not hold on to the packet. Whether the filter is shared was decided by the version
+/// that it came in.
+fn detached(filter: &TopicFilter) -> TopicFilter {
+    let text = filter.text().detached();
+    let copy = if filter.share_name().is_some() { TopicFilter::new(text) } else { TopicFilter::unshared(text) };
+    copy.expect("the text was a Topic Filter before it was copied")
 }

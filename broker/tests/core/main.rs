@@ -1,0 +1,18 @@
+//! What the core does, one behaviour each, in virtual time.
+
+mod access;
+mod backpressure;
+mod connect;
+mod keep_alive;
+mod malformed;
+mod persist;
+mod publish;
+mod qos;
+mod random;
+mod retained;
+mod session;
+mod shared;
+mod subscribe;
+mod support;
+mod take_over;
+mod will;

@@ -1,0 +1,186 @@
+//! The store that answers late: what a crash could contradict waits for it, and the rest keeps its order.
+
+use squall_broker::core::effect::{CloseCause, Input, Record};
+use squall_codec::{packet::Packet, reason::ReasonCode};
+
+use crate::support::*;
+
+fn keep_all(broker: &mut TestBroker) {
+    let up_to = broker.records.last().map_or(0, |(seq, _)| *seq);
+    broker.input(Input::Persisted { up_to });
+}
+
+/// A broker with a late store, a kept session `bob` that subscribes to `t`, and a clean one, `alice`.
+fn late() -> (TestBroker, squall_broker::core::effect::ConnectionId, squall_broker::core::effect::ConnectionId) {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_2);
+    let alice = broker.join(clean(V5, "alice"));
+    broker.stores = Habit::Late;
+    (broker, alice, bob)
+}
+
+#[test]
+fn connack_of_a_kept_session_waits_and_one_of_a_clean_session_does_not() {
+    let mut broker = TestBroker::new();
+    broker.stores = Habit::Late;
+    broker.join(clean(V5, "alice"));
+    let bob = broker.open();
+    broker.recv(bob, Packet::Connect(Box::new(durable(V5, "bob"))));
+    broker.recv(bob, Packet::Pingreq);
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    assert!(matches!(broker.next(bob), Packet::Connack(_)));
+    broker.expect(bob, Packet::Pingresp);
+}
+
+#[test]
+fn puback_waits_until_the_message_is_kept_for_its_receiver() {
+    let (mut broker, alice, bob) = late();
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "hi"));
+    broker.quiet(alice);
+    // Its PUBLISH may leave: sent twice is allowed at QoS 1.
+    assert_eq!(broker.payloads(bob), ["hi"]);
+    broker.recv(alice, Packet::Pingreq);
+    broker.quiet(alice);
+    keep_all(&mut broker);
+    broker.expect(alice, puback(1));
+    broker.expect(alice, Packet::Pingresp);
+    broker.recv(alice, publish_at(QOS_1, 2, "nobody", "nothing to keep"));
+    broker.expect(alice, nobody(Packet::Puback, 2));
+}
+
+#[test]
+fn a_qos_2_publish_waits_and_so_does_each_step_after_it() {
+    let (mut broker, alice, bob) = late();
+    broker.recv(alice, publish_at(QOS_2, 1, "t", "once"));
+    broker.quiet(bob);
+    broker.quiet(alice);
+    keep_all(&mut broker);
+    broker.expect(alice, pubrec(1));
+    let packet_id = broker.next_publish(bob).packet_id.expect("QoS 2").value();
+    broker.recv(bob, pubrec(packet_id));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    broker.expect(bob, pubrel(packet_id));
+    broker.recv(bob, pubcomp(packet_id));
+    assert!(matches!(broker.records.last(), Some((_, Record::Settled { .. }))));
+    // The other way: PUBREC and PUBCOMP to a client whose session is kept.
+    broker.recv(bob, publish_at(QOS_2, 9, "nobody", ""));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    broker.expect(bob, nobody(Packet::Pubrec, 9));
+    broker.recv(bob, pubrel(9));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    broker.expect(bob, pubcomp(9));
+}
+
+#[test]
+fn suback_and_unsuback_of_a_kept_session_wait() {
+    let (mut broker, _, bob) = late();
+    broker.recv(bob, subscribe(1, "x", QOS_0));
+    broker.recv(bob, unsubscribe(2, "x"));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    assert!(matches!(broker.next(bob), Packet::Suback(_)));
+    assert!(matches!(broker.next(bob), Packet::Unsuback(_)));
+}
+
+#[test]
+fn only_what_is_kept_is_let_go() {
+    let (mut broker, alice, _) = late();
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "one"));
+    let first = broker.records.last().expect("records").0;
+    broker.recv(alice, publish_at(QOS_1, 2, "t", "two"));
+    broker.input(Input::Persisted { up_to: first });
+    broker.expect(alice, puback(1));
+    broker.quiet(alice);
+    keep_all(&mut broker);
+    broker.expect(alice, puback(2));
+}
+
+#[test]
+fn an_answer_of_the_store_for_what_it_never_got_lets_nothing_go() {
+    let (mut broker, alice, _) = late();
+    broker.input(Input::Persisted { up_to: u64::MAX });
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "one"));
+    broker.quiet(alice);
+}
+
+#[test]
+fn what_waits_counts_against_the_bounds_of_its_connection() {
+    let (mut broker, _, bob) = late();
+    broker.recv(bob, subscribe(1, "x", QOS_0));
+    assert!(broker.unflushed(bob).expect("open") > 0);
+    keep_all(&mut broker);
+    assert_eq!(broker.unflushed(bob), Some(0));
+}
+
+#[test]
+fn who_waited_for_a_store_that_failed_is_closed_and_nobody_else() {
+    let (mut broker, alice, bob) = late();
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "lost"));
+    broker.payloads(bob);
+    let seq = broker.records.last().expect("records").0;
+    broker.input(Input::PersistFailed { seq, reason: "disk full".to_owned() });
+    assert_eq!(broker.disconnected(alice, ReasonCode::UnspecifiedError), CloseCause::StoreFailed);
+    broker.quiet(bob);
+}
+
+#[test]
+fn a_connection_that_ends_while_it_waits_is_owed_nothing_more() {
+    let (mut broker, alice, _) = late();
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "hi"));
+    broker.recv_bytes(alice, &[0x00, 0x00]);
+    broker.disconnected(alice, ReasonCode::MalformedPacket);
+    keep_all(&mut broker);
+    broker.closed(alice);
+    // Before CONNACK has left no DISCONNECT does.
+    let carol = broker.open();
+    broker.recv(carol, Packet::Connect(Box::new(durable(V5, "carol"))));
+    broker.recv_bytes(carol, &[0x00, 0x00]);
+    broker.closed(carol);
+}
+
+#[test]
+fn clean_sessions_leave_no_records_but_retained_messages() {
+    let mut broker = TestBroker::new();
+    let alice = broker.join(clean(V5, "alice"));
+    broker.subscribed(alice, "#", QOS_2);
+    for qos in [QOS_1, QOS_2] {
+        broker.recv(alice, publish_at(qos, 1, "t", "hi"));
+    }
+    broker.drop_connection(alice);
+    assert!(broker.records.is_empty(), "{:?}", broker.records);
+    let alice = broker.join(clean(V5, "alice"));
+    broker.recv(alice, retained("t", "kept"));
+    broker.recv(alice, retained("t", ""));
+    let payloads: Vec<usize> = broker
+        .records
+        .iter()
+        .map(|(_, record)| match record {
+            Record::Retained { message } => message.payload().len(),
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect();
+    assert_eq!(payloads, [4, 0]);
+}
+
+#[test]
+fn the_records_of_a_kept_session_tell_its_whole_life() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(expiring(V5, "bob", 60));
+    broker.subscribed(bob, "t", QOS_1);
+    broker.recv(bob, publish_at(QOS_1, 1, "t", "to myself"));
+    let packet_id = broker.next_publish(bob).packet_id.expect("QoS 1");
+    broker.recv(bob, puback(packet_id.value()));
+    broker.drop_connection(bob);
+    broker.advance(seconds(60));
+    let names: Vec<String> = broker
+        .records
+        .iter()
+        .map(|(_, record)| format!("{record:?}").split([' ', '{']).next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(names, ["Session", "Subscribed", "Queued", "Sent", "Settled", "SessionEnded"]);
+}

@@ -1,0 +1,144 @@
+//! Shared Subscriptions (section 4.8.2).
+
+use squall_broker::core::effect::ConnectionId;
+use squall_codec::{
+    packet::{Ack, Packet},
+    property::Property,
+    reason::ReasonCode,
+};
+
+use crate::support::*;
+
+/// Two members of a share and a publisher.
+fn share(qos: squall_codec::qos::Qos, expiry: u32) -> (TestBroker, [ConnectionId; 2], ConnectionId) {
+    let mut broker = TestBroker::new();
+    let members = ["one", "two"].map(|name| {
+        let member = broker.join(expiring(V5, name, expiry));
+        broker.subscribed(member, "$share/g/t", qos);
+        member
+    });
+    let alice = broker.join(clean(V5, "alice"));
+    (broker, members, alice)
+}
+
+#[test]
+fn each_message_goes_to_one_member_and_the_members_take_turns() {
+    let (mut broker, [one, two], alice) = share(QOS_0, 0);
+    for payload in ["1", "2", "3", "4"] {
+        broker.recv(alice, publish("t", payload));
+    }
+    assert_eq!(broker.payloads(one), ["1", "3"]);
+    assert_eq!(broker.payloads(two), ["2", "4"]);
+}
+
+#[test]
+fn a_member_with_a_subscription_of_its_own_gets_both_copies_with_their_identifiers() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(clean(V5, "bob"));
+    for (text, identifier) in [("t", 1), ("$share/g/t", 2), ("$share/h/t", 3)] {
+        let mut subscribe = subscribe(1, text, QOS_1);
+        subscribe.properties.push(Property::SubscriptionIdentifier(identifier));
+        broker.subscribe(bob, subscribe);
+    }
+    broker.recv(bob, publish("t", "hi"));
+    let identifiers: Vec<u32> = (0..3).flat_map(|_| broker.next_publish(bob).subscription_identifiers).collect();
+    assert_eq!(identifiers, [1, 2, 3]);
+    broker.quiet(bob);
+}
+
+#[test]
+fn members_who_are_away_are_passed_over_while_someone_is_there() {
+    let (mut broker, [one, two], alice) = share(QOS_1, 60);
+    broker.drop_connection(one);
+    for packet_id in 1..=3 {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    }
+    assert_eq!(broker.payloads(two), ["1", "2", "3"]);
+    broker.drop_connection(two);
+    broker.recv(alice, publish_at(QOS_1, 4, "t", "4"));
+    assert_eq!(broker.statistics().queued_messages, 1);
+}
+
+#[test]
+fn a_qos_1_message_left_behind_goes_to_another_member_and_a_qos_2_one_does_not() {
+    for (qos, expected) in [(QOS_1, 1), (QOS_2, 0)] {
+        let (mut broker, [one, two], alice) = share(qos, 0);
+        broker.recv(alice, publish_at(qos, 1, "t", "left behind"));
+        assert_eq!(broker.payloads(one), ["left behind"]);
+        broker.drop_connection(one);
+        assert_eq!(broker.payloads(two).len(), expected);
+    }
+}
+
+#[test]
+fn a_message_that_a_member_refuses_goes_to_nobody_else() {
+    let (mut broker, [one, two], alice) = share(QOS_1, 0);
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "no, thanks"));
+    let packet_id = broker.next_publish(one).packet_id.expect("QoS 1");
+    broker.recv(one, Packet::Puback(Ack::with_reason(packet_id, ReasonCode::UnspecifiedError)));
+    broker.drop_connection(one);
+    broker.quiet(two);
+}
+
+#[test]
+fn a_qos_2_delivery_is_completed_with_the_member_it_began_with() {
+    let (mut broker, [one, two], alice) = share(QOS_2, 60);
+    broker.recv(alice, publish_at(QOS_2, 1, "t", "begun"));
+    broker.next_publish(one);
+    broker.drop_connection(one);
+    broker.quiet(two);
+    let one = broker.join(expiring(V5, "one", 60));
+    assert!(broker.next_publish(one).dup);
+}
+
+#[test]
+fn shares_get_no_retained_messages_and_may_not_have_no_local() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(clean(V5, "bob"));
+    broker.recv(bob, retained("t", "kept"));
+    broker.subscribed(bob, "$share/g/t", QOS_0);
+    broker.quiet(bob);
+    let mut bytes = vec![0x82, 16, 0, 1, 0, 0, 10];
+    bytes.extend_from_slice(b"$share/g/t");
+    bytes.push(0b100);
+    broker.recv_bytes(bob, &bytes);
+    broker.disconnected(bob, ReasonCode::ProtocolError);
+}
+
+#[test]
+fn unsubscribing_leaves_the_share_to_the_others() {
+    let (mut broker, [one, two], alice) = share(QOS_0, 0);
+    broker.subscribed(one, "$share/g/t", QOS_1);
+    broker.recv(one, unsubscribe(1, "$share/g/t"));
+    broker.next(one);
+    for payload in ["1", "2"] {
+        broker.recv(alice, publish("t", payload));
+    }
+    broker.quiet(one);
+    assert_eq!(broker.payloads(two), ["1", "2"]);
+}
+
+#[test]
+fn only_the_share_part_is_cut_off_the_filter() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(clean(V5, "bob"));
+    broker.subscribed(bob, "$share/g//t", QOS_0);
+    broker.recv(bob, publish("t", "no"));
+    broker.quiet(bob);
+    broker.recv(bob, publish("/t", "yes"));
+    assert_eq!(broker.payloads(bob), ["yes"]);
+}
+
+#[test]
+fn before_5_0_the_share_prefix_is_a_level_like_any_other() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(clean(V3, "bob"));
+    broker.subscribed(bob, "$share/g/t", QOS_0);
+    broker.recv(bob, publish("t", "no"));
+    broker.quiet(bob);
+    broker.recv(bob, publish("$share/g/t", "yes"));
+    assert_eq!(broker.payloads(bob), ["yes"]);
+    broker.recv(bob, unsubscribe(1, "$share/g/t"));
+    broker.next(bob);
+    assert_eq!(broker.statistics().subscriptions, 0);
+}
