@@ -1,6 +1,20 @@
 //! The normative statements of MQTT, the tests that prove them, and the runner that audits any broker.
 #![warn(missing_docs)]
 
+pub mod event;
 mod liars;
+pub mod live;
+#[cfg(feature = "own-broker")]
+pub mod own;
+pub mod profile;
+pub mod report;
+pub mod run;
+pub mod select;
+pub mod statement;
+mod sweep;
+pub mod tally;
+pub mod target;
 pub mod test;
 pub mod tests;
+
+pub use liars::crude;

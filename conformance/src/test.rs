@@ -37,6 +37,8 @@ pub struct Test {
     pub slow: bool,
     /// What the world must offer.
     pub needs: &'static [Need],
+    /// It holds for MQTT 3.1 as well: it then also runs on a stage of 3.1, for information.
+    pub also_3_1: bool,
 }
 
 impl Test {
@@ -55,6 +57,12 @@ impl Test {
     /// A healthy broker needs more than 5 s for it.
     pub(crate) const fn slow(mut self) -> Self {
         self.slow = true;
+        self
+    }
+
+    /// It holds for MQTT 3.1 as well.
+    pub(crate) const fn also_3_1(mut self) -> Self {
+        self.also_3_1 = true;
         self
     }
 }
@@ -91,6 +99,7 @@ macro_rules! test {
             isolation: $crate::test::Isolation::Shared,
             slow: false,
             needs: &[],
+            also_3_1: false,
         }
     };
 }

@@ -69,6 +69,12 @@ pub trait Wire {
 
     /// Ends this side: FIN keeps the other direction open for reading, RST ends all.
     fn close(&mut self, how: End) -> LocalFuture<'_, ()>;
+
+    /// When that arrived which `receive` gave last, in time of the stage: the reader may have come late. `None` where
+    /// nobody knows, which is taken for the time of reading.
+    fn arrived(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A whole client (the library) as an actor.

@@ -1,0 +1,102 @@
+//! What is known of a broker: how to start and reach it, and which failures a person has checked (`brokers/*.toml`).
+
+use std::path::Path;
+
+use serde::Deserialize;
+use squall_scenarios::verdict::Verdict;
+
+use crate::{
+    report::model::Report,
+    statement::{Key, catalogue},
+};
+
+/// A profile.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// For the head of a report.
+    pub name: String,
+    /// The words that start it; `{folder}` is the profile's own.
+    #[serde(default)]
+    pub start: Vec<String>,
+    /// Where it then listens.
+    pub target: String,
+    /// Failures that were looked at.
+    #[serde(default)]
+    pub known: Vec<Known>,
+}
+
+/// A failure that a person checked against the statement and the packets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// `5.0/MQTT-3.1.0-2`.
+    pub statement: String,
+    /// Of the broker: in which it was seen.
+    pub versions: Vec<String>,
+    /// What is really wrong, in one line.
+    pub reason: String,
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// One sentence, with the line where the file is wrong.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Profile::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Reads a profile from text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let profile: Profile = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        for known in &profile.known {
+            if Key::parse(&known.statement).and_then(|key| catalogue().find(key)).is_none() {
+                return Err(format!("there is no statement {}", known.statement));
+            }
+        }
+        Ok(profile)
+    }
+
+    /// Writes what is known beside the verdicts. A known failure that passes keeps its line, so that the list shrinks.
+    pub fn annotate(&self, report: &mut Report) {
+        let identity = report.run.subject.clone().unwrap_or_default();
+        for known in &self.known {
+            let concerns = |version: &String| identity.is_empty() || identity.contains(version.as_str());
+            if !known.versions.iter().any(concerns) {
+                continue;
+            }
+            for entry in report.statements.iter_mut().filter(|entry| entry.key() == known.statement) {
+                if !matches!(entry.verdict, Verdict::Untested | Verdict::Unsupported) {
+                    entry.known = Some(known.reason.clone());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_names_only_statements_that_exist() {
+        let text = |statement| {
+            format!(
+                "name = 'x'\ntarget = 'a:1'\n[[known]]\nstatement = '{statement}'\nversions = ['1']\nreason = 'r'\n"
+            )
+        };
+        assert!(Profile::parse(&text("5.0/MQTT-3.1.0-2")).is_ok());
+        assert_eq!(Profile::parse(&text("5.0/MQTT-0.0.0-0")).unwrap_err(), "there is no statement 5.0/MQTT-0.0.0-0");
+    }
+
+    #[test]
+    fn a_wrong_profile_is_shown_with_its_line() {
+        let error = Profile::parse("name = 'x'\ntarget = 'a:1'\nnonsense = 1\n").unwrap_err();
+        assert!(error.contains("line 3") && error.contains("nonsense"), "{error}");
+    }
+}

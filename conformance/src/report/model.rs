@@ -1,0 +1,316 @@
+//! What a report holds. Every form of it, and every total, comes from here.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use squall_scenarios::{
+    transcript::{Entry, What},
+    verdict::Verdict,
+};
+
+use crate::statement::Level;
+
+/// The shape of the JSON. It grows by fields; what is taken away or changes its meaning makes a new number.
+pub const SCHEMA: &str = "squall-conformance-report/1";
+
+/// A whole report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What was run, on what.
+    pub run: Header,
+    /// From the first to the last test.
+    pub duration_ms: u64,
+    /// By version.
+    pub totals: Vec<Totals>,
+    /// How many tests broke down by a fault of ours.
+    pub internal_errors: usize,
+    /// One entry for each version and id.
+    pub statements: Vec<StatementEntry>,
+    /// One entry for each test that ran.
+    pub tests: Vec<TestEntry>,
+}
+
+/// What was run, on what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// `conformance`.
+    pub tool: String,
+    /// Of the tool.
+    pub version: String,
+    /// Of the tool's source; `unknown` where it was not built from a checkout.
+    pub commit: String,
+    /// The words of the command line.
+    pub command: String,
+    /// Seconds since 1970.
+    pub started_unix: u64,
+    /// `live` or `events`.
+    pub world: String,
+    /// The address, or `squall-broker`.
+    pub target: String,
+    /// What the subject says that it is, or what its profile says.
+    pub subject: Option<String>,
+    /// What was asked for, and whether the subject speaks it.
+    pub mqtt: Vec<Spoken>,
+}
+
+/// A version of the protocol, and whether the subject speaks it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spoken {
+    /// `5.0`.
+    pub version: String,
+    /// Whether a CONNECT of this version was accepted.
+    pub spoken: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// The totals of one version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// `5.0`.
+    pub version: String,
+    /// Of the statements.
+    pub statements: Counts,
+    /// Of the tests.
+    pub tests: Counts,
+}
+
+/// How often each verdict was given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names are the verdicts")]
+pub struct Counts {
+    pub pass: usize,
+    pub warn: usize,
+    pub fail: usize,
+    pub unsupported: usize,
+    pub inconclusive: usize,
+    pub untested: usize,
+}
+
+impl Counts {
+    /// Counts one more.
+    pub fn add(&mut self, verdict: Verdict) {
+        *self.slot(verdict) += 1;
+    }
+
+    fn slot(&mut self, verdict: Verdict) -> &mut usize {
+        match verdict {
+            Verdict::Pass => &mut self.pass,
+            Verdict::Warn => &mut self.warn,
+            Verdict::Fail => &mut self.fail,
+            Verdict::Unsupported => &mut self.unsupported,
+            Verdict::Inconclusive => &mut self.inconclusive,
+            Verdict::Untested => &mut self.untested,
+        }
+    }
+
+    /// All but the untested.
+    pub fn tested(&self) -> usize {
+        self.pass + self.warn + self.fail + self.unsupported + self.inconclusive
+    }
+
+    /// All.
+    pub fn total(&self) -> usize {
+        self.tested() + self.untested
+    }
+}
+
+impl FromIterator<Verdict> for Counts {
+    fn from_iter<I: IntoIterator<Item = Verdict>>(verdicts: I) -> Self {
+        let mut counts = Counts::default();
+        for verdict in verdicts {
+            counts.add(verdict);
+        }
+        counts
+    }
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(all: I) -> Self {
+        all.fold(Counts::default(), |sum, counts| Counts {
+            pass: sum.pass + counts.pass,
+            warn: sum.warn + counts.warn,
+            fail: sum.fail + counts.fail,
+            unsupported: sum.unsupported + counts.unsupported,
+            inconclusive: sum.inconclusive + counts.inconclusive,
+            untested: sum.untested + counts.untested,
+        })
+    }
+}
+
+/// The verdict on one statement of one version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatementEntry {
+    /// `5.0`.
+    pub version: String,
+    /// `MQTT-3.1.0-2`.
+    pub id: String,
+    /// The first of fail, inconclusive, warn, pass, unsupported that its tests gave, else untested.
+    pub verdict: Verdict,
+    /// Why, in one line.
+    pub reason: String,
+    /// What a person found out about this failure, from the profile of the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
+    /// The strongest keyword.
+    pub level: Level,
+    /// Of the standard.
+    pub section: String,
+    /// Of that section.
+    pub title: String,
+    /// The chapter, for tables.
+    pub chapter: String,
+    /// The rule in plain words.
+    pub rule: String,
+    /// Only told, never failed: 3.1 has no conformance statements.
+    pub information: bool,
+    /// The tests that decided it.
+    pub tests: Vec<Decided>,
+}
+
+impl StatementEntry {
+    /// `5.0/MQTT-3.1.0-2`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.version, self.id)
+    }
+}
+
+/// What one test says about a statement.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decided {
+    /// Of the test.
+    pub name: String,
+    /// Of the test.
+    pub verdict: Verdict,
+    /// Why, in one line.
+    pub reason: Option<String>,
+    /// The lines of the test's transcript that prove it.
+    pub evidence: Vec<Line>,
+}
+
+/// The verdict of one test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TestEntry {
+    /// A sentence.
+    pub name: String,
+    /// The version that it spoke.
+    pub version: String,
+    /// `3.1 CONNECT`.
+    pub section: String,
+    /// What it does and what must come of it.
+    pub about: String,
+    /// `5.0/MQTT-3.1.0-2`: what it decides.
+    pub statements: Vec<String>,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Why, in one line; nothing for a pass.
+    pub reason: Option<String>,
+    /// Only told, never failed.
+    pub information: bool,
+    /// The verdict is a fault of ours.
+    pub internal_error: bool,
+    /// The positions in the transcript that prove it.
+    pub evidence: Vec<usize>,
+    /// From its first to its last packet, in the time of the world.
+    pub duration_us: u64,
+    /// Everything that was seen.
+    pub transcript: Vec<Line>,
+}
+
+impl TestEntry {
+    /// The lines that prove the verdict.
+    pub fn evidence_lines(&self) -> Vec<Line> {
+        self.evidence.iter().filter_map(|position| self.transcript.get(*position).cloned()).collect()
+    }
+}
+
+/// Which way something went, as seen by the actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// The actor opened a connection.
+    Opened,
+    /// From the actor to the subject.
+    Sent,
+    /// From the subject to the actor.
+    Received,
+    /// The actor ended the connection.
+    Closed,
+    /// The subject ended the connection.
+    Ended,
+    /// A fault took effect on the actor's link.
+    Fault,
+    /// A whole client told its application.
+    Told,
+}
+
+/// A line of a transcript.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Since the test began.
+    pub at_us: u64,
+    /// Who.
+    pub actor: String,
+    /// Which of the actor's connections, from 1.
+    pub connection: u32,
+    /// Which way.
+    pub direction: Direction,
+    /// In words.
+    pub summary: String,
+    /// The bytes; those of a very long frame up to [`HEX_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hex: Option<String>,
+    /// How many bytes there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<usize>,
+}
+
+/// So many bytes of a frame are kept in a report.
+pub const HEX_BYTES: usize = 1024;
+
+impl From<&Entry> for Line {
+    fn from(entry: &Entry) -> Self {
+        let (direction, summary, bytes) = match &entry.what {
+            What::Opened => (Direction::Opened, "opens a connection".to_owned(), None),
+            What::Sent { summary, bytes } => (Direction::Sent, summary.clone(), Some(bytes)),
+            What::Received { summary, bytes } => (Direction::Received, summary.clone(), Some(bytes)),
+            What::Closed { how } => (Direction::Closed, (*how).to_owned(), None),
+            What::Ended { how } => (Direction::Ended, (*how).to_owned(), None),
+            What::Fault { summary } => (Direction::Fault, summary.clone(), None),
+            What::Told { summary } => (Direction::Told, summary.clone(), None),
+        };
+        Line {
+            at_us: micros(entry.at),
+            actor: entry.actor.to_string(),
+            connection: entry.connection,
+            direction,
+            summary,
+            hex: bytes.map(|bytes| hex(&bytes[..bytes.len().min(HEX_BYTES)])),
+            bytes: bytes.map(|bytes| bytes.len()),
+        }
+    }
+}
+
+/// Whole microseconds.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,306 @@
+//! Runs tests: each on its own stage, in bounded time, and never lets one take the others down.
+
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use squall_codec::version::Version;
+use squall_scenarios::{
+    stage::Stage,
+    verdict::{Halt, Outcome, Verdict},
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    event::{Event, Listener},
+    live::Live,
+    profile::Profile,
+    report::model::{Header, Line, Report, TestEntry, micros},
+    select::{Planned, Selection},
+    sweep::Leftovers,
+    tally::tally,
+    target::Subject,
+    test::{Isolation, Test},
+};
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// An answer.
+    pub patience: Duration,
+    /// A test, beyond what its statements have to wait.
+    pub test: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds { patience: Duration::from_secs(5), test: Duration::from_secs(30) }
+    }
+}
+
+impl Bounds {
+    /// A test may take so long.
+    fn of(&self, planned: &Planned) -> Duration {
+        // A rule with a clock is watched from before it begins until well after it is due, perhaps more than once.
+        self.test + 4 * Duration::from_secs(planned.wait_seconds())
+    }
+}
+
+/// What a test came to, and whether that was a fault of ours.
+struct Concluded {
+    outcome: Outcome,
+    internal_error: bool,
+}
+
+/// Plays one test on a stage.
+pub async fn play(stage: &Stage, planned: &Planned, bounds: Bounds) -> TestEntry {
+    let missing = planned.test.needs.iter().find_map(|need| stage.world().offers(*need).err());
+    let concluded = match missing {
+        Some(reason) => Concluded { outcome: Err(Halt::unsupported(reason)), internal_error: false },
+        None => {
+            let bound = bounds.of(planned);
+            stage.within(bound, guarded(stage, planned.test)).await.unwrap_or_else(|| {
+                let reason = format!("no verdict after {} s", bound.as_secs());
+                Concluded { outcome: Err(Halt::inconclusive(reason)), internal_error: false }
+            })
+        }
+    };
+    let transcript = stage.transcript().entries().iter().map(Line::from).collect();
+    entry(planned, concluded, transcript, stage.now())
+}
+
+thread_local! {
+    /// Where the last panic on this thread was, while a test runs.
+    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+    static IN_TEST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on a test that panics is told in its verdict alone, with the place, and not on standard error.
+pub fn keep_panics_of_tests_quiet() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if IN_TEST.get() {
+            PANICKED_AT.set(panic.location().map(ToString::to_string));
+        } else {
+            loud(panic);
+        }
+    }));
+}
+
+/// Runs a test, and turns a panic into a verdict: one broken test says nothing about the others.
+async fn guarded(stage: &Stage, test: &Test) -> Concluded {
+    let mut future = (test.run)(stage);
+    std::future::poll_fn(|context| {
+        IN_TEST.set(true);
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        IN_TEST.set(false);
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(outcome)) => Poll::Ready(Concluded { outcome, internal_error: false }),
+            Err(panic) => {
+                let place = PANICKED_AT.take().map(|place| format!(" at {place}")).unwrap_or_default();
+                Poll::Ready(broken(&format!("{}{place}", panic_text(&*panic))))
+            }
+        }
+    })
+    .await
+}
+
+fn broken(reason: &str) -> Concluded {
+    Concluded { outcome: Err(Halt::inconclusive(format!("internal error: {reason}"))), internal_error: true }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
+}
+
+fn entry(planned: &Planned, concluded: Concluded, transcript: Vec<Line>, duration: Duration) -> TestEntry {
+    let (mut verdict, mut reason, evidence) = match concluded.outcome {
+        Ok(evidence) => {
+            let verdict = if evidence.warning().is_some() { Verdict::Warn } else { Verdict::Pass };
+            (verdict, evidence.warning().map(str::to_owned), evidence.entries().iter().map(|entry| entry.0).collect())
+        }
+        Err(halt) => (halt.verdict, Some(halt.reason), halt.entry.iter().map(|entry| entry.0).collect()),
+    };
+    if planned.is_information() && verdict == Verdict::Fail {
+        // 3.1 has no conformance statements, so that nothing can be broken: what differs is told.
+        verdict = Verdict::Warn;
+        reason = reason.map(|reason| format!("for information: {reason}"));
+    }
+    TestEntry {
+        name: planned.test.name.to_owned(),
+        version: planned.version.to_string(),
+        section: format!("{} {}", planned.section.number, planned.section.title),
+        about: planned.test.about.to_owned(),
+        // Of 3.1 the ids of 3.1.1 are told, under its own version.
+        statements: planned.statements().map(|(key, _)| format!("{}/{}", planned.version, key.id)).collect(),
+        verdict,
+        reason,
+        information: planned.is_information(),
+        internal_error: concluded.internal_error,
+        evidence,
+        duration_us: micros(duration),
+        transcript,
+    }
+}
+
+/// A verdict without a run.
+fn unplayed(planned: &Planned, halt: Halt) -> TestEntry {
+    entry(planned, Concluded { outcome: Err(halt), internal_error: false }, Vec::new(), Duration::ZERO)
+}
+
+/// A test that a world could not finish, by a fault of ours.
+#[cfg(feature = "own-broker")]
+pub(crate) fn internal_error(planned: &Planned, reason: &str) -> TestEntry {
+    entry(planned, broken(reason), Vec::new(), Duration::ZERO)
+}
+
+#[cfg(feature = "own-broker")]
+pub(crate) fn panicked(planned: &Planned, panic: &(dyn Any + Send)) -> TestEntry {
+    internal_error(planned, panic_text(panic))
+}
+
+/// Everyone who listens to a run.
+pub struct Audience(Vec<Box<dyn Listener>>);
+
+impl Audience {
+    /// Of these.
+    pub fn new(listeners: Vec<Box<dyn Listener>>) -> Self {
+        Audience(listeners)
+    }
+
+    /// Tells all.
+    ///
+    /// # Errors
+    /// What one of them has to write cannot be written.
+    pub fn tell(&mut self, event: Event<'_>) -> std::io::Result<()> {
+        self.0.iter_mut().try_for_each(|listener| listener.hear(event))
+    }
+}
+
+/// An audit: what to run, for whom.
+pub struct Audit<'a> {
+    /// Versions, filters.
+    pub selection: &'a Selection,
+    /// What that comes to.
+    pub tests: Vec<Planned>,
+    /// So many tests at a time.
+    pub jobs: usize,
+    /// How long things may take.
+    pub bounds: Bounds,
+    /// What is run on what.
+    pub header: Header,
+    /// What is known of the subject.
+    pub profile: Option<&'a Profile>,
+}
+
+impl Audit<'_> {
+    /// Runs all tests against a real address. Call it inside a `LocalSet`.
+    ///
+    /// # Errors
+    /// A report cannot be written.
+    pub async fn live(self, subject: &Subject, audience: &mut Audience) -> std::io::Result<Report> {
+        let started = Instant::now();
+        audience.tell(Event::RunStarted(&self.header, self.tests.len()))?;
+        let run = run_id(self.header.started_unix);
+        let leftovers = Rc::new(RefCell::new(Leftovers::default()));
+        let mut done = Vec::new();
+
+        let (spoken, unspoken): (Vec<Planned>, Vec<Planned>) =
+            self.tests.iter().copied().partition(|planned| subject.speaks(planned.version).is_ok());
+        for planned in unspoken {
+            let reason = subject.speaks(planned.version).err().unwrap_or_default();
+            done.push((planned, unplayed(&planned, Halt::unsupported(reason))));
+            audience.tell(Event::TestFinished(&done[done.len() - 1].1))?;
+        }
+
+        // Those that share come first, so that the others find the subject with nobody else on it.
+        let (shared, alone): (Vec<Planned>, Vec<Planned>) =
+            spoken.into_iter().partition(|planned| planned.test.isolation == Isolation::Shared);
+        for (group, jobs) in [(shared, self.jobs.max(1)), (alone, 1)] {
+            let mut waiting = group.into_iter();
+            let mut running = JoinSet::new();
+            loop {
+                while running.len() < jobs
+                    && let Some(planned) = waiting.next()
+                {
+                    audience.tell(Event::TestStarted(&planned))?;
+                    let (bounds, leftovers) = (self.bounds, Rc::clone(&leftovers));
+                    let world = Rc::new(Live::new(subject.address));
+                    let namespace = format!("{run}{}", base36(planned.number as u64, 3));
+                    running.spawn_local(async move {
+                        let stage = Stage::new(world, planned.version, &namespace, bounds.patience);
+                        let entry = play(&stage, &planned, bounds).await;
+                        leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
+                        (planned, entry)
+                    });
+                }
+                let Some(finished) = running.join_next().await else { break };
+                done.push(finished.expect("a test's panic is caught, and nobody cancels it"));
+                audience.tell(Event::TestFinished(&done[done.len() - 1].1))?;
+            }
+        }
+        let duration = started.elapsed();
+
+        let leftovers = leftovers.take();
+        leftovers.sweep(subject, &format!("{run}end"), self.bounds.patience).await;
+        self.finish(done, duration, audience)
+    }
+
+    /// Counts, and tells it.
+    pub(crate) fn finish(
+        self,
+        done: Vec<(Planned, TestEntry)>,
+        duration: Duration,
+        audience: &mut Audience,
+    ) -> std::io::Result<Report> {
+        let mut report = tally(self.header, self.selection, done, duration);
+        if let Some(profile) = self.profile {
+            profile.annotate(&mut report);
+        }
+        audience.tell(Event::RunFinished(&report))?;
+        Ok(report)
+    }
+}
+
+/// Letters and digits that no other run on the same subject is likely to use.
+fn run_id(started_unix: u64) -> String {
+    let process = u64::from(std::process::id());
+    format!("sq{}", base36(started_unix.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ process, 5))
+}
+
+/// The lowest `digits` digits of a number.
+pub(crate) fn base36(mut number: u64, digits: usize) -> String {
+    let mut text = Vec::with_capacity(digits);
+    for _ in 0..digits {
+        text.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize]);
+        number /= 36;
+    }
+    text.reverse();
+    String::from_utf8(text).expect("letters and digits")
+}
+
+/// The versions that a run without `--mqtt` speaks.
+pub const DEFAULT_VERSIONS: [Version; 2] = [Version::V3_1_1, Version::V5_0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_at_most_twelve_letters_and_digits() {
+        let namespace = format!("{}{}", run_id(1_800_000_000), base36(999, 3));
+        assert!(namespace.len() <= 12 && namespace.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{namespace}");
+        assert_ne!(run_id(1_800_000_000), run_id(1_800_000_001));
+        assert_eq!(base36(36 * 36 + 1, 3), "101");
+    }
+}

@@ -1,0 +1,234 @@
+//! Which tests run: of which versions, by which filters, in which order.
+
+use std::{fmt, str::FromStr};
+
+use squall_codec::version::Version;
+
+use crate::{
+    statement::{Key, Statement, catalogue},
+    test::{Isolation, Section, Test},
+    tests::SECTIONS,
+};
+
+/// One test with its place in the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    /// Its position in the tables: the same whatever is filtered.
+    pub number: usize,
+    /// The version that it speaks: that of its section, or 3.1.
+    pub version: Version,
+    /// Where it stands.
+    pub section: &'static Section,
+    /// Itself.
+    pub test: &'static Test,
+}
+
+impl Planned {
+    /// Its statements with the rules.
+    pub fn statements(&self) -> impl Iterator<Item = (Key<'static>, &'static Statement)> {
+        self.test.statements.iter().filter_map(|text| {
+            let key = Key::parse(text)?;
+            Some((key, catalogue().find(key)?))
+        })
+    }
+
+    /// 3.1 has no conformance statements: what is seen there is only told.
+    pub fn is_information(&self) -> bool {
+        self.version == Version::V3_1
+    }
+
+    /// The longest wait that its statements ask for, in seconds.
+    pub fn wait_seconds(&self) -> u64 {
+        self.statements().filter(|(_, rule)| rule.takes_time()).filter_map(|(_, rule)| rule.wait_s).max().unwrap_or(0)
+    }
+}
+
+/// Every test of every version. A test of 3.1.1 that holds for 3.1 as well stands there a second time.
+pub fn all() -> Vec<Planned> {
+    let sections = || SECTIONS.iter().copied().flatten();
+    let rows = |version: Version| {
+        sections().filter(move |section| section.version == version.max(Version::V3_1_1)).flat_map(move |section| {
+            let holds = move |test: &&Test| version != Version::V3_1 || test.also_3_1;
+            section.tests.iter().filter(holds).map(move |test| (version, section, test))
+        })
+    };
+    Version::ALL
+        .into_iter()
+        .flat_map(rows)
+        .enumerate()
+        .map(|(number, (version, section, test))| Planned { number, version, section, test })
+        .collect()
+}
+
+/// A word of the command line that picks tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    version: Option<Version>,
+    wanted: Wanted,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Statements whose id begins so.
+    Id(String),
+    /// Words of the test's name, its sentence or its section's title.
+    Text(String),
+}
+
+impl FromStr for Filter {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (version, rest) = match Key::parse(text) {
+            Some(key) => (Some(key.version), key.id),
+            None => (None, text),
+        };
+        let id = rest.to_ascii_uppercase();
+        let wanted = if id.starts_with("MQTT-") || id.starts_with("X-") {
+            Wanted::Id(id)
+        } else {
+            Wanted::Text(rest.to_lowercase().replace('_', " "))
+        };
+        Ok(Filter { version, wanted })
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = self.version {
+            write!(f, "{version}/")?;
+        }
+        match &self.wanted {
+            Wanted::Id(text) | Wanted::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Filter {
+    fn takes(&self, planned: &Planned) -> bool {
+        if self.version.is_some_and(|version| version != planned.version) {
+            return false;
+        }
+        match &self.wanted {
+            Wanted::Id(prefix) => planned.statements().any(|(key, _)| begins(key.id, prefix)),
+            Wanted::Text(words) => {
+                let has = |text: &str| text.to_lowercase().replace('_', " ").contains(words.as_str());
+                has(planned.test.name) || has(planned.test.about) || has(planned.section.title)
+            }
+        }
+    }
+
+    /// Why nothing matched, in one sentence.
+    fn complaint(&self) -> String {
+        let Wanted::Id(id) = &self.wanted else { return format!("no test matches '{self}'") };
+        let known = catalogue()
+            .iter()
+            .find(|(key, _)| begins(key.id, id) && self.version.is_none_or(|version| version == key.version));
+        match known {
+            Some((key, statement)) if key.id == id => format!("{key} has no test here: {}", statement.why_untested()),
+            Some(_) => format!("no test of the chosen versions decides a statement that begins with '{self}'"),
+            None => {
+                format!("no statement begins with '{self}'; the nearest are {}", catalogue().nearest(id).join(", "))
+            }
+        }
+    }
+}
+
+/// `MQTT-3.1` begins `MQTT-3.1.2-24`, and not `MQTT-3.10.1-1`.
+fn begins(id: &str, prefix: &str) -> bool {
+    let number = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
+    id.strip_prefix(prefix).is_some_and(|rest| !(number(prefix.bytes().last()) && number(rest.bytes().next())))
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The versions to speak.
+    pub versions: Vec<Version>,
+    /// A test that any of these takes; all tests if there is none.
+    pub filters: Vec<Filter>,
+    /// Also tests that need more than 5 s on a healthy broker.
+    pub slow: bool,
+}
+
+/// Why a test does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Its version was not asked for, or no filter takes it.
+    Filtered,
+    /// It is slow.
+    Slow,
+}
+
+impl Selection {
+    /// Whether a test runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn admits(&self, planned: &Planned) -> Result<(), LeftOut> {
+        let taken = self.filters.is_empty() || self.filters.iter().any(|filter| filter.takes(planned));
+        if !taken || !self.versions.contains(&planned.version) {
+            return Err(LeftOut::Filtered);
+        }
+        if planned.test.slow && !self.slow { Err(LeftOut::Slow) } else { Ok(()) }
+    }
+
+    /// The tests that run, those that wait for a clock first and those that must be alone last.
+    ///
+    /// # Errors
+    /// One sentence, when a filter takes no test of these versions at all.
+    pub fn tests(&self) -> Result<Vec<Planned>, String> {
+        let all = all();
+        let spoken = |planned: &&Planned| self.versions.contains(&planned.version);
+        if let Some(filter) =
+            self.filters.iter().find(|filter| !all.iter().filter(spoken).any(|test| filter.takes(test)))
+        {
+            return Err(filter.complaint());
+        }
+        let mut chosen: Vec<_> = all.into_iter().filter(|planned| self.admits(planned).is_ok()).collect();
+        chosen.sort_by_key(|planned| {
+            let alone = planned.test.isolation == Isolation::Exclusive;
+            (alone, !planned.test.slow, std::cmp::Reverse(planned.wait_seconds()), planned.number)
+        });
+        Ok(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_where_a_number_ends() {
+        assert!(begins("MQTT-3.1.2-24", "MQTT-3.1"));
+        assert!(begins("MQTT-3.1.2-24", "MQTT-3.1.2-24"));
+        assert!(begins("MQTT-3.1.2-24", "MQTT-3.1.2-"));
+        assert!(!begins("MQTT-3.10.1-1", "MQTT-3.1"));
+        assert!(!begins("MQTT-3.1.2-24", "MQTT-3.1.2-2"));
+    }
+
+    #[test]
+    fn a_filter_is_an_id_or_free_text() {
+        let parse = |text: &str| text.parse::<Filter>().expect("any word is a filter");
+        assert_eq!(parse("mqtt-3.1"), Filter { version: None, wanted: Wanted::Id("MQTT-3.1".to_owned()) });
+        let five = Filter { version: Some(Version::V5_0), wanted: Wanted::Id("MQTT-3.3".to_owned()) };
+        assert_eq!(parse("5.0/MQTT-3.3"), five);
+        assert_eq!(
+            parse("second_connect"),
+            Filter { version: None, wanted: Wanted::Text("second connect".to_owned()) }
+        );
+    }
+
+    #[test]
+    fn a_filter_that_takes_nothing_says_why() {
+        let selection = |filter: &str| Selection {
+            versions: vec![Version::V3_1_1, Version::V5_0],
+            filters: vec![filter.parse().expect("any word is a filter")],
+            slow: false,
+        };
+        let complaint = |filter| selection(filter).tests().expect_err("nothing matches");
+        assert!(complaint("MQTT-9.9.9-1").contains("the nearest are MQTT-"));
+        assert!(complaint("3.1.1/MQTT-4.8.0-2").contains("not observable"));
+        assert_eq!(complaint("no such words anywhere"), "no test matches 'no such words anywhere'");
+    }
+}

@@ -1,0 +1,106 @@
+//! Each test passes on our honest broker: in the events world, in turmoil, and over TCP.
+
+use std::{net::SocketAddr, process::ExitCode, rc::Rc, sync::mpsc, thread, time::Duration};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use squall_broker::{
+    core::HashKey,
+    net::server::{ServerOptions, serve},
+};
+use squall_codec::version::Version;
+use squall_conformance::{
+    live::Live,
+    own,
+    report::{human::transcript_line, model::TestEntry},
+    run::{Bounds, keep_panics_of_tests_quiet, play},
+    select::{Planned, all},
+    test::Isolation,
+};
+use squall_scenarios::{
+    stage::{Need, Stage, World},
+    verdict::Verdict,
+};
+use tokio::{net::TcpListener, task::LocalSet};
+
+/// Tests over TCP wait for the network and for clocks: many run beside each other.
+const TRIALS_AT_A_TIME: usize = 12;
+
+fn main() -> ExitCode {
+    keep_panics_of_tests_quiet();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
+    // Brokers end with the process: a trial that runs alone looks at what all clients share, so it gets its own.
+    let shared = (!arguments.list).then(start_broker);
+    let trials = all().into_iter().flat_map(|planned| trials(planned, shared)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn name(world: &str, planned: &Planned) -> String {
+    format!("{world}::{}::{}", planned.version, planned.test.name)
+}
+
+fn trials(planned: Planned, broker: Option<SocketAddr>) -> [Trial; 3] {
+    [
+        Trial::ignorable_test(name("events", &planned), move || passes(&own::in_events(&planned, None))),
+        Trial::ignorable_test(name("turmoil", &planned), move || {
+            if planned.test.needs.contains(&Need::Jump) {
+                return Ok(Completion::ignored_with("turmoil cannot skip idle time"));
+            }
+            passes(&own::in_turmoil(&planned))
+        }),
+        Trial::ignorable_test(name("tcp", &planned), move || {
+            if planned.test.slow {
+                return Ok(Completion::ignored_with("slow: real time"));
+            }
+            let own_broker = planned.test.isolation == Isolation::Exclusive;
+            let address = broker.filter(|_| !own_broker).unwrap_or_else(start_broker);
+            over_tcp(&planned, address)
+        }),
+    ]
+}
+
+fn passes(entry: &TestEntry) -> Result<Completion, Failed> {
+    if entry.verdict == Verdict::Pass {
+        return if entry.evidence.is_empty() {
+            Err("passed without evidence".into())
+        } else {
+            Ok(Completion::Completed)
+        };
+    }
+    let lines: Vec<_> = entry.transcript.iter().map(transcript_line).collect();
+    let reason = entry.reason.as_deref().unwrap_or_default();
+    Err(format!("{}: {reason}\n{}", entry.verdict, lines.join("\n")).into())
+}
+
+/// Our broker on a free loopback port, on a thread of its own, for as long as this process lives.
+fn start_broker() -> SocketAddr {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+            sender.send(listener.local_addr().expect("it is bound")).expect("someone waits for the address");
+            let options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
+            serve(listener, options, std::future::pending()).await.expect("the listener accepts");
+        });
+    });
+    receiver.recv().expect("the broker starts")
+}
+
+fn over_tcp(planned: &Planned, address: SocketAddr) -> Result<Completion, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        let bounds = Bounds::default();
+        let world = Rc::new(Live::new(address));
+        if let Some(reason) = planned.test.needs.iter().find_map(|need| world.offers(*need).err()) {
+            return Ok(Completion::ignored_with(reason));
+        }
+        let version = match planned.version {
+            Version::V3_1 => "31",
+            Version::V3_1_1 => "311",
+            Version::V5_0 => "5",
+        };
+        let stage = Stage::new(world, planned.version, &format!("tcp{}n{version}", planned.number), bounds.patience);
+        passes(&play(&stage, planned, bounds).await)
+    })
+}
