@@ -168,6 +168,11 @@ impl Link {
         self.lane_mut(direction).read(now)
     }
 
+    /// When that arrived which `read` gave last in this direction: its reader may have come late.
+    pub fn arrived(&self, direction: Direction) -> Duration {
+        self.lane(direction).arrived
+    }
+
     /// When `read` has something new, if nothing is written before.
     pub fn deadline(&self) -> Option<Duration> {
         let ways = [Direction::ToServer, Direction::ToClient];

@@ -332,7 +332,7 @@ impl Peer {
                 Some(Arrival::End(how)) => {
                     let bytes = self.splitter.take_rest();
                     if !bytes.is_empty() {
-                        let summary = format!("the first {} of a packet", words::bytes(bytes.len()));
+                        let summary = format!("{} of an unfinished packet", words::bytes(bytes.len()));
                         self.record(What::Received { summary, bytes });
                     }
                     let seen = self.record(What::Ended { how: how.name() });
@@ -371,7 +371,12 @@ impl Peer {
     }
 
     fn record(&self, what: What) -> Seen<()> {
-        let at = self.stage.now();
+        let at = match what {
+            // A script that looks late must not make the subject seem late.
+            What::Received { .. } | What::Ended { .. } => self.wire.arrived(),
+            _ => None,
+        };
+        let at = at.unwrap_or_else(|| self.stage.now());
         Seen::new((), self.stage.transcript().record(at, &self.actor, self.connection, what), at)
     }
 }

@@ -52,7 +52,9 @@ pub struct Heading<'a> {
 
 /// The whole diagram with ANSI colours; `width` in characters.
 pub fn draw(heading: Heading<'_>, run: &Run<Played>, width: usize) -> String {
-    let entries = run.transcript.entries();
+    let mut entries = run.transcript.entries();
+    // The record is in the order in which actors looked; the drawing is in the order in which things came.
+    entries.sort_by_key(|entry| entry.at);
     let mut painter = Painter::new(heading, &entries, width);
     painter.title(heading);
     painter.header();
@@ -149,7 +151,12 @@ impl Painter {
                 self.arrow(entry.at, Arrow::down(lane, how).line(Line::Double).style(Style::Faint));
                 self.lanes.set(lane, number, Link::Closed);
             }
-            What::Fault { summary } => self.note(entry.at, lane, '⚡', summary, Style::Bad),
+            What::Fault { summary } => {
+                self.note(entry.at, lane, '⚡', summary, Style::Bad);
+                if ends_link(summary) {
+                    self.lanes.set(lane, number, Link::Closed);
+                }
+            }
             What::Told { summary } => self.note(entry.at, lane, '●', &shown(summary), Style::Told),
         }
     }
@@ -162,15 +169,15 @@ impl Painter {
             return;
         }
         let mut row = self.row();
-        let text = format!("⋮ {} s", seconds(passed));
-        row.put_right(self.time_width.saturating_sub(3), &text.replace(".000 s", " s"), Style::Faint);
+        let text = format!("⋮ {} s", seconds(passed).trim_end_matches(".000"));
+        row.put_right(self.time_width.saturating_sub(3), &text, Style::Faint);
         self.push(row);
     }
 
     fn arrow(&mut self, at: Duration, arrow: Arrow<'_>) {
         let (from, to) = self.lanes.ends(arrow.lane);
-        let budget = arrow::label_room(from.abs_diff(to));
-        let mut lines = wrap(arrow.label, budget).into_iter();
+        let distance = from.abs_diff(to);
+        let mut lines = wrap(arrow.label, arrow::label_room(distance), arrow::text_room(distance)).into_iter();
         let mut row = self.timed_row(at);
         arrow.put(&mut row, from, to, &lines.next().unwrap_or_default());
         self.push(row);
@@ -184,7 +191,7 @@ impl Painter {
 
     fn note(&mut self, at: Duration, lane: usize, mark: char, text: &str, style: Style) {
         let (start, room) = self.lanes.note_place(lane);
-        for (index, line) in wrap(text, room.saturating_sub(2)).into_iter().enumerate() {
+        for (index, line) in wrap(text, room.saturating_sub(2), room.saturating_sub(2)).into_iter().enumerate() {
             let mut row = if index == 0 { self.timed_row(at) } else { self.row() };
             let line = if index == 0 { format!("{mark} {line}") } else { format!("  {line}") };
             row.put(start, &line, style);
@@ -242,7 +249,7 @@ impl Painter {
     }
 
     fn prose(&mut self, indent: usize, text: &str, style: Style) {
-        for line in wrap(text, self.width - indent) {
+        for line in wrap(text, self.width - indent, self.width - indent) {
             let mut row = Row::new(self.width);
             row.put(indent, &line, style);
             self.push(row);
@@ -257,6 +264,12 @@ impl Painter {
         row.write(&mut self.text);
         self.text.push('\n');
     }
+}
+
+/// Whether a fault left nothing of the connection, also where the actor has not noticed.
+fn ends_link(summary: &str) -> bool {
+    let cut = summary.starts_with("cut ") && !summary.contains("(half-open)");
+    cut || summary.contains("RST at both ends") || summary.starts_with("FIN to the server")
 }
 
 /// Whether the very next thing on the connection was that a fault kept this frame from arriving whole.

@@ -1,6 +1,114 @@
-//! Every script, in both versions where both apply, in both virtual worlds.
+//! Every script of the project, in each of its versions, in both virtual worlds: one named trial each.
+//!
+//! A trial passes when every world that offers what the script needs says `pass`, and when they have seen the same packets
+//! on the same connections, each way in the same order. (How the two ways interleave within a moment is left open: a
+//! driver may read two packets before it answers the first.)
+
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use squall_codec::version::Version;
+use squall_scenarios::{
+    liar::Direction,
+    script::Script,
+    transcript::{PacketLine, Transcript},
+    verdict::Verdict,
+};
+use squall_sim::{
+    diagram::{self, Heading},
+    story,
+    world::VirtualWorld,
+};
+
+const SEED: u64 = 1;
 
 fn main() {
-    let arguments = libtest_mimic::Arguments::from_args();
-    libtest_mimic::run(&arguments, Vec::new()).exit();
+    let arguments = Arguments::from_args();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files = story::find(&folder).expect("the folder of scripts can be read");
+    let mut trials: Vec<Trial> = files.iter().flat_map(|file| trials_of(&folder, file)).collect();
+    if trials.is_empty() {
+        let message = format!("there is no script in {}", folder.display());
+        trials.push(Trial::test("there are scripts", move || Err(message.into())));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trials_of(folder: &Path, file: &Path) -> Vec<Trial> {
+    let name = file.strip_prefix(folder).unwrap_or(file).display().to_string();
+    match Script::load(file) {
+        Err(error) => vec![Trial::test(name, move || Err(error.to_string().into()))],
+        Ok(script) => script
+            .versions()
+            .iter()
+            .map(|version| {
+                let (file, version) = (file.to_owned(), *version);
+                Trial::ignorable_test(format!("{name} in {version}"), move || play(&file, version))
+            })
+            .collect(),
+    }
+}
+
+fn play(file: &PathBuf, version: Version) -> Result<Completion, Failed> {
+    let script = Rc::new(Script::load(file).map_err(|error| error.to_string())?);
+    let mut played: Vec<(VirtualWorld, Transcript)> = Vec::new();
+    let mut reasons = Vec::new();
+    for world in VirtualWorld::ALL {
+        let run = story::play(world, &script, version, SEED);
+        match &run.outcome {
+            Ok(outcome) if outcome.verdict == Verdict::Pass => played.push((world, run.transcript)),
+            Ok(outcome) if outcome.verdict == Verdict::Unsupported => reasons.push(outcome.reason.clone()),
+            _ => {
+                let heading = Heading { script: &script, world, version, seed: SEED };
+                let drawn = diagram::draw(heading, &run, 120);
+                return Err(anstream::adapter::strip_str(&drawn).to_string().into());
+            }
+        }
+    }
+    if played.is_empty() {
+        return Ok(Completion::ignored_with(reasons.join("; ")));
+    }
+    for pair in played.windows(2) {
+        same_packets(&pair[0], &pair[1])?;
+    }
+    Ok(Completion::Completed)
+}
+
+/// The worlds have seen the same packets in the same order on each connection.
+fn same_packets(one: &(VirtualWorld, Transcript), other: &(VirtualWorld, Transcript)) -> Result<(), Failed> {
+    let ((one_world, one), (other_world, other)) = (one, other);
+    let connections = |transcript: &Transcript| {
+        let mut connections = transcript.connections();
+        connections.sort();
+        connections
+    };
+    if connections(one) != connections(other) {
+        let (one, other) = (connections(one), connections(other));
+        return Err(format!("the connections differ\n{one_world}: {one:?}\n{other_world}: {other:?}").into());
+    }
+    for (actor, connection) in connections(one) {
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let packets = |transcript: &Transcript| {
+                let mut packets = transcript.packets_of(&actor, connection);
+                packets.retain(|packet| packet.direction == direction);
+                packets
+            };
+            let (one, other) = (packets(one), packets(other));
+            if one != other {
+                let show = |packets: &[PacketLine]| {
+                    packets.iter().map(|packet| format!("  {}\n", packet.summary)).collect::<String>()
+                };
+                let (one, other) = (show(&one), show(&other));
+                return Err(format!(
+                    "the packets of {actor}, connection {connection}, {direction} differ\n\
+                     {one_world}:\n{one}{other_world}:\n{other}"
+                )
+                .into());
+            }
+        }
+    }
+    Ok(())
 }

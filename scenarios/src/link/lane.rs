@@ -114,6 +114,8 @@ pub(super) struct Lane {
     blocks: Vec<Knob<&'static str>>,
     queue: VecDeque<Piece>,
     last_due: Duration,
+    /// When what was read last had arrived.
+    pub(super) arrived: Duration,
     scanner: FrameScanner,
     latency_draws: Draws,
     loss_draws: Draws,
@@ -134,6 +136,7 @@ impl Lane {
             blocks: Vec::new(),
             queue: VecDeque::new(),
             last_due: Duration::ZERO,
+            arrived: Duration::ZERO,
             scanner: FrameScanner::default(),
             latency_draws: Draws { seed, stream, generator: None },
             loss_draws: Draws { seed, stream: stream + 1, generator: None },
@@ -275,6 +278,7 @@ impl Lane {
         }
         let piece = self.queue.pop_front()?;
         self.unread -= piece.size();
+        self.arrived = piece.due;
         if matches!(piece.what, Arrival::End(_)) {
             self.finished = true;
             self.clear();

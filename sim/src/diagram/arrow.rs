@@ -50,6 +50,11 @@ pub(super) fn label_room(distance: usize) -> usize {
     distance.saturating_sub(INDENT + TAIL).max(4)
 }
 
+/// How many characters fit on the lines below the arrow.
+pub(super) fn text_room(distance: usize) -> usize {
+    distance.saturating_sub(INDENT + 1).max(4)
+}
+
 impl<'a> Arrow<'a> {
     /// From an actor to the broker.
     pub(super) fn up(lane: usize, label: &'a str) -> Self {

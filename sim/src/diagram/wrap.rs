@@ -1,33 +1,35 @@
 //! Text in lines of a width.
 
-/// Breaks at spaces, and within a word only where the word alone is too long.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
+/// Breaks at spaces, and within a word only where the word alone is too long: then behind an `=`, if there is one.
+/// The first line may be of another width than the rest.
+pub(super) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut length = 0;
+    let mut line: Vec<char> = Vec::new();
+    let mut width = first.max(1);
+    let mut end_line = |line: &mut Vec<char>, width: &mut usize| {
+        lines.push(line.drain(..).collect::<String>());
+        *width = rest.max(1);
+    };
     for word in text.split(' ') {
         let mut word: Vec<char> = word.chars().collect();
-        if length > 0 && length + 1 + word.len() > width {
-            lines.push(std::mem::take(&mut line));
-            length = 0;
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            end_line(&mut line, &mut width);
         }
-        if length > 0 {
+        if !line.is_empty() {
             line.push(' ');
-            length += 1;
         }
-        while word.len() > width - length {
-            let rest = word.split_off(width - length);
-            line.extend(&word);
-            lines.push(std::mem::take(&mut line));
-            length = 0;
+        while word.len() > width - line.len() {
+            let room = width - line.len();
+            let sign = word[..room].iter().rposition(|character| *character == '=');
+            let rest = word.split_off(sign.map_or(room, |sign| sign + 1));
+            line.append(&mut word);
+            end_line(&mut line, &mut width);
             word = rest;
         }
-        length += word.len();
-        line.extend(&word);
+        line.append(&mut word);
     }
-    if length > 0 || lines.is_empty() {
-        lines.push(line);
+    if !line.is_empty() {
+        end_line(&mut line, &mut width);
     }
     lines
 }
@@ -38,9 +40,10 @@ mod tests {
 
     #[test]
     fn lines_break_at_spaces_and_long_words_break_anywhere() {
-        assert_eq!(wrap("CONNECT 5.0 client_id=alice", 12), ["CONNECT 5.0", "client_id=al", "ice"]);
-        assert_eq!(wrap("PINGREQ", 12), ["PINGREQ"]);
-        assert_eq!(wrap("", 12), [""]);
-        assert_eq!(wrap("a abcdef b", 3), ["a", "abc", "def", "b"]);
+        assert_eq!(wrap("CONNECT 5.0 client_id=alice", 12, 12), ["CONNECT 5.0", "client_id=", "alice"]);
+        assert_eq!(wrap("CONNECT 5.0 client_id=alice", 12, 20), ["CONNECT 5.0", "client_id=alice"]);
+        assert_eq!(wrap("PINGREQ", 12, 12), ["PINGREQ"]);
+        assert!(wrap("", 12, 12).is_empty());
+        assert_eq!(wrap("a abcdef b", 3, 3), ["a", "abc", "def", "b"]);
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use squall_client::options::Options;
 use squall_scenarios::{
     fault::Fault,
+    liar::Direction,
     stage::{Arrival, ClientActor, End, LocalFuture, Need, Wire, World},
     transcript::Transcript,
 };
@@ -39,7 +40,7 @@ impl World for EventsWorld {
             let due = self.network.borrow().reaches_broker_at();
             self.sleep_until(due).await;
             let index = self.network.borrow_mut().open(&actor, Owner::Peer);
-            let wire = EventsWire { network: Rc::clone(&self.network), index, ended: None };
+            let wire = EventsWire { network: Rc::clone(&self.network), index, ended: None, aborted: false };
             Ok(Box::new(wire) as Box<dyn Wire>)
         })
     }
@@ -86,6 +87,8 @@ struct EventsWire {
     network: Rc<RefCell<Network>>,
     index: usize,
     ended: Option<End>,
+    /// Ended by this side's abort: nothing arrives that would have a time.
+    aborted: bool,
 }
 
 impl Wire for EventsWire {
@@ -131,8 +134,14 @@ impl Wire for EventsWire {
         network.connections[self.index].end(network.now, how);
         if how == End::Reset {
             self.ended = Some(End::Reset);
+            self.aborted = true;
         }
         Box::pin(std::future::ready(()))
+    }
+
+    fn arrived(&self) -> Option<Duration> {
+        let network = self.network.borrow();
+        (!self.aborted).then(|| network.connections[self.index].link.with(|link| link.arrived(Direction::ToClient)))
     }
 }
 

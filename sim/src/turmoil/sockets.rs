@@ -1,10 +1,17 @@
 //! turmoil's TCP as the drivers know TCP, and the links in front of it.
 
-use std::io;
+use std::{io, time::Duration};
 
+use bytes::Bytes;
 use squall_broker::{core::effect::PeerInfo, net::listener::Listener};
 use squall_client::net::connector::Connector;
-use squall_scenarios::{faulty_stream::FaultyStream, links::Links};
+use squall_scenarios::{
+    faulty_stream::{FaultyStream, StreamWire},
+    liar::Direction,
+    links::Links,
+    shared_link::SharedLink,
+    stage::{Arrival, End, LocalFuture, Wire},
+};
 use tokio::time::Instant;
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -32,19 +39,16 @@ impl Listener for SimulatedListener {
 }
 
 /// A connection of this actor, behind a link of its own. To be called within the actors' host.
-pub(super) async fn connect(links: &Links, actor: &str, started: Instant, tapped: bool) -> io::Result<FaultyStream> {
+pub(super) async fn connect(links: &Links, actor: &str, started: Instant) -> io::Result<(FaultyStream, SharedLink)> {
     let socket = TcpStream::connect((BROKER, PORT)).await?;
     let link = links.open(started.elapsed(), actor);
-    if tapped {
-        link.tap(started.elapsed());
-    }
     // turmoil knows no abort: a socket that is dropped says FIN, or RST if it had unread bytes.
-    let (stream, pump) = FaultyStream::new(socket, link, started, drop);
+    let (stream, pump) = FaultyStream::new(socket, link.clone(), started, drop);
     tokio::spawn(pump);
-    Ok(stream)
+    Ok((stream, link))
 }
 
-/// How a whole client gets its connections.
+/// How a whole client gets its connections: it keeps no record of its own, so its link does.
 pub(super) struct SimulatedConnector {
     pub(super) links: Links,
     pub(super) actor: String,
@@ -55,6 +59,41 @@ impl Connector for SimulatedConnector {
     type Io = FaultyStream;
 
     async fn connect(&mut self) -> io::Result<FaultyStream> {
-        connect(&self.links, &self.actor, self.started, true).await
+        let (stream, link) = connect(&self.links, &self.actor, self.started).await?;
+        link.tap(self.started.elapsed());
+        Ok(stream)
+    }
+}
+
+/// A raw peer's connection.
+pub(super) struct SimulatedWire {
+    stream: StreamWire<FaultyStream>,
+    link: SharedLink,
+    /// Ended by this side's abort: nothing arrives that would have a time.
+    aborted: bool,
+}
+
+impl SimulatedWire {
+    pub(super) fn new(stream: FaultyStream, link: SharedLink) -> Self {
+        SimulatedWire { stream: StreamWire::new(stream, FaultyStream::abort), link, aborted: false }
+    }
+}
+
+impl Wire for SimulatedWire {
+    fn send(&mut self, bytes: Bytes) -> LocalFuture<'_, ()> {
+        self.stream.send(bytes)
+    }
+
+    fn receive(&mut self) -> LocalFuture<'_, Arrival> {
+        self.stream.receive()
+    }
+
+    fn close(&mut self, how: End) -> LocalFuture<'_, ()> {
+        self.aborted |= how == End::Reset;
+        self.stream.close(how)
+    }
+
+    fn arrived(&self) -> Option<Duration> {
+        (!self.aborted).then(|| self.link.with(|link| link.arrived(Direction::ToClient)))
     }
 }

@@ -5,7 +5,6 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 use squall_client::{net::driver, options::Options};
 use squall_scenarios::{
     fault::Fault,
-    faulty_stream::{FaultyStream, StreamWire},
     links::Links,
     stage::{ClientActor, LocalFuture, Need, Wire, World},
     transcript::{Transcript, What},
@@ -15,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::{
     LONGEST,
     client_actor::TurmoilClient,
-    sockets::{SimulatedConnector, connect},
+    sockets::{SimulatedConnector, SimulatedWire, connect},
 };
 use crate::seed::derive;
 
@@ -41,8 +40,8 @@ impl World for TurmoilWorld {
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
         let actor = actor.to_owned();
         Box::pin(async move {
-            match timeout(CONNECT_TIMEOUT, connect(&self.links, &actor, self.started, false)).await {
-                Ok(Ok(stream)) => Ok(Box::new(StreamWire::new(stream, FaultyStream::abort)) as Box<dyn Wire>),
+            match timeout(CONNECT_TIMEOUT, connect(&self.links, &actor, self.started)).await {
+                Ok(Ok((stream, link))) => Ok(Box::new(SimulatedWire::new(stream, link)) as Box<dyn Wire>),
                 Ok(Err(error)) => Err(format!("{actor} cannot connect: {error}")),
                 Err(_) => Err(format!("{actor} cannot connect within {} s", CONNECT_TIMEOUT.as_secs())),
             }
