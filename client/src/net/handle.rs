@@ -10,7 +10,7 @@ use squall_codec::{
     topic::TopicFilter,
     wire::PacketId,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, mpsc::error::SendError, oneshot};
 
 use crate::core::effect::{Event, Failure, Outcome};
 
@@ -88,7 +88,7 @@ impl Handle {
     pub async fn publish(&self, message: Publish) -> Result<Published, PublishError> {
         let (reply, outcome) = oneshot::channel();
         let sent = self.publishes.send(PublishCommand { message, reply }).await;
-        match answer(sent.is_ok(), outcome).await {
+        match answer(sent, outcome).await {
             Outcome::Published { reason, properties } if reason.is_failure() => {
                 Err(PublishError::Refused { reason, properties })
             }
@@ -108,7 +108,7 @@ impl Handle {
     ) -> Result<Vec<ReasonCode>, SubscribeError> {
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Subscribe { subscriptions, properties, reply }).await;
-        match answer(sent.is_ok(), outcome).await {
+        match answer(sent, outcome).await {
             Outcome::Subscribed { reasons } => Ok(reasons),
             other => Err(failure(other).into()),
         }
@@ -121,7 +121,7 @@ impl Handle {
     pub async fn unsubscribe(&self, filters: Vec<TopicFilter>) -> Result<Vec<ReasonCode>, UnsubscribeError> {
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Unsubscribe { filters, reply }).await;
-        match answer(sent.is_ok(), outcome).await {
+        match answer(sent, outcome).await {
             Outcome::Unsubscribed { reasons } => Ok(reasons),
             other => Err(failure(other).into()),
         }
@@ -162,11 +162,12 @@ impl Events {
     }
 }
 
-async fn answer(sent: bool, outcome: oneshot::Receiver<Outcome>) -> Outcome {
-    match outcome.await {
-        Ok(outcome) if sent => outcome,
-        // The driver has ended, or was dropped.
-        _ => Outcome::Failed(Failure::Disconnected),
+/// A request that could not be sent comes back with its end of the answer, so it must not be kept while waiting.
+async fn answer<T>(sent: Result<(), SendError<T>>, outcome: oneshot::Receiver<Outcome>) -> Outcome {
+    match sent {
+        // An error says that the driver has ended, or was dropped.
+        Ok(()) => outcome.await.unwrap_or(Outcome::Failed(Failure::Disconnected)),
+        Err(_) => Outcome::Failed(Failure::Disconnected),
     }
 }
 
