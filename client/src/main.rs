@@ -1,3 +1,11 @@
-//! The program `client`.
+//! The program `client`: `client pub` and `client sub`.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::run(cli::arguments::Arguments::parse())
+}

@@ -124,7 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Mostly from a connection that stands: by chance alone few would.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let connected =
-        vec![Step::Connect, Step::Opened, Step::Packet(Packet::Connack(Box::new(Connack::new(ReasonCode::Success))))];
+        [Step::Connect, Step::Opened, Step::Packet(Packet::Connack(Box::new(Connack::new(ReasonCode::Success))))];
     (any::<bool>(), vec(step(), 0..80)).prop_map(move |(from_connected, steps)| {
         if from_connected { connected.iter().cloned().chain(steps).collect() } else { steps }
     })

@@ -1,6 +1,9 @@
 //! The only place that reads a clock: tokio's, which a simulation can turn.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use squall_codec::time::Now;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -24,6 +27,14 @@ impl Clock {
     pub fn now(&self) -> Now {
         Now::simulated(Instant::now().saturating_duration_since(self.start))
     }
+}
+
+/// A seed that differs from run to run, for a program that is not simulated.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub fn seed_of_this_run() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // The lower half holds what differs most.
+    since_1970.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
 }
 
 /// Fires at the core's deadline. A deadline that moves on, as it does with every packet, costs no timer.

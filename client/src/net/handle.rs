@@ -38,6 +38,10 @@ pub struct Published {
     pub properties: Properties,
 }
 
+/// For a message that the client has taken. Dropping it takes nothing back.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Outcome>);
+
 /// Why a message was not published, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -86,14 +90,18 @@ impl Handle {
     /// # Errors
     /// The server refused, or it did not come to an answer.
     pub async fn publish(&self, message: Publish) -> Result<Published, PublishError> {
+        self.queue(message).await?.outcome().await
+    }
+
+    /// Hands a message over, and returns when the client has taken it: for many in flight at once, in order.
+    ///
+    /// # Errors
+    /// The client has ended.
+    pub async fn queue(&self, message: Publish) -> Result<Receipt, PublishError> {
         let (reply, outcome) = oneshot::channel();
-        let sent = self.publishes.send(PublishCommand { message, reply }).await;
-        match answer(sent, outcome).await {
-            Outcome::Published { reason, properties } if reason.is_failure() => {
-                Err(PublishError::Refused { reason, properties })
-            }
-            Outcome::Published { reason, properties } => Ok(Published { reason, properties }),
-            other => Err(failure(other).into()),
+        match self.publishes.send(PublishCommand { message, reply }).await {
+            Ok(()) => Ok(Receipt(outcome)),
+            Err(_) => Err(Failure::Disconnected.into()),
         }
     }
 
@@ -144,6 +152,22 @@ impl Handle {
         if self.commands.send(Command::Disconnect { reason, session_expiry_seconds, closed }).await.is_ok() {
             // An error says that the driver is gone, and the connection with it.
             let _ = is_closed.await;
+        }
+    }
+}
+
+impl Receipt {
+    /// Waits until the QoS is fulfilled.
+    ///
+    /// # Errors
+    /// As [`Handle::publish`].
+    pub async fn outcome(self) -> Result<Published, PublishError> {
+        match self.0.await.unwrap_or(Outcome::Failed(Failure::Disconnected)) {
+            Outcome::Published { reason, properties } if reason.is_failure() => {
+                Err(PublishError::Refused { reason, properties })
+            }
+            Outcome::Published { reason, properties } => Ok(Published { reason, properties }),
+            other => Err(failure(other).into()),
         }
     }
 }

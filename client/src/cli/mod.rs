@@ -1,0 +1,68 @@
+//! The command line. Exit status 0: done; 1: the server refused, or was lost; 2: no connection, or wrong arguments.
+
+mod address;
+pub(crate) mod arguments;
+mod publish;
+mod session;
+mod subscribe;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use owo_colors::OwoColorize;
+use squall_client::net::driver::PACKETS;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Why the program ends with an error: one sentence, and the exit status.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    status: u8,
+    sentence: String,
+}
+
+impl Trouble {
+    /// The server said no, or went away.
+    fn refused(sentence: impl Into<String>) -> Self {
+        Trouble { status: 1, sentence: sentence.into() }
+    }
+
+    /// It never came to a connection, or the arguments make no sense.
+    fn unable(sentence: impl Into<String>) -> Self {
+        Trouble { status: 2, sentence: sentence.into() }
+    }
+}
+
+/// Runs the program to its exit status.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let debug = match &arguments.command {
+        Command::Pub(publish) => publish.connection.debug,
+        Command::Sub(subscribe) => subscribe.connection.debug,
+    };
+    if debug {
+        let lines = fmt::layer().with_writer(std::io::stderr).without_time().with_target(false).with_level(false);
+        tracing_subscriber::registry().with(EnvFilter::new(format!("{PACKETS}=debug"))).with(lines).init();
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Trouble::unable(format!("cannot start: {error}")))),
+    };
+    let ended = runtime.block_on(async {
+        match arguments.command {
+            Command::Pub(publish) => publish::run(*publish).await,
+            Command::Sub(subscribe) => subscribe::run(*subscribe).await,
+        }
+    });
+    // A thread may still wait for standard input; nobody waits for it.
+    runtime.shutdown_background();
+    end(ended)
+}
+
+fn end(ended: Result<(), Trouble>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            anstream::eprintln!("{} {}", "error:".red().bold(), trouble.sentence);
+            ExitCode::from(trouble.status)
+        }
+    }
+}
