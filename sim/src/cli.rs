@@ -13,7 +13,7 @@ Examples:
   sim run scenarios --world both                     play all scripts in both worlds, one line each
   sim run FILE --world turmoil --json trace.jsonl    keep the transcript, one JSON object a line
   sim list                                           what scripts there are
-  sim digests                                        one digest for each play: equal seeds give equal digests
+  sim digests                                        one digest for each play: to compare machines and builds
 
 Exit status: 0 all plays passed, 1 a play failed, 2 something could not be played.";
 

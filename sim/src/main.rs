@@ -4,13 +4,14 @@ mod cli;
 
 use std::{
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
-    process::ExitCode,
+    process::{self, ExitCode},
     rc::Rc,
     time::Instant,
 };
 
-use anstream::{eprintln, print, println};
+use anstream::eprintln;
 use clap::Parser;
 use owo_colors::OwoColorize;
 use squall_codec::version::Version;
@@ -74,14 +75,14 @@ fn run(arguments: &RunArguments) -> Result<u8, String> {
         // In both worlds the same happens: once is enough to look at, unless something went wrong.
         let is_first = *world == arguments.world.worlds()[0];
         if (draws && is_first) || (verdict == Verdict::Fail && !arguments.quiet) {
-            print!("{}", diagram::draw(heading, &run, cli::columns()));
+            show(&diagram::draw(heading, &run, cli::columns()))?;
             if arguments.digest {
-                println!("  digest {:016x}", run.transcript.digest());
+                show(&format!("  digest {:016x}\n", run.transcript.digest()))?;
             }
-            println!();
+            show("\n")?;
         } else {
             let digest = arguments.digest.then(|| run.transcript.digest());
-            print_line(heading, &run, digest);
+            show(&line(heading, &run, digest))?;
         }
         if let Some(file) = &arguments.json {
             fs::write(file, run.transcript.json_lines())
@@ -89,7 +90,7 @@ fn run(arguments: &RunArguments) -> Result<u8, String> {
         }
     }
     if plan.len() > 1 {
-        println!("{} in {:.1} s", tally.words(), began.elapsed().as_secs_f64());
+        show(&format!("{} in {:.1} s\n", tally.words(), began.elapsed().as_secs_f64()))?;
     }
     Ok(if tally.failed > 0 { FAILED } else { PASSED })
 }
@@ -97,8 +98,8 @@ fn run(arguments: &RunArguments) -> Result<u8, String> {
 fn list(arguments: &ListArguments) -> Result<u8, String> {
     for script in load(std::slice::from_ref(&arguments.folder))? {
         let versions: Vec<String> = script.versions().iter().map(ToString::to_string).collect();
-        println!("{}  {}", script.file(), format!("({})", versions.join(", ")).dimmed());
-        println!("    {}", script.title());
+        let versions = format!("({})", versions.join(", "));
+        show(&format!("{}  {}\n    {}\n", script.file(), versions.dimmed(), script.title()))?;
     }
     Ok(PASSED)
 }
@@ -110,7 +111,7 @@ fn digests(arguments: &DigestsArguments) -> Result<u8, String> {
         let run = story::play(world, &script, version, arguments.seed);
         let digest = run.transcript.digest();
         let (version, verdict) = (version.to_string(), verdict(&run));
-        println!("{digest:016x}  {world:7}  {version:5}  {verdict:11}  {}", script.file());
+        show(&format!("{digest:016x}  {world:7}  {version:5}  {verdict:11}  {}\n", script.file()))?;
     }
     Ok(PASSED)
 }
@@ -155,7 +156,8 @@ fn verdict(run: &Run<Played>) -> Verdict {
     run.outcome.as_ref().map_or(Verdict::Fail, |played| played.verdict)
 }
 
-fn print_line(heading: Heading<'_>, run: &Run<Played>, digest: Option<u64>) {
+/// One play in one line.
+fn line(heading: Heading<'_>, run: &Run<Played>, digest: Option<u64>) -> String {
     let verdict = verdict(run);
     let mark = match verdict {
         Verdict::Pass => "✔".green().to_string(),
@@ -169,7 +171,16 @@ fn print_line(heading: Heading<'_>, run: &Run<Played>, digest: Option<u64>) {
         Err(error) => format!("  {error}"),
     };
     let digest = digest.map_or_else(String::new, |digest| format!("{digest:016x}  "));
-    println!("{mark} {digest}{what}{}", reason.dimmed());
+    format!("{mark} {digest}{what}{}\n", reason.dimmed())
+}
+
+/// Writes to standard output, without colours where it is no terminal. A reader who has gone away ends the program.
+fn show(text: &str) -> Result<(), String> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(PASSED.into()),
+        outcome => outcome.map_err(|error| format!("cannot write to standard output: {error}")),
+    }
 }
 
 /// How many plays ended how.

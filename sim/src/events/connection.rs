@@ -54,12 +54,12 @@ impl Cable {
 
     /// What has come out by `now`.
     pub(super) fn pop(&mut self, now: Duration) -> Option<Arrival> {
-        self.under_way.pop_front_if(|(due, _)| *due <= now).map(|(_, arrival)| {
-            if let Arrival::Bytes(bytes) = &arrival {
-                self.bytes -= bytes.len();
-            }
-            arrival
-        })
+        self.under_way.front().filter(|(due, _)| *due <= now)?;
+        let (_, arrival) = self.under_way.pop_front()?;
+        if let Arrival::Bytes(bytes) = &arrival {
+            self.bytes -= bytes.len();
+        }
+        Some(arrival)
     }
 
     /// When the next thing comes out.
