@@ -8,7 +8,11 @@ mod canvas;
 mod lanes;
 mod wrap;
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use squall_codec::version::Version;
 use squall_scenarios::{
@@ -73,6 +77,8 @@ struct Painter {
     time_width: usize,
     /// The time of the last row.
     last: Option<Duration>,
+    /// Connections on which nothing gets to the broker at present.
+    stuck: BTreeSet<(Rc<str>, u32)>,
     /// How many connections each actor has opened in the whole play.
     connections: BTreeMap<Rc<str>, u32>,
     text: String,
@@ -91,7 +97,7 @@ impl Painter {
         // Those who appear, in the order of the script.
         let actors = heading.script.actors().filter(|actor| connections.contains_key(*actor));
         let lanes = Lanes::new(actors, time_width, width);
-        Painter { width, lanes, time_width, last: None, connections, text: String::new() }
+        Painter { width, lanes, time_width, last: None, stuck: BTreeSet::new(), connections, text: String::new() }
     }
 
     fn title(&mut self, heading: Heading<'_>) {
@@ -129,6 +135,7 @@ impl Painter {
         let Some(lane) = self.lanes.find(&entry.actor) else { return };
         let number = entry.connection;
         let several = self.connections.get(&entry.actor).is_some_and(|count| *count > 1);
+        let link = (Rc::clone(&entry.actor), number);
         let next = after.iter().find(|next| next.actor == entry.actor && next.connection == number);
         match &entry.what {
             What::Opened => {
@@ -137,14 +144,20 @@ impl Painter {
                 self.arrow(entry.at, Arrow::up(lane, &label).line(Line::Dotted).style(Style::Faint));
             }
             What::Sent { summary, .. } => {
-                let head = if is_cut_short(next, "to the server") { Head::Lost } else { Head::Arrives };
+                let held_back = next.is_some_and(|next| fault_of(next).contains("to the server held back"));
+                let head = match next {
+                    Some(next) if is_cut_short(next) => Head::Lost,
+                    _ if held_back || self.stuck.contains(&link) => Head::Stuck,
+                    _ => Head::Arrives,
+                };
                 self.arrow(entry.at, Arrow::up(lane, &shown(summary)).head(head).style(Style::Actor(lane)));
             }
             What::Received { summary, .. } => {
                 self.arrow(entry.at, Arrow::down(lane, &shown(summary)).style(Style::Actor(lane)));
             }
             What::Closed { how } => {
-                self.arrow(entry.at, Arrow::up(lane, how).line(Line::Double).style(Style::Faint));
+                let head = if self.stuck.contains(&link) { Head::Stuck } else { Head::Arrives };
+                self.arrow(entry.at, Arrow::up(lane, how).line(Line::Double).head(head).style(Style::Faint));
                 self.lanes.set(lane, number, Link::Closed);
             }
             What::Ended { how } => {
@@ -155,6 +168,11 @@ impl Painter {
                 self.note(entry.at, lane, '⚡', summary, Style::Bad);
                 if ends_link(summary) {
                     self.lanes.set(lane, number, Link::Closed);
+                }
+                if summary.starts_with("healed") {
+                    self.stuck.remove(&link);
+                } else if blocks_link(summary) {
+                    self.stuck.insert(link);
                 }
             }
             What::Told { summary } => self.note(entry.at, lane, '●', &shown(summary), Style::Told),
@@ -272,11 +290,25 @@ fn ends_link(summary: &str) -> bool {
     cut || summary.contains("RST at both ends") || summary.starts_with("FIN to the server")
 }
 
-/// Whether the very next thing on the connection was that a fault kept this frame from arriving whole.
-fn is_cut_short(next: Option<&Entry>, way: &str) -> bool {
-    let Some(Entry { what: What::Fault { summary }, .. }) = next else { return false };
-    summary.starts_with("cut ") && !summary.starts_with("cut after ") && summary.contains(way)
-        || summary.starts_with("cut after ") && summary.contains(" of ") && summary.contains(way)
+/// Whether nothing gets from the actor to the broker after it.
+fn blocks_link(summary: &str) -> bool {
+    let half_open = summary.starts_with("cut ") && summary.contains("(half-open)");
+    half_open || summary.contains("gone without a sign") || summary.contains("to the server held back")
+}
+
+/// What a fault did, if the entry is one.
+fn fault_of(entry: &Entry) -> &str {
+    match &entry.what {
+        What::Fault { summary } => summary,
+        _ => "",
+    }
+}
+
+/// Whether the very next thing on the connection was that a cut kept this frame from reaching the broker whole.
+fn is_cut_short(next: &Entry) -> bool {
+    let fault = fault_of(next);
+    let some_of_it = fault.starts_with("cut before ") || (fault.starts_with("cut after ") && fault.contains(" of "));
+    some_of_it && fault.contains("to the server")
 }
 
 /// Without what keeps this play's topics apart from others'.

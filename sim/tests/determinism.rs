@@ -1,6 +1,10 @@
 //! The same seed gives the same trace: twice in one process, and in two processes.
 
-use std::{path::PathBuf, process::Command, rc::Rc};
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    rc::Rc,
+};
 
 use squall_scenarios::script::Script;
 use squall_sim::{story, world::VirtualWorld};
@@ -42,17 +46,23 @@ fn seeds_differ_where_something_is_random() {
 #[test]
 fn two_processes_print_the_same_digests() {
     for scripts in ["tests/stories", "../scenarios"] {
-        let digests = || {
-            let output = Command::new(env!("CARGO_BIN_EXE_sim"))
+        let start = || {
+            Command::new(env!("CARGO_BIN_EXE_sim"))
                 .args(["digests", "--world", "both"])
                 .arg(folder(scripts))
-                .output()
-                .expect("the program starts");
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the program starts")
+        };
+        let digests = |process: Child| {
+            let output = process.wait_with_output().expect("the program ends");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             String::from_utf8(output.stdout).expect("digests are text")
         };
-        let first = digests();
-        assert_eq!(first, digests());
+        let (one, other) = (start(), start());
+        let first = digests(one);
+        assert_eq!(first, digests(other));
         assert!(first.lines().count() > 1, "{first}");
         assert!(first.lines().any(|line| line.contains("turmoil")), "{first}");
     }

@@ -4,10 +4,7 @@
 //! on the same connections, each way in the same order. (How the two ways interleave within a moment is left open: a
 //! driver may read two packets before it answers the first.)
 
-use std::{
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::{path::Path, rc::Rc};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use squall_codec::version::Version;
@@ -52,7 +49,7 @@ fn trials_of(folder: &Path, file: &Path) -> Vec<Trial> {
     }
 }
 
-fn play(file: &PathBuf, version: Version) -> Result<Completion, Failed> {
+fn play(file: &Path, version: Version) -> Result<Completion, Failed> {
     let script = Rc::new(Script::load(file).map_err(|error| error.to_string())?);
     let mut played: Vec<(VirtualWorld, Transcript)> = Vec::new();
     let mut reasons = Vec::new();

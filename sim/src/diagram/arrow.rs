@@ -30,8 +30,10 @@ pub(super) enum Line {
 pub(super) enum Head {
     /// It does.
     Arrives,
-    /// Something keeps it.
+    /// Something ends the connection before.
     Lost,
+    /// It waits in a network that does not pass it on, perhaps for ever.
+    Stuck,
 }
 
 /// One arrow.
@@ -93,12 +95,14 @@ impl<'a> Arrow<'a> {
             (Head::Arrives, false) => ("◀", left + 1),
             (Head::Lost, true) => ("╳", right - 3),
             (Head::Lost, false) => ("╳", left + 3),
+            (Head::Stuck, true) => ("┄┄┄", right - 5),
+            (Head::Stuck, false) => ("┄┄┄", left + 3),
         };
-        if self.head == Head::Lost {
-            let beyond = if points_right { column + 1..right } else { left + 1..column };
+        if self.head != Head::Arrives {
+            let beyond = if points_right { column..right } else { left + 1..column + 1 };
             row.put(beyond.start, &" ".repeat(beyond.len()), Style::Plain);
         }
-        row.put(column, head, if self.head == Head::Lost { Style::Bad } else { self.style });
+        row.put(column, head, if self.head == Head::Arrives { self.style } else { Style::Bad });
         row.put(left + INDENT - 1, &format!(" {words} "), self.style);
     }
 }
