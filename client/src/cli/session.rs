@@ -10,7 +10,7 @@ use squall_client::{
     },
     options::{Acknowledge, Options},
 };
-use squall_codec::reason::ReasonCode;
+use squall_codec::{reason::ReasonCode, version::Version};
 
 use super::{Trouble, arguments::Connection};
 
@@ -27,18 +27,20 @@ pub(crate) struct Life {
     server: String,
     refused: Option<ReasonCode>,
     seconds: u64,
+    version: Version,
 }
 
 /// Connects, or says why not.
 pub(crate) async fn connect(connection: &Connection, acknowledge: Acknowledge) -> Result<Session, Trouble> {
     let seed = seed_of_this_run();
     let options = Options { acknowledge, ..connection.options(seed)? };
+    let version = options.version;
     let seconds = options.connect_timeout.as_secs();
     let (host, port) = connection.server();
     let server = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let (handle, messages, events, driver) = start(options, TcpConnector { host, port }, seed);
     tokio::spawn(driver);
-    let mut life = Life { events, server, refused: None, seconds };
+    let mut life = Life { events, server, refused: None, seconds, version };
     match life.next().await {
         Some(Event::Connected { .. }) => Ok(Session { handle, messages, life }),
         Some(Event::Disconnected { cause, .. }) => Err(life.no_connection(cause)),
@@ -84,6 +86,10 @@ impl Life {
             (None, DisconnectCause::NoAnswer) => {
                 Trouble::unable(format!("cannot connect to {server}: no answer within {} s", self.seconds))
             }
+            // A server that knows no 5.0 refuses in the words of 3.1.1, which 5.0 cannot read.
+            (None, DisconnectCause::Violation(detail)) if self.version == Version::V5_0 => Trouble::unable(format!(
+                "cannot connect to {server}: {detail}; if it speaks an older MQTT, try -V 3.1.1"
+            )),
             (None, cause) => Trouble::unable(format!("cannot connect to {server}: {cause}")),
         }
     }

@@ -199,7 +199,10 @@ impl Core {
                 }
                 () = self.messages.room(), if paused => self.messages.retry(),
                 () = self.events.room(), if !self.events.is_clear() => self.events.retry(),
-                request = requests.next(writable && self.client.has_room()) => self.request(request),
+                request = requests.next(writable && self.client.has_room()) => {
+                    self.request(request);
+                    self.more_requests(requests);
+                }
                 () = self.messages.closed(), if requests.is_closed() => self.abandoned(),
                 read = reader.read(&mut buffer), if writable && !paused => match read {
                     Ok(0) => return self.lost(&"the server closed it"),
@@ -231,6 +234,14 @@ impl Core {
             }
         }
         true
+    }
+
+    /// Takes the requests that are there already, so that their packets are written at once.
+    fn more_requests(&mut self, requests: &mut Requests) {
+        while self.wish == Wish::Nothing && self.unwritten.len() < UNWRITTEN {
+            let Some(request) = requests.take(self.client.has_room()) else { return };
+            self.request(request);
+        }
     }
 
     fn request(&mut self, request: Request) {
@@ -349,6 +360,19 @@ impl Requests {
                 publish.map_or(Request::Closed, Request::Publish)
             }
         }
+    }
+
+    /// A request that is there already.
+    fn take(&mut self, publishes_too: bool) -> Option<Request> {
+        if let Some(command) = self.commands.as_mut().and_then(|commands| commands.try_recv().ok()) {
+            return Some(Request::Command(command));
+        }
+        if !publishes_too || self.is_tired() {
+            return None;
+        }
+        let publish = self.publishes.as_mut()?.try_recv().ok()?;
+        self.budget -= 1;
+        Some(Request::Publish(publish))
     }
 
     fn is_closed(&self) -> bool {
