@@ -101,7 +101,7 @@ struct Missed {
 
 /// An actor with the state that the story gives it.
 enum Part {
-    Peer(PeerPart),
+    Peer(Box<PeerPart>),
     Client(ClientPart),
 }
 
@@ -121,7 +121,7 @@ async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
     let mut parts: BTreeMap<&str, Part> = script
         .cast()
         .map(|(name, kind)| match kind {
-            Kind::Peer => (name, Part::Peer(PeerPart::new(name))),
+            Kind::Peer => (name, Part::Peer(Box::new(PeerPart::new(name)))),
             Kind::Client => (name, Part::Client(ClientPart::new(name))),
         })
         .collect();

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proptest::{prelude::*, sample::Index};
 use squall_scenarios::script::Script;
 
 /// The families that the project exists for; each has at least this many stories.
@@ -96,4 +97,29 @@ fn as_script(steps: &str) -> String {
     let named = kinds.iter().filter(|(name, _)| steps.contains(&format!("- {name}:")));
     let actors: Vec<String> = named.map(|(name, kind)| format!("{name}: {kind}")).collect();
     format!("title: an example\nactors: {{ {} }}\nsteps:\n{steps}", actors.join(", "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Whatever is done to a script, it is read or refused with a line, and nothing breaks.
+    #[test]
+    fn a_damaged_script_is_read_or_refused(
+        file in any::<Index>(),
+        from in any::<Index>(),
+        length in 0_usize..40,
+        new in "[a-z0-9{}:,. \\n\\[\\]#&*!|'\"%-]{0,12}",
+    ) {
+        let files = files();
+        let text = fs::read_to_string(file.get(&files)).expect("it can be read");
+        let mut characters: Vec<char> = text.chars().collect();
+        let from = from.index(characters.len());
+        let to = (from + length).min(characters.len());
+        characters.splice(from..to, new.chars());
+        let damaged: String = characters.into_iter().collect();
+        if let Err(error) = Script::parse("damaged.yaml", &damaged) {
+            prop_assert!(error.to_string().starts_with("damaged.yaml:"), "{error}");
+            prop_assert!(error.place.is_some_and(|place| place.line <= damaged.lines().count() + 1), "{error}");
+        }
+    }
 }

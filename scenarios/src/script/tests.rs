@@ -243,6 +243,7 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("unknown need", head("needs: [jmp]")),
         ("wrong unit", step("alice: { expect: { publish: {}, within: 2sec } }")),
         ("no unit", step("alice: { expect: { publish: {}, within: 2 } }")),
+        ("longer than life", step("alice: { expect: { publish: {}, within: 40000d } }")),
         ("no whole seconds", step("alice: { connect: { keep_alive: 500ms } }")),
         ("keep alive too long", step("alice: { connect: { keep_alive: 24h } }")),
         ("no percent", step("world: { drop: { link: alice, share: 0.1 } }")),

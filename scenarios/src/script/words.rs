@@ -272,6 +272,9 @@ fn short(topic: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// No story is longer, and no clock has to count further.
+const LONGEST_TIME: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 const UNITS: [(&str, u64); 6] = [
     ("us", 1_000),
     ("ms", 1_000_000),
@@ -288,14 +291,18 @@ fn time(text: &str) -> Result<Duration, String> {
         || format!("'{text}' is no duration: expected a number with its unit (us, ms, s, min, h, d), such as 2s");
     let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if number.ends_with('.') {
+        return Err(wrong());
+    }
     let mut total = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(*nanos)).ok_or_else(wrong)?;
     let mut place = *nanos;
     for digit in fraction.chars() {
         place /= 10;
-        total += u64::from(digit.to_digit(10).ok_or_else(wrong)?) * place;
+        let more = u64::from(digit.to_digit(10).ok_or_else(wrong)?) * place;
+        total = total.checked_add(more).ok_or_else(wrong)?;
     }
-    if number.ends_with('.') {
-        return Err(wrong());
+    if Duration::from_nanos(total) > LONGEST_TIME {
+        return Err(format!("'{text}' is longer than a hundred years"));
     }
     Ok(Duration::from_nanos(total))
 }
@@ -319,7 +326,7 @@ fn percent(text: &str) -> Result<Percent, String> {
 fn hex(text: &str) -> Result<Hex, String> {
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
     let wrong = || format!("'{text}' is no row of bytes: expected pairs of hexadecimal digits, such as C0 00");
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let value = |c: char| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(wrong);
