@@ -89,6 +89,8 @@ impl Witness for Refusal {
 pub trait Kind: Sized {
     /// For messages: "SUBACK".
     const NAME: &'static str;
+    /// It answers something, and nothing orders it against the PUBLISHes that are on their way.
+    const BESIDE_MESSAGES: bool;
     /// The packet's content, if it is of this kind.
     fn from_packet(packet: Packet) -> Result<Self, Packet>;
 }
@@ -105,6 +107,7 @@ macro_rules! ack_kinds {
         }
         impl Kind for $name {
             const NAME: &'static str = $text;
+            const BESIDE_MESSAGES: bool = true;
             fn from_packet(packet: Packet) -> Result<Self, Packet> {
                 match packet { Packet::$variant(ack) => Ok($name(ack)), other => Err(other) }
             }
@@ -120,9 +123,10 @@ ack_kinds! {
 }
 
 macro_rules! kinds {
-    ($($name:ident $text:literal;)*) => {$(
+    ($($name:ident $text:literal $beside:literal;)*) => {$(
         impl Kind for $name {
             const NAME: &'static str = $text;
+            const BESIDE_MESSAGES: bool = $beside;
             fn from_packet(packet: Packet) -> Result<Self, Packet> {
                 match packet { Packet::$name(content) => Ok(content), other => Err(other) }
             }
@@ -131,15 +135,16 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Publish "PUBLISH";
-    Suback "SUBACK";
-    Unsuback "UNSUBACK";
-    Disconnect "DISCONNECT";
-    Auth "AUTH";
+    Publish "PUBLISH" false;
+    Suback "SUBACK" true;
+    Unsuback "UNSUBACK" true;
+    Disconnect "DISCONNECT" false;
+    Auth "AUTH" false;
 }
 
 impl Kind for Connack {
     const NAME: &'static str = "CONNACK";
+    const BESIDE_MESSAGES: bool = false;
     fn from_packet(packet: Packet) -> Result<Self, Packet> {
         match packet {
             Packet::Connack(content) => Ok(*content),
@@ -163,6 +168,8 @@ pub struct Peer {
     closed: bool,
     connack: Option<Connack>,
     last_id: u16,
+    /// It asked for topics of the server's own.
+    hears_the_server: bool,
 }
 
 impl fmt::Debug for Peer {
@@ -203,6 +210,7 @@ impl Peer {
             closed: false,
             connack: None,
             last_id: 0,
+            hears_the_server: false,
         })
     }
 
@@ -252,6 +260,9 @@ impl Peer {
         if let Err(error) = packet.encode(self.version(), &mut frame) {
             panic!("a peer was asked to send what cannot be sent in {}: {error}", self.version());
         }
+        if let Packet::Subscribe(subscribe) = &packet {
+            self.hears_the_server |= subscribe.subscriptions.iter().any(|one| one.filter.filter().starts_with('$'));
+        }
         let seen = self.record(What::Sent { summary: packet.to_string(), bytes: frame.clone().freeze() });
         self.hand_over(frame.freeze(), seen)
     }
@@ -298,6 +309,20 @@ impl Peer {
         }
     }
 
+    /// Whatever comes next but PUBLISHes, which stay where they are: `next_by` gives them afterwards.
+    pub(crate) async fn next_beside_messages_by(&mut self, at: Duration) -> Next {
+        let is_message = |next: &Next| matches!(next, Next::Packet(packet) if matches!(**packet, Packet::Publish(_)));
+        if let Some(place) = self.backlog.iter().position(|next| !is_message(next)) {
+            return self.backlog.remove(place).expect("the place was found");
+        }
+        loop {
+            match self.arrive_by(at).await {
+                message if is_message(&message) => self.backlog.push_back(message),
+                other => return other,
+            }
+        }
+    }
+
     /// Whatever comes next, in the stage's patience.
     pub async fn next(&mut self) -> Next {
         self.next_by(self.stage.now() + self.stage.patience()).await
@@ -316,6 +341,10 @@ impl Peer {
     async fn arrive_by(&mut self, at: Duration) -> Next {
         loop {
             if let Some(next) = self.decode_next() {
+                // A subject may have messages of its own for everybody; what this test is about has its names.
+                if self.is_foreign(&next) {
+                    continue;
+                }
                 return next;
             }
             if let Some(end) = &self.ended {
@@ -363,6 +392,13 @@ impl Peer {
             }
             Err(error) => Some(self.malformed(error.to_string(), frame)),
         }
+    }
+
+    /// A message on a topic that is not of this test: it is in the record, and it is no answer to anything here.
+    fn is_foreign(&self, next: &Next) -> bool {
+        let Next::Packet(packet) = next else { return false };
+        let Packet::Publish(publish) = &**packet else { return false };
+        !publish.topic().is_empty() && !self.hears_the_server && !self.stage.owns(publish.topic())
     }
 
     fn malformed(&mut self, what: String, bytes: Bytes) -> Next {

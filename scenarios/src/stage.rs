@@ -196,6 +196,11 @@ impl Stage {
         format!("squall/{}/{below}", self.namespace)
     }
 
+    /// Whether a topic is one of this test's.
+    pub fn owns(&self, topic: &str) -> bool {
+        topic.split('/').any(|level| level == &*self.namespace)
+    }
+
     /// A name that this test has not used before.
     pub fn fresh(&self, stem: &str) -> String {
         self.names.set(self.names.get() + 1);

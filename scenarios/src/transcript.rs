@@ -92,10 +92,13 @@ pub struct PacketLine {
 #[derive(Clone, Default)]
 pub struct Transcript(Rc<Record>);
 
+/// Gives what was written beside the record since it was last asked.
+type Source = Box<dyn Fn() -> Vec<Note>>;
+
 #[derive(Default)]
 struct Record {
     entries: RefCell<Vec<Entry>>,
-    source: RefCell<Option<Box<dyn Fn() -> Vec<Note>>>>,
+    source: RefCell<Option<Source>>,
     names: RefCell<BTreeMap<Arc<str>, Rc<str>>>,
 }
 

@@ -448,7 +448,7 @@ fn any_fault() -> impl Strategy<Value = FaultKind> {
     ]
 }
 
-/// Plays the steps; returns all that was written and read each way, the ends, and the hits.
+/// What was written and read each way, the ends, and all of it with the hits in order.
 struct Played {
     written: [Vec<u8>; 2],
     read: [Vec<u8>; 2],
@@ -456,12 +456,13 @@ struct Played {
     trace: Vec<(Duration, String)>,
 }
 
+/// Plays the steps, then heals the link and reads all that is left.
 fn play(seed: u64, steps: &[Step]) -> Played {
     let mut link = Link::new(seed);
     let mut played =
         Played { written: Default::default(), read: Default::default(), ends: [None; 2], trace: Vec::new() };
     let mut now = START;
-    let mut read_all = |link: &mut Link, now: Duration, played: &mut Played| {
+    let read_all = |link: &mut Link, now: Duration, played: &mut Played| {
         for direction in [ToServer, ToClient] {
             let (bytes, end) = drain(link, now, direction);
             let way = direction as usize;

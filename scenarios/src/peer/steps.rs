@@ -43,7 +43,8 @@ impl Peer {
         Connect::new(stage.version(), stage.client_id(actor))
     }
 
-    /// The next packet must be of this kind: `fail` otherwise, and when nothing comes.
+    /// The next packet must be of this kind: `fail` otherwise, and when nothing comes. What answers something may come
+    /// before or after the messages that are on their way: those are passed over, and still there afterwards.
     pub async fn expect<K: Kind>(&mut self) -> Result<Seen<K>, Halt> {
         self.expect_by(self.patience_from_now()).await
     }
@@ -51,7 +52,8 @@ impl Peer {
     /// As `expect`, by this time of the stage.
     pub async fn expect_by<K: Kind>(&mut self, at: Duration) -> Result<Seen<K>, Halt> {
         let wanted = self.wanted(K::NAME, at);
-        match self.next_by(at).await {
+        let next = if K::BESIDE_MESSAGES { self.next_beside_messages_by(at).await } else { self.next_by(at).await };
+        match next {
             Next::Packet(seen) => {
                 let (entry, when) = (seen.entry(), seen.at());
                 K::from_packet(seen.into_inner())
@@ -80,7 +82,7 @@ impl Peer {
     /// The connection must end: what is said before (at most one CONNACK or DISCONNECT) is in the refusal. `fail` if it
     /// stays open for the stage's patience, or if any other packet comes.
     pub async fn expect_refusal(&mut self) -> Result<Refusal, Halt> {
-        let at = self.patience_from_now();
+        let (since, at) = (self.stage.now(), self.patience_from_now());
         let mut said: Option<Seen<Packet>> = None;
         loop {
             match self.next_by(at).await {
@@ -91,7 +93,7 @@ impl Peer {
                     said = Some(packet);
                 }
                 Next::Nothing => {
-                    let halt = Halt::fail(self.still_open(at));
+                    let halt = Halt::fail(self.still_open(since));
                     return Err(if let Some(said) = &said { halt.at(said) } else { halt });
                 }
                 other => return Err(missed("expected the connection to end", &other)),
@@ -106,10 +108,11 @@ impl Peer {
 
     /// As `expect_end`, by this time of the stage.
     pub async fn expect_end_by(&mut self, at: Duration) -> Result<Seen<End>, Halt> {
+        let since = self.stage.now();
         loop {
             match self.next_by(at).await {
                 Next::End(end) => return Ok(end),
-                Next::Nothing => return Err(Halt::fail(self.still_open(at))),
+                Next::Nothing => return Err(Halt::fail(self.still_open(since))),
                 Next::Packet(_) | Next::Malformed(_) => {}
             }
         }
@@ -274,11 +277,15 @@ impl Peer {
 
     /// "expected SUBACK within 2 s".
     fn wanted(&self, what: &str, at: Duration) -> String {
-        format!("expected {what} within {}", words::duration(at.saturating_sub(self.stage.now())))
+        // Rounded up: the clock of a live world moves on between the question and this line.
+        let left = at.saturating_sub(self.stage.now()).as_micros().div_ceil(1_000);
+        let left = Duration::from_millis(u64::try_from(left).unwrap_or(u64::MAX));
+        format!("expected {what} within {}", words::duration(left))
     }
 
-    fn still_open(&self, at: Duration) -> String {
-        format!("expected the connection to end, but it is still open at {}", words::duration(at))
+    fn still_open(&self, since: Duration) -> String {
+        let waited = words::duration(self.stage.now().saturating_sub(since));
+        format!("expected the connection to end, but it is still open after {waited}")
     }
 }
 

@@ -1,0 +1,231 @@
+//! The book of links: which connection a fault befalls, before it exists and after, and which faults touched nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use squall_codec::packet::PacketKind;
+use squall_scenarios::{
+    fault::{CutEnd, Fault, FaultKind, Pass, Trigger},
+    liar::Direction::{self, ToClient, ToServer},
+    links::Links,
+    shared_link::SharedLink,
+    stage::{Arrival, End},
+    transcript::What,
+};
+
+const START: Duration = Duration::ZERO;
+
+fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn of(actor: &str, kind: FaultKind) -> Fault {
+    Fault { actor: Some(actor.to_owned()), kind }
+}
+
+fn everyones(kind: FaultKind) -> Fault {
+    Fault { actor: None, kind }
+}
+
+fn latency(count: u64) -> FaultKind {
+    FaultKind::Latency { min: ms(count), max: ms(count), direction: None }
+}
+
+fn cut(packet: PacketKind, nth: u32) -> FaultKind {
+    let on = Trigger { packet, direction: ToServer, nth };
+    FaultKind::Cut { on, pass: Pass::Before, how: CutEnd::End(End::Reset) }
+}
+
+fn write(link: &SharedLink, now: Duration, direction: Direction, bytes: &[u8]) {
+    link.with(|link| link.write(now, direction, Bytes::copy_from_slice(bytes)));
+}
+
+fn read(link: &SharedLink, now: Duration, direction: Direction) -> Option<Arrival> {
+    link.with(|link| link.read(now, direction))
+}
+
+/// How long a byte takes to the server.
+fn delay(link: &SharedLink, now: Duration) -> Duration {
+    write(link, now, ToServer, b"x");
+    let due = link.with(|link| link.deadline_of(ToServer)).expect("it is under way");
+    while read(link, due, ToServer).is_some() {}
+    due - now
+}
+
+const PINGREQ: &[u8] = &[0xC0, 0x00];
+const RST: Option<Arrival> = Some(Arrival::End(End::Reset));
+
+#[test]
+fn connections_are_counted_for_each_actor() {
+    let links = Links::new(1);
+    assert_eq!(links.connection_number("alice"), 0);
+    assert_eq!(links.open(START, "alice").connection(), 1);
+    assert_eq!(links.open(START, "bob").connection(), 1);
+    let again = links.open(START, "alice");
+    assert_eq!((again.actor(), again.connection(), links.connection_number("alice")), ("alice", 2, 2));
+}
+
+#[test]
+fn what_lasts_holds_for_connections_of_today_and_tomorrow() {
+    let links = Links::new(1);
+    let before = links.open(START, "alice");
+    links.apply(START, &of("alice", latency(10))).expect("it stands");
+    links.apply(START, &everyones(FaultKind::Split { bytes: 1 })).expect("it stands");
+    let after = links.open(START, "alice");
+    let other = links.open(START, "bob");
+    assert_eq!((delay(&before, START), delay(&after, START), delay(&other, START)), (ms(10), ms(10), START));
+    write(&other, START, ToClient, b"ab");
+    assert_eq!(read(&other, START, ToClient), Some(Arrival::Bytes(Bytes::from_static(b"a"))));
+    assert_eq!(links.unhit(), [""; 0]);
+}
+
+#[test]
+fn a_later_latency_takes_the_place_of_an_earlier_one_for_later_connections_too() {
+    let links = Links::new(1);
+    links.apply(START, &everyones(latency(10))).expect("it stands");
+    links.apply(START, &of("alice", latency(3))).expect("it stands");
+    assert_eq!(delay(&links.open(START, "alice"), START), ms(3));
+    assert_eq!(links.unhit(), ["all: latency 10 ms"]);
+    assert_eq!(delay(&links.open(START, "bob"), START), ms(10));
+    assert_eq!(links.unhit(), [""; 0]);
+}
+
+#[test]
+fn an_outage_of_an_actor_who_is_not_there_meets_the_next_connection_unless_healed() {
+    let links = Links::new(1);
+    links.apply(START, &everyones(FaultKind::Partition { direction: None })).expect("it stands");
+    links.apply(START, &of("alice", FaultKind::Heal { reset: false })).expect("there is something to heal");
+    assert!(!links.open(START, "alice").with(|link| link.is_blocked(ToServer)));
+    let bob = links.open(START, "bob");
+    assert!(bob.with(|link| link.is_blocked(ToServer)));
+    assert_eq!(links.unhit(), ["all: partition"]);
+    write(&bob, START, ToServer, b"x");
+    assert_eq!(links.unhit(), [""; 0]);
+    links.apply(ms(1), &everyones(FaultKind::Heal { reset: true })).expect("there is something to heal");
+    assert_eq!(read(&bob, ms(1), ToServer), RST);
+    assert!(!links.open(ms(2), "bob").with(|link| link.is_blocked(ToServer)));
+    assert_eq!(links.unhit(), [""; 0]);
+    links.apply(ms(3), &everyones(FaultKind::Heal { reset: true })).expect("it is allowed");
+    assert_eq!(links.unhit(), ["all: heal with RST"], "a heal of nothing touches nothing");
+}
+
+#[test]
+fn what_happens_once_needs_a_connection_and_befalls_the_newest() {
+    let links = Links::new(1);
+    let error = links.apply(START, &of("alice", FaultKind::Reset)).expect_err("nobody is connected");
+    assert_eq!(error, "alice has no connection for 'RST at both ends'");
+    assert_eq!(links.unhit(), [""; 0], "what could not be put in place is not in the book");
+    let older = links.open(START, "alice");
+    let newer = links.open(START, "alice");
+    let bob = links.open(START, "bob");
+    links.apply(START, &of("alice", FaultKind::Reset)).expect("there is one");
+    assert_eq!((read(&newer, START, ToClient), read(&newer, START, ToServer)), (RST, RST));
+    assert_eq!(read(&older, START, ToClient), None);
+    links.apply(START, &everyones(FaultKind::Reset)).expect("there are two left");
+    assert_eq!((read(&older, START, ToClient), read(&bob, START, ToClient)), (RST, RST));
+    links.apply(START, &everyones(FaultKind::HalfOpen)).expect_err("nobody is left");
+}
+
+#[test]
+fn a_half_open_link_stays_so_and_the_actors_next_one_works() {
+    let links = Links::new(1);
+    let gone = links.open(START, "alice");
+    links.apply(START, &of("alice", FaultKind::HalfOpen)).expect("there is one");
+    let back = links.open(START, "alice");
+    assert!(gone.with(|link| link.is_blocked(ToServer)) && !back.with(|link| link.is_blocked(ToServer)));
+}
+
+#[test]
+fn a_cut_waits_over_connections_and_goes_on_counting() {
+    let links = Links::new(1);
+    links.apply(START, &of("alice", cut(PacketKind::Pingreq, 3))).expect("it stands");
+    let first = links.open(START, "alice");
+    write(&first, START, ToServer, PINGREQ);
+    let second = links.open(START, "alice");
+    write(&second, START, ToServer, PINGREQ);
+    // The older connection does not count any more.
+    write(&first, START, ToServer, PINGREQ);
+    assert_eq!(links.unhit(), ["alice: cut before PINGREQ 3 to the server (RST)"]);
+    write(&second, START, ToServer, PINGREQ);
+    assert!(!second.with(|link| link.is_open()));
+    let summary = "cut before PINGREQ 3 to the server (RST), 0 of 2 bytes passed".to_owned();
+    let notes = links.take_notes();
+    assert_eq!(notes.len(), 1);
+    assert_eq!((&*notes[0].actor, notes[0].connection, &notes[0].what), ("alice", 2, &What::Fault { summary }));
+    assert_eq!(links.unhit(), [""; 0]);
+    // It fell once and for all.
+    let third = links.open(START, "alice");
+    write(&third, START, ToServer, &PINGREQ.repeat(9));
+    assert!(third.with(|link| link.is_open()));
+}
+
+#[test]
+fn a_cut_for_all_falls_once_for_each_actor() {
+    let links = Links::new(1);
+    let alice = links.open(START, "alice");
+    links.apply(START, &everyones(cut(PacketKind::Pingreq, 1))).expect("it stands");
+    let bob = links.open(START, "bob");
+    for link in [&alice, &bob] {
+        write(link, START, ToServer, PINGREQ);
+        assert!(!link.with(|link| link.is_open()));
+        let next = links.open(START, link.actor());
+        write(&next, START, ToServer, PINGREQ);
+        assert!(next.with(|link| link.is_open()));
+    }
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused() {
+    let links = Links::new(1);
+    let wrong = [
+        (
+            FaultKind::Latency { min: ms(50), max: ms(10), direction: None },
+            "a latency of at least 50 ms cannot be at most 10 ms",
+        ),
+        (FaultKind::Drop { probability: 1.5, direction: None }, "a probability of 1.5 is not between 0 and 1"),
+        (FaultKind::Drop { probability: f64::NAN, direction: None }, "a probability of NaN is not between 0 and 1"),
+        (FaultKind::Split { bytes: 0 }, "segments of 0 bytes carry nothing"),
+        (cut(PacketKind::Pingreq, 0), "the first PINGREQ is number 1, not 0"),
+    ];
+    for (kind, words) in wrong {
+        assert_eq!(links.apply(START, &everyones(kind)), Err(words.to_owned()));
+    }
+    assert_eq!(links.unhit(), [""; 0]);
+}
+
+#[test]
+fn each_connection_draws_from_its_own_stream() {
+    let draw = |seed: u64, actor: &str, connections: u32| {
+        let links = Links::new(seed);
+        let most = FaultKind::Latency { min: START, max: Duration::from_secs(1), direction: None };
+        links.apply(START, &everyones(most)).expect("it stands");
+        let mut last = None;
+        for _ in 0..connections {
+            last = Some(delay(&links.open(START, actor), START));
+        }
+        last.expect("at least one connection")
+    };
+    let delays = [draw(1, "alice", 1), draw(1, "alice", 2), draw(1, "bob", 1), draw(2, "alice", 1)];
+    for (index, one) in delays.iter().enumerate() {
+        assert!(delays[index + 1..].iter().all(|other| other != one), "{delays:?}");
+    }
+    assert_eq!(draw(1, "alice", 2), delays[1]);
+}
+
+#[test]
+fn a_tapped_link_writes_down_frames_over_any_split() {
+    let links = Links::new(1);
+    let link = links.open(START, "alice");
+    link.observe(START, ToServer, PINGREQ);
+    assert_eq!(links.take_notes(), [], "it is not tapped yet");
+    link.tap(ms(1));
+    link.observe(ms(2), ToServer, &PINGREQ[..1]);
+    link.observe(ms(3), ToServer, &[PINGREQ, PINGREQ].concat()[1..]);
+    link.observe(ms(4), ToClient, &[0xD0, 0x00]);
+    link.tell(ms(5), What::Ended { how: "FIN" });
+    let notes: Vec<(Duration, String)> =
+        links.take_notes().into_iter().map(|note| (note.at, note.what.to_string())).collect();
+    let lines = ["opens a connection", "-> PINGREQ  [c0 00]", "-> PINGREQ  [c0 00]", "<- PINGRESP  [d0 00]", "<- FIN"];
+    assert_eq!(notes.iter().map(|note| &*note.1).collect::<Vec<_>>(), lines);
+    assert_eq!(notes.iter().map(|note| note.0).collect::<Vec<_>>(), [ms(1), ms(3), ms(3), ms(4), ms(5)]);
+}
