@@ -2,7 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher},
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
     time::Duration,
@@ -95,7 +95,8 @@ fn main() -> ExitCode {
 fn run(options: Options) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(&options.log)
         .map_err(|error| format!("--log '{}' is no level and no filter: {error}", options.log))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let ansi = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

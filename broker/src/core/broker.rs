@@ -150,14 +150,14 @@ impl Broker {
             retained_bytes: self.retained.size_bytes(),
             queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
             in_flight: self.sessions.iter().map(|session| session.outgoing.in_flight()).sum(),
-            unflushed_bytes: self.connections.values().map(|connection| connection.unflushed).sum(),
+            unflushed_bytes: self.connections.values().map(|connection| connection.unflushed.bytes()).sum(),
             ..self.statistics
         }
     }
 
     /// Bytes that a connection was given and that were not yet `Flushed`; `None` if there is no such connection.
     pub fn bytes_unflushed(&self, connection: ConnectionId) -> Option<usize> {
-        self.connections.get(&connection).map(|connection| connection.unflushed)
+        self.connections.get(&connection).map(|connection| connection.unflushed.bytes())
     }
 
     fn handle_opened(&mut self, id: ConnectionId, peer: PeerInfo) {

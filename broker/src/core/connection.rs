@@ -20,8 +20,8 @@ pub(super) struct Connection {
     pub(super) peer: PeerInfo,
     /// How far the handshake is.
     pub(super) stage: Stage,
-    /// Bytes handed out or held, and not yet `Flushed`.
-    pub(super) unflushed: usize,
+    /// What was handed out or held, and is not yet `Flushed`.
+    pub(super) unflushed: Unflushed,
     /// Packets that wait for the store, and those behind them.
     pub(super) held: VecDeque<Held>,
 }
@@ -63,6 +63,49 @@ pub(super) struct Open {
     pub(super) connack_sent: bool,
 }
 
+/// Packets on their way out, in order.
+#[derive(Debug, Default)]
+pub(super) struct Unflushed {
+    bytes: usize,
+    sizes: VecDeque<usize>,
+    /// Bytes of the first that have left.
+    left_of_first: usize,
+}
+
+/// Memory that a packet takes beside its bytes: without it two bytes of PINGRESP would count for next to nothing.
+const PACKET_MEMORY: usize = 128;
+
+impl Unflushed {
+    /// Bytes, as `Packet::encoded_len` counts them.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Memory, about: what the bounds of `limits.rs` speak of.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.sizes.len() * PACKET_MEMORY
+    }
+
+    /// A packet is handed out or held.
+    pub(super) fn add(&mut self, size: usize) {
+        self.bytes += size;
+        self.sizes.push_back(size);
+    }
+
+    /// Bytes have left.
+    pub(super) fn flush(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.left_of_first += bytes;
+        while let Some(first) = self.sizes.front().copied().filter(|first| *first <= self.left_of_first) {
+            self.left_of_first -= first;
+            self.sizes.pop_front();
+        }
+        if self.sizes.is_empty() {
+            *self = Unflushed::default();
+        }
+    }
+}
+
 /// A packet that must not leave before the store has kept a record.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -75,7 +118,7 @@ pub(super) struct Held {
 impl Connection {
     /// A new one.
     pub(super) fn new(peer: PeerInfo) -> Self {
-        Connection { peer, stage: Stage::New, unflushed: 0, held: VecDeque::new() }
+        Connection { peer, stage: Stage::New, unflushed: Unflushed::default(), held: VecDeque::new() }
     }
 
     /// What holds, if the client is in.
@@ -92,5 +135,27 @@ impl Connection {
             Stage::Open(open) => Some(open),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_leave_in_order_whole_or_in_parts() {
+        let mut unflushed = Unflushed::default();
+        for size in [10, 2, 5] {
+            unflushed.add(size);
+        }
+        let mut after = |bytes| {
+            unflushed.flush(bytes);
+            (unflushed.bytes(), (unflushed.memory() - unflushed.bytes()) / PACKET_MEMORY)
+        };
+        assert_eq!(after(9), (8, 3));
+        assert_eq!(after(3), (5, 1));
+        assert_eq!(after(4), (1, 1));
+        assert_eq!(after(1), (0, 0));
+        assert_eq!(after(7), (0, 0));
     }
 }

@@ -34,8 +34,8 @@ pub struct Limits {
     pub retained_messages: usize,
     /// Bytes of topics, properties and payloads of all retained messages. Beyond: as `retained_messages`.
     pub retained_bytes: usize,
-    /// Bytes on their way to one connection and not yet `Flushed`. Beyond: QoS 0 messages are dropped and counted, QoS 1
-    /// and 2 wait in the session's queue.
+    /// Memory in bytes of the packets that are on their way to one connection and not yet `Flushed`. Beyond: QoS 0 messages
+    /// are dropped and counted, QoS 1 and 2 wait in the session's queue.
     pub unflushed_soft: usize,
     /// As above. Beyond: the connection is closed. At least `unflushed_soft` and twice `maximum_packet_size` more.
     pub unflushed_hard: usize,
@@ -59,7 +59,7 @@ impl Default for Limits {
             queued_bytes: 64 << 20,
             retained_messages: 100_000,
             retained_bytes: 256 << 20,
-            unflushed_soft: 1 << 20,
+            unflushed_soft: 4 << 20,
             unflushed_hard: 64 << 20,
             pipelined_packets: 64,
         }

@@ -69,11 +69,11 @@ impl Broker {
             self.statistics.dropped_too_large += 1;
             return;
         }
-        if connection.unflushed > hard {
+        if connection.unflushed.memory() > hard {
             self.doomed.push((id, CloseCause::SlowReader));
             return;
         }
-        connection.unflushed += size;
+        connection.unflushed.add(size);
         let seq = if waits_for_store(&packet) { self.persistence.turn } else { 0 };
         if seq > self.persistence.kept || !connection.held.is_empty() {
             connection.held.push_back(Held { seq, packet });
@@ -92,13 +92,15 @@ impl Broker {
 
     /// Whether no further application message should be sent now: the client reads too slowly.
     pub(super) fn is_congested(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id).is_none_or(|connection| connection.unflushed >= self.config.limits.unflushed_soft)
+        self.connections
+            .get(&id)
+            .is_none_or(|connection| connection.unflushed.memory() >= self.config.limits.unflushed_soft)
     }
 
     /// Bytes have left for the socket: what waited for that may follow.
     pub(super) fn handle_flushed(&mut self, id: ConnectionId, bytes: usize) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.unflushed = connection.unflushed.saturating_sub(bytes);
+        connection.unflushed.flush(bytes);
         if let Some(session) = connection.open().map(|open| open.session) {
             self.pump(session);
         }

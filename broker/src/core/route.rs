@@ -66,7 +66,7 @@ impl Broker {
         let soft = self.config.limits.unflushed_soft;
         let can_take = |key: SessionKey| {
             let connection = sessions[key].connection.and_then(|id| connections.get(&id));
-            connection.is_some_and(|connection| connection.unflushed < soft)
+            connection.is_some_and(|connection| connection.unflushed.memory() < soft)
         };
         self.subscriptions.matching(message.live.topic(), can_take, &mut matches);
         // One order for equal inputs; a session's plain subscriptions stand together, before its shared ones.

@@ -21,7 +21,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::server::{Outgoing, ToCore};
+use super::server::{Flush, Outgoing, ToCore};
 use crate::core::effect::{ConnectionId, Input};
 
 /// Bytes read at once, into a buffer that all connections of a thread share.
@@ -46,6 +46,7 @@ pub(super) struct Task<Io> {
     writer: WriteHalf<Io>,
     decoder: Decoder,
     to_core: mpsc::Sender<ToCore>,
+    flushes: mpsc::UnboundedSender<Flush>,
     outbox: mpsc::UnboundedReceiver<Vec<Outgoing>>,
     /// What is to be written, in order.
     pending: VecDeque<(Version, Packet)>,
@@ -82,6 +83,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
         io: Io,
         maximum_packet_size: u32,
         to_core: mpsc::Sender<ToCore>,
+        flushes: mpsc::UnboundedSender<Flush>,
         outbox: mpsc::UnboundedReceiver<Vec<Outgoing>>,
     ) -> Self {
         let (reader, writer) = tokio::io::split(io);
@@ -91,6 +93,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
             writer,
             decoder: Decoder::new(Side::Client, None, maximum_packet_size),
             to_core,
+            flushes,
             outbox,
             pending: VecDeque::new(),
             out: BytesMut::new(),
@@ -108,6 +111,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
             let progress = poll_fn(|cx| self.poll_progress(cx)).await;
             if progress.out_of_patience {
                 break;
+            }
+            let flush = Flush { connection: self.connection, bytes: progress.flushed };
+            if flush.bytes > 0 && self.flushes.send(flush).is_err() {
+                return;
             }
             let inputs = self.inputs(&progress);
             if !inputs.is_empty() && self.to_core.send(ToCore::Inputs(inputs)).await.is_err() {
@@ -224,9 +231,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
     fn inputs(&mut self, progress: &Progress) -> Vec<Input> {
         let connection = self.connection;
         let mut inputs = Vec::new();
-        if progress.flushed > 0 {
-            inputs.push(Input::Flushed { connection, bytes: progress.flushed });
-        }
         if !self.reading {
             return inputs;
         }

@@ -22,8 +22,9 @@ use crate::{
 
 /// Groups of inputs that may wait for the core. A connection that finds the channel full reads no more.
 const INPUT_CHANNEL: usize = 256;
-/// Groups that the core takes at once before it hands out their effects.
-const GROUPS_PER_TURN: usize = 128;
+/// Groups that the core takes at once before it hands out their effects: few enough that what they bring for one client
+/// stays within its soft bound.
+const GROUPS_PER_TURN: usize = 16;
 /// How long connections may take to say goodbye at the end.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
 /// The pause after an accept that failed for want of something (file descriptors, memory).
@@ -70,6 +71,14 @@ pub(super) enum ToCore {
     Inputs(Vec<Input>),
 }
 
+/// Bytes have left for a socket. A channel of its own, since the news must not wait behind the inputs that fill the other:
+/// a client that reads well would look slow. What it holds is bounded with the bytes that are under way.
+#[derive(Debug)]
+pub(super) struct Flush {
+    pub(super) connection: ConnectionId,
+    pub(super) bytes: usize,
+}
+
 /// What the core's task tells a connection's task.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -89,16 +98,17 @@ pub async fn serve<L: Listener>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (to_core, mut inputs) = mpsc::channel(INPUT_CHANNEL);
+    let (flushes, mut flushed) = mpsc::unbounded_channel();
     let maximum_packet_size = options.config.limits.maximum_packet_size;
     let mut core = Core::new(options);
     let mut shutdown = pin!(shutdown);
     let outcome = {
-        let mut accepting = pin!(accept(&listener, to_core, maximum_packet_size));
+        let mut accepting = pin!(accept(&listener, to_core, flushes, maximum_packet_size));
         tokio::select! {
             biased;
             () = &mut shutdown => Ok(()),
             error = &mut accepting => Err(error),
-            () = core.run(&mut inputs) => Ok(()),
+            () = core.run(&mut inputs, &mut flushed) => Ok(()),
         }
     };
     // Nobody else comes in; those who are here are told.
@@ -114,7 +124,12 @@ pub async fn serve<L: Listener>(
 }
 
 /// Accepts for ever; the error is one that the listener does not recover from.
-async fn accept<L: Listener>(listener: &L, to_core: mpsc::Sender<ToCore>, maximum_packet_size: u32) -> io::Error {
+async fn accept<L: Listener>(
+    listener: &L,
+    to_core: mpsc::Sender<ToCore>,
+    flushes: mpsc::UnboundedSender<Flush>,
+    maximum_packet_size: u32,
+) -> io::Error {
     let mut next = 0;
     loop {
         let (io, peer) = match listener.accept().await {
@@ -133,7 +148,8 @@ async fn accept<L: Listener>(listener: &L, to_core: mpsc::Sender<ToCore>, maximu
         if to_core.send(ToCore::Opened { connection, peer, outbox }).await.is_err() {
             return io::Error::other("the server's core has ended");
         }
-        let task = connection::Task::new(connection, io, maximum_packet_size, to_core.clone(), outgoing);
+        let task =
+            connection::Task::new(connection, io, maximum_packet_size, to_core.clone(), flushes.clone(), outgoing);
         tokio::spawn(task.run());
     }
 }
@@ -177,8 +193,9 @@ impl Core {
         }
     }
 
-    async fn run(&mut self, inputs: &mut mpsc::Receiver<ToCore>) {
+    async fn run(&mut self, inputs: &mut mpsc::Receiver<ToCore>, flushed: &mut mpsc::UnboundedReceiver<Flush>) {
         let mut groups = Vec::with_capacity(GROUPS_PER_TURN);
+        let mut flushes = Vec::new();
         loop {
             let deadline = self.broker.deadline().map(|deadline| self.clock.instant(deadline));
             let due = async {
@@ -189,6 +206,15 @@ impl Core {
             };
             tokio::select! {
                 biased;
+                Some(flush) = flushed.recv() => {
+                    flushes.push(flush);
+                    while let Ok(flush) = flushed.try_recv() {
+                        flushes.push(flush);
+                    }
+                    for Flush { connection, bytes } in flushes.drain(..) {
+                        self.handle(Input::Flushed { connection, bytes });
+                    }
+                }
                 count = inputs.recv_many(&mut groups, GROUPS_PER_TURN) => {
                     if count == 0 {
                         return;

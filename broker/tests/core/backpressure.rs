@@ -7,8 +7,8 @@ use crate::support::*;
 
 fn slow() -> TestBroker {
     let mut broker = TestBroker::with(|config| {
-        config.limits.unflushed_soft = 1000;
-        config.limits.unflushed_hard = 5000;
+        config.limits.unflushed_soft = 2000;
+        config.limits.unflushed_hard = 13_000;
         config.limits.maximum_packet_size = 500;
         config.limits.queued_messages = 10;
     });
@@ -30,7 +30,7 @@ fn qos_0_messages_beyond_the_soft_bound_are_dropped() {
         broker.recv(alice, publish("t", &"x".repeat(100)));
     }
     let unflushed = broker.unflushed(bob).expect("open");
-    assert!((1000..1200).contains(&unflushed), "{unflushed}");
+    assert!((800..1200).contains(&unflushed), "{unflushed}");
     let count = broker.payloads(bob).len() as u64;
     assert_eq!(broker.statistics().dropped_slow_reader, 100 - count);
     flush(&mut broker, bob);
@@ -73,7 +73,7 @@ fn answers_beyond_the_hard_bound_close_the_connection() {
         broker.expect(alice, Packet::Pingresp);
     }
     assert_eq!(broker.closed(alice), CloseCause::SlowReader);
-    assert!(pings * 2 >= 5000 - 100, "closed too early: {pings}");
+    assert!((90..110).contains(&pings), "{pings}: each of the two bytes stands for some memory");
 }
 
 #[test]

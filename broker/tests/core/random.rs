@@ -188,8 +188,8 @@ fn config() -> Config {
     config.limits.sessions = 3;
     config.limits.receive_maximum = 2;
     config.limits.maximum_packet_size = 100;
-    config.limits.unflushed_soft = 200;
-    config.limits.unflushed_hard = 400;
+    config.limits.unflushed_soft = 1000;
+    config.limits.unflushed_hard = 2000;
     config.limits.pipelined_packets = 2;
     config
 }
@@ -223,7 +223,7 @@ fn play(steps: &[Step], key: HashKey) -> Vec<String> {
         assert!(statistics.retained_messages <= 2);
         assert!(statistics.sessions <= 3);
         assert!(statistics.subscriptions <= 9);
-        assert!(statistics.unflushed_bytes <= 800 * CONNECTIONS as usize);
+        assert!(statistics.unflushed_bytes <= 2500 * CONNECTIONS as usize);
     }
     // In the end everyone leaves, and nothing is left behind but sessions that never end.
     for on in 1..=CONNECTIONS {
