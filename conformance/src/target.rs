@@ -253,7 +253,7 @@ fn encoded(packet: &Packet, version: Version) -> Bytes {
 
 /// Says CONNECT and looks at what comes.
 async fn ask(stream: &mut TcpStream, version: Version, deadline: Instant) -> Answer {
-    let client_id = Text::literal("squallpreflight");
+    let client_id = Text::new(format!("squallpreflight{}", std::process::id())).expect("letters and digits");
     let connect = Packet::Connect(Box::new(Connect::new(version, client_id)));
     let mut heard = BytesMut::new();
     let exchange = async {

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// So many bytes of a frame are shown on a line.
-const SHOWN_BYTES: usize = 24;
+const SHOWN_BYTES: usize = 16;
 /// So many lines of a transcript are shown: the beginning, and the end where things went wrong.
-const SHOWN_LINES: usize = 60;
+const SHOWN_LINES: usize = 40;
 
 /// Writes for a person. Whether colours come through is the writer's business.
 pub struct Human<W: Write> {
@@ -75,7 +75,7 @@ impl<W: Write> Listener for Human<W> {
 fn opening(header: &Header, tests: usize) -> String {
     let versions: Vec<_> = header.mqtt.iter().map(|spoken| spoken.version.as_str()).collect();
     let versions = versions.join(" and ");
-    let tests = if tests == 1 { "1 test".to_owned() } else { format!("{tests} tests") };
+    let tests = counted(tests);
     if header.world == "events" {
         return format!(
             "No --target: auditing our own broker in the events world (virtual time). MQTT {versions}, {tests}."
@@ -112,12 +112,11 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     let warnings: Vec<_> = of(Verdict::Warn).collect();
     if !warnings.is_empty() {
-        writeln!(out, "\n{}", "Warnings".bold())?;
-        for test in warnings {
-            let key = test.statements.first().map_or("", String::as_str);
-            let reason = test.reason.as_deref().unwrap_or_default();
-            writeln!(out, "  {} {key:<24} {reason} ({})", "warn".style(style(Verdict::Warn)), test.name)?;
-        }
+        writeln!(out, "\n{}", "Warnings".style(style(Verdict::Warn)))?;
+    }
+    for test in warnings {
+        let key = test.statements.first().map_or("", String::as_str);
+        writeln!(out, "  {}  {}: {}", key.bold(), test.name, test.reason.as_deref().unwrap_or_default())?;
     }
     let cured: Vec<_> =
         report.statements.iter().filter(|entry| entry.known.is_some() && entry.verdict == Verdict::Pass).collect();
@@ -209,7 +208,9 @@ fn accusation(out: &mut impl Write, report: &Report, test: &TestEntry) -> io::Re
         }
         if position < SHOWN_LINES / 2 || position >= SHOWN_LINES / 2 + hidden {
             let mark = if test.evidence.contains(&position) { ">" } else { " " };
-            writeln!(out, "  {mark} {}", transcript_line(line))?;
+            let line = transcript_line(line);
+            let style = if mark == ">" { style(test.verdict) } else { Style::new() };
+            writeln!(out, "  {mark} {}", line.style(style))?;
         }
     }
     Ok(())
@@ -245,17 +246,17 @@ fn closing(out: &mut impl Write, report: &Report) -> io::Result<()> {
         report.statements.iter().filter(|entry| entry.verdict == Verdict::Fail).collect();
     failed.retain(|entry| entry.known.is_none());
     let verdict = match report.exit_status() {
-        2 => format!("{} tests broke down by a fault of this program: exit status 2", report.internal_errors),
+        2 => format!("{} of our tests broke down: exit status 2", report.internal_errors),
         1 if failed.is_empty() => "rules are broken, all of them known to the profile: exit status 1".to_owned(),
         1 => "rules are broken: exit status 1".to_owned(),
         _ => "no rule is broken: exit status 0".to_owned(),
     };
     writeln!(
         out,
-        "\n{} of {} statements tested by {} tests in {:.1} s: {} pass, {} warn, {} fail, {} unsupported, {} inconclusive; {verdict}",
+        "\n{} of {} statements tested ({} in {:.1} s): {} pass, {} warn, {} fail, {} unsupported, {} inconclusive; {verdict}",
         statements.tested(),
         statements.total(),
-        tests.tested(),
+        counted(tests.tested()),
         report.duration_ms as f64 / 1000.0,
         statements.pass,
         statements.warn,
@@ -263,4 +264,8 @@ fn closing(out: &mut impl Write, report: &Report) -> io::Result<()> {
         statements.unsupported,
         statements.inconclusive,
     )
+}
+
+fn counted(tests: usize) -> String {
+    if tests == 1 { "1 test".to_owned() } else { format!("{tests} tests") }
 }

@@ -33,12 +33,8 @@ fn heading(text: &mut String, report: &Report) {
     let _ = writeln!(text, "| target | `{}` ({} world) |", run.target, run.world);
     let _ = writeln!(text, "| command | `{}` |", run.command);
     let _ = writeln!(text, "| tool | {} {}, commit {} |", run.tool, run.version, run.commit);
-    let _ = writeln!(
-        text,
-        "| started | {} seconds since 1970, {:.1} s long |",
-        run.started_unix,
-        report.duration_ms as f64 / 1000.0
-    );
+    let seconds = report.duration_ms as f64 / 1000.0;
+    let _ = writeln!(text, "| started | {}, {seconds:.1} s long |", date(run.started_unix));
     for spoken in run.mqtt.iter().filter(|spoken| !spoken.spoken) {
         let _ = writeln!(
             text,
@@ -157,4 +153,31 @@ fn plain(text: &str) -> String {
         }
     }
     plain
+}
+
+/// A moment as people write it.
+fn date(unix: u64) -> String {
+    let (days, second) = (unix / 86_400, unix % 86_400);
+    // Days since 1 March of the year 0, so that a leap day ends a year; 400 years have 146 097 days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + later;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_date() {
+        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(date(951_827_696), "2000-02-29 12:34:56 UTC");
+        assert_eq!(date(1_800_000_000), "2027-01-15 08:00:00 UTC");
+    }
 }
