@@ -2,14 +2,7 @@
 //!
 //! Tests ask the stage for deadlines and never a runtime; they cannot tell which world it is.
 
-use std::{
-    cell::Cell,
-    future::Future,
-    pin::Pin,
-    rc::Rc,
-    task::Poll,
-    time::Duration,
-};
+use std::{cell::Cell, future::Future, pin::Pin, rc::Rc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use squall_client::{core::effect::Event, options::Options};
@@ -83,7 +76,11 @@ pub trait ClientActor {
     fn publish(&self, message: Publish) -> LocalFuture<'_, Result<ReasonCode, String>>;
 
     /// Resolves with one reason for each filter.
-    fn subscribe(&self, subscriptions: Vec<Subscription>, properties: Properties) -> LocalFuture<'_, Result<Vec<ReasonCode>, String>>;
+    fn subscribe(
+        &self,
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+    ) -> LocalFuture<'_, Result<Vec<ReasonCode>, String>>;
 
     /// Resolves with one reason for each filter; empty before 5.0.
     fn unsubscribe(&self, filters: Vec<TopicFilter>) -> LocalFuture<'_, Result<Vec<ReasonCode>, String>>;

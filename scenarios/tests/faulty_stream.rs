@@ -13,6 +13,7 @@ use squall_scenarios::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout},
 };
 
@@ -247,4 +248,29 @@ async fn a_send_that_was_given_up_goes_on_while_receiving() {
     });
     assert_eq!(wire.receive().await, Arrival::Bytes(Bytes::from_static(b"thanks")));
     assert_eq!(reading.await.expect("it was read"), vec![1; 100]);
+}
+
+/// What the live world does: a socket whose lingering is off is closed with RST.
+fn abort(socket: TcpStream) {
+    socket.set_zero_linger().expect("the socket is open");
+}
+
+#[tokio::test]
+async fn over_tcp_a_reset_is_a_true_rst_and_a_close_a_fin() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (links, started) = (Links::new(5), Instant::now());
+    let mut ends = Vec::new();
+    for (actor, fault) in [("alice", FaultKind::Reset), ("bob", FaultKind::Close)] {
+        let socket = TcpStream::connect(address).await.expect("the listener is there");
+        let (mut server, _) = listener.accept().await.expect("somebody connects");
+        let (mut stream, pump) = FaultyStream::new(socket, links.open(started.elapsed(), actor), started, abort);
+        tokio::spawn(pump);
+        stream.write_all(b"x").await.expect("it is open");
+        let mut buffer = [0; 8];
+        assert_eq!(server.read(&mut buffer).await.expect("it arrives"), 1);
+        links.apply(started.elapsed(), &Fault { actor: Some(actor.to_owned()), kind: fault }).expect("it is connected");
+        ends.push(server.read(&mut buffer).await.map_err(|error| error.kind()));
+    }
+    assert_eq!(ends, [Err(io::ErrorKind::ConnectionReset), Ok(0)]);
 }
