@@ -7,22 +7,44 @@ use std::{
 
 use bytes::Bytes;
 use squall_codec::{
-    packet::{Ack, Connack, Packet},
+    packet::{Ack, Connack, Packet, Suback, Unsuback},
     property::{Properties, Property, PropertyId},
     qos::Qos,
+    reason::ReasonCode,
     wire::{PacketId, Text},
 };
-use squall_scenarios::liar::Liar;
+use squall_scenarios::liar::{Direction, Liar};
 
 use super::filter::{deaf_liar, liar};
 
 /// A frame from a client that is no packet is dropped, and the connection goes on.
 pub(crate) fn forgives_malformed_packets() -> Box<dyn Liar> {
     liar(|passing| {
-        let malformed = passing.packet.is_none() && passing.direction == squall_scenarios::liar::Direction::ToServer;
+        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
         if !malformed {
             passing.pass();
         }
+    })
+}
+
+/// A SUBSCRIBE, UNSUBSCRIBE or PUBLISH that is no packet is answered as if it were one.
+pub(crate) fn answers_malformed_packets() -> Box<dyn Liar> {
+    liar(|passing| {
+        if passing.packet.is_some() || passing.direction == Direction::ToClient {
+            return passing.pass();
+        }
+        // All the tests' frames of this kind are shorter than 128 bytes: the identifier of SUBSCRIBE and UNSUBSCRIBE
+        // stands at once behind the fixed header, that of PUBLISH behind an empty topic.
+        let place = if passing.raw[0] >> 4 == 3 { 4 } else { 2 };
+        let bytes = passing.raw.get(place..place + 2).and_then(|bytes| bytes.try_into().ok());
+        let Some(id) = bytes.map(u16::from_be_bytes).and_then(PacketId::new) else { return };
+        let answer = match passing.raw[0] >> 4 {
+            3 => Packet::Puback(Ack::new(id)),
+            8 => Packet::Suback(Suback::new(id, vec![ReasonCode::GRANTED_QOS_0])),
+            10 => Packet::Unsuback(Unsuback::new(id, vec![ReasonCode::Success])),
+            _ => return,
+        };
+        passing.answer(&answer);
     })
 }
 

@@ -3,4 +3,11 @@
 pub mod crude;
 pub(crate) mod exchanges;
 pub(crate) mod filter;
+pub(crate) mod kind;
+pub(crate) mod s1_5_data_types;
+pub(crate) mod s2_packet_format;
+pub(crate) mod s3_01_connect;
+pub(crate) mod s3_01_session;
+pub(crate) mod s3_02_connack;
+pub(crate) mod s3_03_publish;
 pub(crate) mod subscribing;

@@ -16,6 +16,7 @@ use squall_scenarios::{
 
 use super::{
     bytes::variable,
+    judge::Unnoticed,
     offer,
     watch::{filter, name},
 };
@@ -23,6 +24,12 @@ use super::{
 /// Whether the test speaks 5.0.
 pub(crate) fn is_v5(stage: &Stage) -> bool {
     stage.version() == Version::V5_0
+}
+
+/// What becomes of a server that does not notice a fault which 5.0 calls one, in words that bind the client only: it fails
+/// when it answers as if nothing were wrong. 3.1.1 has it close in any case ([MQTT-4.8.0-1]).
+pub(crate) fn answered(stage: &Stage) -> Unnoticed {
+    if is_v5(stage) { Unnoticed::FailsIfAnswered } else { Unnoticed::Fails }
 }
 
 /// A packet identifier that stands in the source.

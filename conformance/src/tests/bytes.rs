@@ -30,11 +30,11 @@ pub(crate) fn user_property(name: &[u8], value: &[u8]) -> Vec<u8> {
 #[derive(Clone, Debug)]
 pub(crate) struct RawConnect {
     /// The first byte of the frame.
-    pub(crate) first: u8,
+    first: u8,
     pub(crate) name: Vec<u8>,
-    pub(crate) level: u8,
-    pub(crate) flags: u8,
-    pub(crate) keep_alive: u16,
+    level: u8,
+    flags: u8,
+    keep_alive: u16,
     /// The block with its length.
     pub(crate) properties: Vec<u8>,
     pub(crate) payload: Vec<u8>,
@@ -79,6 +79,24 @@ impl RawConnect {
         self
     }
 
+    /// With these bits cleared.
+    pub(crate) fn unflagged(mut self, bits: u8) -> Self {
+        self.flags &= !bits;
+        self
+    }
+
+    /// With this first byte in the place of its own.
+    pub(crate) fn beginning(mut self, first: u8) -> Self {
+        self.first = first;
+        self
+    }
+
+    /// With this protocol version byte in the place of its own.
+    pub(crate) fn at_level(mut self, level: u8) -> Self {
+        self.level = level;
+        self
+    }
+
     /// With these bytes as the content of its properties.
     pub(crate) fn with_properties(mut self, content: &[u8]) -> Self {
         self.properties = properties(self.version, content);
@@ -115,7 +133,14 @@ impl RawConnect {
 }
 
 /// PUBLISH: the first byte says DUP, QoS and RETAIN; `content` is that of the properties.
-pub(crate) fn publish(version: Version, first: u8, topic: &[u8], id: Option<u16>, content: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn publish(
+    version: Version,
+    first: u8,
+    topic: &[u8],
+    id: Option<u16>,
+    content: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
     let mut body = string(topic);
     body.extend(id.into_iter().flat_map(u16::to_be_bytes));
     body.extend(properties(version, content));

@@ -1,5 +1,7 @@
 //! How a refused CONNECT, a closed connection and a set of cases are judged: every lawful outcome passes.
 
+use std::time::Duration;
+
 use squall_codec::{
     packet::{Connack, Packet},
     reason::ReasonCode,
@@ -105,7 +107,8 @@ pub(crate) fn judge_refusal(stage: &Stage, offence: &str, codes: &[ReasonCode], 
         if let Some((connack, at)) = seen.connack() {
             evidence = evidence.and(at);
             if !codes.contains(&connack.reason) {
-                evidence = evidence.warn(format!("{offence}: expected CONNACK {}, got {}", listed(codes), connack.reason));
+                evidence =
+                    evidence.warn(format!("{offence}: expected CONNACK {}, got {}", listed(codes), connack.reason));
             }
         }
         if let Some((reason, at)) = seen.disconnect() {
@@ -127,6 +130,8 @@ pub(crate) enum Unnoticed {
     Fails,
     /// 5.0 4.13.1 leaves the rigour of its checks to the receiver.
     Warns,
+    /// As `Warns`; but the text calls it an error, so that answering as if nothing were wrong fails.
+    FailsIfAnswered,
 }
 
 /// A connected client that was answered: whoever closes on it later does so for a reason.
@@ -134,6 +139,48 @@ pub(crate) async fn offender(stage: &Stage) -> Result<Peer, Halt> {
     let mut peer = Peer::connected(stage, "offender").await?;
     peer.fence().await.prepared()?;
     Ok(peer)
+}
+
+/// All that comes after an offence, and the answer to a PINGREQ that follows it: a server that goes on serving has not
+/// noticed, and need not be waited for any longer.
+async fn parting(peer: &mut Peer) -> (Farewell, Option<Seen<Packet>>) {
+    let patience = peer.stage().patience();
+    // A server may be busy, and may still be about to close when it has answered.
+    let grace = patience / 5;
+    let mut seen = Farewell { packets: Vec::new(), malformed: None, end: None };
+    let mut pong = None;
+    listen(peer, peer.stage().now() + grace, &mut seen, &mut pong).await;
+    if seen.end.is_none() {
+        peer.send(Packet::Pingreq).await;
+        listen(peer, peer.stage().now() + patience, &mut seen, &mut pong).await;
+    }
+    if seen.end.is_none() && pong.is_some() {
+        listen(peer, peer.stage().now() + grace, &mut seen, &mut None).await;
+    }
+    (seen, pong)
+}
+
+/// Collects until the connection ends, PINGRESP comes, or the time has come.
+async fn listen(peer: &mut Peer, by: Duration, seen: &mut Farewell, pong: &mut Option<Seen<Packet>>) {
+    loop {
+        match peer.next_by(by).await {
+            Next::Packet(packet) if matches!(*packet, Packet::Pingresp) => {
+                *pong = Some(packet);
+                return;
+            }
+            Next::Packet(packet) => seen.packets.push(packet),
+            Next::Malformed(what) => {
+                if seen.malformed.replace(what).is_some() {
+                    return;
+                }
+            }
+            Next::End(end) => {
+                seen.end = Some(end);
+                return;
+            }
+            Next::Nothing => return,
+        }
+    }
 }
 
 /// CLOSE: these bytes break the protocol. The connection must be closed. In 5.0 a DISCONNECT may come first: another
@@ -146,17 +193,21 @@ pub(crate) async fn closes(
     unnoticed: Unnoticed,
 ) -> Outcome {
     let sent = peer.send_bytes(bytes).await;
-    let seen = farewell(peer).await;
+    let (seen, pong) = parting(peer).await;
     let stage = peer.stage().clone();
     let Some(end) = &seen.end else {
-        let (answered, witness) = match peer.fence().await {
-            Ok((_, pong)) => ("it is still served (PINGREQ was answered)", pong.entry()),
-            Err(_) => ("it is still open", seen.packets.last().map_or(sent.entry(), Witness::entry)),
+        let (served, witness) = match &pong {
+            Some(pong) => ("it is still served (PINGREQ was answered)", pong.entry()),
+            None => ("it is still open", seen.packets.last().map_or(sent.entry(), Witness::entry)),
         };
-        let reason = format!("expected {offence} to close the connection, but after {:?} {answered}", stage.patience());
-        return match unnoticed {
-            Unnoticed::Fails => Err(Halt::fail(reason).at(&At(witness))),
-            Unnoticed::Warns => Ok(Evidence::of(&At(witness)).warn(reason)),
+        let answer = seen.packets.iter().find(|packet| !matches!(***packet, Packet::Disconnect(_)));
+        let reason = format!("expected {offence} to close the connection, but {served}");
+        return match (unnoticed, answer) {
+            (Unnoticed::FailsIfAnswered, Some(answer)) => {
+                Err(Halt::fail(format!("expected {offence} to close the connection, but {} came", **answer)).at(answer))
+            }
+            (Unnoticed::Fails, _) => Err(Halt::fail(reason).at(&At(witness))),
+            (Unnoticed::Warns | Unnoticed::FailsIfAnswered, _) => Ok(Evidence::of(&At(witness)).warn(reason)),
         };
     };
     let mut evidence = Evidence::of(end);

@@ -110,10 +110,7 @@ pub(crate) async fn collect_by(
 }
 
 /// As `collect_by`, in the stage's patience.
-pub(crate) async fn collect(
-    peer: &mut Peer,
-    enough: impl Fn(&[Delivery]) -> bool,
-) -> Result<Vec<Delivery>, Halt> {
+pub(crate) async fn collect(peer: &mut Peer, enough: impl Fn(&[Delivery]) -> bool) -> Result<Vec<Delivery>, Halt> {
     let by = peer.stage().now() + peer.stage().patience();
     collect_by(peer, by, enough).await
 }

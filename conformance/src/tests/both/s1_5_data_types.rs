@@ -1,7 +1,7 @@
 //! 1.5 Data representation: strings.
 
 use squall_codec::{
-    packet::{Publish, Packet},
+    packet::{Packet, Publish},
     property::{Properties, Property},
     qos::Qos,
     reason::ReasonCode,
@@ -31,7 +31,8 @@ async fn bad_strings_in_connect(stage: &Stage, strings: &[&[u8]]) -> Outcome {
         let hex = shown_bytes(bad);
         let id = RawConnect::without_payload(stage).field(bad);
         let codes = [ReasonCode::MalformedPacket, ReasonCode::ClientIdentifierNotValid];
-        cases.add("client identifier", refuses(stage, &format!("a client identifier {hex}"), &id.bytes(), &codes).await);
+        cases
+            .add("client identifier", refuses(stage, &format!("a client identifier {hex}"), &id.bytes(), &codes).await);
         let will = RawConnect::new(stage, "offender").will(&[], bad, b"gone");
         let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicNameInvalid];
         cases.add("will topic", refuses(stage, &format!("a will topic {hex}"), &will.bytes(), &codes).await);
@@ -114,7 +115,11 @@ pub(crate) async fn a_byte_order_mark_is_a_character_like_any_other(stage: &Stag
     }
     // 5.0 lets a server turn a topic away for reasons of its own.
     let served = publisher.fence().await;
-    if is_v5(stage) { served.prepared()? } else { served? };
+    if is_v5(stage) {
+        served.prepared()?
+    } else {
+        served?
+    };
     let received = collect(&mut watcher, |seen| seen.len() == marked.len()).await?;
     let mut evidence: Option<Evidence> = None;
     for (n, topic) in marked.iter().enumerate() {
@@ -130,7 +135,9 @@ pub(crate) async fn a_byte_order_mark_is_a_character_like_any_other(stage: &Stag
             if properties.content_type().map(|kind| kind.as_str()) != Some("\u{FEFF}type")
                 || pair != Some(("\u{FEFF}name", "value\u{FEFF}"))
             {
-                return Err(Halt::fail(format!("expected U+FEFF to stay in the properties, got {properties:?}")).at(copy));
+                return Err(
+                    Halt::fail(format!("expected U+FEFF to stay in the properties, got {properties:?}")).at(copy)
+                );
             }
         }
         evidence = Some(evidence.map_or_else(|| Evidence::of(copy), |evidence| evidence.and(copy)));
@@ -173,9 +180,7 @@ pub(crate) async fn an_ill_formed_user_property_is_not_forwarded(stage: &Stage) 
     publisher.published(&topic, Qos::AtMostOnce, b"marker", false).await?;
     let received = collect(&mut watcher, |seen| seen.last().is_some_and(|last| last.payload() == b"marker")).await?;
     match received.split_last() {
-        Some((marker, [])) if marker.payload() == b"marker" => {
-            cases.finish().map(|evidence| evidence.and(marker))
-        }
+        Some((marker, [])) if marker.payload() == b"marker" => cases.finish().map(|evidence| evidence.and(marker)),
         Some((first, _)) if first.payload() != b"marker" => {
             Err(Halt::fail(format!("the ill-formed message was handed on: {}", shown(first))).at(first))
         }

@@ -75,7 +75,11 @@ pub(crate) async fn reserved_flags_of_the_server_are_as_laid_down(stage: &Stage)
             6 => 0b0010,
             _ => 0,
         };
-        if flags == wanted { Ok(()) } else { Err(format!("expected the flags {wanted:04b}, got first byte 0x{:02X}", bytes[0])) }
+        if flags == wanted {
+            Ok(())
+        } else {
+            Err(format!("expected the flags {wanted:04b}, got first byte 0x{:02X}", bytes[0]))
+        }
     })
     .await
 }
@@ -152,7 +156,8 @@ pub(crate) async fn packets_without_properties_say_so(stage: &Stage) -> Outcome 
     let passive = passively(stage, |bytes| {
         let Some((remaining, length, _)) = variable_at(bytes, 1) else { return Ok(()) };
         let Some(at) = property_length_at(bytes, 1 + length) else { return Ok(()) };
-        let fits = variable_at(bytes, at).is_some_and(|(properties, size, _)| at + size + properties <= 1 + length + remaining);
+        let fits = variable_at(bytes, at)
+            .is_some_and(|(properties, size, _)| at + size + properties <= 1 + length + remaining);
         // One filter is asked for in each SUBSCRIBE and UNSUBSCRIBE: behind the properties stands one reason.
         let reasons = match (bytes[0] >> 4, variable_at(bytes, at)) {
             (9 | 11, Some((properties, size, _))) => at + size + properties + 1 == 1 + length + remaining,
@@ -201,8 +206,7 @@ pub(crate) async fn wrong_fixed_header_flags_close_the_connection(stage: &Stage)
     let lenient = if is_v5(stage) { Unnoticed::Warns } else { Unnoticed::Fails };
     let mut cases = Cases::new();
 
-    let mut connect = RawConnect::new(stage, "offender");
-    connect.first = 0x11;
+    let connect = RawConnect::new(stage, "offender").beginning(0x11);
     cases.add("CONNECT 0x11", refuses(stage, "a CONNECT with the first byte 0x11", &connect.bytes(), &codes).await);
 
     let mut peer = offender(stage).await?;
@@ -302,7 +306,9 @@ async fn identifiers_of_the_server(stage: &Stage) -> Outcome {
         let id = message.packet_id.ok_or_else(|| Halt::inconclusive("the message came with QoS 0").at(message))?;
         if let Some(other) = open.insert(id, message.payload().to_vec()).filter(|other| *other != message.payload()) {
             let (one, two) = (String::from_utf8_lossy(&other).into_owned(), String::from_utf8_lossy(message.payload()));
-            return Err(Halt::fail(format!("the packet identifier {id} stands for message {one} and for {two}")).at(message));
+            return Err(
+                Halt::fail(format!("the packet identifier {id} stands for message {one} and for {two}")).at(message)
+            );
         }
         evidence = evidence.and(message);
     }
@@ -333,7 +339,9 @@ async fn identifiers_of_the_server(stage: &Stage) -> Outcome {
         for message in fenced(&mut holder).await.prepared()? {
             let Some(id) = message.packet_id else { continue };
             if again.insert(id, message.payload().to_vec()).is_some_and(|other| other != message.payload()) {
-                return Err(Halt::fail(format!("a new message took the packet identifier {id} that is in use")).at(&message));
+                return Err(
+                    Halt::fail(format!("a new message took the packet identifier {id} that is in use")).at(&message)
+                );
             }
             evidence = evidence.and(&message);
         }

@@ -1,7 +1,7 @@
 //! 3.1 CONNECT: the packet itself. Sessions and wills have files of their own.
 
 use squall_codec::{
-    packet::{Connect, Connack, Packet, Publish},
+    packet::{Connack, Connect, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
     version::Version,
@@ -44,25 +44,30 @@ pub(crate) async fn the_first_packet_must_be_connect(stage: &Stage) -> Outcome {
             Packet::Connack(connack) => !connack.reason.is_failure(),
             _ => true,
         });
-        cases.add(what, match (answered, &seen.end) {
-            (Some(answer), _) => {
-                let reason = format!("{what} before CONNECT was answered by {}", answer.kind());
-                Err(Halt::fail(reason).at(answer))
-            }
-            (None, None) if is_v5(stage) => {
-                Ok(Evidence::of(&sent).warn(format!("{what} before CONNECT: still open after {:?}", stage.patience())))
-            }
-            (None, None) => {
-                let reason = format!("expected {what} before CONNECT to close the connection, but it is still open");
-                Err(Halt::fail(reason).at(&sent))
-            }
-            (None, Some(end)) => Ok(match seen.connack() {
-                Some((connack, at)) => {
-                    Evidence::of(end).and(at).warn(format!("CONNACK {} came before any CONNECT", connack.reason))
+        cases.add(
+            what,
+            match (answered, &seen.end) {
+                (Some(answer), _) => {
+                    let reason = format!("{what} before CONNECT was answered by {}", answer.kind());
+                    Err(Halt::fail(reason).at(answer))
                 }
-                None => Evidence::of(end),
-            }),
-        });
+                (None, None) if is_v5(stage) => {
+                    Ok(Evidence::of(&sent)
+                        .warn(format!("{what} before CONNECT: still open after {:?}", stage.patience())))
+                }
+                (None, None) => {
+                    let reason =
+                        format!("expected {what} before CONNECT to close the connection, but it is still open");
+                    Err(Halt::fail(reason).at(&sent))
+                }
+                (None, Some(end)) => Ok(match seen.connack() {
+                    Some((connack, at)) => {
+                        Evidence::of(end).and(at).warn(format!("CONNACK {} came before any CONNECT", connack.reason))
+                    }
+                    None => Evidence::of(end),
+                }),
+            },
+        );
     }
     cases.finish()
 }
@@ -80,23 +85,28 @@ pub(crate) async fn a_second_connect_closes_the_connection(stage: &Stage) -> Out
         if let Some((_, at)) = seen.connack() {
             return Err(Halt::fail(format!("{offence} was answered by a second CONNACK")).at(at));
         }
-        cases.add(offence, match seen.end {
-            Some(end) => {
-                let evidence = Evidence::of(&end);
-                Ok(match seen.packets.first().map(|packet| (packet, packet.kind())) {
-                    None => evidence,
-                    Some((packet, kind)) => match &**packet {
-                        Packet::Disconnect(disconnect) if codes.contains(&disconnect.reason) => evidence.and(packet),
-                        Packet::Disconnect(disconnect) => {
-                            evidence.and(packet).warn(format!("{offence}: DISCONNECT {}", disconnect.reason))
-                        }
-                        _ => evidence.and(packet).warn(format!("{offence}: {kind} came before the close")),
-                    },
-                })
-            }
-            // Nothing is to be sent: whether it is still served decides.
-            None => closes(&mut peer, offence, &[0xC0, 0], &codes, Unnoticed::Fails).await,
-        });
+        cases.add(
+            offence,
+            match seen.end {
+                Some(end) => {
+                    let evidence = Evidence::of(&end);
+                    Ok(match seen.packets.first().map(|packet| (packet, packet.kind())) {
+                        None => evidence,
+                        Some((packet, kind)) => match &**packet {
+                            Packet::Disconnect(disconnect) if codes.contains(&disconnect.reason) => {
+                                evidence.and(packet)
+                            }
+                            Packet::Disconnect(disconnect) => {
+                                evidence.and(packet).warn(format!("{offence}: DISCONNECT {}", disconnect.reason))
+                            }
+                            _ => evidence.and(packet).warn(format!("{offence}: {kind} came before the close")),
+                        },
+                    })
+                }
+                // Nothing is to be sent: whether it is still served decides.
+                None => closes(&mut peer, offence, &[0xC0, 0], &codes, Unnoticed::Fails).await,
+            },
+        );
     }
     cases.finish()
 }
@@ -114,13 +124,18 @@ pub(crate) async fn a_foreign_protocol_name_is_not_served(stage: &Stage) -> Outc
         let seen = farewell(&mut peer).await;
         let accepted = seen.connack().filter(|(connack, _)| !connack.reason.is_failure());
         let name = format!("the protocol name \"{foreign}\"");
-        cases.add(name.clone(), match (accepted, &seen.end) {
-            (Some((_, at)), _) => Err(Halt::fail(format!("{name} was accepted")).at(at)),
-            (None, Some(end)) => Ok(Evidence::of(end)),
-            // 3.1.1 says that the server may disconnect; 5.0 that it must.
-            (None, None) if !is_v5(stage) => Ok(Evidence::of(&sent).warn(format!("{name}: neither an answer nor a close"))),
-            (None, None) => Err(Halt::fail(format!("{name}: the connection was left open")).at(&sent)),
-        });
+        cases.add(
+            name.clone(),
+            match (accepted, &seen.end) {
+                (Some((_, at)), _) => Err(Halt::fail(format!("{name} was accepted")).at(at)),
+                (None, Some(end)) => Ok(Evidence::of(end)),
+                // 3.1.1 says that the server may disconnect; 5.0 that it must.
+                (None, None) if !is_v5(stage) => {
+                    Ok(Evidence::of(&sent).warn(format!("{name}: neither an answer nor a close")))
+                }
+                (None, None) => Err(Halt::fail(format!("{name}: the connection was left open")).at(&sent)),
+            },
+        );
     }
     cases.finish()
 }
@@ -204,7 +219,10 @@ pub(crate) async fn an_ill_formed_client_identifier_is_refused(stage: &Stage) ->
     let mut cases = Cases::new();
     for bad in [&b"a\xFF"[..], b"a\xED\xA0\x80"] {
         let connect = RawConnect::without_payload(stage).field(bad);
-        cases.add("client identifier", refuses(stage, "an ill-formed client identifier", &connect.bytes(), &codes).await);
+        cases.add(
+            "client identifier",
+            refuses(stage, "an ill-formed client identifier", &connect.bytes(), &codes).await,
+        );
     }
     cases.finish()
 }
@@ -234,7 +252,7 @@ pub(crate) fn nonconforming(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
         ("a client identifier longer than the packet", too_long.bytes()),
         ("a packet that breaks off in a length", cut.bytes()),
         ("bytes behind the last field", good().tail(b"more").bytes()),
-        ("the first byte 0x12", RawConnect { first: 0x12, ..good() }.bytes()),
+        ("the first byte 0x12", good().beginning(0x12).bytes()),
         ("reserved flag", good().flagged(flag::RESERVED).bytes()),
         ("Will QoS without a will", good().flagged(0x08).bytes()),
     ]
@@ -289,7 +307,7 @@ pub(crate) async fn a_valid_connect_is_accepted(stage: &Stage) -> Outcome {
 }
 
 /// The old connection of the identifier ends, the new one works. Either may be seen first.
-pub(crate) async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Farewell, Peer), Halt> {
+async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Farewell, Peer), Halt> {
     let mut old = Peer::connected(stage, "alice").await?;
     old.fence().await.prepared()?;
     let (mut new, connack) = Peer::connect(stage, "alice", Peer::hello(stage, "alice")).await?;
@@ -305,15 +323,48 @@ pub(crate) async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Fa
     Ok((seen, new))
 }
 
+pub(crate) async fn a_second_client_of_the_same_identifier_takes_over(stage: &Stage) -> Outcome {
+    let (seen, mut new) = taken_over(stage).await?;
+    new.disconnect().await;
+    let end = seen.end.as_ref().ok_or_else(|| Halt::inconclusive("the end was not seen"))?;
+    let evidence = Evidence::of(end);
+    Ok(match (seen.disconnect(), is_v5(stage)) {
+        (Some((ReasonCode::SessionTakenOver, at)), true) => evidence.and(at),
+        (Some((reason, at)), true) => {
+            evidence.and(at).warn(format!("expected DISCONNECT {}, got {reason}", ReasonCode::SessionTakenOver))
+        }
+        (None, true) => evidence.warn("the connection was closed without a DISCONNECT"),
+        (_, false) => evidence,
+    })
+}
+
+/// 3.1.1: a server never says DISCONNECT.
+pub(crate) async fn a_server_of_3_1_1_just_closes(stage: &Stage) -> Outcome {
+    let (seen, mut new) = taken_over(stage).await.prepared()?;
+    new.disconnect().await;
+    let last = seen.packets.last().map(|packet| (packet.kind().to_string(), At(packet.entry())));
+    let malformed = seen.malformed.as_ref().map(|what| ((**what).clone(), At(what.entry())));
+    match (last.or(malformed), seen.end) {
+        (Some((what, at)), _) => Err(Halt::fail(format!("expected a close without a word, got {what}")).at(&at)),
+        (None, Some(end)) => Ok(Evidence::of(&end)),
+        (None, None) => Err(Halt::inconclusive("the end was not seen")),
+    }
+}
+
 /// A CONNECT that is turned away, and behind it in the same write a retained message.
-pub(crate) async fn nothing_after_a_refused_connect_is_processed(stage: &Stage, refused: Vec<u8>, why: &str) -> Outcome {
+pub(crate) async fn nothing_after_a_refused_connect_is_processed(
+    stage: &Stage,
+    refused: Vec<u8>,
+    why: &str,
+) -> Outcome {
     let topic = stage.topic("smuggled");
     tidied(stage, &[], &[&topic], async {
         let mut watcher = Peer::connected(stage, "watcher").await?;
         watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
         let mut peer = Peer::open(stage, "offender").await?;
-        let smuggled = Publish::new(&name(&topic), "smuggled").at(Qos::AtLeastOnce, Some(id(1)));
-        let smuggled = bytes_of(stage, &Packet::Publish(Publish { retain: true, ..smuggled }));
+        let mut smuggled = Publish::new(&name(&topic), "smuggled").at(Qos::AtLeastOnce, Some(id(1)));
+        smuggled.retain = true;
+        let smuggled = bytes_of(stage, &Packet::Publish(smuggled));
         peer.send_bytes(&[refused, smuggled].concat()).await;
         let seen = farewell(&mut peer).await;
         if let Some((connack, at)) = seen.connack().filter(|(connack, _)| !connack.reason.is_failure()) {
@@ -360,7 +411,9 @@ pub(crate) async fn payload_fields_are_read_in_their_order(stage: &Stage) -> Out
     let connack = alice.expect::<Connack>().await.prepared()?;
     if connack.reason.is_failure() {
         // These credentials are known to nobody.
-        return Err(Halt::unsupported(format!("the server wants credentials of its own: {}", connack.reason)).at(&connack));
+        return Err(
+            Halt::unsupported(format!("the server wants credentials of its own: {}", connack.reason)).at(&connack)
+        );
     }
     alice.close(End::Fin).await;
     let came = message(&mut watcher, b"the will").await?;
@@ -393,7 +446,9 @@ pub(crate) async fn a_silent_client_is_disconnected(stage: &Stage) -> Outcome {
             Next::End(end) => break end,
             Next::Packet(_) | Next::Malformed(_) => {}
             Next::Nothing => {
-                let reason = format!("expected the silent client to be closed at {limit:?}, still open {given_up:?} after CONNACK");
+                let reason = format!(
+                    "expected the silent client to be closed at {limit:?}, still open {given_up:?} after CONNACK"
+                );
                 return Err(Halt::fail(reason).at(&connack));
             }
         }
@@ -439,16 +494,18 @@ pub(crate) async fn empty_identifiers_are_told_apart(stage: &Stage) -> Outcome {
     let mut evidence = evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))?;
     // Each has its own subscription, and both are still there.
     for (n, peer) in peers.iter_mut().enumerate() {
-        let (_, pong) = peer.fence().await.map_err(|halt| Halt {
-            reason: format!("nameless client {n} did not stay: {}", halt.reason),
-            ..halt
-        })?;
+        let (_, pong) = peer
+            .fence()
+            .await
+            .map_err(|halt| Halt { reason: format!("nameless client {n} did not stay: {}", halt.reason), ..halt })?;
         evidence = evidence.and(&pong);
         peer.subscribed(&stage.topic(&format!("own/{n}")), Qos::AtMostOnce).await?;
     }
     let mut publisher = Peer::connected(stage, "publisher").await?;
     for n in 0..2 {
-        publisher.published(&stage.topic(&format!("own/{n}")), Qos::AtMostOnce, format!("{n}").as_bytes(), false).await?;
+        publisher
+            .published(&stage.topic(&format!("own/{n}")), Qos::AtMostOnce, format!("{n}").as_bytes(), false)
+            .await?;
     }
     for (n, peer) in peers.iter_mut().enumerate() {
         let own = message_alone(peer, format!("{n}").as_bytes()).await?;
@@ -489,7 +546,10 @@ pub(crate) async fn packets_behind_connect_are_served(stage: &Stage) -> Outcome 
                 return Err(Halt::fail(format!("the connection ended before {} came", missing.join(", "))).at(&end));
             }
             Next::Nothing => {
-                return Err(Halt::fail(format!("expected {} behind the CONNACK, but it did not come", missing.join(", "))));
+                return Err(Halt::fail(format!(
+                    "expected {} behind the CONNACK, but it did not come",
+                    missing.join(", ")
+                )));
             }
         }
     }
@@ -520,17 +580,11 @@ pub(crate) async fn the_identifier_is_the_key_of_the_session(stage: &Stage) -> O
             let own = message(&mut peer, actor.as_bytes()).await?;
             let (others, _) = rest(&mut peer).await.prepared()?;
             no_other(&others, actor.as_bytes())?;
-            evidence = Some(
-                evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack)).and(&own),
-            );
+            evidence =
+                Some(evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack)).and(&own));
             peer.disconnect().await;
         }
         evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
     })
     .await
-}
-
-/// The entry of a packet that stands for what was seen, or of what was sent.
-pub(crate) fn shown_by(packet: Option<&squall_scenarios::peer::Seen<Packet>>, sent: &impl Witness) -> At {
-    At(packet.map_or(sent.entry(), Witness::entry))
 }

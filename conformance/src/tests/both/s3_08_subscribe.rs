@@ -12,7 +12,7 @@ use squall_scenarios::{
 };
 
 use crate::tests::{
-    asking::{id, is_v5, publish, subscribe},
+    asking::{answered, id, is_v5, publish, subscribe},
     bytes,
     judge::{Cases, Unnoticed, closes, farewell, offender},
     offer,
@@ -34,7 +34,7 @@ pub(crate) async fn a_subscribe_with_wrong_flags_closes_the_connection(stage: &S
 pub(crate) async fn a_subscribe_without_a_filter_closes_the_connection(stage: &Stage) -> Outcome {
     let bytes = bytes::subscribe(stage.version(), 0x82, 1, &[], &[]);
     let codes = [ReasonCode::ProtocolError, ReasonCode::MalformedPacket];
-    closes(&mut offender(stage).await?, "a SUBSCRIBE without a filter", &bytes, &codes, Unnoticed::Fails).await
+    closes(&mut offender(stage).await?, "a SUBSCRIBE without a filter", &bytes, &codes, answered(stage)).await
 }
 
 /// Options bytes that no version allows: 3.1.1 has only the QoS, 5.0 reserves the upper two bits.
@@ -60,7 +60,7 @@ pub(crate) async fn an_ill_formed_filter_closes_the_connection(stage: &Stage) ->
         let offence = format!("a SUBSCRIBE to a filter with {what}");
         let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicFilterInvalid];
         let mut peer = offender(stage).await?;
-        cases.add(&offence, closes(&mut peer, &offence, &bytes, &codes, Unnoticed::Fails).await);
+        cases.add(&offence, closes(&mut peer, &offence, &bytes, &codes, answered(stage)).await);
     }
     cases.finish()
 }

@@ -39,7 +39,7 @@ pub(crate) const TESTS: &[Test] = &[
         an_empty_topic_closes_the_connection,
         "A PUBLISH with an empty topic ends the connection.",
         ["5.0/MQTT-4.7.3-1"],
-        exchanges::forgives_malformed_packets
+        exchanges::answers_malformed_packets
     ),
     test!(
         names_are_compared_byte_by_byte,

@@ -19,7 +19,8 @@ pub(crate) const TESTS: &[Test] = &[
         "Frames that no version allows end the connection that they came on, and no other.",
         ["5.0/MQTT-4.13.1-1"],
         exchanges::forgives_malformed_packets
-    ),
+    )
+    .should(),
     test!(
         a_failure_in_connack_is_followed_by_the_end,
         "A CONNACK with a failure is followed by the end of the connection.",

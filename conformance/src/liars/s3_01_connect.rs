@@ -1,0 +1,216 @@
+//! Liars about CONNECT.
+
+#![allow(dead_code, reason = "rows follow")]
+
+use std::collections::BTreeSet;
+
+use squall_codec::{
+    packet::{Ack, Connack, Packet},
+    reason::ReasonCode,
+    wire::Text,
+};
+use squall_scenarios::liar::{Direction, Liar};
+
+use super::{
+    filter::liar,
+    kind::{bends, hears_connect, overlooks, welcomes},
+};
+
+/// Answers a PINGREQ before any CONNECT.
+pub(crate) fn answers_strangers() -> Box<dyn Liar> {
+    liar(|passing| {
+        if passing.connections.contains_key(&passing.connection) || passing.raw[0] >> 4 == 1 {
+            return passing.pass();
+        }
+        if passing.direction == Direction::ToServer && passing.raw[0] == 0xC0 {
+            passing.answer(&Packet::Pingresp);
+        }
+    })
+}
+
+/// Takes no notice of a second CONNECT.
+pub(crate) fn swallows_second_connect() -> Box<dyn Liar> {
+    let mut greeted = BTreeSet::new();
+    overlooks(move |passing| passing.raw[0] >> 4 == 1 && !greeted.insert(passing.connection))
+}
+
+/// Answers a second CONNECT as it did the first.
+pub(crate) fn answers_each_connect() -> Box<dyn Liar> {
+    let mut greeted = BTreeSet::new();
+    liar(move |passing| {
+        let connect = passing.direction == Direction::ToServer && passing.raw[0] >> 4 == 1;
+        if connect && !greeted.insert(passing.connection) {
+            return passing.answer(&Packet::Connack(Box::new(Connack::new(ReasonCode::Success))));
+        }
+        passing.pass();
+    })
+}
+
+/// Reads any protocol name as `MQTT`.
+pub(crate) fn reads_any_protocol_name() -> Box<dyn Liar> {
+    bends(Direction::ToServer, |bytes| {
+        if bytes[0] >> 4 == 1 && bytes[1] < 0x80 && bytes[4..8] != *b"MQTT" {
+            let name = usize::from(bytes[3]);
+            bytes.splice(2..4 + name, *b"\0\x04MQTT");
+            bytes[1] = u8::try_from(bytes.len() - 2).expect("the CONNECT of a test is short");
+        }
+    })
+}
+
+/// Lets in whoever sends a CONNECT, whatever is in it.
+pub(crate) fn welcomes_everybody() -> Box<dyn Liar> {
+    welcomes(|_| true)
+}
+
+/// Does not look at the reserved flag.
+pub(crate) fn welcomes_the_reserved_flag() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0x01 != 0)
+}
+
+/// Does not miss a will that was promised.
+pub(crate) fn welcomes_a_will_that_is_not_there() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0x04 != 0)
+}
+
+/// Does not mind fields that no flag promised.
+pub(crate) fn welcomes_unflagged_fields() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags == 0x02)
+}
+
+/// Does not mind a Will QoS without a will.
+pub(crate) fn welcomes_a_qos_without_will() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0x04 == 0 && connect.flags & 0x18 != 0)
+}
+
+/// Takes Will QoS 3.
+pub(crate) fn welcomes_will_qos_3() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0x18 == 0x18)
+}
+
+/// Does not mind Will Retain without a will.
+pub(crate) fn welcomes_retain_without_will() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0x24 == 0x20)
+}
+
+/// Does not miss a user name, nor mind a password, where only the user name is flagged.
+pub(crate) fn welcomes_a_wrong_user_name_flag() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0xC0 == 0x80)
+}
+
+/// Does not miss a password that was promised.
+pub(crate) fn welcomes_a_password_that_is_not_there() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0xC0 == 0xC0)
+}
+
+/// Takes a password without a user name as 5.0 does.
+pub(crate) fn welcomes_a_password_alone() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0xC0 == 0x40)
+}
+
+/// Makes an identifier up where the payload is empty.
+pub(crate) fn welcomes_no_payload() -> Box<dyn Liar> {
+    welcomes(|connect| connect.rest.is_empty() || connect.rest == [0])
+}
+
+/// Refuses identifiers of 23 bytes.
+pub(crate) fn refuses_long_identifiers() -> Box<dyn Liar> {
+    let mut long = BTreeSet::new();
+    liar(move |passing| {
+        match &passing.packet {
+            Some(Packet::Connect(connect)) if connect.client_id.len() == 23 => {
+                long.insert(passing.connection);
+            }
+            Some(Packet::Connack(_)) if long.contains(&passing.connection) => {
+                let refusal = Connack::new(ReasonCode::ClientIdentifierNotValid);
+                passing.put(&Packet::Connack(Box::new(refusal)));
+                return passing.close();
+            }
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
+/// Refuses everybody.
+pub(crate) fn refuses_everybody() -> Box<dyn Liar> {
+    liar(|passing| {
+        if let Some(Packet::Connack(_)) = passing.packet {
+            let refusal = Connack::new(ReasonCode::ClientIdentifierNotValid);
+            passing.put(&Packet::Connack(Box::new(refusal)));
+            return passing.close();
+        }
+        passing.pass();
+    })
+}
+
+/// Lets two clients with one identifier live side by side.
+pub(crate) fn serves_twins() -> Box<dyn Liar> {
+    let mut seen: BTreeSet<Text> = BTreeSet::new();
+    hears_connect(move |connect| {
+        if !seen.insert(connect.client_id.clone()) {
+            connect.client_id = Text::new(format!("{}x", connect.client_id)).expect("letters and digits");
+        }
+    })
+}
+
+/// Acknowledges what comes behind a CONNECT that it refuses.
+pub(crate) fn serves_the_refused() -> Box<dyn Liar> {
+    liar(|passing| {
+        if passing.direction == Direction::ToServer && passing.raw[0] >> 4 == 3 {
+            if let Some(Packet::Publish(publish)) = &passing.packet {
+                if publish.payload() == b"smuggled" {
+                    if let Some(id) = publish.packet_id {
+                        passing.answer(&Packet::Puback(Ack::new(id)));
+                    }
+                    return;
+                }
+            }
+        }
+        passing.pass();
+    })
+}
+
+/// Takes the user name for the will's payload.
+pub(crate) fn mixes_fields_up() -> Box<dyn Liar> {
+    hears_connect(|connect| {
+        if let (Some(will), Some(user)) = (&mut connect.will, &connect.username) {
+            will.payload = user.as_bytes().clone();
+        }
+    })
+}
+
+/// Never loses patience.
+pub(crate) fn forgets_the_keep_alive() -> Box<dyn Liar> {
+    hears_connect(|connect| connect.keep_alive = 0)
+}
+
+/// Gives all nameless clients one identifier.
+pub(crate) fn has_one_name_for_the_nameless() -> Box<dyn Liar> {
+    hears_connect(|connect| {
+        if connect.client_id.is_empty() {
+            connect.client_id = Text::literal("nameless");
+        }
+    })
+}
+
+/// Loses what comes before its CONNACK has gone out.
+pub(crate) fn loses_what_comes_early() -> Box<dyn Liar> {
+    let mut welcomed = BTreeSet::new();
+    liar(move |passing| {
+        if let Some(Packet::Connack(_)) = passing.packet {
+            welcomed.insert(passing.connection);
+        }
+        let early = passing.direction == Direction::ToServer && !welcomed.contains(&passing.connection);
+        if early && passing.raw[0] >> 4 == 8 {
+            return;
+        }
+        passing.pass();
+    })
+}
+
+/// Does not tell `a` from `A` in client identifiers.
+pub(crate) fn ignores_the_case_of_identifiers() -> Box<dyn Liar> {
+    hears_connect(|connect| {
+        connect.client_id = Text::new(connect.client_id.to_lowercase()).expect("letters and digits")
+    })
+}

@@ -1,0 +1,316 @@
+//! Liars about CONNACK and what it announces.
+
+#![allow(dead_code, reason = "rows follow")]
+
+use std::collections::BTreeMap;
+
+use bytes::BytesMut;
+use squall_codec::{
+    packet::{Connack, Disconnect, Packet},
+    property::{Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+    version::Version,
+    wire::Text,
+};
+use squall_scenarios::liar::{Direction, Liar};
+
+use super::{
+    filter::liar,
+    kind::{bends, hears_connect, tells},
+};
+
+/// Reads any protocol version as the one that the rest of the packet fits.
+pub(crate) fn reads_any_protocol_version() -> Box<dyn Liar> {
+    bends(Direction::ToServer, |bytes| {
+        if bytes[0] != 0x10 || bytes.len() < 9 || matches!(bytes[8], 3..=5) {
+            return;
+        }
+        bytes[8] = 5;
+        let frame = bytes::Bytes::copy_from_slice(bytes);
+        if Packet::decode(Version::V5_0, squall_codec::reason::Side::Client, frame).is_err() {
+            bytes[8] = 4;
+        }
+    })
+}
+
+/// Lets nameless clients in, whatever they ask for.
+pub(crate) fn names_the_nameless() -> Box<dyn Liar> {
+    hears_connect(|connect| {
+        if connect.client_id.is_empty() {
+            connect.client_id = Text::literal("named");
+        }
+    })
+}
+
+/// Says a code that no CONNACK has.
+pub(crate) fn says_a_foreign_code() -> Box<dyn Liar> {
+    bends(Direction::ToClient, |bytes| {
+        if bytes[0] == 0x20 && bytes[3] != 0 {
+            bytes[3] = 0x8D;
+        }
+    })
+}
+
+/// Says a return code beyond the table of 3.1.1.
+pub(crate) fn says_a_return_code_beyond_5() -> Box<dyn Liar> {
+    bends(Direction::ToClient, |bytes| {
+        if bytes[..2] == [0x20, 2] && bytes[3] != 0 {
+            bytes[3] = 6;
+        }
+    })
+}
+
+/// Writes its CONNACK in the format of the other version.
+pub(crate) fn mixes_formats() -> Box<dyn Liar> {
+    bends(Direction::ToClient, |bytes| {
+        if bytes[0] == 0x20 {
+            *bytes =
+                if bytes[1] == 2 { vec![0x20, 3, bytes[2], bytes[3], 0] } else { vec![0x20, 2, bytes[2], bytes[3]] };
+        }
+    })
+}
+
+/// Adds this to each CONNACK.
+fn announces(property: Property) -> Box<dyn Liar> {
+    tells(move |packet| {
+        if let Packet::Connack(connack) = packet {
+            connack.properties.push(property.clone());
+        }
+    })
+}
+
+/// Tells Response Information to those who did not ask.
+pub(crate) fn tells_response_information() -> Box<dyn Liar> {
+    announces(Property::ResponseInformation(Text::literal("answers/")))
+}
+
+/// Assigns an identifier to those who have one.
+pub(crate) fn renames_everybody() -> Box<dyn Liar> {
+    announces(Property::AssignedClientIdentifier(Text::literal("somebody")))
+}
+
+/// Says the same Assigned Client Identifier to all.
+pub(crate) fn assigns_one_name() -> Box<dyn Liar> {
+    tells(|packet| {
+        if let Packet::Connack(connack) = packet {
+            let others = connack.properties.iter().filter(|one| !matches!(one, Property::AssignedClientIdentifier(_)));
+            let mut properties: Properties = others.cloned().collect();
+            if properties.len() < connack.properties.len() {
+                properties.push(Property::AssignedClientIdentifier(Text::literal("assigned")));
+            }
+            connack.properties = properties;
+        }
+    })
+}
+
+/// Explains itself in CONNACK, however small a packet the client wants.
+pub(crate) fn is_talkative_in_connack() -> Box<dyn Liar> {
+    tells(|packet| {
+        if let Packet::Connack(connack) = packet {
+            connack
+                .properties
+                .push(Property::ReasonString(Text::literal("welcome, it is a pleasure to have you here")));
+            let pair = (Text::literal("weather"), Text::literal("fine, with a light breeze from the west"));
+            connack.properties.push(Property::UserProperty(pair));
+        }
+    })
+}
+
+/// Explains itself in answers to those who did not want to know.
+pub(crate) fn is_talkative_in_answers() -> Box<dyn Liar> {
+    tells(|packet| {
+        let reason = Property::ReasonString(Text::literal("because"));
+        match packet {
+            Packet::Unsuback(unsuback) => unsuback.properties.push(reason),
+            Packet::Suback(suback) => suback.properties.push(reason),
+            _ => {}
+        }
+    })
+}
+
+/// Takes no QoS 2, and did not say so.
+pub(crate) fn refuses_qos_2() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_client() {
+        Some(Packet::Publish(publish)) if publish.qos == Qos::ExactlyOnce => {
+            if passing.version == Version::V5_0 {
+                passing.answer(&Packet::Disconnect(Disconnect::new(ReasonCode::QosNotSupported)));
+            }
+            passing.close();
+        }
+        _ => passing.pass(),
+    })
+}
+
+/// Does not read the client's Maximum Packet Size.
+pub(crate) fn sends_packets_of_any_size() -> Box<dyn Liar> {
+    hears_connect(|connect| connect.properties = without_maximum(&connect.properties))
+}
+
+fn without_maximum(properties: &Properties) -> Properties {
+    properties.iter().filter(|one| !matches!(one, Property::MaximumPacketSize(_))).cloned().collect()
+}
+
+/// Drops what is too large, and goes on waiting for its acknowledgement.
+pub(crate) fn waits_for_what_it_dropped() -> Box<dyn Liar> {
+    let mut limits: BTreeMap<u64, usize> = BTreeMap::new();
+    liar(move |passing| {
+        match passing.packet.clone() {
+            Some(Packet::Connect(mut connect)) => {
+                if let Some(limit) = connect.properties.maximum_packet_size() {
+                    limits.insert(passing.connection, limit as usize);
+                    connect.properties = without_maximum(&connect.properties);
+                    return passing.put(&Packet::Connect(connect));
+                }
+            }
+            Some(Packet::Publish(_)) if passing.direction == Direction::ToClient => {
+                if limits.get(&passing.connection).is_some_and(|limit| passing.raw.len() > *limit) {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
+/// Uses Topic Aliases that the client did not offer.
+pub(crate) fn uses_aliases_unasked() -> Box<dyn Liar> {
+    tells(|packet| {
+        if let Packet::Publish(publish) = packet {
+            publish.topic_alias = Some(9);
+        }
+    })
+}
+
+/// Says a second CONNACK when all is said.
+pub(crate) fn says_connack_twice() -> Box<dyn Liar> {
+    liar(|passing| {
+        passing.pass();
+        if passing.from_server() == Some(&Packet::Pingresp) {
+            passing.put(&Packet::Connack(Box::new(Connack::new(ReasonCode::Success))));
+        }
+    })
+}
+
+/// Says DISCONNECT where it should only close, or answer with CONNACK.
+pub(crate) fn says_disconnect_before_connack() -> Box<dyn Liar> {
+    let mut welcomed = std::collections::BTreeSet::new();
+    liar(move |passing| {
+        match &passing.packet {
+            Some(Packet::Connack(connack)) if connack.reason.is_failure() => {
+                let mut bytes = BytesMut::new();
+                let refusal = Packet::Disconnect(Disconnect::new(ReasonCode::ProtocolError));
+                refusal.encode(Version::V5_0, &mut bytes).expect("5.0 has it");
+                return passing.put_bytes(passing.connection, Direction::ToClient, bytes.freeze());
+            }
+            Some(Packet::Connack(_)) => {
+                welcomed.insert(passing.connection);
+            }
+            _ => {}
+        }
+        let stranger = passing.direction == Direction::ToServer && !welcomed.contains(&passing.connection);
+        if stranger && passing.raw[0] >> 4 != 1 {
+            // DISCONNECT, Protocol Error.
+            passing.put_bytes(passing.connection, Direction::ToClient, vec![0xE0, 1, 0x82].into());
+        }
+        passing.pass();
+    })
+}
+
+/// The server says this to a client that it disconnects.
+fn disconnects_with(bytes_of: impl Fn(u8) -> Vec<u8> + 'static) -> Box<dyn Liar> {
+    bends(Direction::ToClient, move |bytes| {
+        if bytes[0] == 0xE0 {
+            *bytes = bytes_of(bytes.get(2).copied().unwrap_or(0));
+        }
+    })
+}
+
+/// Says a reason in DISCONNECT that only a client has.
+pub(crate) fn disconnects_like_a_client() -> Box<dyn Liar> {
+    disconnects_with(|_| vec![0xE0, 1, 0x04])
+}
+
+/// Says a Session Expiry Interval in DISCONNECT.
+pub(crate) fn disconnects_with_an_expiry() -> Box<dyn Liar> {
+    disconnects_with(|reason| vec![0xE0, 7, reason, 5, 0x11, 0, 0, 0, 5])
+}
+
+/// Explains itself in DISCONNECT, however small a packet the client wants.
+pub(crate) fn is_talkative_in_disconnect() -> Box<dyn Liar> {
+    tells(|packet| {
+        if let Packet::Disconnect(disconnect) = packet {
+            disconnect.properties.push(Property::ReasonString(Text::new("x".repeat(200)).expect("letters")));
+            let pair = (Text::literal("why"), Text::new("y".repeat(200)).expect("letters"));
+            disconnect.properties.push(Property::UserProperty(pair));
+        }
+    })
+}
+
+/// Goes on talking after its DISCONNECT.
+pub(crate) fn talks_after_disconnect() -> Box<dyn Liar> {
+    liar(|passing| {
+        passing.pass();
+        if let Some(Packet::Disconnect(_)) = passing.from_server() {
+            passing.put(&Packet::Pingresp);
+        }
+    })
+}
+
+/// Says DISCONNECT and stays.
+pub(crate) fn disconnects_and_stays() -> Box<dyn Liar> {
+    liar(|passing| {
+        if let Some(Packet::Disconnect(_)) = passing.from_server() {
+            passing.hide_end();
+        }
+        passing.pass();
+    })
+}
+
+/// Stays when the client has said DISCONNECT.
+pub(crate) fn stays_after_disconnect() -> Box<dyn Liar> {
+    liar(|passing| {
+        if let Some(Packet::Disconnect(_)) = passing.from_client() {
+            passing.hide_end();
+        }
+        passing.pass();
+    })
+}
+
+/// Processes what comes behind a DISCONNECT: it reads it before.
+pub(crate) fn reads_behind_disconnect() -> Box<dyn Liar> {
+    let mut held: BTreeMap<u64, bytes::Bytes> = BTreeMap::new();
+    liar(move |passing| {
+        let connection = passing.connection;
+        if let Some(Packet::Disconnect(_)) = passing.from_client() {
+            held.insert(connection, passing.raw.clone());
+            return;
+        }
+        passing.pass();
+        if passing.direction == Direction::ToServer {
+            if let Some(disconnect) = held.remove(&connection) {
+                passing.put_bytes(connection, Direction::ToServer, disconnect);
+            }
+        }
+    })
+}
+
+/// Says DISCONNECT to clients of 3.1.1 when another takes their place.
+pub(crate) fn says_disconnect_to_3_1_1() -> Box<dyn Liar> {
+    let mut connections: BTreeMap<Text, u64> = BTreeMap::new();
+    liar(move |passing| {
+        if let Some(Packet::Connect(connect)) = passing.from_client() {
+            let (id, connection) = (connect.client_id.clone(), passing.connection);
+            if let Some(old) = connections.insert(id, connection) {
+                passing.put_bytes(old, Direction::ToClient, vec![0xE0, 0].into());
+            }
+        }
+        passing.pass();
+    })
+}
+
+/// Does not see AUTH packets.
+pub(crate) fn overlooks_auth() -> Box<dyn Liar> {
+    super::kind::overlooks(|passing| passing.raw[0] >> 4 == 15)
+}

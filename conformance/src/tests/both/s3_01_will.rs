@@ -1,0 +1,506 @@
+//! 3.1.2.5 to 3.1.2.7 and 3.1.3.2: wills.
+//!
+//! That no will comes is shown by another one: a client with a will of its own is cut off afterwards, and when that will
+//! has come, the first had every chance to.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{Connect, Disconnect, Packet, Will},
+    property::{Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+};
+use squall_scenarios::{
+    peer::Peer,
+    stage::{End, Stage},
+    verdict::{Evidence, Halt, Outcome, Preparing, Verdict},
+};
+
+use crate::tests::{
+    asking::{is_v5, lasting, lasting_peer},
+    bytes::publish,
+    judge::{Cases, farewell},
+    offer,
+    watch::{Delivery, collect, collect_by, message, message_by, no_other, rest, shown, text, tidied, will, with_will},
+};
+
+/// How long a will may take to be called late and not missing.
+const GIVEN_UP: Duration = Duration::from_secs(10);
+
+/// A will comes promptly; later it is a warning.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// A client that watches the wills of this test.
+pub(crate) async fn watcher(stage: &Stage, topic: &str, qos: Qos) -> Result<Peer, Halt> {
+    let mut watcher = Peer::connected(stage, "watcher").await?;
+    offer::qos(&watcher, Qos::AtLeastOnce)?;
+    watcher.subscribed(topic, qos).await?;
+    Ok(watcher)
+}
+
+/// The will that is due since now: later than promptly is a warning, not at all is a failure.
+async fn due(watcher: &mut Peer, payload: &[u8], since: Duration) -> Result<(Delivery, Option<String>), Halt> {
+    let came = message_by(watcher, payload, since + GIVEN_UP).await?;
+    let took = came.at.saturating_sub(since);
+    let late = (took > PROMPT + watcher.stage().patience())
+        .then(|| format!("the will came {took:?} after the end of the connection"));
+    Ok((came, late))
+}
+
+/// Evidence with what was late.
+fn graded(came: &Delivery, late: Option<String>) -> Evidence {
+    match late {
+        None => Evidence::of(came),
+        Some(reason) => Evidence::of(came).warn(reason),
+    }
+}
+
+/// The will of a client that is cut off now: whatever was due before it has come, or does not come.
+async fn control_will(stage: &Stage, watcher: &mut Peer, topic: &str) -> Result<Vec<Delivery>, Halt> {
+    let connect = with_will(stage, "control", will(topic, b"control"));
+    let (mut control, _) = Peer::connect(stage, "control", connect).await.prepared()?;
+    control.close(End::Fin).await;
+    let by = stage.now() + GIVEN_UP;
+    let is_control = |seen: &[Delivery]| seen.last().is_some_and(|last| last.payload() == b"control");
+    let mut received = collect_by(watcher, by, is_control).await.prepared()?;
+    if !is_control(&received) {
+        return Err(Halt::inconclusive("not even the will of the control client came"));
+    }
+    let (more, _) = rest(watcher).await.prepared()?;
+    received.extend(more);
+    Ok(received)
+}
+
+pub(crate) async fn a_will_is_published_when_the_connection_is_cut(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let mut cases = Cases::new();
+    for (how, payload) in [(End::Fin, "cut by FIN"), (End::Reset, "cut by RST")] {
+        let connect = with_will(stage, "mortal", will(&topic, payload.as_bytes()));
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        mortal.close(how).await;
+        let came = due(&mut watcher, payload.as_bytes(), stage.now()).await;
+        cases.add(how.name(), came.map(|(came, late)| graded(&came, late)));
+    }
+    cases.finish()
+}
+
+pub(crate) async fn a_will_is_published_when_the_server_closes_for_an_error(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let version = stage.version();
+    let second = crate::tests::asking::bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "mortal"))));
+    let mut cases = Cases::new();
+    for (what, bytes) in [
+        ("a PUBLISH with QoS 3", publish(version, 0x36, stage.topic("t").as_bytes(), Some(1), &[], b"x")),
+        ("a second CONNECT", second),
+    ] {
+        let connect = with_will(stage, "mortal", will(&topic, what.as_bytes()));
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        mortal.send_bytes(&bytes).await;
+        let end = farewell(&mut mortal).await.end;
+        let Some(end) = end else {
+            cases.add(what, Err(Halt::inconclusive(format!("the server did not close on {what}"))));
+            continue;
+        };
+        let came = due(&mut watcher, what.as_bytes(), end.at()).await;
+        cases.add(what, came.map(|(came, late)| graded(&came, late).and(&end)));
+    }
+    cases.finish()
+}
+
+/// 3.1.1: the old connection was closed by the server, so its will is due. In 5.0 the texts leave room: a warning.
+pub(crate) async fn a_will_is_published_on_take_over(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let mut cases = Cases::new();
+    for (clean, payload) in [(true, "taken over, clean"), (false, "taken over, resumed")] {
+        let outcome = tidied(stage, &["mortal"], &[], async {
+            let mut connect = if clean { Peer::hello(stage, "mortal") } else { lasting(stage, "mortal") };
+            let successor = connect.clone();
+            connect.will = Some(will(&topic, payload.as_bytes()));
+            let (mut old, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+            let (mut new, _) = Peer::connect(stage, "mortal", successor).await.prepared()?;
+            let since = stage.now();
+            farewell(&mut old).await;
+            let came = due(&mut watcher, payload.as_bytes(), since).await;
+            new.disconnect().await;
+            match came {
+                Ok((came, late)) => Ok(graded(&came, late)),
+                Err(halt) if is_v5(stage) => Err(Halt { verdict: Verdict::Warn, ..halt }),
+                Err(halt) => Err(halt),
+            }
+        })
+        .await;
+        cases.add(payload, outcome);
+    }
+    cases.finish()
+}
+
+/// Topic, payload and QoS of the will; in 5.0 its properties too. The watcher is granted QoS 2.
+pub(crate) async fn a_will_is_published_as_it_was_given(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = Peer::connected(stage, "watcher").await?;
+    let granted = watcher.subscribed(&topic, Qos::ExactlyOnce).await?;
+    let highest = offer::highest_qos(&watcher);
+    let mut evidence: Option<Evidence> = None;
+    for qos in Qos::ALL.into_iter().filter(|qos| *qos <= highest) {
+        let payload = format!("at QoS {qos}").into_bytes();
+        let mut last = Will { qos, ..will(&topic, &payload) };
+        if is_v5(stage) {
+            last.properties = given();
+        }
+        let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+        mortal.close(End::Fin).await;
+        let (came, _) = due(&mut watcher, &payload, stage.now()).await?;
+        let granted = granted.reasons.first().map_or(0, |reason| reason.value());
+        let wanted = qos.bits().min(granted);
+        if came.qos.bits() != wanted || came.topic() != topic || came.retain {
+            let reason = format!("expected the will on {topic} with QoS {wanted} and RETAIN 0, got {}", shown(&came));
+            return Err(Halt::fail(reason).at(&came));
+        }
+        if is_v5(stage) && came.forwarded_properties() != given() {
+            let reason = format!("expected the properties {:?}, got {:?}", given(), came.forwarded_properties());
+            return Err(Halt::fail(reason).at(&came));
+        }
+        evidence = Some(evidence.map_or_else(|| Evidence::of(&came), |evidence| evidence.and(&came)));
+    }
+    rest(&mut watcher).await.prepared()?;
+    evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+}
+
+/// The properties that a will carries to its receivers.
+fn given() -> Properties {
+    Properties::new()
+        .with(Property::PayloadFormatIndicator(1))
+        .with(Property::ContentType(text("text/plain")))
+        .with(Property::ResponseTopic(text("answers/here")))
+        .with(Property::CorrelationData(vec![0, 1, 0xFF].into()))
+        .with(Property::UserProperty((text("a"), text("1"))))
+}
+
+/// 5.0 3.1.3.2.8: with repeated names.
+pub(crate) async fn user_properties_of_a_will_keep_their_order(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let pairs = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "1")];
+    let mut last = will(&topic, b"in order");
+    last.properties = pairs.iter().map(|(name, value)| Property::UserProperty((text(name), text(value)))).collect();
+    let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+    mortal.close(End::Fin).await;
+    let (came, _) = due(&mut watcher, b"in order", stage.now()).await?;
+    let properties = came.forwarded_properties();
+    // A server may add some of its own.
+    let got: Vec<_> = properties
+        .user_properties()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|pair| pairs.contains(pair))
+        .collect();
+    if got == pairs {
+        Ok(Evidence::of(&came))
+    } else {
+        Err(Halt::fail(format!("expected the user properties {pairs:?} in this order, got {got:?}")).at(&came))
+    }
+}
+
+/// Published once; a later connection of the same client without a will has none.
+pub(crate) async fn a_will_is_published_once(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let (mut mortal, _) =
+        Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"once"))).await.prepared()?;
+    mortal.close(End::Fin).await;
+    let (came, _) = due(&mut watcher, b"once", stage.now()).await?;
+    let mut again = Peer::connected(stage, "mortal").await?;
+    again.close(End::Fin).await;
+    farewell(&mut again).await;
+    let after = control_will(stage, &mut watcher, &topic).await?;
+    no_other(&after, b"control")?;
+    Ok(Evidence::of(&came).and_all(&after))
+}
+
+/// DISCONNECT discards the will; a connection without one has none, though an earlier one had.
+pub(crate) async fn a_disconnect_discards_the_will(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let (mut mortal, _) =
+        Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"discarded"))).await.prepared()?;
+    mortal.disconnect().await;
+    farewell(&mut mortal).await;
+    let after = control_will(stage, &mut watcher, &topic).await?;
+    no_other(&after, b"control")?;
+    Ok(Evidence::of(&after[0]).and_all(&after[1..]))
+}
+
+pub(crate) async fn without_a_will_flag_nothing_is_published(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    // The identifier had a will once, and took leave.
+    let (mut mortal, _) =
+        Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"of before"))).await.prepared()?;
+    mortal.disconnect().await;
+    farewell(&mut mortal).await;
+    let mut plain = Peer::connected(stage, "mortal").await?;
+    plain.close(End::Fin).await;
+    farewell(&mut plain).await;
+    let after = control_will(stage, &mut watcher, &topic).await?;
+    no_other(&after, b"control")?;
+    Ok(Evidence::of(&after[0]).and_all(&after[1..]))
+}
+
+/// What a fresh subscriber finds on the topic after the will was published. `None`: nothing.
+async fn found_afterwards(stage: &Stage, topic: &str, expected: bool) -> Result<Option<Delivery>, Halt> {
+    let mut late = Peer::connected(stage, &stage.fresh("late")).await?;
+    late.subscribed(topic, Qos::AtLeastOnce).await?;
+    let mut received = if expected { collect(&mut late, |seen| !seen.is_empty()).await? } else { Vec::new() };
+    let (more, _) = rest(&mut late).await.prepared()?;
+    received.extend(more);
+    late.disconnect().await;
+    Ok(received.into_iter().next())
+}
+
+pub(crate) async fn a_will_without_retain_is_not_retained(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &[], &[&topic], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let (mut mortal, _) =
+            Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"passing"))).await.prepared()?;
+        mortal.close(End::Fin).await;
+        let (came, _) = due(&mut watcher, b"passing", stage.now()).await.prepared()?;
+        if came.retain {
+            return Err(Halt::fail("the live copy of the will has RETAIN 1").at(&came));
+        }
+        match found_afterwards(stage, &topic, false).await? {
+            None => Ok(Evidence::of(&came)),
+            Some(found) => Err(Halt::fail(format!("the will was retained: {}", shown(&found))).at(&found)),
+        }
+    })
+    .await
+}
+
+pub(crate) async fn a_will_with_retain_is_retained(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &[], &[&topic], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        offer::retain(&watcher)?;
+        let last = Will { retain: true, ..will(&topic, b"staying") };
+        let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+        mortal.close(End::Fin).await;
+        let (came, _) = due(&mut watcher, b"staying", stage.now()).await.prepared()?;
+        match found_afterwards(stage, &topic, true).await? {
+            Some(found) if found.retain && found.payload() == b"staying" => Ok(Evidence::of(&came).and(&found)),
+            Some(found) => {
+                Err(Halt::fail(format!("expected the will with RETAIN 1, got {}", shown(&found))).at(&found))
+            }
+            None => Err(Halt::fail("expected the will to be retained, but a later subscriber got nothing").at(&came)),
+        }
+    })
+    .await
+}
+
+/// An empty will; and an empty retained will clears what was retained on its topic.
+pub(crate) async fn an_empty_retained_will_clears_its_topic(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        offer::retain(&publisher)?;
+        offer::qos(&publisher, Qos::AtLeastOnce)?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"before", true).await?;
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        message(&mut watcher, b"before").await.prepared()?;
+        let last = Will { retain: true, ..will(&topic, b"") };
+        let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+        mortal.close(End::Fin).await;
+        let (came, _) = due(&mut watcher, b"", stage.now()).await?;
+        match found_afterwards(stage, &topic, false).await? {
+            None => Ok(Evidence::of(&came)),
+            Some(found) => {
+                Err(Halt::fail(format!("expected nothing to be retained, got {}", shown(&found))).at(&found))
+            }
+        }
+    })
+    .await
+}
+
+/// A will is a message like any other: a wildcard matches it, and the QoS that was granted is its upper bound.
+pub(crate) async fn a_will_is_delivered_like_any_message(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will/of/one");
+    let mut low = Peer::connected(stage, "low").await?;
+    offer::qos(&low, Qos::ExactlyOnce)?;
+    offer::wildcards(&low)?;
+    low.subscribed(&stage.topic("will/+/one"), Qos::AtMostOnce).await?;
+    let mut middle = Peer::connected(stage, "middle").await?;
+    middle.subscribed(&stage.topic("will/#"), Qos::AtLeastOnce).await?;
+    let last = Will { qos: Qos::ExactlyOnce, ..will(&topic, b"like any") };
+    let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+    mortal.close(End::Fin).await;
+    let since = stage.now();
+    let (first, _) = due(&mut low, b"like any", since).await?;
+    let (second, _) = due(&mut middle, b"like any", since).await?;
+    for (copy, wanted) in [(&first, Qos::AtMostOnce), (&second, Qos::AtLeastOnce)] {
+        if copy.qos != wanted {
+            return Err(Halt::fail(format!("expected the will with QoS {wanted}, got {}", shown(copy))).at(copy));
+        }
+    }
+    Ok(Evidence::of(&first).and(&second))
+}
+
+pub(crate) async fn a_will_waits_for_an_absent_client(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["absent"], &[], async {
+        let mut absent = lasting_peer(stage, "absent").await?;
+        offer::qos(&absent, Qos::AtLeastOnce)?;
+        offer::session_expiry(&absent, 300)?;
+        absent.subscribed(&topic, Qos::AtLeastOnce).await?;
+        absent.disconnect().await;
+        farewell(&mut absent).await;
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let (mut mortal, _) =
+            Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"for both"))).await.prepared()?;
+        mortal.close(End::Fin).await;
+        let (came, _) = due(&mut watcher, b"for both", stage.now()).await.prepared()?;
+        let (mut absent, connack) = Peer::connect(stage, "absent", lasting(stage, "absent")).await.prepared()?;
+        let queued = message(&mut absent, b"for both").await?;
+        absent.disconnect().await;
+        Ok(Evidence::of(&came).and(&connack).and(&queued))
+    })
+    .await
+}
+
+/// A CONNECT of 5.0 with a will that waits so many seconds, and a session that lasts so many.
+fn delayed(stage: &Stage, actor: &str, topic: &str, payload: &[u8], delay: u32, expiry: u32) -> Connect {
+    let mut last = will(topic, payload);
+    last.properties.push(Property::WillDelayInterval(delay));
+    let mut connect = with_will(stage, actor, last);
+    connect.properties.push(Property::SessionExpiryInterval(expiry));
+    connect
+}
+
+/// 5.0: not before its delay is over.
+pub(crate) async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["mortal"], &[], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let connect = delayed(stage, "mortal", &topic, b"delayed", 2, 60);
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        offer::session_expiry(&mortal, 60)?;
+        // Before the end is sent: the delay cannot have begun earlier.
+        let since = stage.now();
+        mortal.close(End::Fin).await;
+        let delay = Duration::from_secs(2);
+        let came = message_by(&mut watcher, b"delayed", since + delay + GIVEN_UP).await?;
+        let took = came.at.saturating_sub(since);
+        // Clocks of whole seconds may round.
+        if took + Duration::from_millis(1000) < delay {
+            return Err(
+                Halt::fail(format!("expected the will after its delay of 2 s, it came after {took:?}")).at(&came)
+            );
+        }
+        let evidence = Evidence::of(&came);
+        Ok(if took + Duration::from_millis(100) < delay {
+            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
+        } else if took > delay + PROMPT + stage.patience() {
+            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
+        } else {
+            evidence
+        })
+    })
+    .await
+}
+
+/// 5.0: the client is back in time, with its session.
+pub(crate) async fn a_reconnect_within_the_delay_cancels_the_will(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["mortal"], &[], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let connect = delayed(stage, "mortal", &topic, b"cancelled", 2, 60);
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        offer::session_expiry(&mortal, 60)?;
+        mortal.close(End::Fin).await;
+        farewell(&mut mortal).await;
+        let back = lasting(stage, "mortal");
+        let (mut mortal, connack) = Peer::connect(stage, "mortal", back).await.prepared()?;
+        if !connack.session_present {
+            return Err(Halt::inconclusive("the session was not kept").at(&connack));
+        }
+        // The rule has a clock: its time must be over before silence means anything.
+        stage.pass(Duration::from_secs(4)).await;
+        let after = control_will(stage, &mut watcher, &topic).await?;
+        no_other(&after, b"control")?;
+        // And a later end without a will publishes nothing either.
+        mortal.close(End::Fin).await;
+        farewell(&mut mortal).await;
+        let last = control_will(stage, &mut watcher, &topic).await?;
+        no_other(&last, b"control")?;
+        Ok(Evidence::of(&connack).and_all(&after).and_all(&last))
+    })
+    .await
+}
+
+/// 5.0: the session ends before the delay is over.
+pub(crate) async fn the_end_of_the_session_ends_the_delay(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["mortal"], &[], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let mut cases = Cases::new();
+        for (expiry, payload) in [(0, "no expiry"), (1, "expiry 1")] {
+            let connect = delayed(stage, "mortal", &topic, payload.as_bytes(), 3600, expiry);
+            let (mut mortal, connack) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+            if connack.properties.session_expiry_interval().is_some_and(|given| given != expiry) {
+                return Err(Halt::unsupported("the server changes the Session Expiry Interval").at(&connack));
+            }
+            mortal.close(End::Fin).await;
+            let since = stage.now() + Duration::from_secs(u64::from(expiry));
+            let came = due(&mut watcher, payload.as_bytes(), since).await;
+            cases.add(payload, came.map(|(came, late)| graded(&came, late)));
+        }
+        cases.finish()
+    })
+    .await
+}
+
+/// 5.0: only a normal DISCONNECT discards the will.
+pub(crate) async fn a_disconnect_with_a_reason_publishes_the_will(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let mut cases = Cases::new();
+    for reason in [
+        ReasonCode::DisconnectWithWillMessage,
+        ReasonCode::UnspecifiedError,
+        ReasonCode::ProtocolError,
+        ReasonCode::AdministrativeAction,
+    ] {
+        let payload = reason.to_string();
+        let connect = with_will(stage, "mortal", will(&topic, payload.as_bytes()));
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        mortal.send(Packet::Disconnect(Disconnect::new(reason))).await;
+        mortal.close(End::Fin).await;
+        let came = due(&mut watcher, payload.as_bytes(), stage.now()).await;
+        cases.add(payload, came.map(|(came, late)| graded(&came, late)));
+    }
+    cases.finish()
+}
+
+/// DISCONNECT with reserved flags is none: the connection ends and the will is published.
+pub(crate) async fn a_flagged_disconnect_is_none(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let connect = with_will(stage, "mortal", will(&topic, b"flagged"));
+    let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+    mortal.send_bytes(&[0xE1, 0x00]).await;
+    let seen = farewell(&mut mortal).await;
+    let Some(end) = seen.end else {
+        return Err(Halt::fail(
+            "expected DISCONNECT with the first byte 0xE1 to close the connection, it is still open",
+        ));
+    };
+    let is_flagged = |received: &[Delivery]| received.last().is_some_and(|last| last.payload() == b"flagged");
+    let received = collect_by(&mut watcher, end.at() + GIVEN_UP, is_flagged).await?;
+    if let Some(came) = received.last().filter(|_| is_flagged(&received)) {
+        return Ok(Evidence::of(&end).and(came));
+    }
+    let reason = "the connection ended, but the will did not come: the packet passed for a normal DISCONNECT";
+    // 3.1.1 wants the client disconnected, which it was.
+    if is_v5(stage) { Err(Halt::fail(reason).at(&end)) } else { Ok(Evidence::of(&end).warn(reason)) }
+}
