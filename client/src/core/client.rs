@@ -229,7 +229,6 @@ impl Client {
         } else {
             self.start_session_over(receive_maximum);
         }
-        self.session.exists = true;
         self.flush_all(now);
     }
 

@@ -153,7 +153,7 @@ impl KeepAlive {
     /// PINGREQ was sent.
     pub(super) fn ping_sent(&mut self, now: Duration) {
         // How long the answer may take is not said by 3.1.1 and 5.0 ("a reasonable time"); 3.1 says one Keep Alive.
-        self.answer_due.get_or_insert(now + self.interval);
+        self.answer_due = Some(now + self.interval);
     }
 
     /// PINGRESP came.

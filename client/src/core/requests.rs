@@ -196,10 +196,8 @@ impl Client {
             return Ok(());
         }
         if qos != Qos::AtMostOnce {
-            // [MQTT-4.4.0-1] Nothing new before what is sent again. [MQTT-3.3.4-7] Receive Maximum.
-            if !self.session.all_resent() || !self.session.outgoing.has_room() {
-                return Err(Request::Publish { token, message });
-            }
+            // [MQTT-3.3.4-7] Receive Maximum. Messages that have still to be sent again take room too, so nothing new
+            // leaves before them.
             match self.session.outgoing.publish(qos, message) {
                 Ok(packet_id) => {
                     self.session.tokens.extend(token.map(|token| (packet_id, token)));

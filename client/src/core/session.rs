@@ -140,11 +140,6 @@ impl Session {
         self.resends.pop_front()
     }
 
-    /// Whether everything that had to be sent again has been.
-    pub(super) fn all_resent(&self) -> bool {
-        self.resends.is_empty()
-    }
-
     /// Takes back an exchange that the server of this connection would not take.
     pub(super) fn withdraw(&mut self, packet_id: PacketId, qos: Qos) -> Option<Token> {
         match qos {

@@ -27,6 +27,14 @@ fn pingreq_leaves_before_keep_alive_has_passed_in_silence() {
 }
 
 #[test]
+fn pingreq_leaves_a_tenth_of_keep_alive_early_and_at_most_a_second() {
+    for (keep_alive, milliseconds) in [(1, 900), (10, 9000), (60, 59_000), (3600, 3_599_000)] {
+        let client = connected(keep_alive);
+        assert_eq!(client.client.deadline(), Some(std::time::Duration::from_millis(milliseconds)));
+    }
+}
+
+#[test]
 fn any_packet_puts_the_pingreq_off() {
     let mut client = connected(10);
     client.advance(seconds(5));

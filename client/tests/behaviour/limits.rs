@@ -87,3 +87,18 @@ fn before_5_0_nothing_is_announced_and_nothing_is_held_back() {
     }
     assert_eq!(client.client.in_flight(), 100);
 }
+
+#[test]
+fn a_request_that_was_too_large_leaves_no_identifier_in_use() {
+    let mut client = offered(Property::MaximumPacketSize(8));
+    let filter = TopicFilter::literal("a/long/topic/filter");
+    // More than there are identifiers.
+    for _ in 0..=u16::MAX {
+        let token = client.token();
+        client.input(Input::Unsubscribe { token, filters: vec![filter.clone()] });
+        client.expect_failed(token, Failure::TooLarge { size: 26, limit: 8 });
+    }
+    let token = client.token();
+    client.input(Input::Unsubscribe { token, filters: vec![TopicFilter::literal("a")] });
+    assert!(matches!(client.expect_sent(), Packet::Unsubscribe(_)));
+}

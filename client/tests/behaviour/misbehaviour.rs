@@ -120,3 +120,13 @@ fn packets_after_the_end_are_nothing() {
     client.input(Input::Lost { reason: "reset".to_owned() });
     client.expect_nothing();
 }
+
+#[test]
+fn an_unsubscribe_is_not_answered_by_suback() {
+    let mut client = TestClient::connected(options(Version::V5_0));
+    client.input(Input::Unsubscribe { token: Token(1), filters: vec![TopicFilter::literal("a")] });
+    client.expect_sent();
+    client.server(Packet::Suback(Suback::new(id(1), vec![ReasonCode::GrantedQos1])));
+    client.expect_send(disconnect(ReasonCode::ProtocolError));
+    client.expect_close();
+}

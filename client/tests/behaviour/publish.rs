@@ -190,6 +190,27 @@ fn unknown_acknowledgements_are_survived() {
 }
 
 #[test]
+fn a_refusal_of_an_unknown_message_is_not_answered() {
+    let mut client = TestClient::connected(options(Version::V5_0));
+    client.server(Packet::Pubrec(Ack::with_reason(id(9), ReasonCode::PacketIdentifierInUse)));
+    client.expect_nothing();
+}
+
+#[test]
+fn a_pubrec_that_comes_again_is_answered_again() {
+    let mut client = TestClient::connected(options(Version::V3_1_1));
+    let token = client.publish(message(Qos::ExactlyOnce, "x"));
+    client.expect_sent();
+    for _ in 0..2 {
+        client.server(pubrec(1));
+        client.expect_send(pubrel(1));
+    }
+    client.server(pubcomp(1));
+    client.expect_done(token, published());
+    client.expect_nothing();
+}
+
+#[test]
 fn an_acknowledgement_of_the_wrong_kind_ends_no_exchange() {
     let mut client = TestClient::connected(options(Version::V5_0));
     let token = client.publish(message(Qos::AtLeastOnce, "x"));

@@ -175,6 +175,60 @@ fn more_than_receive_maximum_in_flight_is_a_violation() {
     client.expect_violation(ReasonCode::ReceiveMaximumExceeded);
 }
 
+#[test]
+fn an_acknowledged_message_counts_no_more() {
+    let mut client = TestClient::connected(Options { receive_maximum: Some(2), ..lasting() });
+    for packet_id in 1..=5 {
+        client.server(publish(Qos::AtLeastOnce, packet_id, "x"));
+        client.expect_message("x");
+        client.expect_send(puback(packet_id));
+    }
+    for packet_id in 6..=9 {
+        client.server(publish(Qos::ExactlyOnce, packet_id, "x"));
+        client.expect_message("x");
+        client.expect_send(pubrec(packet_id));
+        client.server(pubrel(packet_id));
+        client.expect_send(pubcomp(packet_id));
+    }
+}
+
+#[test]
+fn by_hand_a_qos_2_message_that_comes_again_before_pubrec_gets_one_pubrec() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::ExactlyOnce, 1, "a"));
+    client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
+    client.expect_message("a");
+    client.expect_nothing();
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_send(pubrec(1));
+    client.expect_nothing();
+}
+
+#[test]
+fn by_hand_nothing_is_answered_on_a_connection_on_which_it_did_not_come() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::ExactlyOnce, 1, "a"));
+    client.expect_message("a");
+    client.lose_and_wait();
+    client.connect_again(resumed([]));
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_nothing();
+    client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
+    client.expect_send(pubrec(1));
+    client.expect_nothing();
+}
+
+#[test]
+fn by_hand_a_message_that_was_released_unasked_is_answered_once() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::ExactlyOnce, 1, "a"));
+    client.expect_message("a");
+    client.server(pubrel(1));
+    client.expect_send(pubcomp(1));
+    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.expect_nothing();
+}
+
 fn aliased(topic: Option<&'static str>, alias: u16, payload: &str) -> Packet {
     let name = TopicName::literal(topic.unwrap_or("unused"));
     let mut publish = Publish::new(&name, payload).at(Qos::AtLeastOnce, PacketId::new(1));
