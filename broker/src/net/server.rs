@@ -226,6 +226,8 @@ impl Core {
                 () = due => self.handle(Input::Tick),
             }
             self.finish_turn();
+            // Those who write go first: what was handed over should be on its way before there is more of it.
+            tokio::task::yield_now().await;
         }
     }
 
