@@ -1,7 +1,5 @@
 //! Liars about CONNECT.
 
-#![allow(dead_code, reason = "rows follow")]
-
 use std::collections::BTreeSet;
 
 use squall_codec::{
@@ -213,4 +211,9 @@ pub(crate) fn ignores_the_case_of_identifiers() -> Box<dyn Liar> {
     hears_connect(|connect| {
         connect.client_id = Text::new(connect.client_id.to_lowercase()).expect("letters and digits")
     })
+}
+
+/// Lets only PINGREQ restart the keep alive: other packets do not reach the server.
+pub(crate) fn counts_only_pings() -> Box<dyn Liar> {
+    overlooks(|passing| matches!(passing.packet, Some(Packet::Publish(_))))
 }

@@ -1,6 +1,9 @@
 //! Liars about sessions and wills.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use squall_codec::{
     packet::{Connack, Packet, Will},
@@ -148,6 +151,25 @@ pub(crate) fn takes_retained_messages_back() -> Box<dyn Liar> {
 /// Has no wills.
 pub(crate) fn loses_wills() -> Box<dyn Liar> {
     hears_connect(|connect| connect.will = None)
+}
+
+/// Takes its time with wills.
+pub(crate) fn is_slow_with_wills() -> Box<dyn Liar> {
+    let mut wills = BTreeSet::new();
+    liar(move |passing| {
+        match &passing.packet {
+            Some(Packet::Connect(connect)) => {
+                wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
+            }
+            Some(Packet::Publish(publish)) if passing.direction == Direction::ToClient => {
+                if wills.contains(publish.topic()) {
+                    return passing.pass_at(passing.now + Duration::from_secs(9));
+                }
+            }
+            _ => {}
+        }
+        passing.pass();
+    })
 }
 
 /// Changes wills before they are stored.

@@ -1,7 +1,5 @@
 //! Liars about CONNACK and what it announces.
 
-#![allow(dead_code, reason = "rows follow")]
-
 use std::collections::BTreeMap;
 
 use bytes::BytesMut;
@@ -183,16 +181,6 @@ pub(crate) fn uses_aliases_unasked() -> Box<dyn Liar> {
     })
 }
 
-/// Says a second CONNACK when all is said.
-pub(crate) fn says_connack_twice() -> Box<dyn Liar> {
-    liar(|passing| {
-        passing.pass();
-        if passing.from_server() == Some(&Packet::Pingresp) {
-            passing.put(&Packet::Connack(Box::new(Connack::new(ReasonCode::Success))));
-        }
-    })
-}
-
 /// Says DISCONNECT where it should only close, or answer with CONNACK.
 pub(crate) fn says_disconnect_before_connack() -> Box<dyn Liar> {
     let mut welcomed = std::collections::BTreeSet::new();
@@ -313,4 +301,36 @@ pub(crate) fn says_disconnect_to_3_1_1() -> Box<dyn Liar> {
 /// Does not see AUTH packets.
 pub(crate) fn overlooks_auth() -> Box<dyn Liar> {
     super::kind::overlooks(|passing| passing.raw[0] >> 4 == 15)
+}
+
+/// Reads a CONNECT of 5.0 by the rules of 3.1.1: no password without a user name.
+pub(crate) fn reads_5_0_as_3_1_1() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_client() {
+        Some(Packet::Connect(connect)) if connect.password.is_some() && connect.username.is_none() => {
+            passing.answer(&Packet::Connack(Box::new(Connack::new(ReasonCode::MalformedPacket))));
+            passing.close();
+        }
+        _ => passing.pass(),
+    })
+}
+
+/// What is too large for one subscriber reaches nobody.
+pub(crate) fn drops_large_messages_for_all() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_server() {
+        Some(Packet::Publish(publish)) if publish.payload().len() > 500 => {}
+        _ => passing.pass(),
+    })
+}
+
+/// Does not look at what properties a packet has.
+pub(crate) fn overlooks_foreign_properties() -> Box<dyn Liar> {
+    super::kind::overlooks(|passing| passing.packet.is_none() && matches!(passing.raw[0] >> 4, 3 | 8 | 10))
+}
+
+/// Closes without saying DISCONNECT.
+pub(crate) fn closes_without_a_word() -> Box<dyn Liar> {
+    liar(|passing| match passing.from_server() {
+        Some(Packet::Disconnect(_)) => {}
+        _ => passing.pass(),
+    })
 }

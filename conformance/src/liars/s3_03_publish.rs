@@ -1,7 +1,5 @@
 //! Liars about PUBLISH.
 
-#![allow(dead_code, reason = "rows follow")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use squall_codec::{
@@ -459,5 +457,22 @@ pub(crate) fn never_maps_an_alias_anew() -> Box<dyn Liar> {
             }
             None => passing.pass(),
         }
+    })
+}
+
+/// Gives each message a Message Expiry Interval.
+pub(crate) fn adds_a_message_expiry() -> Box<dyn Liar> {
+    delivers(|publish| publish.message_expiry_interval = Some(3600))
+}
+
+/// Acknowledges a message that it cannot read.
+pub(crate) fn accepts_any_response_topic() -> Box<dyn Liar> {
+    liar(|passing| {
+        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
+        if malformed && passing.raw[0] >> 4 == 3 {
+            let id = PacketId::new(1).expect("not zero");
+            return passing.answer(&Packet::Puback(squall_codec::packet::Ack::new(id)));
+        }
+        passing.pass();
     })
 }

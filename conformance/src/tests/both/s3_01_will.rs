@@ -43,7 +43,7 @@ pub(crate) async fn watcher(stage: &Stage, topic: &str, qos: Qos) -> Result<Peer
 async fn due(watcher: &mut Peer, payload: &[u8], since: Duration) -> Result<(Delivery, Option<String>), Halt> {
     let came = message_by(watcher, payload, since + GIVEN_UP).await?;
     let took = came.at.saturating_sub(since);
-    let late = (took > PROMPT + watcher.stage().patience())
+    let late = (took > PROMPT + Duration::from_secs(1))
         .then(|| format!("the will came {took:?} after the end of the connection"));
     Ok((came, late))
 }
@@ -84,6 +84,17 @@ pub(crate) async fn a_will_is_published_when_the_connection_is_cut(stage: &Stage
         cases.add(how.name(), came.map(|(came, late)| graded(&came, late)));
     }
     cases.finish()
+}
+
+/// Promptly: within two seconds, and a patience for the way.
+pub(crate) async fn a_will_is_published_promptly(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let connect = with_will(stage, "mortal", will(&topic, b"prompt"));
+    let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+    mortal.close(End::Fin).await;
+    let (came, late) = due(&mut watcher, b"prompt", stage.now()).await.prepared()?;
+    Ok(graded(&came, late))
 }
 
 pub(crate) async fn a_will_is_published_when_the_server_closes_for_an_error(stage: &Stage) -> Outcome {

@@ -1,9 +1,6 @@
 //! 3.2 CONNACK.
 
-use squall_codec::{
-    packet::{Connack, Packet},
-    qos::Qos,
-};
+use squall_codec::{packet::Packet, qos::Qos};
 use squall_scenarios::{
     peer::{Next, Peer},
     stage::{End, Stage},
@@ -168,9 +165,4 @@ pub(crate) async fn connack_is_in_the_format_of_its_version(stage: &Stage) -> Ou
         );
     }
     played.map(|_| Evidence::of(&at))
-}
-
-/// The reason of a CONNACK: for tests that compare it.
-pub(crate) fn reason_of(connack: &Connack) -> u8 {
-    connack.reason.value()
 }

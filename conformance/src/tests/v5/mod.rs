@@ -3,9 +3,11 @@
 mod s1_5_data_types;
 mod s2_packet_format;
 mod s3_01_connect;
+mod s3_01_properties;
 mod s3_01_session;
 mod s3_01_will;
 mod s3_02_connack;
+mod s3_03_properties;
 mod s3_03_publish;
 mod s3_03_retain;
 mod s3_04_acknowledgements;
@@ -13,6 +15,7 @@ mod s3_08_subscribe;
 mod s3_10_unsubscribe;
 mod s3_12_pingreq;
 mod s3_14_disconnect;
+mod s3_15_auth;
 mod s4_01_delivery;
 mod s4_07_topics;
 mod s4_09_flow_control;
@@ -29,9 +32,11 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V5_0, number: "3.1", title: "CONNECT", tests: s3_01_connect::TESTS },
     Section { version: Version::V5_0, number: "3.1.2.4", title: "Sessions", tests: s3_01_session::TESTS },
     Section { version: Version::V5_0, number: "3.1.2.5", title: "Wills", tests: s3_01_will::TESTS },
+    Section { version: Version::V5_0, number: "3.1.2.11", title: "CONNECT Properties", tests: s3_01_properties::TESTS },
     Section { version: Version::V5_0, number: "3.2", title: "CONNACK", tests: s3_02_connack::TESTS },
     Section { version: Version::V5_0, number: "3.3", title: "PUBLISH", tests: s3_03_publish::TESTS },
     Section { version: Version::V5_0, number: "3.3.1.3", title: "RETAIN", tests: s3_03_retain::TESTS },
+    Section { version: Version::V5_0, number: "3.3.2.3", title: "PUBLISH Properties", tests: s3_03_properties::TESTS },
     Section { version: Version::V5_0, number: "3.4", title: "PUBACK", tests: s3_04_acknowledgements::PUBACK },
     Section { version: Version::V5_0, number: "3.5", title: "PUBREC", tests: s3_04_acknowledgements::PUBREC },
     Section { version: Version::V5_0, number: "3.6", title: "PUBREL", tests: s3_04_acknowledgements::PUBREL },
@@ -42,6 +47,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V5_0, number: "3.11", title: "UNSUBACK", tests: s3_10_unsubscribe::UNSUBACK },
     Section { version: Version::V5_0, number: "3.12", title: "PINGREQ", tests: s3_12_pingreq::TESTS },
     Section { version: Version::V5_0, number: "3.14", title: "DISCONNECT", tests: s3_14_disconnect::TESTS },
+    Section { version: Version::V5_0, number: "3.15", title: "AUTH", tests: s3_15_auth::TESTS },
     Section {
         version: Version::V5_0,
         number: "4.1 to 4.6",

@@ -6,7 +6,7 @@ use crate::{
     tests::both::s3_01_will::{
         a_disconnect_with_a_reason_publishes_the_will, a_reconnect_within_the_delay_cancels_the_will,
         a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given, a_will_is_published_on_take_over,
-        a_will_is_published_once, a_will_is_published_when_the_connection_is_cut,
+        a_will_is_published_once, a_will_is_published_promptly, a_will_is_published_when_the_connection_is_cut,
         a_will_is_published_when_the_server_closes_for_an_error, a_will_waits_for_an_absent_client,
         a_will_waits_for_its_delay, a_will_with_retain_is_retained, a_will_without_retain_is_not_retained,
         an_empty_retained_will_clears_its_topic, the_end_of_the_session_ends_the_delay,
@@ -27,6 +27,13 @@ pub(crate) const TESTS: &[Test] = &[
         ["5.0/MQTT-3.1.2-8", "5.0/X-WILL-ON-PROTOCOL-ERROR"],
         s3_01_session::loses_wills
     ),
+    test!(
+        a_will_is_published_promptly,
+        "A client with a will is cut off; the will is published within two seconds.",
+        ["5.0/X-WILL-PROMPT"],
+        s3_01_session::is_slow_with_wills
+    )
+    .should(),
     test!(
         a_will_is_published_on_take_over,
         "A connection is taken over by another of the same client; the will of the first is published.",
