@@ -95,5 +95,5 @@ pub fn audit(audit: Audit<'_>, audience: &mut Audience) -> io::Result<Report> {
         }
         io::Result::Ok(())
     })?;
-    audit.finish(done, started.elapsed(), audience)
+    audit.finish(done, started.elapsed(), None, audience)
 }

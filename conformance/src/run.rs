@@ -254,7 +254,8 @@ impl Audit<'_> {
 
         let leftovers = leftovers.take();
         leftovers.sweep(subject, &format!("{run}end"), self.bounds.patience).await;
-        self.finish(done, duration, audience)
+        let gone = subject.is_there().await.err();
+        self.finish(done, duration, gone, audience)
     }
 
     /// Counts, and tells it.
@@ -262,9 +263,10 @@ impl Audit<'_> {
         self,
         done: Vec<(Planned, TestEntry)>,
         duration: Duration,
+        gone: Option<String>,
         audience: &mut Audience,
     ) -> std::io::Result<Report> {
-        let mut report = tally(self.header, self.selection, done, duration);
+        let mut report = Report { gone, ..tally(self.header, self.selection, done, duration) };
         if let Some(profile) = self.profile {
             profile.annotate(&mut report);
         }

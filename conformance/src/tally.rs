@@ -58,6 +58,7 @@ pub fn tally(run: Header, selection: &Selection, mut tests: Vec<(Planned, TestEn
         run,
         duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         totals,
+        gone: None,
         internal_errors: tests.iter().filter(|test| test.internal_error).count(),
         statements,
         tests,
@@ -144,9 +145,9 @@ impl Report {
         self.totals.iter().map(of).sum()
     }
 
-    /// 0: nothing failed. 1: a rule is broken. 2: a test of ours broke down.
+    /// 0: nothing failed. 1: a rule is broken. 2: a test of ours broke down, or the subject was gone at the end.
     pub fn exit_status(&self) -> u8 {
-        if self.internal_errors > 0 {
+        if self.internal_errors > 0 || self.gone.is_some() {
             2
         } else {
             u8::from(self.sum(|totals| totals.statements).fail > 0 || self.sum(|totals| totals.tests).fail > 0)

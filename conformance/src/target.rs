@@ -21,13 +21,15 @@ use squall_codec::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, lookup_host},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// Everything that is asked before the first test is answered by then.
 const PREFLIGHT: Duration = Duration::from_millis(4500);
 /// The connection stands by then.
 const CONNECT: Duration = Duration::from_secs(3);
+/// A broker that was started a moment ago may still be on its way to its port.
+const STARTING: Duration = Duration::from_secs(1);
 /// The subject may tell what it is, and is not waited for long.
 const IDENTITY: Duration = Duration::from_millis(400);
 /// Without a port.
@@ -140,6 +142,14 @@ impl Subject {
             None => Err(format!("MQTT {version} was not asked for")),
         }
     }
+
+    /// Whether it still accepts connections.
+    ///
+    /// # Errors
+    /// How it does not.
+    pub async fn is_there(&self) -> Result<(), String> {
+        connect(self.address).await.map(drop).map_err(|error| error.to_string())
+    }
 }
 
 /// How CONNECT was answered.
@@ -215,25 +225,36 @@ fn verdict(answer: &Answer) -> Result<(), String> {
 /// The first address of the name at which someone accepts.
 async fn reach(target: &Target) -> Result<(SocketAddr, Option<TcpStream>), Unreachable> {
     let not_found = || Unreachable::NotFound { host: target.host.clone() };
-    let addresses = timeout(CONNECT, lookup_host((target.host.as_str(), target.port))).await;
+    let deadline = Instant::now() + CONNECT;
+    let addresses = timeout_at(deadline, lookup_host((target.host.as_str(), target.port))).await;
     let addresses: Vec<_> = addresses.map_err(|_| not_found())?.map_err(|_| not_found())?.collect();
+    let starting = Instant::now() + STARTING;
     let attempts = async {
-        let mut last = not_found();
-        for address in addresses {
-            match connect(address).await {
-                Ok(stream) => return Ok((address, Some(stream))),
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    last = Unreachable::Refused { target: target.clone() };
-                }
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    last = Unreachable::TimedOut { target: target.clone() };
-                }
-                Err(error) => last = Unreachable::Other { target: target.clone(), reason: error.to_string() },
+        loop {
+            match first_of(target, &addresses).await {
+                Err(Unreachable::Refused { .. }) if Instant::now() < starting => sleep(STARTING / 10).await,
+                found => return found,
             }
         }
-        Err(last)
     };
-    timeout(CONNECT, attempts).await.unwrap_or_else(|_| Err(Unreachable::TimedOut { target: target.clone() }))
+    timeout_at(deadline, attempts).await.unwrap_or_else(|_| Err(Unreachable::TimedOut { target: target.clone() }))
+}
+
+async fn first_of(target: &Target, addresses: &[SocketAddr]) -> Result<(SocketAddr, Option<TcpStream>), Unreachable> {
+    let mut last = Unreachable::NotFound { host: target.host.clone() };
+    for address in addresses {
+        match connect(*address).await {
+            Ok(stream) => return Ok((*address, Some(stream))),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                last = Unreachable::Refused { target: target.clone() };
+            }
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                last = Unreachable::TimedOut { target: target.clone() };
+            }
+            Err(error) => last = Unreachable::Other { target: target.clone(), reason: error.to_string() },
+        }
+    }
+    Err(last)
 }
 
 /// A connection without Nagle's delay.

@@ -120,6 +120,24 @@ fn a_version_that_is_not_spoken_is_unsupported_with_the_reason() {
 }
 
 #[test]
+fn a_broker_that_goes_away_during_the_audit_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    thread::spawn(move || {
+        // It welcomes one client, and then the port is closed for good.
+        let (mut stream, _) = listener.accept().expect("a connection");
+        drop(listener);
+        let _ = stream.read(&mut [0; 64]);
+        let _ = stream.write_all(b"\x20\x02\x00\x00");
+        while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {}
+    });
+    let output = conformance(&["--target", &address, "--mqtt", "3.1.1", "--patience", "1", "MQTT-3.12.4-1"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.lines().last().is_some_and(|line| line.contains("was gone at the end")), "{text}");
+}
+
+#[test]
 fn a_filter_that_takes_nothing_is_told() {
     refuses(&["MQTT-9.9.9-9"], "the nearest are MQTT-");
     refuses(&["no such words"], "no test matches 'no such words'");

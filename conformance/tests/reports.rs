@@ -122,6 +122,7 @@ fn report() -> Report {
             statements: counts,
             tests: tests.iter().map(|test| test.verdict).collect(),
         }],
+        gone: None,
         internal_errors: 0,
         statements,
         tests,
@@ -154,6 +155,8 @@ fn the_exit_status_is_that_of_the_worst_verdict() {
     assert_eq!(failing.exit_status(), 1);
     let broken = Report { internal_errors: 1, ..failing.clone() };
     assert_eq!(broken.exit_status(), 2);
+    let gone = Report { gone: Some("connection refused".to_owned()), ..failing.clone() };
+    assert_eq!(gone.exit_status(), 2);
     let totals = vec![Totals {
         version: "5.0".to_owned(),
         statements: Counts { pass: 1, inconclusive: 1, warn: 1, ..Counts::default() },

@@ -245,10 +245,11 @@ fn closing(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut failed: Vec<&StatementEntry> =
         report.statements.iter().filter(|entry| entry.verdict == Verdict::Fail).collect();
     failed.retain(|entry| entry.known.is_none());
-    let verdict = match report.exit_status() {
-        2 => format!("{} of our tests broke down: exit status 2", report.internal_errors),
-        1 if failed.is_empty() => "rules are broken, all of them known to the profile: exit status 1".to_owned(),
-        1 => "rules are broken: exit status 1".to_owned(),
+    let verdict = match (report.exit_status(), &report.gone) {
+        (2, Some(gone)) => format!("{} was gone at the end ({gone}): exit status 2", report.run.target),
+        (2, None) => format!("{} of our tests broke down: exit status 2", report.internal_errors),
+        (1, _) if failed.is_empty() => "rules are broken, all of them known to the profile: exit status 1".to_owned(),
+        (1, _) => "rules are broken: exit status 1".to_owned(),
         _ => "no rule is broken: exit status 0".to_owned(),
     };
     writeln!(

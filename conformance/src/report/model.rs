@@ -25,6 +25,9 @@ pub struct Report {
     pub duration_ms: u64,
     /// By version.
     pub totals: Vec<Totals>,
+    /// How the subject could not be reached any more at the end: what was inconclusive then says nothing about rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
     /// How many tests broke down by a fault of ours.
     pub internal_errors: usize,
     /// One entry for each version and id.
