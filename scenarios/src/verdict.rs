@@ -71,6 +71,14 @@ impl Evidence {
         self
     }
 
+    /// Both together; the first warning stays.
+    #[must_use]
+    pub fn join(mut self, other: Evidence) -> Self {
+        self.entries.extend(other.entries);
+        self.warning = self.warning.or(other.warning);
+        self
+    }
+
     /// The rule held, but a SHOULD was not followed or it came late: the verdict is `warn`. The first warning stays.
     #[must_use]
     pub fn warn(mut self, reason: impl Into<String>) -> Self {
