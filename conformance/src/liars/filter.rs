@@ -32,11 +32,13 @@ pub(crate) struct Passing<'a> {
 
 impl Passing<'_> {
     /// The packet, if it goes from the server to a client.
+    #[expect(clippy::wrong_self_convention, reason = "it says where the packet comes from")]
     pub(crate) fn from_server(&self) -> Option<&Packet> {
         self.packet.as_ref().filter(|_| self.direction == Direction::ToClient)
     }
 
     /// The packet, if it goes from a client to the server.
+    #[expect(clippy::wrong_self_convention, reason = "it says where the packet comes from")]
     pub(crate) fn from_client(&self) -> Option<&Packet> {
         self.packet.as_ref().filter(|_| self.direction == Direction::ToServer)
     }
