@@ -1,6 +1,6 @@
 //! Retained messages (section 3.3.1.3), one for each topic.
 //!
-//! They belong to no session ([3.1.1 MQTT-3.1.2-7]). Kept in the order of topics, so that equal inputs give equal
+//! They belong to no session (3.1.1 [MQTT-3.1.2-7]). Kept in the order of topics, so that equal inputs give equal
 //! deliveries and a filter scans only the topics that share its literal beginning.
 
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
@@ -12,7 +12,12 @@ use squall_codec::{packet::Publish, topic};
 pub(super) struct Retained {
     messages: BTreeMap<Box<str>, Stored>,
     bytes: usize,
+    /// When expired messages were last looked for.
+    purged: Option<Duration>,
 }
+
+/// How long a look for expired messages, which goes through all of them, is not repeated.
+const PURGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -63,8 +68,12 @@ impl Retained {
         former.is_some()
     }
 
-    /// Drops what has expired: how many.
+    /// Drops what has expired, unless it has just been done: how many.
     pub(super) fn purge(&mut self, now: Duration) -> usize {
+        if self.purged.is_some_and(|purged| now < purged + PURGE_PAUSE) {
+            return 0;
+        }
+        self.purged = Some(now);
         let before = self.messages.len();
         self.messages.retain(|_, stored| !stored.is_expired(now));
         self.bytes = self.messages.values().map(|stored| stored.message.size_bytes()).sum();

@@ -132,7 +132,7 @@ impl Broker {
     }
 
     fn retain(&mut self, message: &mut Routed) {
-        // [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1 [MQTT-3.3.1-10] [MQTT-3.3.1-11]
+        // [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1 [MQTT-3.3.1-10], 3.1.1 [MQTT-3.3.1-11]
         if message.live.payload().is_empty() {
             if self.retained.clear(message.live.topic()) {
                 self.persist(Record::Retained { message: message.kept() });

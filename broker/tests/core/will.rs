@@ -105,7 +105,7 @@ fn it_comes_at_shutdown_while_someone_still_listens() {
 }
 
 #[test]
-fn it_stays_away_when_disconnect_was_no_valid_one_only_if_it_was_valid() {
+fn it_comes_after_a_disconnect_that_is_not_valid() {
     let (mut broker, watcher) = watched();
     let alice = broker.join(with_will(clean(V5, "alice"), 0));
     let mut disconnect = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
