@@ -136,11 +136,6 @@ pub(crate) fn overlooks_reserved_types() -> Box<dyn Liar> {
     overlooks(|passing| passing.packet.is_none() && matches!(kind(passing), 0 | 15))
 }
 
-/// Does not see a Remaining Length of five bytes.
-pub(crate) fn overlooks_endless_lengths() -> Box<dyn Liar> {
-    overlooks(|passing| passing.raw.len() > 4 && passing.raw[1..5] == [0x80; 4])
-}
-
 /// Does not see that a packet breaks off.
 pub(crate) fn overlooks_missing_bytes() -> Box<dyn Liar> {
     overlooks(|passing| passing.packet.is_none() && matches!(kind(passing), 3 | 8))

@@ -1,6 +1,6 @@
 //! Liars about CONNECT.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use squall_codec::{
     packet::{Ack, Connack, Packet},
@@ -151,12 +151,13 @@ pub(crate) fn serves_twins() -> Box<dyn Liar> {
     })
 }
 
-/// Acknowledges what comes behind a CONNECT that it refuses.
+/// Acknowledges what comes behind a CONNECT that it refuses. What version that was is not known for sure: the payload
+/// may begin with a Property Length.
 pub(crate) fn serves_the_refused() -> Box<dyn Liar> {
     liar(|passing| {
         if passing.direction == Direction::ToServer && passing.raw[0] >> 4 == 3 {
             if let Some(Packet::Publish(publish)) = &passing.packet {
-                if publish.payload() == b"smuggled" {
+                if publish.payload().ends_with(b"smuggled") {
                     if let Some(id) = publish.packet_id {
                         passing.answer(&Packet::Puback(Ack::new(id)));
                     }
@@ -191,18 +192,14 @@ pub(crate) fn has_one_name_for_the_nameless() -> Box<dyn Liar> {
     })
 }
 
-/// Loses what comes before its CONNACK has gone out.
+/// Loses a SUBSCRIBE that comes at the very moment of the CONNECT.
 pub(crate) fn loses_what_comes_early() -> Box<dyn Liar> {
-    let mut welcomed = BTreeSet::new();
-    liar(move |passing| {
-        if let Some(Packet::Connack(_)) = passing.packet {
-            welcomed.insert(passing.connection);
+    let mut began = BTreeMap::new();
+    overlooks(move |passing| {
+        if passing.raw[0] >> 4 == 1 {
+            began.insert(passing.connection, passing.now);
         }
-        let early = passing.direction == Direction::ToServer && !welcomed.contains(&passing.connection);
-        if early && passing.raw[0] >> 4 == 8 {
-            return;
-        }
-        passing.pass();
+        passing.raw[0] >> 4 == 8 && began.get(&passing.connection) == Some(&passing.now)
     })
 }
 

@@ -311,10 +311,10 @@ pub(crate) fn says_present_in_refusals() -> Box<dyn Liar> {
     })
 }
 
-/// Sends something before its CONNACK.
+/// Sends something before the CONNACK of a session that it resumes.
 pub(crate) fn speaks_before_connack() -> Box<dyn Liar> {
     liar(|passing| {
-        if let Some(Packet::Connack(_)) = passing.packet {
+        if matches!(&passing.packet, Some(Packet::Connack(connack)) if connack.session_present) {
             passing.put(&Packet::Pingresp);
         }
         passing.pass();

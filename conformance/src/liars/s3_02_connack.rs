@@ -15,7 +15,7 @@ use squall_scenarios::liar::{Direction, Liar};
 
 use super::{
     filter::liar,
-    kind::{bends, hears_connect, tells},
+    kind::{bends, hears_connect, tells, welcomes},
 };
 
 /// Reads any protocol version as the one that the rest of the packet fits.
@@ -34,11 +34,7 @@ pub(crate) fn reads_any_protocol_version() -> Box<dyn Liar> {
 
 /// Lets nameless clients in, whatever they ask for.
 pub(crate) fn names_the_nameless() -> Box<dyn Liar> {
-    hears_connect(|connect| {
-        if connect.client_id.is_empty() {
-            connect.client_id = Text::literal("named");
-        }
-    })
+    welcomes(|connect| connect.rest == [0, 0])
 }
 
 /// Says a code that no CONNACK has.

@@ -35,7 +35,10 @@ pub(crate) async fn every_packet(stage: &Stage) -> Result<(), Halt> {
     for qos in Qos::ALL {
         publisher.published(&topic, qos, format!("at {qos}").as_bytes(), false).await?;
     }
-    collect(&mut subscriber, |seen| seen.len() == Qos::ALL.len()).await?;
+    let received = collect(&mut subscriber, |seen| seen.len() == Qos::ALL.len()).await?;
+    if received.len() < Qos::ALL.len() {
+        return Err(Halt::inconclusive(format!("only {} of three messages came", received.len())));
+    }
     rest(&mut subscriber).await?;
     let id = subscriber.fresh_id();
     let leave = squall_codec::packet::Unsubscribe::new(id, vec![filter(&topic)]);

@@ -13,7 +13,7 @@ use squall_scenarios::{
 };
 
 use crate::tests::{
-    asking::{is_v5, lasting, lasting_peer},
+    asking::{is_v5, lasting, lasting_peer, resumed},
     judge::farewell,
     offer,
     watch::{Delivery, collect, filter, message, no_other, rest, shown, tidied},
@@ -297,6 +297,18 @@ pub(crate) async fn a_take_over_keeps_what_is_in_flight(stage: &Stage) -> Outcom
     .await
 }
 
+/// Shows that sessions are kept at all: else their absence says nothing.
+async fn sessions_are_kept(stage: &Stage) -> Result<(), Halt> {
+    let mut alice = lasting_peer(stage, "alice").await?;
+    offer::session_expiry(&alice, EXPIRY)?;
+    alice.disconnect().await;
+    farewell(&mut alice).await;
+    let mut alice = resumed(stage, "alice").await?;
+    alice.disconnect().await;
+    farewell(&mut alice).await;
+    Ok(())
+}
+
 /// A CONNECT of 5.0 with this Session Expiry Interval.
 pub(crate) fn expiring(stage: &Stage, actor: &str, clean_start: bool, seconds: Option<u32>) -> Connect {
     let mut connect = Peer::hello(stage, actor);
@@ -310,6 +322,7 @@ pub(crate) fn expiring(stage: &Stage, actor: &str, clean_start: bool, seconds: O
 /// 5.0: absent and 0 end the session with its connection.
 pub(crate) async fn without_an_expiry_the_session_ends_with_its_connection(stage: &Stage) -> Outcome {
     tidied(stage, &["alice"], &[], async {
+        sessions_are_kept(stage).await?;
         let mut evidence: Option<Evidence> = None;
         for expiry in [None, Some(0)] {
             let (mut alice, first) =
@@ -336,6 +349,7 @@ pub(crate) async fn without_an_expiry_the_session_ends_with_its_connection(stage
 /// 5.0: DISCONNECT with Session Expiry Interval 0 ends the session, whatever CONNECT asked for.
 pub(crate) async fn a_disconnect_can_end_the_session(stage: &Stage) -> Outcome {
     tidied(stage, &["alice"], &[], async {
+        sessions_are_kept(stage).await?;
         let (mut alice, first) =
             Peer::connect(stage, "alice", expiring(stage, "alice", true, Some(EXPIRY))).await.prepared()?;
         offer::session_expiry(&alice, EXPIRY)?;

@@ -2,7 +2,7 @@
 
 use squall_scenarios::{
     stage::Stage,
-    verdict::{Evidence, Halt, Outcome},
+    verdict::{Evidence, Halt, Outcome, Preparing},
 };
 
 use crate::{
@@ -87,9 +87,7 @@ async fn return_codes_are_those_of_the_table(stage: &Stage) -> Outcome {
         }
         evidence = Some(evidence.map_or_else(|| Evidence::of(&at), |evidence| evidence.and(&at)));
     }
-    match (evidence, played) {
-        (Some(evidence), _) => Ok(evidence),
-        (None, Err(halt)) => Err(halt),
-        (None, Ok(_)) => Err(Halt::inconclusive("no CONNACK came")),
-    }
+    // Without a refusal the codes of refusals were not seen.
+    played.prepared()?;
+    evidence.ok_or_else(|| Halt::inconclusive("no CONNACK came"))
 }

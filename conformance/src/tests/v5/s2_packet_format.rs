@@ -1,7 +1,7 @@
 //! 2 MQTT Control Packet format.
 
 use crate::{
-    liars::s2_packet_format as liar,
+    liars::{exchanges, s2_packet_format as liar},
     test::{Test, test},
     tests::both::s2_packet_format::{
         a_packet_of_the_other_direction_closes_the_connection, a_qos_0_message_has_no_packet_identifier,
@@ -44,7 +44,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_remaining_length_of_five_bytes_closes_the_connection,
         "The Remaining Length says in its fourth byte that a fifth follows; the server hangs up.",
         ["5.0/X-REMAINING-LENGTH-5-BYTES"],
-        liar::overlooks_endless_lengths
+        exchanges::leaves_connections_open
     ),
     test!(
         missing_bytes_close_the_connection,

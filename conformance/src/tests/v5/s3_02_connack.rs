@@ -151,6 +151,7 @@ async fn reason_codes_are_those_of_the_table(stage: &Stage) -> Outcome {
         farewell(&mut peer).await;
     }
     let mut evidence: Option<Evidence> = None;
+    let mut refusals = 0;
     for (at, bytes) in connacks(stage) {
         // Four bytes in all: the form of 3.1.1, for those who speak another version.
         match bytes.get(3) {
@@ -160,8 +161,14 @@ async fn reason_codes_are_those_of_the_table(stage: &Stage) -> Outcome {
                 ))
                 .at(&at));
             }
-            _ => evidence = Some(evidence.map_or_else(|| Evidence::of(&at), |evidence| evidence.and(&at))),
+            code => {
+                refusals += usize::from(code.is_some_and(|code| *code >= 0x80));
+                evidence = Some(evidence.map_or_else(|| Evidence::of(&at), |evidence| evidence.and(&at)));
+            }
         }
+    }
+    if refusals == 0 {
+        return Err(Halt::unsupported("the server refuses without a CONNACK"));
     }
     evidence.ok_or_else(|| Halt::inconclusive("no CONNACK came"))
 }
@@ -200,6 +207,8 @@ async fn a_qos_that_is_not_denied_is_served(stage: &Stage) -> Outcome {
 /// The client takes 20 bytes: CONNACK leaves out what can be left out, or does not come at all.
 async fn a_connack_keeps_to_the_maximum_packet_size(stage: &Stage) -> Outcome {
     const LIMIT: u32 = 20;
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
     let mut connect = Peer::hello(stage, "tiny");
     connect.properties.push(Property::MaximumPacketSize(LIMIT));
     let mut peer = Peer::open(stage, "tiny").await?;

@@ -94,6 +94,8 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// CONNECTs that are refused and packets that come without one: no DISCONNECT, whatever else.
 async fn no_disconnect_comes_before_connack(stage: &Stage) -> Outcome {
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
     let mut cases = Cases::new();
     for (what, bytes) in [
         ("version 99", RawConnect::new(stage, "offender").at_level(99).bytes()),
