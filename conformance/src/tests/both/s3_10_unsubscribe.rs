@@ -29,7 +29,7 @@ pub(crate) async fn an_unsubscribe_without_a_filter_closes_the_connection(stage:
     closes(&mut offender(stage).await?, "an UNSUBSCRIBE without a filter", &bytes, &codes, answered(stage)).await
 }
 
-pub(crate) async fn an_ill_formed_filter_closes_the_connection(stage: &Stage) -> Outcome {
+pub(crate) async fn an_ill_formed_filter_to_unsubscribe_from_closes_the_connection(stage: &Stage) -> Outcome {
     let bytes = bytes::unsubscribe(stage.version(), 0xA2, 1, &[], &[b"t/\xFF"]);
     let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicFilterInvalid];
     // 5.0 [MQTT-3.10.3-1] binds the client, and nothing of a filter that is taken away is handed on.

@@ -4,7 +4,7 @@ use crate::{
     liars::{exchanges, subscribing},
     test::{Test, test},
     tests::both::s3_10_unsubscribe::{
-        a_delivery_begun_before_is_completed, an_ill_formed_filter_closes_the_connection,
+        a_delivery_begun_before_is_completed, an_ill_formed_filter_to_unsubscribe_from_closes_the_connection,
         an_unknown_filter_is_answered_too, an_unsuback_carries_the_packet_id_of_its_unsubscribe,
         an_unsubscribe_with_wrong_flags_closes_the_connection, an_unsubscribe_without_a_filter_closes_the_connection,
         nothing_new_comes_after_the_unsuback, one_unsubscribe_with_three_filters_acts_like_three,
@@ -20,7 +20,7 @@ pub(crate) const TESTS: &[Test] = &[
         exchanges::forgives_malformed_packets
     ),
     test!(
-        an_ill_formed_filter_closes_the_connection,
+        an_ill_formed_filter_to_unsubscribe_from_closes_the_connection,
         "An UNSUBSCRIBE whose filter is no UTF-8 ends the connection.",
         ["3.1.1/MQTT-3.10.3-1"],
         exchanges::forgives_malformed_packets

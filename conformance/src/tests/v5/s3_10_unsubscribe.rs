@@ -13,7 +13,7 @@ use crate::{
     tests::{
         asking::{id, unsubscribe},
         both::s3_10_unsubscribe::{
-            a_delivery_begun_before_is_completed, an_ill_formed_filter_closes_the_connection,
+            a_delivery_begun_before_is_completed, an_ill_formed_filter_to_unsubscribe_from_closes_the_connection,
             an_unknown_filter_is_answered_too, an_unsuback_carries_the_packet_id_of_its_unsubscribe,
             an_unsubscribe_with_wrong_flags_closes_the_connection,
             an_unsubscribe_without_a_filter_closes_the_connection, nothing_new_comes_after_the_unsuback,
@@ -30,7 +30,7 @@ pub(crate) const UNSUBSCRIBE: &[Test] = &[
         exchanges::forgives_malformed_packets
     ),
     test!(
-        an_ill_formed_filter_closes_the_connection,
+        an_ill_formed_filter_to_unsubscribe_from_closes_the_connection,
         "An UNSUBSCRIBE whose filter is no UTF-8 ends the connection.",
         ["5.0/MQTT-3.10.3-1"],
         exchanges::forgives_malformed_packets
