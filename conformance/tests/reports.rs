@@ -145,6 +145,7 @@ fn a_report_as_markdown() {
 fn a_report_as_json_reads_back() {
     let text = json::write(&report());
     assert_eq!(json::write(&json::read(&text).expect("a report")), text);
+    insta::assert_snapshot!(text);
     let other = text.replace(SCHEMA, "squall-conformance-report/9");
     assert!(json::read(&other).expect_err("another schema").contains("squall-conformance-report/9"));
 }
