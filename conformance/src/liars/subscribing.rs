@@ -21,7 +21,9 @@ pub(crate) fn answers_with_another_subscribe_id() -> Box<dyn Liar> {
 
 /// The last filter of a SUBSCRIBE gets no code.
 pub(crate) fn loses_the_last_suback_code() -> Box<dyn Liar> {
-    rewrites_subacks(|suback| drop(suback.reasons.pop()))
+    rewrites_subacks(|suback| {
+        suback.reasons.pop();
+    })
 }
 
 /// The codes stand in the opposite order.
