@@ -163,7 +163,7 @@ pub(crate) fn is_slow_with_wills() -> Box<dyn Liar> {
             }
             Some(Packet::Publish(publish)) if passing.direction == Direction::ToClient => {
                 if wills.contains(publish.topic()) {
-                    return passing.pass_at(passing.now + Duration::from_secs(9));
+                    return passing.pass_at(passing.now + Duration::from_millis(4500));
                 }
             }
             _ => {}

@@ -141,21 +141,26 @@ pub(crate) async fn offender(stage: &Stage) -> Result<Peer, Halt> {
     Ok(peer)
 }
 
+/// How long a server has the word before it is asked whether it is still there: a PINGREQ on its way to a socket that
+/// is being closed may cost the DISCONNECT that came before.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// How long the close may lag behind the answer to a PINGREQ: not every server does one thing after the other.
+const LAG: Duration = Duration::from_millis(500);
+
 /// All that comes after an offence, and the answer to a PINGREQ that follows it: a server that goes on serving has not
 /// noticed, and need not be waited for any longer.
-async fn parting(peer: &mut Peer) -> (Farewell, Option<Seen<Packet>>) {
+pub(crate) async fn parting(peer: &mut Peer) -> (Farewell, Option<Seen<Packet>>) {
     let patience = peer.stage().patience();
-    // A server may be busy, and may still be about to close when it has answered.
-    let grace = patience / 5;
     let mut seen = Farewell { packets: Vec::new(), malformed: None, end: None };
     let mut pong = None;
-    listen(peer, peer.stage().now() + grace, &mut seen, &mut pong).await;
+    listen(peer, peer.stage().now() + GRACE, &mut seen, &mut pong).await;
     if seen.end.is_none() {
         peer.send(Packet::Pingreq).await;
         listen(peer, peer.stage().now() + patience, &mut seen, &mut pong).await;
     }
     if seen.end.is_none() && pong.is_some() {
-        listen(peer, peer.stage().now() + grace, &mut seen, &mut None).await;
+        listen(peer, peer.stage().now() + LAG, &mut seen, &mut None).await;
     }
     (seen, pong)
 }
@@ -194,9 +199,20 @@ pub(crate) async fn closes(
 ) -> Outcome {
     let sent = peer.send_bytes(bytes).await;
     let (seen, pong) = parting(peer).await;
-    let stage = peer.stage().clone();
+    judge_close(peer.stage(), offence, codes, unnoticed, (&seen, pong.as_ref()), &sent)
+}
+
+/// What a server made of an offence: what came after it, and whether a PINGREQ was answered.
+pub(crate) fn judge_close(
+    stage: &Stage,
+    offence: &str,
+    codes: &[ReasonCode],
+    unnoticed: Unnoticed,
+    (seen, pong): (&Farewell, Option<&Seen<Packet>>),
+    sent: &impl Witness,
+) -> Outcome {
     let Some(end) = &seen.end else {
-        let (served, witness) = match &pong {
+        let (served, witness) = match pong {
             Some(pong) => ("it is still served (PINGREQ was answered)", pong.entry()),
             None => ("it is still open", seen.packets.last().map_or(sent.entry(), Witness::entry)),
         };

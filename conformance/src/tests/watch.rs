@@ -12,9 +12,9 @@ use squall_codec::{
 };
 use squall_scenarios::{
     peer::{Next, Peer, Seen},
-    stage::Stage,
+    stage::{End, Stage},
     transcript::EntryId,
-    verdict::{Halt, Outcome, Witness},
+    verdict::{Halt, Outcome, Verdict, Witness},
 };
 
 /// A PUBLISH that was received.
@@ -85,12 +85,52 @@ async fn acknowledge(peer: &mut Peer, packet: &Packet) {
     }
 }
 
+/// What it means that the server writes bytes that are no packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nonsense {
+    /// Another rule is broken: this question was not reached.
+    Undecided,
+    /// That is what the test is about.
+    Fails,
+}
+
 /// Receives and acknowledges messages until `enough` is satisfied or the time has come; what came is judged by the
-/// caller. `fail` if the connection ends or the server writes nonsense.
+/// caller. `inconclusive` if the connection ends or the server writes nonsense: that is not what was asked.
 pub(crate) async fn collect_by(
     peer: &mut Peer,
     by: Duration,
     enough: impl Fn(&[Delivery]) -> bool,
+) -> Result<Vec<Delivery>, Halt> {
+    collect_with(peer, by, enough, Nonsense::Undecided).await
+}
+
+/// As `collect`, where a message that is no packet is what must not come: `fail`.
+pub(crate) async fn collect_strictly(
+    peer: &mut Peer,
+    enough: impl Fn(&[Delivery]) -> bool,
+) -> Result<Vec<Delivery>, Halt> {
+    let by = peer.stage().now() + peer.stage().patience();
+    collect_with(peer, by, enough, Nonsense::Fails).await
+}
+
+/// Up to a message with this payload, where a message that is no packet is what must not come: `fail`.
+pub(crate) async fn up_to_marker(peer: &mut Peer, payload: &[u8]) -> Result<Vec<Delivery>, Halt> {
+    collect_strictly(peer, |seen| seen.last().is_some_and(|last| last.payload() == payload)).await
+}
+
+fn no_packet(peer: &Peer, what: &Seen<String>) -> Halt {
+    Halt::inconclusive(format!("{} received what is no packet: {}", peer.actor(), **what)).at(what)
+}
+
+fn ended(peer: &Peer, end: &Seen<End>) -> Halt {
+    Halt::inconclusive(format!("the connection of {} ended", peer.actor())).at(end)
+}
+
+async fn collect_with(
+    peer: &mut Peer,
+    by: Duration,
+    enough: impl Fn(&[Delivery]) -> bool,
+    nonsense: Nonsense,
 ) -> Result<Vec<Delivery>, Halt> {
     let mut messages = Vec::new();
     while !enough(&messages) {
@@ -99,10 +139,11 @@ pub(crate) async fn collect_by(
                 acknowledge(peer, &packet).await;
                 messages.extend(as_delivery(packet));
             }
-            Next::Malformed(what) => {
-                return Err(Halt::fail(format!("{} received what is no packet: {}", peer.actor(), *what)).at(&what));
+            Next::Malformed(what) if nonsense == Nonsense::Fails => {
+                return Err(Halt { verdict: Verdict::Fail, ..no_packet(peer, &what) });
             }
-            Next::End(end) => return Err(Halt::fail(format!("the connection of {} ended", peer.actor())).at(&end)),
+            Next::Malformed(what) => return Err(no_packet(peer, &what)),
+            Next::End(end) => return Err(ended(peer, &end)),
             Next::Nothing => break,
         }
     }
@@ -158,10 +199,8 @@ pub(crate) async fn rest(peer: &mut Peer) -> Result<(Vec<Delivery>, Seen<Packet>
                 acknowledge(peer, &packet).await;
                 messages.extend(as_delivery(packet));
             }
-            Next::Malformed(what) => {
-                return Err(Halt::fail(format!("{} received what is no packet: {}", peer.actor(), *what)).at(&what));
-            }
-            Next::End(end) => return Err(Halt::fail(format!("the connection of {} ended", peer.actor())).at(&end)),
+            Next::Malformed(what) => return Err(no_packet(peer, &what)),
+            Next::End(end) => return Err(ended(peer, &end)),
             Next::Nothing => return Err(Halt::fail(format!("{} got no PINGRESP", peer.actor()))),
         }
     }

@@ -16,7 +16,7 @@ use crate::tests::{
     asking::is_v5,
     bytes::{RawConnect, flag, publish, subscribe, unsubscribe, user_property},
     judge::{Cases, Unnoticed, closes, offender, refuses},
-    watch::{collect, message, name, rest, shown, text},
+    watch::{collect, message, name, rest, shown, text, up_to_marker},
 };
 
 /// Not UTF-8 at all, an overlong form, a surrogate, beyond U+10FFFF, a sequence that breaks off.
@@ -178,7 +178,7 @@ pub(crate) async fn an_ill_formed_user_property_is_not_forwarded(stage: &Stage) 
     }
     let mut publisher = Peer::connected(stage, "publisher").await?;
     publisher.published(&topic, Qos::AtMostOnce, b"marker", false).await?;
-    let received = collect(&mut watcher, |seen| seen.last().is_some_and(|last| last.payload() == b"marker")).await?;
+    let received = up_to_marker(&mut watcher, b"marker").await?;
     match received.split_last() {
         Some((marker, [])) if marker.payload() == b"marker" => cases.finish().map(|evidence| evidence.and(marker)),
         Some((first, _)) if first.payload() != b"marker" => {

@@ -393,7 +393,7 @@ pub(crate) async fn acknowledgements_carry_the_identifier_of_their_publish(stage
     for value in [1, 0x1234, 0xFFFF] {
         let wanted = id(value);
         publisher.send(Packet::Publish(Publish::new(&name(&topic), "x").at(Qos::AtLeastOnce, Some(wanted)))).await;
-        let puback = publisher.expect::<Puback>().await?;
+        let puback = publisher.expect::<Puback>().await.prepared()?;
         taken(puback.reason, &puback)?;
         same_id("PUBACK", puback.packet_id, wanted, &puback)?;
         evidence = Some(evidence.map_or_else(|| Evidence::of(&puback), |evidence| evidence.and(&puback)));
@@ -405,11 +405,11 @@ pub(crate) async fn acknowledgements_carry_the_identifier_of_their_publish(stage
     for value in [1, 0x1234, 0xFFFF] {
         let wanted = id(value);
         publisher.send(Packet::Publish(Publish::new(&name(&topic), "x").at(Qos::ExactlyOnce, Some(wanted)))).await;
-        let pubrec = publisher.expect::<Pubrec>().await?;
+        let pubrec = publisher.expect::<Pubrec>().await.prepared()?;
         taken(pubrec.reason, &pubrec)?;
         same_id("PUBREC", pubrec.packet_id, wanted, &pubrec)?;
         publisher.send(Packet::Pubrel(Ack::new(wanted))).await;
-        let pubcomp = publisher.expect::<Pubcomp>().await?;
+        let pubcomp = publisher.expect::<Pubcomp>().await.prepared()?;
         same_id("PUBCOMP", pubcomp.packet_id, wanted, &pubcomp)?;
         evidence = evidence.and(&pubrec).and(&pubcomp);
     }
@@ -420,7 +420,7 @@ pub(crate) async fn acknowledgements_carry_the_identifier_of_their_publish(stage
         Err(halt) => return Err(halt),
     };
     receiver.send(Packet::Pubrec(Ack::new(held))).await;
-    let pubrel = receiver.expect::<Pubrel>().await?;
+    let pubrel = receiver.expect::<Pubrel>().await.prepared()?;
     same_id("PUBREL", pubrel.packet_id, held, &pubrel)?;
     receiver.send(Packet::Pubcomp(Ack::new(held))).await;
     Ok(evidence.and(&pubrel))
@@ -470,6 +470,11 @@ pub(crate) async fn suback_and_unsuback_carry_the_identifier_of_their_question(s
 pub(crate) async fn identifiers_of_both_directions_are_independent(stage: &Stage) -> Outcome {
     let (mut peer, held) = holding(stage, Qos::AtLeastOnce).await?;
     let topic = name(&stage.topic("own"));
+    // The same exchanges work where no identifier is in use.
+    let mut control = Peer::connected(stage, "control").await?;
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce].into_iter().filter(|qos| *qos <= offer::highest_qos(&peer)) {
+        control.published(&stage.topic("own"), qos, b"control", false).await?;
+    }
     peer.send(Packet::Publish(Publish::new(&topic, "own").at(Qos::AtLeastOnce, Some(held)))).await;
     let puback = peer.expect::<Puback>().await?;
     same_id("PUBACK", puback.packet_id, held, &puback)?;

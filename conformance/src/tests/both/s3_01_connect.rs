@@ -16,9 +16,9 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{bytes_of, id, is_v5, lasting, lasting_peer},
     bytes::{RawConnect, flag, publish, subscribe},
-    judge::{At, Cases, Unnoticed, closes, farewell, offender, refuses},
+    judge::{At, Cases, Unnoticed, farewell, judge_close, offender, parting, refuses},
     offer,
-    watch::{collect, is_policy, message, name, no_other, rest, text, tidied, will, with_will},
+    watch::{is_policy, message, name, no_other, rest, text, tidied, up_to_marker, will, with_will},
 };
 
 const MALFORMED: &[ReasonCode] = &[ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
@@ -80,33 +80,13 @@ pub(crate) async fn a_second_connect_closes_the_connection(stage: &Stage) -> Out
         let second = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, actor))));
         let offence = if actor == "offender" { "the same CONNECT again" } else { "a CONNECT with another identifier" };
         let codes = [ReasonCode::ProtocolError];
-        peer.send_bytes(&second).await;
-        let seen = farewell(&mut peer).await;
-        if let Some((_, at)) = seen.connack() {
-            return Err(Halt::fail(format!("{offence} was answered by a second CONNACK")).at(at));
-        }
-        cases.add(
-            offence,
-            match seen.end {
-                Some(end) => {
-                    let evidence = Evidence::of(&end);
-                    Ok(match seen.packets.first().map(|packet| (packet, packet.kind())) {
-                        None => evidence,
-                        Some((packet, kind)) => match &**packet {
-                            Packet::Disconnect(disconnect) if codes.contains(&disconnect.reason) => {
-                                evidence.and(packet)
-                            }
-                            Packet::Disconnect(disconnect) => {
-                                evidence.and(packet).warn(format!("{offence}: DISCONNECT {}", disconnect.reason))
-                            }
-                            _ => evidence.and(packet).warn(format!("{offence}: {kind} came before the close")),
-                        },
-                    })
-                }
-                // Nothing is to be sent: whether it is still served decides.
-                None => closes(&mut peer, offence, &[0xC0, 0], &codes, Unnoticed::Fails).await,
-            },
-        );
+        let sent = peer.send_bytes(&second).await;
+        let (seen, pong) = parting(&mut peer).await;
+        let outcome = match (seen.connack(), pong) {
+            (Some((_, at)), _) => Err(Halt::fail(format!("{offence} was answered by a second CONNACK")).at(at)),
+            (None, pong) => judge_close(stage, offence, &codes, Unnoticed::Fails, (&seen, pong.as_ref()), &sent),
+        };
+        cases.add(offence, outcome);
     }
     cases.finish()
 }
@@ -389,7 +369,7 @@ pub(crate) async fn nothing_after_a_refused_connect_is_processed(
 
 /// A message with this payload, and no other before it.
 pub(crate) async fn message_alone(peer: &mut Peer, payload: &[u8]) -> Result<crate::tests::watch::Delivery, Halt> {
-    let received = collect(peer, |seen| seen.last().is_some_and(|last| last.payload() == payload)).await?;
+    let received = up_to_marker(peer, payload).await?;
     no_other(&received, payload)?;
     received.into_iter().next().ok_or_else(|| {
         let wanted = String::from_utf8_lossy(payload).into_owned();

@@ -182,6 +182,24 @@ pub(crate) async fn an_empty_session_is_present_as_well(stage: &Stage) -> Outcom
     .await
 }
 
+/// Session Present of a fresh identifier, and of one whose session ended with its connection.
+pub(crate) async fn no_session_is_not_present(stage: &Stage) -> Outcome {
+    tidied(stage, &["alice"], &[], async {
+        let (mut alice, fresh) = Peer::connect(stage, "alice", lasting(stage, "alice")).await.prepared()?;
+        session_present(&fresh, false, "for an identifier that was never used")?;
+        alice.disconnect().await;
+        farewell(&mut alice).await;
+        let (mut alice, _) = Peer::connect(stage, "alice", Peer::hello(stage, "alice")).await.prepared()?;
+        alice.disconnect().await;
+        farewell(&mut alice).await;
+        let (mut alice, ended) = Peer::connect(stage, "alice", lasting(stage, "alice")).await.prepared()?;
+        session_present(&ended, false, "after a session that ended with its connection")?;
+        alice.disconnect().await;
+        Ok(Evidence::of(&fresh).and(&ended))
+    })
+    .await
+}
+
 /// Session Present of a fresh identifier, of a kept session, and of one that ended with its connection.
 pub(crate) async fn session_present_tells_whether_there_is_one(stage: &Stage) -> Outcome {
     tidied(stage, &["alice"], &[], async {

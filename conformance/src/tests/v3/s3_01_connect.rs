@@ -277,10 +277,10 @@ async fn an_empty_identifier_needs_a_clean_session(stage: &Stage) -> Outcome {
         (Some((connack, at)), Some(end)) if connack.reason == ReasonCode::ClientIdentifierNotValid => {
             Ok(Evidence::of(at).and(end))
         }
-        (Some((connack, at)), Some(_)) => {
+        (Some((connack, at)), end) if end.is_some() || !connack.reason.is_failure() => {
             Err(Halt::fail(format!("expected CONNACK 0x02, got {}", connack.reason)).at(at))
         }
-        (Some((_, at)), None) => Err(Halt::fail("expected a close after CONNACK, but the connection is open").at(at)),
+        (Some((_, at)), _) => Err(Halt::fail("expected a close after CONNACK, but the connection is open").at(at)),
         (None, Some(end)) => Err(Halt::fail("expected CONNACK 0x02 before the close").at(end)),
         (None, None) => Err(Halt::fail("expected CONNACK 0x02 and a close, but nothing came").at(&sent)),
     }

@@ -6,8 +6,8 @@ use crate::{
     tests::both::s3_01_session::{
         a_clean_start_begins_with_nothing, a_session_is_resumed, a_take_over_keeps_what_is_in_flight,
         a_take_over_resumes_or_clears_the_session, an_empty_session_is_present_as_well,
-        messages_wait_for_an_absent_client, resuming_brings_no_retained_messages,
-        retained_messages_outlive_the_session, session_present_tells_whether_there_is_one,
+        messages_wait_for_an_absent_client, no_session_is_not_present, resuming_brings_no_retained_messages,
+        retained_messages_outlive_the_session,
     },
 };
 
@@ -37,8 +37,8 @@ pub(crate) const TESTS: &[Test] = &[
         s3_01_session::takes_retained_messages_back
     ),
     test!(
-        session_present_tells_whether_there_is_one,
-        "CONNACK tells whether a session was there: for a new client, for a kept one, for one that ended.",
+        no_session_is_not_present,
+        "A new client, and one whose session has ended, ask for a session; CONNACK says that none is present.",
         ["3.1.1/MQTT-3.2.2-3"],
         s3_01_session::says_present
     ),

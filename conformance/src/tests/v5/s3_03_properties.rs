@@ -20,9 +20,9 @@ use crate::{
     tests::{
         asking::{lasting, lasting_peer},
         bytes::publish,
-        judge::{Cases, Unnoticed, closes, farewell, offender},
+        judge::{Cases, Unnoticed, closes, farewell, offender, parting},
         offer,
-        watch::{Delivery, collect, message, name, no_other, rest, shown, text, tidied},
+        watch::{Delivery, collect, message, name, no_other, rest, shown, text, tidied, up_to_marker},
     },
 };
 
@@ -408,7 +408,7 @@ async fn not_handed_on(
     }
     let mut publisher = Peer::connected(stage, "publisher").await?;
     publisher.published(topic, Qos::AtMostOnce, b"marker", false).await?;
-    let received = collect(&mut watcher, |seen| seen.last().is_some_and(|last| last.payload() == b"marker")).await?;
+    let received = up_to_marker(&mut watcher, b"marker").await?;
     no_other(&received, b"marker")?;
     let marker = received.first().ok_or_else(|| Halt::inconclusive("the marker did not come"))?;
     cases.finish().map(|evidence| evidence.and(marker))
@@ -458,7 +458,7 @@ async fn a_response_topic_with_wildcards_is_refused(stage: &Stage) -> Outcome {
     let mut peer = offender(stage).await?;
     offer::qos(&peer, Qos::AtLeastOnce)?;
     let sent = peer.send_bytes(&bytes).await;
-    let seen = farewell(&mut peer).await;
+    let (seen, _) = parting(&mut peer).await;
     let puback: Option<(ReasonCode, &Seen<Packet>)> = seen.packets.iter().find_map(|packet| match &**packet {
         Packet::Puback(ack) => Some((ack.reason, packet)),
         _ => None,
