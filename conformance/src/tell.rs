@@ -55,13 +55,16 @@ fn explain_one(out: &mut impl Write, key: Key<'_>, statement: &Statement) -> Res
     if let Some(seconds) = statement.wait_s {
         writeln!(out, "  waits     at least {seconds} s")?;
     }
-    writeln!(out, "  idea      {}", statement.test_idea)?;
+    if statement.why_not.is_none() {
+        writeln!(out, "  idea      {}", statement.test_idea)?;
+    }
 
     let decides = |planned: &Planned| planned.statements().any(|(cited, _)| cited == key);
     let tests: Vec<_> =
         all().into_iter().filter(|planned| planned.version == key.version && decides(planned)).collect();
     if tests.is_empty() {
-        writeln!(out, "  tests     none: {}", statement.why_untested())?;
+        let why = if statement.why_not.is_some() { "not observable".to_owned() } else { statement.why_untested() };
+        writeln!(out, "  tests     none: {why}")?;
     }
     for planned in &tests {
         let slow = if planned.test.slow { " (slow)" } else { "" };

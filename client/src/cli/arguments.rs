@@ -55,7 +55,7 @@ pub(crate) struct Connection {
     /// Port of the server
     #[arg(short, long, default_value_t = 1883, conflicts_with = "url")]
     port: u16,
-    /// Server, credentials and topic in one: mqtt://[user[:password]@]host[:port][/topic]
+    /// Server, credentials and topic in one, as far as they are needed: `mqtt://user:password@host:port/topic`
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<Url>,
     /// Client identifier [default: chosen by the server]

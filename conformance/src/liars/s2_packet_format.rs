@@ -116,10 +116,10 @@ pub(crate) fn has_one_space_of_identifiers() -> Box<dyn Liar> {
             (Some(Packet::Publish(publish)), Direction::ToClient) => {
                 open.extend(publish.packet_id.map(|id| (connection, id)));
             }
-            (Some(Packet::Publish(publish)), Direction::ToServer) => {
-                if publish.packet_id.is_some_and(|id| open.contains(&(connection, id))) {
-                    return;
-                }
+            (Some(Packet::Publish(publish)), Direction::ToServer)
+                if publish.packet_id.is_some_and(|id| open.contains(&(connection, id))) =>
+            {
+                return;
             }
             _ => {}
         }

@@ -155,15 +155,13 @@ pub(crate) fn serves_twins() -> Box<dyn Liar> {
 /// may begin with a Property Length.
 pub(crate) fn serves_the_refused() -> Box<dyn Liar> {
     liar(|passing| {
-        if passing.direction == Direction::ToServer && passing.raw[0] >> 4 == 3 {
-            if let Some(Packet::Publish(publish)) = &passing.packet {
-                if publish.payload().ends_with(b"smuggled") {
-                    if let Some(id) = publish.packet_id {
-                        passing.answer(&Packet::Puback(Ack::new(id)));
-                    }
-                    return;
-                }
+        if let Some(Packet::Publish(publish)) = passing.from_client()
+            && publish.payload().ends_with(b"smuggled")
+        {
+            if let Some(id) = publish.packet_id {
+                passing.answer(&Packet::Puback(Ack::new(id)));
             }
+            return;
         }
         passing.pass();
     })

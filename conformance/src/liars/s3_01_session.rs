@@ -161,10 +161,10 @@ pub(crate) fn is_slow_with_wills() -> Box<dyn Liar> {
             Some(Packet::Connect(connect)) => {
                 wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
             }
-            Some(Packet::Publish(publish)) if passing.direction == Direction::ToClient => {
-                if wills.contains(publish.topic()) {
-                    return passing.pass_at(passing.now + Duration::from_millis(4500));
-                }
+            Some(Packet::Publish(publish))
+                if passing.direction == Direction::ToClient && wills.contains(publish.topic()) =>
+            {
+                return passing.pass_at(passing.now + Duration::from_millis(4500));
             }
             _ => {}
         }
@@ -263,10 +263,12 @@ pub(crate) fn hides_wills_from_wildcards() -> Box<dyn Liar> {
             Some(Packet::Subscribe(subscribe)) => {
                 exact.extend(subscribe.subscriptions.iter().map(|one| (connection, one.filter.as_str().to_owned())));
             }
-            Some(Packet::Publish(publish)) if passing.direction == Direction::ToClient => {
-                if wills.contains(publish.topic()) && !exact.contains(&(connection, publish.topic().to_owned())) {
-                    return;
-                }
+            Some(Packet::Publish(publish))
+                if passing.direction == Direction::ToClient
+                    && wills.contains(publish.topic())
+                    && !exact.contains(&(connection, publish.topic().to_owned())) =>
+            {
+                return;
             }
             _ => {}
         }

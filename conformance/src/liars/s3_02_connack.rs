@@ -157,10 +157,11 @@ pub(crate) fn waits_for_what_it_dropped() -> Box<dyn Liar> {
                     return passing.put(&Packet::Connect(connect));
                 }
             }
-            Some(Packet::Publish(_)) if passing.direction == Direction::ToClient => {
-                if limits.get(&passing.connection).is_some_and(|limit| passing.raw.len() > *limit) {
-                    return;
-                }
+            Some(Packet::Publish(_))
+                if passing.direction == Direction::ToClient
+                    && limits.get(&passing.connection).is_some_and(|limit| passing.raw.len() > *limit) =>
+            {
+                return;
             }
             _ => {}
         }
@@ -272,10 +273,10 @@ pub(crate) fn reads_behind_disconnect() -> Box<dyn Liar> {
             return;
         }
         passing.pass();
-        if passing.direction == Direction::ToServer {
-            if let Some(disconnect) = held.remove(&connection) {
-                passing.put_bytes(connection, Direction::ToServer, disconnect);
-            }
+        if passing.direction == Direction::ToServer
+            && let Some(disconnect) = held.remove(&connection)
+        {
+            passing.put_bytes(connection, Direction::ToServer, disconnect);
         }
     })
 }

@@ -161,10 +161,10 @@ pub(crate) fn has_no_echo() -> Box<dyn Liar> {
             (Some(Packet::Publish(publish)), Direction::ToServer) => {
                 sent.insert((connection, publish.payload().to_vec()));
             }
-            (Some(Packet::Publish(publish)), Direction::ToClient) => {
-                if sent.contains(&(connection, publish.payload().to_vec())) {
-                    return;
-                }
+            (Some(Packet::Publish(publish)), Direction::ToClient)
+                if sent.contains(&(connection, publish.payload().to_vec())) =>
+            {
+                return;
             }
             _ => {}
         }
@@ -250,12 +250,13 @@ pub(crate) fn never_clears_a_topic() -> Box<dyn Liar> {
 pub(crate) fn stores_empty_messages() -> Box<dyn Liar> {
     let mut empty: BTreeMap<String, Publish> = BTreeMap::new();
     liar(move |passing| {
-        if let Some(Packet::Publish(publish)) = passing.from_client() {
-            if publish.retain && publish.payload().is_empty() {
-                let mut stored = Publish::new(&publish.topic_name().expect("a full topic"), "");
-                stored.retain = true;
-                empty.insert(publish.topic().to_owned(), stored);
-            }
+        if let Some(Packet::Publish(publish)) = passing.from_client()
+            && publish.retain
+            && publish.payload().is_empty()
+        {
+            let mut stored = Publish::new(&publish.topic_name().expect("a full topic"), "");
+            stored.retain = true;
+            empty.insert(publish.topic().to_owned(), stored);
         }
         let found = match passing.from_client() {
             Some(Packet::Subscribe(subscribe)) => {

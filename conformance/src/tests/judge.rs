@@ -136,7 +136,13 @@ pub(crate) enum Unnoticed {
 
 /// A connected client that was answered: whoever closes on it later does so for a reason.
 pub(crate) async fn offender(stage: &Stage) -> Result<Peer, Halt> {
-    let mut peer = Peer::connected(stage, "offender").await?;
+    // A name for each: a server may be slow to forget the one before.
+    offender_as(stage, &stage.fresh("offender")).await
+}
+
+/// As `offender`, under this name.
+pub(crate) async fn offender_as(stage: &Stage, actor: &str) -> Result<Peer, Halt> {
+    let mut peer = Peer::connected(stage, actor).await?;
     peer.fence().await.prepared()?;
     Ok(peer)
 }

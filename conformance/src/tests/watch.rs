@@ -74,14 +74,17 @@ pub(crate) fn will(topic: &str, payload: &[u8]) -> Will {
 
 /// Acknowledges a packet as a client that is always at hand.
 async fn acknowledge(peer: &mut Peer, packet: &Packet) {
-    match packet {
+    let answer = match packet {
         Packet::Publish(publish) => match (publish.qos, publish.packet_id) {
-            (Qos::AtLeastOnce, Some(id)) => drop(peer.send(Packet::Puback(Ack::new(id))).await),
-            (Qos::ExactlyOnce, Some(id)) => drop(peer.send(Packet::Pubrec(Ack::new(id))).await),
-            _ => {}
+            (Qos::AtLeastOnce, Some(id)) => Some(Packet::Puback(Ack::new(id))),
+            (Qos::ExactlyOnce, Some(id)) => Some(Packet::Pubrec(Ack::new(id))),
+            _ => None,
         },
-        Packet::Pubrel(ack) => drop(peer.send(Packet::Pubcomp(Ack::new(ack.packet_id))).await),
-        _ => {}
+        Packet::Pubrel(ack) => Some(Packet::Pubcomp(Ack::new(ack.packet_id))),
+        _ => None,
+    };
+    if let Some(answer) = answer {
+        peer.send(answer).await;
     }
 }
 
@@ -267,14 +270,14 @@ pub(crate) async fn tidied(
             peer.disconnect().await;
         }
     }
-    if !topics.is_empty() {
-        if let Ok(mut sweeper) = Peer::connected(stage, "sweeper").await {
-            for topic in topics {
-                // What could not be removed is no verdict on the rule.
-                let _ = sweeper.published(topic, Qos::AtLeastOnce, b"", true).await;
-            }
-            sweeper.disconnect().await;
+    if !topics.is_empty()
+        && let Ok(mut sweeper) = Peer::connected(stage, "sweeper").await
+    {
+        for topic in topics {
+            // What could not be removed is no verdict on the rule.
+            let _ = sweeper.published(topic, Qos::AtLeastOnce, b"", true).await;
         }
+        sweeper.disconnect().await;
     }
     outcome
 }

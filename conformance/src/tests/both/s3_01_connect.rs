@@ -16,7 +16,7 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{bytes_of, id, is_v5, lasting, lasting_peer},
     bytes::{RawConnect, flag, publish, subscribe},
-    judge::{At, Cases, Unnoticed, farewell, judge_close, offender, parting, refuses},
+    judge::{At, Cases, Unnoticed, farewell, judge_close, offender_as, parting, refuses},
     offer,
     watch::{is_policy, message, name, no_other, rest, text, tidied, up_to_marker, will, with_will},
 };
@@ -76,7 +76,7 @@ pub(crate) async fn the_first_packet_must_be_connect(stage: &Stage) -> Outcome {
 pub(crate) async fn a_second_connect_closes_the_connection(stage: &Stage) -> Outcome {
     let mut cases = Cases::new();
     for actor in ["offender", "another"] {
-        let mut peer = offender(stage).await?;
+        let mut peer = offender_as(stage, "offender").await?;
         let second = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, actor))));
         let offence = if actor == "offender" { "the same CONNECT again" } else { "a CONNECT with another identifier" };
         let codes = [ReasonCode::ProtocolError];

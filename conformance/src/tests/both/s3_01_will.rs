@@ -429,9 +429,9 @@ pub(crate) async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
             );
         }
         let evidence = Evidence::of(&came);
-        Ok(if took + Duration::from_millis(100) < delay {
-            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
-        } else if took > delay + PROMPT + stage.patience() {
+        let early = took + Duration::from_millis(100) < delay;
+        let late = took > delay + PROMPT + stage.patience();
+        Ok(if early || late {
             evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
         } else {
             evidence

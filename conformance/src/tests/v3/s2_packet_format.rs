@@ -75,23 +75,23 @@ pub(crate) const TESTS: &[Test] = &[
         "A QoS 0 message arrives with exactly the bytes that were published.",
         ["3.1.1/MQTT-2.3.1-5"],
         liar::numbers_qos_0
-    ),
+    ).also_3_1(),
     test!(
         acknowledgements_carry_the_identifier_of_their_publish,
         "PUBLISH with small and large packet identifiers; each PUBACK, PUBREC, PUBREL and PUBCOMP has that of its PUBLISH.",
         ["3.1.1/MQTT-2.3.1-6"],
         liar::mixes_acknowledgements_up
-    ),
+    ).also_3_1(),
     test!(
         suback_and_unsuback_carry_the_identifier_of_their_question,
         "SUBSCRIBE and UNSUBSCRIBE in one write; SUBACK and UNSUBACK have the packet identifiers of their questions.",
         ["3.1.1/MQTT-2.3.1-7"],
         liar::mixes_subacks_up
-    ),
+    ).also_3_1(),
     test!(
         identifiers_of_both_directions_are_independent,
         "A client publishes with the packet identifier of a message that it holds unacknowledged; both exchanges complete.",
         ["3.1.1/X-INFLIGHT-INDEPENDENT-IDS"],
         liar::has_one_space_of_identifiers
-    ),
+    ).also_3_1(),
 ];

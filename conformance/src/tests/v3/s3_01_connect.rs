@@ -121,13 +121,13 @@ pub(crate) const TESTS: &[Test] = &[
         "A client with Keep Alive 1 says nothing; the server ends its connection after 1.5 s and publishes its will.",
         ["3.1.1/MQTT-3.1.2-24"],
         s3_01_connect::forgets_the_keep_alive
-    ),
+    ).also_3_1(),
     test!(
         payload_fields_are_read_in_their_order,
         "A CONNECT has all five fields in its payload; the will comes out as it went in.",
         ["3.1.1/MQTT-3.1.3-1"],
         s3_01_connect::mixes_fields_up
-    ),
+    ).also_3_1(),
     test!(
         the_identifier_is_the_key_of_the_session,
         "Two clients have sessions; each finds its own by its identifier, which differs only in case.",
@@ -152,7 +152,7 @@ pub(crate) const TESTS: &[Test] = &[
         ["3.1.1/MQTT-3.1.3-5"],
         s3_01_connect::refuses_long_identifiers
     )
-    .exclusive(),
+    .exclusive().also_3_1(),
     test!(
         empty_identifiers_are_told_apart,
         "Two clients come without an identifier; if they are let in, they are two clients.",
@@ -176,7 +176,7 @@ pub(crate) const TESTS: &[Test] = &[
         "A plain CONNECT; the server accepts it.",
         ["3.1.1/MQTT-3.1.4-4"],
         s3_01_connect::refuses_everybody
-    ),
+    ).also_3_1(),
     test!(
         packets_behind_connect_are_served,
         "SUBSCRIBE, PUBLISH and PINGREQ come in one write with CONNECT; all are served once the client is let in.",
@@ -188,7 +188,7 @@ pub(crate) const TESTS: &[Test] = &[
         "A second client comes with the identifier of the first; the server ends the first connection and serves the second.",
         ["3.1.1/MQTT-3.1.4-2"],
         s3_01_connect::serves_twins
-    ),
+    ).also_3_1(),
     test!(
         an_unknown_protocol_level_is_refused,
         "A CONNECT asks for a protocol level that does not exist; the server answers CONNACK 0x01 and closes.",

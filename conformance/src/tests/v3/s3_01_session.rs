@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
         "Messages of QoS 1 and 2 are published while a client with a session is away; all of them reach it when it is back.",
         ["3.1.1/MQTT-3.1.2-5"],
         s3_01_session::loses_every_second_message
-    ),
+    ).also_3_1(),
     test!(
         a_clean_start_begins_with_nothing,
         "A client asks for a fresh session; nothing of the old one shows up, and it does not come back later.",
@@ -35,7 +35,7 @@ pub(crate) const TESTS: &[Test] = &[
         "A publisher's session ends; what it retained is still there.",
         ["3.1.1/MQTT-3.1.2-7", "3.1.1/X-RETAIN-KEPT"],
         s3_01_session::takes_retained_messages_back
-    ),
+    ).also_3_1(),
     test!(
         no_session_is_not_present,
         "A new client, and one whose session has ended, ask for a session; CONNACK says that none is present.",

@@ -18,7 +18,8 @@ pub(crate) const TESTS: &[Test] = &[
         "A client's connection ends by FIN and by RST without DISCONNECT; its will is published.",
         ["3.1.1/MQTT-3.1.2-8"],
         s3_01_session::loses_wills
-    ),
+    )
+    .also_3_1(),
     test!(
         a_will_is_published_when_the_server_closes_for_an_error,
         "A client breaks the protocol and is disconnected; its will is published.",
@@ -43,31 +44,36 @@ pub(crate) const TESTS: &[Test] = &[
         "A will comes with the topic, the payload, the QoS and the properties that it was given.",
         ["3.1.1/MQTT-3.1.2-9"],
         s3_01_session::publishes_wills_at_qos_0
-    ),
+    )
+    .also_3_1(),
     test!(
         a_will_is_published_once,
         "A will was published; a later connection of the same client without a will publishes nothing.",
         ["3.1.1/MQTT-3.1.2-10"],
         s3_01_session::inherits_wills
-    ),
+    )
+    .also_3_1(),
     test!(
         without_a_will_flag_nothing_is_published,
         "A client without a will is cut off, though its earlier connection had one; nothing is published.",
         ["3.1.1/MQTT-3.1.2-12"],
         s3_01_session::inherits_wills
-    ),
+    )
+    .also_3_1(),
     test!(
         a_will_without_retain_is_not_retained,
         "A will without Will Retain is published; a later subscriber does not get it.",
         ["3.1.1/MQTT-3.1.2-16"],
         s3_01_session::retains_each_will
-    ),
+    )
+    .also_3_1(),
     test!(
         a_will_with_retain_is_retained,
         "A will with Will Retain is published; a later subscriber gets it as a retained message.",
         ["3.1.1/MQTT-3.1.2-17"],
         s3_01_session::retains_no_will
-    ),
+    )
+    .also_3_1(),
     test!(
         an_empty_retained_will_clears_its_topic,
         "An empty will with Will Retain is published; what was retained on its topic is gone.",
@@ -79,7 +85,8 @@ pub(crate) const TESTS: &[Test] = &[
         "Subscribers with wildcards and a lower QoS get a will as they get any message.",
         ["3.1.1/X-WILL-AS-PUBLISH"],
         s3_01_session::hides_wills_from_wildcards
-    ),
+    )
+    .also_3_1(),
     test!(
         a_will_waits_for_an_absent_client,
         "A will is published while a subscriber with a session is away; it gets it when it is back.",

@@ -31,13 +31,13 @@ pub(crate) const TESTS: &[Test] = &[
         "A message is published with DUP 1; its first copy to a subscriber has DUP 0.",
         ["3.1.1/MQTT-3.3.1-3"],
         s3_03_publish::passes_dup_on
-    ),
+    ).also_3_1(),
     test!(
         qos_3_closes_the_connection,
         "A PUBLISH has both QoS bits set; the server hangs up and nobody gets the message.",
         ["3.1.1/MQTT-3.3.1-4"],
         s3_03_publish::overlooks_malformed_messages
-    ),
+    ).also_3_1(),
     test!(
         a_publish_begins_with_a_whole_topic,
         "The topic of a PUBLISH is longer than the packet, or no UTF-8; the server hangs up.",
@@ -55,13 +55,13 @@ pub(crate) const TESTS: &[Test] = &[
         "Many topics and filters; each message that comes is on a topic that its filter matches.",
         ["3.1.1/MQTT-3.3.2-3"],
         s3_03_publish::renames_topics
-    ),
+    ).also_3_1(),
     test!(
         a_publish_is_answered_by_its_qos,
         "PUBLISH at each QoS; nothing, PUBACK or PUBREC comes, each with the right packet identifier.",
         ["3.1.1/MQTT-3.3.4-1"],
         s3_03_publish::acknowledges_nothing
-    ),
+    ).also_3_1(),
     test!(
         overlapping_subscriptions_give_the_highest_qos,
         "Three subscriptions of one client match a message; it comes at the highest QoS among them.",
@@ -79,7 +79,7 @@ pub(crate) const TESTS: &[Test] = &[
         "A client subscribes to the topic that it publishes to; it gets its own message.",
         ["3.1.1/X-ECHO-TO-PUBLISHER"],
         s3_03_publish::has_no_echo
-    ),
+    ).also_3_1(),
     test!(
         an_empty_payload_is_delivered,
         "Messages without a payload are published at each QoS; all arrive, empty.",
@@ -91,5 +91,5 @@ pub(crate) const TESTS: &[Test] = &[
         "Payloads with all byte values and of sizes around the steps of the Remaining Length; they arrive as they were.",
         ["3.1.1/X-PAYLOAD-BINARY-LARGE"],
         s3_03_publish::is_not_eight_bit_clean
-    ),
+    ).also_3_1(),
 ];

@@ -18,13 +18,15 @@ pub(crate) const TESTS: &[Test] = &[
         "Messages are retained at each QoS; a later subscriber gets them with the QoS that they had.",
         ["3.1.1/MQTT-3.3.1-5"],
         s3_03_publish::retains_nothing
-    ),
+    )
+    .also_3_1(),
     test!(
         the_last_retained_message_of_each_topic_comes,
         "Two topics have retained messages; a new subscription to both gets the last of each.",
         ["3.1.1/MQTT-3.3.1-6"],
         s3_03_publish::keeps_the_first_retained
-    ),
+    )
+    .also_3_1(),
     test!(
         a_retained_message_of_qos_0_replaces_the_former,
         "A retained message of QoS 0 follows one of QoS 1; the old one does not come any more.",
@@ -43,7 +45,8 @@ pub(crate) const TESTS: &[Test] = &[
         "A retained message comes for a new subscription; it has RETAIN 1.",
         ["3.1.1/MQTT-3.3.1-8"],
         s3_03_publish::says_retain_never
-    ),
+    )
+    .also_3_1(),
     test!(
         retain_is_set_only_on_what_was_retained,
         "A retained message comes to subscribers who were there before, one of them away; it has RETAIN 0.",

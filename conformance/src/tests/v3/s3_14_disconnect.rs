@@ -16,7 +16,8 @@ pub(crate) const TESTS: &[Test] = &[
         "A client with a will says DISCONNECT; its will is not published.",
         ["3.1.1/MQTT-3.14.4-3"],
         s3_01_session::publishes_wills_after_disconnect
-    ),
+    )
+    .also_3_1(),
     test!(
         a_flagged_disconnect_is_none,
         "DISCONNECT comes with a reserved flag; the connection ends as for an error and the will is published.",

@@ -21,7 +21,7 @@ use crate::{
             connack_flags_have_no_reserved_bit, connack_is_in_the_format_of_its_version, connacks, refused_connack,
         },
         bytes::RawConnect,
-        judge::{farewell, offender},
+        judge::{farewell, offender_as},
         offer,
         watch::name,
     },
@@ -92,7 +92,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// After a second CONNECT, and behind a PINGREQ: never a second CONNACK.
 async fn at_most_one_connack_comes(stage: &Stage) -> Outcome {
-    let mut peer = offender(stage).await?;
+    let mut peer = offender_as(stage, "offender").await?;
     let second = crate::tests::asking::bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "offender"))));
     let sent = peer.send_bytes(&second).await;
     let seen = farewell(&mut peer).await;
