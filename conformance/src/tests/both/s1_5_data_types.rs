@@ -14,9 +14,9 @@ use squall_scenarios::{
 
 use crate::tests::{
     asking::is_v5,
-    bytes::{RawConnect, flag, publish, subscribe, unsubscribe, user_property},
+    bytes::{RawConnect, flag, publish, subscribe, unsubscribe},
     judge::{Cases, Unnoticed, closes, offender, refuses},
-    watch::{collect, message, name, rest, shown, text, up_to_marker},
+    watch::{collect, message, name, rest, shown, text},
 };
 
 /// Not UTF-8 at all, an overlong form, a surrogate, beyond U+10FFFF, a sequence that breaks off.
@@ -147,52 +147,6 @@ pub(crate) async fn a_byte_order_mark_is_a_character_like_any_other(stage: &Stag
         return Err(Halt::fail(format!("the filter {plain:?} matched {}", shown(other))).at(other));
     }
     evidence.map(|evidence| evidence.and(&control)).ok_or_else(|| Halt::inconclusive("nothing was published"))
-}
-
-/// 5.0 1.5.7: a User Property of CONNECT with a bad name or a bad value.
-pub(crate) async fn an_ill_formed_user_property_in_connect_is_refused(stage: &Stage) -> Outcome {
-    let codes = [ReasonCode::MalformedPacket];
-    let mut cases = Cases::new();
-    for (part, content) in pairs_with_a_fault() {
-        let connect = RawConnect::new(stage, "offender").with_properties(&content);
-        let offence = format!("a user property with a bad {part}");
-        cases.add(part, refuses(stage, &offence, &connect.bytes(), &codes).await);
-        let connect = RawConnect::new(stage, "offender").will(&content, stage.topic("will").as_bytes(), b"gone");
-        let offence = format!("a user property of the will with a bad {part}");
-        cases.add(part, refuses(stage, &offence, &connect.bytes(), &codes).await);
-    }
-    cases.finish()
-}
-
-/// 5.0 1.5.7: a User Property of PUBLISH with a bad name or a bad value must not reach a subscriber.
-pub(crate) async fn an_ill_formed_user_property_is_not_forwarded(stage: &Stage) -> Outcome {
-    let topic = stage.topic("pair");
-    let mut watcher = Peer::connected(stage, "watcher").await?;
-    watcher.subscribed(&topic, Qos::AtMostOnce).await?;
-    let mut cases = Cases::new();
-    for (part, content) in pairs_with_a_fault() {
-        let bytes = publish(stage.version(), 0x30, topic.as_bytes(), None, &content, b"bad");
-        let mut peer = offender(stage).await?;
-        let offence = format!("a user property with a bad {part}");
-        cases.add(part, closes(&mut peer, &offence, &bytes, &[ReasonCode::MalformedPacket], Unnoticed::Warns).await);
-    }
-    let mut publisher = Peer::connected(stage, "publisher").await?;
-    publisher.published(&topic, Qos::AtMostOnce, b"marker", false).await?;
-    let received = up_to_marker(&mut watcher, b"marker").await?;
-    match received.split_last() {
-        Some((marker, [])) if marker.payload() == b"marker" => cases.finish().map(|evidence| evidence.and(marker)),
-        Some((first, _)) if first.payload() != b"marker" => {
-            Err(Halt::fail(format!("the ill-formed message was handed on: {}", shown(first))).at(first))
-        }
-        Some((_, before)) => {
-            Err(Halt::fail(format!("the ill-formed message was handed on: {}", shown(&before[0]))).at(&before[0]))
-        }
-        None => Err(Halt::inconclusive("the marker message did not reach the watcher")).prepared(),
-    }
-}
-
-fn pairs_with_a_fault() -> [(&'static str, Vec<u8>); 2] {
-    [("name", user_property(b"n\xFF", b"value")), ("value", user_property(b"name", b"v\xC0\x80"))]
 }
 
 fn shown_bytes(bytes: &[u8]) -> String {

@@ -21,7 +21,7 @@ use crate::tests::{
     bytes::{RawConnect, publish, subscribe, unsubscribe},
     judge::{At, Cases, Unnoticed, closes, offender, refuses},
     offer,
-    watch::{collect, fenced, filter, message, name, rest, tidied, unacknowledged},
+    watch::{collect, fenced, filter, name, rest, tidied, unacknowledged},
 };
 
 /// Makes the server send each packet that it has: CONNACK, SUBACK, PUBLISH, PUBREL, PUBACK, PUBREC, PUBCOMP, PINGRESP
@@ -58,7 +58,7 @@ pub(crate) fn frames_of_the_server(stage: &Stage) -> Vec<(EntryId, Bytes)> {
 }
 
 /// Plays every packet, and judges each frame of the server by its bytes: even one that the decoder refused.
-async fn passively(stage: &Stage, judge: impl Fn(&[u8]) -> Result<(), String>) -> Outcome {
+pub(crate) async fn passively(stage: &Stage, judge: impl Fn(&[u8]) -> Result<(), String>) -> Outcome {
     let played = every_packet(stage).await;
     let mut evidence: Option<Evidence> = None;
     for (entry, bytes) in frames_of_the_server(stage) {
@@ -87,23 +87,8 @@ pub(crate) async fn reserved_flags_of_the_server_are_as_laid_down(stage: &Stage)
     .await
 }
 
-/// 3.1.1: no reason code and no property may leak into packets of a fixed size.
-pub(crate) async fn packets_of_fixed_size_have_that_size(stage: &Stage) -> Outcome {
-    passively(stage, |bytes| {
-        let wanted = match bytes[0] >> 4 {
-            2 | 4..=7 | 11 => 2,
-            9 => 3,
-            13 => 0,
-            _ => return Ok(()),
-        };
-        let length = bytes.get(1).copied();
-        if length == Some(wanted) { Ok(()) } else { Err(format!("expected Remaining Length {wanted}, got {length:?}")) }
-    })
-    .await
-}
-
 /// Reads a Variable Byte Integer: the value, its length, and whether it could have been shorter.
-fn variable_at(bytes: &[u8], at: usize) -> Option<(usize, usize, bool)> {
+pub(crate) fn variable_at(bytes: &[u8], at: usize) -> Option<(usize, usize, bool)> {
     let mut value = 0;
     for (n, byte) in bytes.get(at..)?.iter().take(4).enumerate() {
         value |= usize::from(byte & 0x7F) << (7 * n);
@@ -115,7 +100,7 @@ fn variable_at(bytes: &[u8], at: usize) -> Option<(usize, usize, bool)> {
 }
 
 /// Where the properties of a frame of the server begin, if packets of that kind have them without fail.
-fn property_length_at(bytes: &[u8], body: usize) -> Option<usize> {
+pub(crate) fn property_length_at(bytes: &[u8], body: usize) -> Option<usize> {
     match bytes[0] >> 4 {
         2 => Some(body + 2),
         3 => {
@@ -126,56 +111,6 @@ fn property_length_at(bytes: &[u8], body: usize) -> Option<usize> {
         9 | 11 => Some(body + 2),
         _ => None,
     }
-}
-
-/// 5.0 1.5.5
-pub(crate) async fn variable_byte_integers_of_the_server_are_minimal(stage: &Stage) -> Outcome {
-    let long = publish_something_long(stage).await;
-    let outcome = passively(stage, |bytes| {
-        let Some((_, length, overlong)) = variable_at(bytes, 1) else { return Ok(()) };
-        if overlong {
-            return Err(format!("the Remaining Length takes more bytes than it needs: {length}"));
-        }
-        match property_length_at(bytes, 1 + length).and_then(|at| variable_at(bytes, at)) {
-            Some((_, length, true)) => Err(format!("the Property Length takes more bytes than it needs: {length}")),
-            _ => Ok(()),
-        }
-    })
-    .await;
-    outcome.and_then(|evidence| long.prepared().map(|()| evidence))
-}
-
-/// A message whose Remaining Length takes two bytes.
-async fn publish_something_long(stage: &Stage) -> Result<(), Halt> {
-    let topic = stage.topic("long");
-    let mut peer = Peer::connected(stage, "long").await?;
-    peer.subscribed(&topic, Qos::AtMostOnce).await?;
-    peer.send(Packet::Publish(Publish::new(&name(&topic), [b'x'; 200]))).await;
-    message(&mut peer, &[b'x'; 200]).await.map(drop)
-}
-
-/// 5.0 2.2.2.1
-pub(crate) async fn packets_without_properties_say_so(stage: &Stage) -> Outcome {
-    let passive = passively(stage, |bytes| {
-        let Some((remaining, length, _)) = variable_at(bytes, 1) else { return Ok(()) };
-        let Some(at) = property_length_at(bytes, 1 + length) else { return Ok(()) };
-        let fits = variable_at(bytes, at)
-            .is_some_and(|(properties, size, _)| at + size + properties <= 1 + length + remaining);
-        // One filter is asked for in each SUBSCRIBE and UNSUBSCRIBE: behind the properties stands one reason.
-        let reasons = match (bytes[0] >> 4, variable_at(bytes, at)) {
-            (9 | 11, Some((properties, size, _))) => at + size + properties + 1 == 1 + length + remaining,
-            _ => true,
-        };
-        if fits && reasons { Ok(()) } else { Err(format!("expected a Property Length at byte {at} of {bytes:02X?}")) }
-    })
-    .await;
-    let mut cases = Cases::new();
-    cases.add("packets of the server", passive);
-    let mut connect = RawConnect::new(stage, "offender");
-    connect.properties = Vec::new();
-    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
-    cases.add("CONNECT", refuses(stage, "a CONNECT without a Property Length", &connect.bytes(), &codes).await);
-    cases.finish()
 }
 
 /// A client that holds back the acknowledgement of one message of this QoS.

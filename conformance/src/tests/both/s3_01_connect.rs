@@ -10,18 +10,18 @@ use squall_codec::{
 use squall_scenarios::{
     peer::{Next, Peer},
     stage::{End, Stage},
-    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
+    verdict::{Evidence, Halt, Outcome, Preparing},
 };
 
 use crate::tests::{
     asking::{bytes_of, id, is_v5, lasting, lasting_peer},
     bytes::{RawConnect, flag, publish, subscribe},
-    judge::{At, Cases, Unnoticed, farewell, judge_close, offender_as, parting, refuses},
+    judge::{Cases, Unnoticed, farewell, judge_close, offender_as, parting, refuses},
     offer,
     watch::{is_policy, message, name, no_other, rest, text, tidied, up_to_marker, will, with_will},
 };
 
-const MALFORMED: &[ReasonCode] = &[ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
+pub(crate) const MALFORMED: &[ReasonCode] = &[ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
 
 /// Something else than CONNECT comes first: nothing may be answered, and the connection ends.
 pub(crate) async fn the_first_packet_must_be_connect(stage: &Stage) -> Outcome {
@@ -138,12 +138,6 @@ pub(crate) async fn a_will_that_is_flagged_must_be_there(stage: &Stage) -> Outco
     cases.finish()
 }
 
-/// 3.1.1: two more strings than the flags promise.
-pub(crate) async fn will_fields_without_the_will_flag_are_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").field(stage.topic("will").as_bytes()).field(b"gone");
-    refuses(stage, "will topic and message without the will flag", &connect.bytes(), MALFORMED).await
-}
-
 pub(crate) async fn a_will_qos_without_a_will_is_refused(stage: &Stage) -> Outcome {
     let mut cases = Cases::new();
     for (qos, bits) in [(1, 0x08), (2, 0x10)] {
@@ -182,12 +176,6 @@ pub(crate) async fn a_password_without_its_flag_is_refused(stage: &Stage) -> Out
 pub(crate) async fn a_password_flag_without_password_is_refused(stage: &Stage) -> Outcome {
     let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME | flag::PASSWORD).field(b"user");
     refuses(stage, "a password flag without a password", &connect.bytes(), MALFORMED).await
-}
-
-/// 3.1.1 only: 5.0 allows it.
-pub(crate) async fn a_password_without_a_user_name_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").flagged(flag::PASSWORD).field(b"secret");
-    refuses(stage, "a password without a user name", &connect.bytes(), MALFORMED).await
 }
 
 pub(crate) async fn a_connect_without_payload_is_refused(stage: &Stage) -> Outcome {
@@ -287,7 +275,7 @@ pub(crate) async fn a_valid_connect_is_accepted(stage: &Stage) -> Outcome {
 }
 
 /// The old connection of the identifier ends, the new one works. Either may be seen first.
-async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Farewell, Peer), Halt> {
+pub(crate) async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Farewell, Peer), Halt> {
     let mut old = Peer::connected(stage, "alice").await?;
     old.fence().await.prepared()?;
     let (mut new, connack) = Peer::connect(stage, "alice", Peer::hello(stage, "alice")).await?;
@@ -316,19 +304,6 @@ pub(crate) async fn a_second_client_of_the_same_identifier_takes_over(stage: &St
         (None, true) => evidence.warn("the connection was closed without a DISCONNECT"),
         (_, false) => evidence,
     })
-}
-
-/// 3.1.1: a server never says DISCONNECT.
-pub(crate) async fn a_server_of_3_1_1_just_closes(stage: &Stage) -> Outcome {
-    let (seen, mut new) = taken_over(stage).await.prepared()?;
-    new.disconnect().await;
-    let last = seen.packets.last().map(|packet| (packet.kind().to_string(), At(packet.entry())));
-    let malformed = seen.malformed.as_ref().map(|what| ((**what).clone(), At(what.entry())));
-    match (last.or(malformed), seen.end) {
-        (Some((what, at)), _) => Err(Halt::fail(format!("expected a close without a word, got {what}")).at(&at)),
-        (None, Some(end)) => Ok(Evidence::of(&end)),
-        (None, None) => Err(Halt::inconclusive("the end was not seen")),
-    }
 }
 
 /// A CONNECT that is turned away, and behind it in the same write a retained message.

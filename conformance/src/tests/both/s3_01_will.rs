@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use squall_codec::{
-    packet::{Connect, Disconnect, Packet, Will},
+    packet::{Packet, Will},
     property::{Properties, Property},
     qos::Qos,
-    reason::ReasonCode,
 };
 use squall_scenarios::{
     peer::Peer,
@@ -26,10 +25,10 @@ use crate::tests::{
 };
 
 /// How long a will may take to be called late and not missing.
-const GIVEN_UP: Duration = Duration::from_secs(5);
+pub(crate) const GIVEN_UP: Duration = Duration::from_secs(5);
 
 /// A will comes promptly; later it is a warning.
-const PROMPT: Duration = Duration::from_secs(2);
+pub(crate) const PROMPT: Duration = Duration::from_secs(2);
 
 /// A client that watches the wills of this test.
 pub(crate) async fn watcher(stage: &Stage, topic: &str, qos: Qos) -> Result<Peer, Halt> {
@@ -40,14 +39,18 @@ pub(crate) async fn watcher(stage: &Stage, topic: &str, qos: Qos) -> Result<Peer
 }
 
 /// The will that is due since now: later than promptly is a warning, not at all is a failure.
-async fn due(watcher: &mut Peer, payload: &[u8], since: Duration) -> Result<(Delivery, Option<String>), Halt> {
+pub(crate) async fn due(
+    watcher: &mut Peer,
+    payload: &[u8],
+    since: Duration,
+) -> Result<(Delivery, Option<String>), Halt> {
     let came = message_by(watcher, payload, since + GIVEN_UP).await?;
     let late = late(&came, since);
     Ok((came, late))
 }
 
 /// Several wills that are due since now, in any order: each is a case.
-async fn all_due(watcher: &mut Peer, payloads: &[String], since: Duration) -> Result<Cases, Halt> {
+pub(crate) async fn all_due(watcher: &mut Peer, payloads: &[String], since: Duration) -> Result<Cases, Halt> {
     let is_there = |seen: &[Delivery], payload: &String| seen.iter().any(|copy| copy.payload() == payload.as_bytes());
     let all = |seen: &[Delivery]| payloads.iter().all(|payload| is_there(seen, payload));
     let received = collect_by(watcher, since + GIVEN_UP, all).await?;
@@ -80,7 +83,7 @@ fn graded(came: &Delivery, late: Option<String>) -> Evidence {
 }
 
 /// The will of a client that is cut off now: whatever was due before it has come, or does not come.
-async fn control_will(stage: &Stage, watcher: &mut Peer, topic: &str) -> Result<Vec<Delivery>, Halt> {
+pub(crate) async fn control_will(stage: &Stage, watcher: &mut Peer, topic: &str) -> Result<Vec<Delivery>, Halt> {
     let connect = with_will(stage, "control", will(topic, b"control"));
     let (mut control, _) = Peer::connect(stage, "control", connect).await.prepared()?;
     control.close(End::Fin).await;
@@ -211,30 +214,6 @@ fn given() -> Properties {
         .with(Property::UserProperty((text("a"), text("1"))))
 }
 
-/// 5.0 3.1.3.2.8: with repeated names.
-pub(crate) async fn user_properties_of_a_will_keep_their_order(stage: &Stage) -> Outcome {
-    let topic = stage.topic("will");
-    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-    let pairs = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "1")];
-    let mut last = will(&topic, b"in order");
-    last.properties = pairs.iter().map(|(name, value)| Property::UserProperty((text(name), text(value)))).collect();
-    let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
-    mortal.close(End::Fin).await;
-    let (came, _) = due(&mut watcher, b"in order", stage.now()).await?;
-    let properties = came.forwarded_properties();
-    // A server may add some of its own.
-    let got: Vec<_> = properties
-        .user_properties()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .filter(|pair| pairs.contains(pair))
-        .collect();
-    if got == pairs {
-        Ok(Evidence::of(&came))
-    } else {
-        Err(Halt::fail(format!("expected the user properties {pairs:?} in this order, got {got:?}")).at(&came))
-    }
-}
-
 /// Published once; a later connection of the same client without a will has none.
 pub(crate) async fn a_will_is_published_once(stage: &Stage) -> Outcome {
     let topic = stage.topic("will");
@@ -259,22 +238,6 @@ pub(crate) async fn a_disconnect_discards_the_will(stage: &Stage) -> Outcome {
         Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"discarded"))).await.prepared()?;
     mortal.disconnect().await;
     farewell(&mut mortal).await;
-    let after = control_will(stage, &mut watcher, &topic).await?;
-    no_other(&after, b"control")?;
-    Ok(Evidence::of(&after[0]).and_all(&after[1..]))
-}
-
-pub(crate) async fn without_a_will_flag_nothing_is_published(stage: &Stage) -> Outcome {
-    let topic = stage.topic("will");
-    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-    // The identifier had a will once, and took leave.
-    let (mut mortal, _) =
-        Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"of before"))).await.prepared()?;
-    mortal.disconnect().await;
-    farewell(&mut mortal).await;
-    let mut plain = Peer::connected(stage, "mortal").await?;
-    plain.close(End::Fin).await;
-    farewell(&mut plain).await;
     let after = control_will(stage, &mut watcher, &topic).await?;
     no_other(&after, b"control")?;
     Ok(Evidence::of(&after[0]).and_all(&after[1..]))
@@ -397,119 +360,6 @@ pub(crate) async fn a_will_waits_for_an_absent_client(stage: &Stage) -> Outcome 
         Ok(Evidence::of(&came).and(&connack).and(&queued))
     })
     .await
-}
-
-/// A CONNECT of 5.0 with a will that waits so many seconds, and a session that lasts so many.
-fn delayed(stage: &Stage, actor: &str, topic: &str, payload: &[u8], delay: u32, expiry: u32) -> Connect {
-    let mut last = will(topic, payload);
-    last.properties.push(Property::WillDelayInterval(delay));
-    let mut connect = with_will(stage, actor, last);
-    connect.properties.push(Property::SessionExpiryInterval(expiry));
-    connect
-}
-
-/// 5.0: not before its delay is over.
-pub(crate) async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
-    let topic = stage.topic("will");
-    tidied(stage, &["mortal"], &[], async {
-        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-        let connect = delayed(stage, "mortal", &topic, b"delayed", 2, 60);
-        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
-        offer::session_expiry(&mortal, 60)?;
-        // Before the end is sent: the delay cannot have begun earlier.
-        let since = stage.now();
-        mortal.close(End::Fin).await;
-        let delay = Duration::from_secs(2);
-        let came = message_by(&mut watcher, b"delayed", since + delay + GIVEN_UP).await?;
-        let took = came.at.saturating_sub(since);
-        // Clocks of whole seconds may round.
-        if took + Duration::from_millis(1000) < delay {
-            return Err(
-                Halt::fail(format!("expected the will after its delay of 2 s, it came after {took:?}")).at(&came)
-            );
-        }
-        let evidence = Evidence::of(&came);
-        let early = took + Duration::from_millis(100) < delay;
-        let late = took > delay + PROMPT + stage.patience();
-        Ok(if early || late {
-            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
-        } else {
-            evidence
-        })
-    })
-    .await
-}
-
-/// 5.0: the client is back in time, with its session.
-pub(crate) async fn a_reconnect_within_the_delay_cancels_the_will(stage: &Stage) -> Outcome {
-    let topic = stage.topic("will");
-    tidied(stage, &["mortal"], &[], async {
-        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-        let connect = delayed(stage, "mortal", &topic, b"cancelled", 2, 60);
-        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
-        offer::session_expiry(&mortal, 60)?;
-        mortal.close(End::Fin).await;
-        farewell(&mut mortal).await;
-        let back = lasting(stage, "mortal");
-        let (mut mortal, connack) = Peer::connect(stage, "mortal", back).await.prepared()?;
-        if !connack.session_present {
-            return Err(Halt::inconclusive("the session was not kept").at(&connack));
-        }
-        // The rule has a clock: its time must be over before silence means anything.
-        stage.pass(Duration::from_secs(4)).await;
-        let after = control_will(stage, &mut watcher, &topic).await?;
-        no_other(&after, b"control")?;
-        // And a later end without a will publishes nothing either.
-        mortal.close(End::Fin).await;
-        farewell(&mut mortal).await;
-        let last = control_will(stage, &mut watcher, &topic).await?;
-        no_other(&last, b"control")?;
-        Ok(Evidence::of(&connack).and_all(&after).and_all(&last))
-    })
-    .await
-}
-
-/// 5.0: the session ends before the delay is over.
-pub(crate) async fn the_end_of_the_session_ends_the_delay(stage: &Stage) -> Outcome {
-    let topic = stage.topic("will");
-    tidied(stage, &["mortal"], &[], async {
-        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-        let mut payloads = Vec::new();
-        for (expiry, payload) in [(0, "no expiry"), (1, "expiry 1")] {
-            let connect = delayed(stage, "mortal", &topic, payload.as_bytes(), 3600, expiry);
-            let (mut mortal, connack) = Peer::connect(stage, "mortal", connect).await.prepared()?;
-            if connack.properties.session_expiry_interval().is_some_and(|given| given != expiry) {
-                return Err(Halt::unsupported("the server changes the Session Expiry Interval").at(&connack));
-            }
-            mortal.close(End::Fin).await;
-            farewell(&mut mortal).await;
-            payloads.push(payload.to_owned());
-        }
-        all_due(&mut watcher, &payloads, stage.now() + Duration::from_secs(1)).await?.finish()
-    })
-    .await
-}
-
-/// 5.0: only a normal DISCONNECT discards the will.
-pub(crate) async fn a_disconnect_with_a_reason_publishes_the_will(stage: &Stage) -> Outcome {
-    let topic = stage.topic("will");
-    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-    let mut payloads = Vec::new();
-    for reason in [
-        ReasonCode::DisconnectWithWillMessage,
-        ReasonCode::UnspecifiedError,
-        ReasonCode::ProtocolError,
-        ReasonCode::AdministrativeAction,
-    ] {
-        let payload = reason.to_string();
-        let connect = with_will(stage, "mortal", will(&topic, payload.as_bytes()));
-        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
-        mortal.send(Packet::Disconnect(Disconnect::new(reason))).await;
-        mortal.close(End::Fin).await;
-        farewell(&mut mortal).await;
-        payloads.push(payload);
-    }
-    all_due(&mut watcher, &payloads, stage.now()).await?.finish()
 }
 
 /// DISCONNECT with reserved flags is none: the connection ends and the will is published.

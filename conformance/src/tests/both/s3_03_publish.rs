@@ -1,13 +1,12 @@
 //! 3.3 PUBLISH: DUP, QoS, the topic, and what a receiver answers. RETAIN has a file of its own.
 
 use squall_codec::{
-    packet::{Ack, Packet, Publish, Subscribe, Subscription},
-    property::{Properties, Property},
+    packet::{Ack, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
 };
 use squall_scenarios::{
-    peer::{Next, Peer, Puback, Pubcomp, Pubrec},
+    peer::{Peer, Puback, Pubcomp, Pubrec},
     stage::{End, Stage},
     verdict::{Evidence, Halt, Outcome, Preparing},
 };
@@ -17,7 +16,7 @@ use crate::tests::{
     bytes::publish,
     judge::{At, Cases, Unnoticed, closes, offender, parting},
     offer,
-    watch::{Delivery, collect, filter, message, name, no_other, rest, shown, tidied, unacknowledged, up_to_marker},
+    watch::{Delivery, collect, filter, message, name, no_other, rest, shown, tidied, up_to_marker},
 };
 
 /// QoS 1 and QoS 2, unacknowledged on a connection that was cut: DUP 1 when they come again.
@@ -327,22 +326,6 @@ pub(crate) async fn overlapping_subscriptions_give_the_highest_qos(stage: &Stage
     evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
 }
 
-/// 3.1.1: a topic that clients may hardly write to. Acknowledged or closed; silence is wrong.
-pub(crate) async fn an_unauthorised_publish_is_acknowledged_or_closes(stage: &Stage) -> Outcome {
-    let mut peer = offender(stage).await?;
-    let topic = name("$SYS/broker/uptime");
-    peer.send(Packet::Publish(Publish::new(&topic, "x").at(Qos::AtLeastOnce, Some(id(1))))).await;
-    match peer.next().await {
-        Next::Packet(packet) if matches!(*packet, Packet::Puback(_)) => Ok(Evidence::of(&packet)),
-        Next::Packet(packet) => {
-            Err(Halt::fail(format!("expected PUBACK or a close, got {}", packet.kind())).at(&packet))
-        }
-        Next::Malformed(what) => Err(Halt::fail(format!("expected PUBACK or a close, got {}", *what)).at(&what)),
-        Next::End(end) => Ok(Evidence::of(&end)),
-        Next::Nothing => Err(Halt::fail("expected PUBACK or a close, but nothing came")),
-    }
-}
-
 /// An empty payload at each QoS.
 pub(crate) async fn an_empty_payload_is_delivered(stage: &Stage) -> Outcome {
     let topic = stage.topic("empty");
@@ -407,177 +390,4 @@ pub(crate) async fn a_publisher_gets_its_own_message(stage: &Stage) -> Outcome {
     peer.send(Packet::Publish(Publish::new(&name(&topic), "echo"))).await;
     let own = message(&mut peer, b"echo").await?;
     Ok(Evidence::of(&own))
-}
-
-/// SUBSCRIBE with these filters, each with an identifier of its own (0: none).
-async fn identified(peer: &mut Peer, filters: &[(String, u32)]) -> Result<(), Halt> {
-    for (text, identifier) in filters {
-        let mut subscribe = Subscribe::new(peer.fresh_id(), vec![Subscription::new(filter(text), Qos::AtMostOnce)]);
-        if *identifier > 0 {
-            subscribe.properties = Properties::new().with(Property::SubscriptionIdentifier(*identifier));
-        }
-        peer.subscribe_with(subscribe).await.prepared()?;
-    }
-    Ok(())
-}
-
-/// 5.0: the identifiers of all that match, in one copy or one for each subscription.
-async fn copies_with_identifiers(stage: &Stage) -> Result<Vec<Delivery>, Halt> {
-    let mut watcher = Peer::connected(stage, "watcher").await?;
-    offer::subscription_identifiers(&watcher)?;
-    offer::wildcards(&watcher)?;
-    let filters = [(stage.topic("ids/#"), 1), (stage.topic("ids/+"), 2), (stage.topic("other"), 3)];
-    identified(&mut watcher, &filters).await?;
-    let mut publisher = Peer::connected(stage, "publisher").await?;
-    publisher.published(&stage.topic("ids/x"), Qos::AtMostOnce, b"both", false).await?;
-    let mut received = collect(&mut watcher, |seen| !seen.is_empty()).await?;
-    let (more, _) = rest(&mut watcher).await.prepared()?;
-    received.extend(more);
-    if received.is_empty() {
-        return Err(Halt::inconclusive("the message did not come"));
-    }
-    Ok(received)
-}
-
-/// 5.0: both identifiers come, in whatever number of copies, and no other.
-pub(crate) async fn matching_subscription_identifiers_are_sent(stage: &Stage) -> Outcome {
-    let copies = copies_with_identifiers(stage).await?;
-    let mut all: Vec<u32> = copies.iter().flat_map(|copy| copy.subscription_identifiers.iter().copied()).collect();
-    all.sort_unstable();
-    all.dedup();
-    if all == [1, 2] {
-        Ok(Evidence::of(&copies[0]).and_all(&copies[1..]))
-    } else {
-        Err(Halt::fail(format!("expected the Subscription Identifiers 1 and 2, got {all:?}")).at(&copies[0]))
-    }
-}
-
-/// 5.0: one copy carries all of them; of several each carries its own.
-pub(crate) async fn each_copy_has_the_identifiers_of_its_subscriptions(stage: &Stage) -> Outcome {
-    let copies = copies_with_identifiers(stage).await?;
-    let evidence = Evidence::of(&copies[0]).and_all(&copies[1..]);
-    if let [only] = &copies[..] {
-        let mut ids = only.subscription_identifiers.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        return if ids == [1, 2] {
-            Ok(evidence)
-        } else {
-            Err(Halt::fail(format!("expected the only copy to carry the identifiers 1 and 2, got {ids:?}")).at(only))
-        };
-    }
-    let mut seen = Vec::new();
-    for copy in &copies {
-        match copy.subscription_identifiers[..] {
-            [own] => seen.push(own),
-            [] => return Err(Halt::fail("a copy has no Subscription Identifier").at(copy)),
-            [..] => return Ok(evidence.warn("one of several copies carries more than one Subscription Identifier")),
-        }
-    }
-    seen.sort_unstable();
-    if seen == [1, 2] {
-        Ok(evidence)
-    } else {
-        Err(Halt::fail(format!("expected a copy for each of the identifiers 1 and 2, got {seen:?}")).at(&copies[0]))
-    }
-}
-
-/// 5.0: a Subscription Identifier in a client's PUBLISH must not reach anybody.
-pub(crate) async fn a_subscription_identifier_of_a_client_is_not_forwarded(stage: &Stage) -> Outcome {
-    let topic = stage.topic("foreign");
-    let mut watcher = Peer::connected(stage, "watcher").await?;
-    watcher.subscribed(&topic, Qos::AtMostOnce).await?;
-    let mut peer = offender(stage).await?;
-    let bytes = publish(stage.version(), 0x30, topic.as_bytes(), None, &[0x0B, 5], b"foreign");
-    let codes = [ReasonCode::ProtocolError, ReasonCode::MalformedPacket];
-    let offence = "a PUBLISH with a Subscription Identifier";
-    let closed = closes(&mut peer, offence, &bytes, &codes, Unnoticed::Warns).await;
-    let mut publisher = Peer::connected(stage, "publisher").await?;
-    publisher.published(&topic, Qos::AtMostOnce, b"marker", false).await?;
-    let received = up_to_marker(&mut watcher, b"marker").await?;
-    match received.iter().find(|copy| !copy.subscription_identifiers.is_empty()) {
-        Some(copy) => Err(Halt::fail("the Subscription Identifier of a client reached a subscriber").at(copy)),
-        None => closed.map(|evidence| evidence.and_all(&received)),
-    }
-}
-
-/// 5.0: Receive Maximum 2; never are more than two messages open, and in the end all arrive.
-pub(crate) async fn the_receive_maximum_of_the_client_is_kept(stage: &Stage) -> Outcome {
-    let topic = stage.topic("window");
-    let mut connect = Peer::hello(stage, "narrow");
-    connect.properties.push(Property::ReceiveMaximum(2));
-    let (mut narrow, _) = Peer::connect(stage, "narrow", connect).await.prepared()?;
-    offer::qos(&narrow, Qos::AtLeastOnce)?;
-    narrow.subscribed(&topic, Qos::ExactlyOnce).await?;
-    let highest = offer::highest_qos(&narrow);
-    let mut publisher = Peer::connected(stage, "publisher").await?;
-    let mut wanted = Vec::new();
-    for n in 0..8 {
-        let qos = if n % 2 == 0 { Qos::AtLeastOnce } else { highest };
-        let payload = format!("message {n}").into_bytes();
-        publisher.published(&topic, qos, &payload, false).await?;
-        wanted.push(payload);
-    }
-    let mut open = unacknowledged(&mut narrow, 3).await.prepared()?;
-    let mut seen = open.clone();
-    let mut rounds = 0;
-    loop {
-        if open.len() > 2 {
-            let reason = format!("{} messages are open, Receive Maximum is 2", open.len());
-            return Err(Halt::fail(reason).at(&open[open.len() - 1]));
-        }
-        if seen.len() >= wanted.len() {
-            break;
-        }
-        rounds += 1;
-        if open.is_empty() || rounds > 4 * wanted.len() {
-            let reason = format!("only {} of {} messages came, each was acknowledged", seen.len(), wanted.len());
-            return Err(Halt::fail(reason));
-        }
-        let oldest = open.remove(0);
-        let packet_id =
-            oldest.packet_id.ok_or_else(|| Halt::inconclusive("the message came with QoS 0").at(&oldest))?;
-        if oldest.qos == Qos::AtLeastOnce {
-            narrow.send(Packet::Puback(Ack::new(packet_id))).await;
-        } else {
-            // Refused: that ends the exchange and gives the place back.
-            narrow.send(Packet::Pubrec(Ack::with_reason(packet_id, ReasonCode::UnspecifiedError))).await;
-        }
-        let more = if open.is_empty() {
-            unacknowledged(&mut narrow, 3).await.prepared()?
-        } else {
-            crate::tests::watch::fenced(&mut narrow).await.prepared()?
-        };
-        seen.extend(more.iter().cloned());
-        open.extend(more);
-    }
-    for copy in open.iter().filter(|copy| copy.qos == Qos::AtLeastOnce) {
-        if let Some(id) = copy.packet_id {
-            narrow.send(Packet::Puback(Ack::new(id))).await;
-        }
-    }
-    Ok(Evidence::of(&seen[0]).and_all(&seen[1..]))
-}
-
-/// 5.0: with the window full, everything but PUBLISH is answered.
-pub(crate) async fn a_full_window_holds_only_messages_back(stage: &Stage) -> Outcome {
-    let topic = stage.topic("full");
-    let mut connect = Peer::hello(stage, "narrow");
-    connect.properties.push(Property::ReceiveMaximum(1));
-    let (mut narrow, _) = Peer::connect(stage, "narrow", connect).await.prepared()?;
-    offer::qos(&narrow, Qos::AtLeastOnce)?;
-    narrow.subscribed(&topic, Qos::AtLeastOnce).await?;
-    let mut publisher = Peer::connected(stage, "publisher").await?;
-    for n in 0..3 {
-        publisher.published(&topic, Qos::AtLeastOnce, format!("{n}").as_bytes(), false).await?;
-    }
-    let open = unacknowledged(&mut narrow, 1).await.prepared()?;
-    let first = open.first().ok_or_else(|| Halt::inconclusive("no message came"))?;
-    let subscribe =
-        Subscribe::new(narrow.fresh_id(), vec![Subscription::new(filter(&stage.topic("x")), Qos::AtMostOnce)]);
-    let suback = narrow.subscribe_with(subscribe).await?;
-    let publish = Publish::new(&name(&stage.topic("own")), "own").at(Qos::AtLeastOnce, Some(id(999)));
-    narrow.publish_with(publish).await?;
-    let (_, pong) = narrow.fence().await?;
-    Ok(Evidence::of(first).and(&suback).and(&pong))
 }

@@ -151,6 +151,7 @@ pub(crate) async fn subscribing_again_replaces_the_subscription(stage: &Stage) -
     let first = peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
     let second = peer.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::ExactlyOnce)?;
     publisher.published(&stage.topic("t"), Qos::ExactlyOnce, b"once", false).await?;
     let message = peer.expect_message(b"once").await?;
     if message.qos != Qos::AtMostOnce {

@@ -15,6 +15,7 @@ use crate::tests::{
     asking::{answered, id, is_v5, unsubscribe},
     bytes,
     judge::{Unnoticed, closes, offender},
+    offer,
 };
 
 pub(crate) async fn an_unsubscribe_with_wrong_flags_closes_the_connection(stage: &Stage) -> Outcome {
@@ -90,7 +91,7 @@ pub(crate) async fn nothing_new_comes_after_the_unsuback(stage: &Stage) -> Outco
     peer.send(unsubscribe(stage, id(40), &["t"])).await;
     let unsuback = peer.expect::<Unsuback>().await.prepared()?;
     let mut publisher = Peer::connected(stage, "bob").await?;
-    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce.min(offer::highest_qos(&publisher))] {
         publisher.published(&stage.topic("t"), qos, b"too late", false).await?;
     }
     // The marker goes the same way after them: had they been forwarded, they would be here before it.
@@ -104,6 +105,7 @@ pub(crate) async fn a_delivery_begun_before_is_completed(stage: &Stage) -> Outco
     let mut peer = Peer::connected(stage, "alice").await?;
     peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::ExactlyOnce)?;
     publisher.published(&stage.topic("t"), Qos::ExactlyOnce, b"begun", false).await?;
     let message = peer.expect_message(b"begun").await.prepared()?;
     let (Qos::ExactlyOnce, Some(packet_id)) = (message.qos, message.packet_id) else {

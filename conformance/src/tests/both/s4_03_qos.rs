@@ -31,6 +31,7 @@ pub(crate) async fn a_qos_0_message_goes_out_with_dup_0(stage: &Stage) -> Outcom
     let mut peer = Peer::connected(stage, "alice").await?;
     peer.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
     publisher.published(&stage.topic("t"), Qos::AtMostOnce, b"plain", false).await?;
     publisher.published(&stage.topic("t"), Qos::AtLeastOnce, b"lowered", false).await?;
     let mut evidence: Option<Evidence> = None;
@@ -53,6 +54,7 @@ async fn delivered(stage: &Stage, qos: Qos, payload: &str) -> Result<(Peer, Seen
     let mut peer = lasting_peer(stage, "alice").await?;
     peer.subscribed(&stage.topic("t"), qos).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, qos)?;
     publisher.published(&stage.topic("t"), qos, payload.as_bytes(), false).await?;
     let message = peer.expect_message(payload.as_bytes()).await.prepared()?;
     match message.packet_id {
@@ -136,6 +138,7 @@ pub(crate) async fn a_packet_id_is_new_after_its_puback(stage: &Stage) -> Outcom
     let mut watcher = Peer::connected(stage, "alice").await?;
     watcher.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
     let mut evidence: Option<Evidence> = None;
     for (payload, dup) in [("a", false), ("b", true)] {
         let mut message = publish(stage, "t", Qos::AtLeastOnce, id(5), payload);
@@ -163,6 +166,7 @@ pub(crate) async fn a_repeated_qos_2_message_is_delivered_once(stage: &Stage) ->
     watcher.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
     watcher.subscribed(&stage.topic("marker"), Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::ExactlyOnce)?;
     let mut message = publish(stage, "t", Qos::ExactlyOnce, id(7), "once");
     publisher.send(Packet::Publish(message.clone())).await;
     let first = expect_pubrec(&mut publisher).await?;
@@ -211,6 +215,7 @@ async fn everyone(stage: &Stage) -> Outcome {
     let mut wild = Peer::connected(stage, "carol").await?;
     wild.subscribed(&stage.topic("#"), Qos::AtLeastOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
     publisher.published(&stage.topic("t"), Qos::AtLeastOnce, b"to all", false).await?;
     let one = here.expect_message(b"to all").await?;
     let two = wild.expect_message(b"to all").await?;
@@ -285,6 +290,7 @@ async fn several_connections(stage: &Stage) -> Outcome {
     peer.send(Packet::Pubrel(Ack::new(id(7)))).await;
     let pubcomp = peer.expect::<Pubcomp>().await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
     publisher.published(&stage.topic("t"), Qos::AtLeastOnce, b"still here", false).await?;
     let message = watch::message(&mut peer, b"still here").await?;
     let evidence = evidence.and(&pubcomp).and(&message);
@@ -308,6 +314,7 @@ pub(crate) async fn a_session_lasts_while_its_connection_is_open(stage: &Stage) 
     peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
     stage.pass(OUTLASTS).await;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
     publisher.published(&stage.topic("t"), Qos::AtLeastOnce, b"still subscribed", false).await?;
     let message = watch::message(&mut peer, b"still subscribed").await?;
     Ok(Evidence::of(&connack).and(&message))

@@ -16,6 +16,7 @@ use crate::tests::{
     both::s3_08_subscribe::{misplaced, refused_or_closed},
     bytes,
     judge::{Cases, Unnoticed, closes, offender},
+    offer,
     watch,
 };
 
@@ -32,11 +33,13 @@ pub(crate) async fn a_leading_wildcard_does_not_match_dollar_topics(stage: &Stag
     let mut control = Peer::connected(stage, "control").await?;
     let granted = control.subscribed(&dollar, Qos::AtMostOnce).await?;
     let mut peer = Peer::connected(stage, "alice").await?;
+    offer::wildcards(&peer)?;
     // `+/{namespace}/#` matches `squall/{namespace}/…` and would match `$squall/{namespace}/…`.
     let below = stage.topic("#");
     let wild = format!("+{}", below.strip_prefix("squall").unwrap_or(&below));
     peer.subscribed(&wild, Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
     let hidden = Publish::new(&watch::name(&dollar), "hidden").at(Qos::AtLeastOnce, Some(id(1)));
     publisher.send(Packet::Publish(hidden)).await;
     let puback = publisher.expect::<Puback>().await.prepared()?;

@@ -1,5 +1,7 @@
 //! 2 MQTT Control Packet format.
 
+use squall_scenarios::{stage::Stage, verdict::Outcome};
+
 use crate::{
     liars::{exchanges, s2_packet_format as liar},
     test::{Test, test},
@@ -7,9 +9,8 @@ use crate::{
         a_packet_of_the_other_direction_closes_the_connection, a_qos_0_message_has_no_packet_identifier,
         a_remaining_length_of_five_bytes_closes_the_connection, a_reserved_packet_type_closes_the_connection,
         acknowledgements_carry_the_identifier_of_their_publish, identifiers_of_both_directions_are_independent,
-        missing_bytes_close_the_connection, packet_identifier_zero_closes_the_connection,
-        packets_of_fixed_size_have_that_size, reserved_flags_of_the_server_are_as_laid_down,
-        suback_and_unsuback_carry_the_identifier_of_their_question,
+        missing_bytes_close_the_connection, packet_identifier_zero_closes_the_connection, passively,
+        reserved_flags_of_the_server_are_as_laid_down, suback_and_unsuback_carry_the_identifier_of_their_question,
         the_server_gives_each_message_an_identifier_of_its_own, wrong_fixed_header_flags_close_the_connection,
     },
 };
@@ -95,3 +96,18 @@ pub(crate) const TESTS: &[Test] = &[
         liar::has_one_space_of_identifiers
     ).also_3_1(),
 ];
+
+/// 3.1.1: no reason code and no property may leak into packets of a fixed size.
+async fn packets_of_fixed_size_have_that_size(stage: &Stage) -> Outcome {
+    passively(stage, |bytes| {
+        let wanted = match bytes[0] >> 4 {
+            2 | 4..=7 | 11 => 2,
+            9 => 3,
+            13 => 0,
+            _ => return Ok(()),
+        };
+        let length = bytes.get(1).copied();
+        if length == Some(wanted) { Ok(()) } else { Err(format!("expected Remaining Length {wanted}, got {length:?}")) }
+    })
+    .await
+}

@@ -12,22 +12,20 @@ use crate::{
     test::{Test, test},
     tests::{
         both::s3_01_connect::{
-            a_connect_without_payload_is_refused, a_foreign_protocol_name_is_not_served,
-            a_password_flag_without_password_is_refused, a_password_without_a_user_name_is_refused,
-            a_password_without_its_flag_is_refused, a_second_client_of_the_same_identifier_takes_over,
-            a_second_connect_closes_the_connection, a_silent_client_is_disconnected,
-            a_user_name_flag_without_user_name_is_refused, a_user_name_without_its_flag_is_refused,
-            a_valid_connect_is_accepted, a_will_qos_without_a_will_is_refused, a_will_that_is_flagged_must_be_there,
-            an_ill_formed_client_identifier_is_refused, an_ill_formed_user_name_is_refused,
-            an_ill_formed_will_topic_is_refused, empty_identifiers_are_told_apart, nonconforming,
-            nothing_after_a_refused_connect_is_processed, packets_behind_connect_are_served,
+            MALFORMED, a_connect_without_payload_is_refused, a_foreign_protocol_name_is_not_served,
+            a_password_flag_without_password_is_refused, a_password_without_its_flag_is_refused,
+            a_second_client_of_the_same_identifier_takes_over, a_second_connect_closes_the_connection,
+            a_silent_client_is_disconnected, a_user_name_flag_without_user_name_is_refused,
+            a_user_name_without_its_flag_is_refused, a_valid_connect_is_accepted, a_will_qos_without_a_will_is_refused,
+            a_will_that_is_flagged_must_be_there, an_ill_formed_client_identifier_is_refused,
+            an_ill_formed_user_name_is_refused, an_ill_formed_will_topic_is_refused, empty_identifiers_are_told_apart,
+            nonconforming, nothing_after_a_refused_connect_is_processed, packets_behind_connect_are_served,
             payload_fields_are_read_in_their_order, short_alphanumeric_identifiers_are_accepted,
             the_first_packet_must_be_connect, the_identifier_is_the_key_of_the_session,
-            the_reserved_connect_flag_is_refused, will_fields_without_the_will_flag_are_refused, will_qos_3_is_refused,
-            will_retain_without_a_will_is_refused,
+            the_reserved_connect_flag_is_refused, will_qos_3_is_refused, will_retain_without_a_will_is_refused,
         },
-        bytes::RawConnect,
-        judge::{Cases, Farewell, farewell},
+        bytes::{RawConnect, flag},
+        judge::{Cases, Farewell, farewell, refuses},
     },
 };
 
@@ -333,4 +331,16 @@ async fn a_connect_that_does_not_conform_is_closed_without_connack(stage: &Stage
 async fn nothing_behind_a_refused_connect_is_processed(stage: &Stage) -> Outcome {
     nothing_after_a_refused_connect_is_processed(stage, nameless(stage), "an empty identifier with Clean Session 0")
         .await
+}
+
+/// 3.1.1: two more strings than the flags promise.
+async fn will_fields_without_the_will_flag_are_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").field(stage.topic("will").as_bytes()).field(b"gone");
+    refuses(stage, "will topic and message without the will flag", &connect.bytes(), MALFORMED).await
+}
+
+/// 3.1.1 only: 5.0 allows it.
+async fn a_password_without_a_user_name_is_refused(stage: &Stage) -> Outcome {
+    let connect = RawConnect::new(stage, "offender").flagged(flag::PASSWORD).field(b"secret");
+    refuses(stage, "a password without a user name", &connect.bytes(), MALFORMED).await
 }

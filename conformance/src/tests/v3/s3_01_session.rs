@@ -1,13 +1,25 @@
 //! 3.1.2.4 Clean Session and Clean Start.
 
+use squall_codec::qos::Qos;
+use squall_scenarios::{
+    peer::Peer,
+    stage::{End, Stage},
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
 use crate::{
     liars::s3_01_session,
     test::{Test, test},
-    tests::both::s3_01_session::{
-        a_clean_start_begins_with_nothing, a_session_is_resumed, a_take_over_keeps_what_is_in_flight,
-        a_take_over_resumes_or_clears_the_session, an_empty_session_is_present_as_well,
-        messages_wait_for_an_absent_client, no_session_is_not_present, resuming_brings_no_retained_messages,
-        retained_messages_outlive_the_session,
+    tests::{
+        asking::{lasting, lasting_peer},
+        both::s3_01_session::{
+            EXPIRY, a_clean_start_begins_with_nothing, a_session_is_resumed, a_take_over_keeps_what_is_in_flight,
+            a_take_over_resumes_or_clears_the_session, an_empty_session_is_present_as_well,
+            resuming_brings_no_retained_messages, retained_messages_outlive_the_session, session_present,
+        },
+        judge::farewell,
+        offer,
+        watch::{Delivery, collect, rest, tidied},
     },
 };
 
@@ -68,3 +80,64 @@ pub(crate) const TESTS: &[Test] = &[
     )
     .should(),
 ];
+
+/// Once by DISCONNECT, once by a cut: every QoS 1 and QoS 2 message waits. Order counts only within a QoS.
+async fn messages_wait_for_an_absent_client(stage: &Stage) -> Outcome {
+    let topic = stage.topic("queue");
+    tidied(stage, &["alice"], &[], async {
+        let mut evidence: Option<Evidence> = None;
+        for way in ["DISCONNECT", "FIN"] {
+            let mut alice = lasting_peer(stage, "alice").await?;
+            offer::qos(&alice, Qos::ExactlyOnce)?;
+            offer::session_expiry(&alice, EXPIRY)?;
+            alice.subscribed(&topic, Qos::ExactlyOnce).await?;
+            if way == "DISCONNECT" {
+                alice.disconnect().await;
+            } else {
+                alice.close(End::Fin).await;
+            }
+            // The server has seen the end before anything is published.
+            farewell(&mut alice).await;
+            let mut publisher = Peer::connected(stage, "publisher").await?;
+            let mut wanted = Vec::new();
+            for n in 0..6 {
+                let qos = if n % 2 == 0 { Qos::AtLeastOnce } else { Qos::ExactlyOnce };
+                let payload = format!("{way} {n}").into_bytes();
+                publisher.published(&topic, qos, &payload, false).await?;
+                wanted.push(payload);
+            }
+            publisher.disconnect().await;
+            let (mut alice, connack) = Peer::connect(stage, "alice", lasting(stage, "alice")).await.prepared()?;
+            let all = |seen: &[Delivery]| wanted.iter().all(|one| seen.iter().any(|copy| copy.payload() == *one));
+            let received = collect(&mut alice, all).await?;
+            rest(&mut alice).await.prepared()?;
+            if let Some(lost) = wanted.iter().find(|one| !received.iter().any(|copy| copy.payload() == **one)) {
+                let reason = format!("after {way} the message \"{}\" was lost", String::from_utf8_lossy(lost));
+                return Err(Halt::fail(reason).at(&connack));
+            }
+            let seen = evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack));
+            evidence = Some(seen.and_all(&received));
+            alice.disconnect().await;
+        }
+        evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+    })
+    .await
+}
+
+/// Session Present of a fresh identifier, and of one whose session ended with its connection.
+async fn no_session_is_not_present(stage: &Stage) -> Outcome {
+    tidied(stage, &["alice"], &[], async {
+        let (mut alice, fresh) = Peer::connect(stage, "alice", lasting(stage, "alice")).await.prepared()?;
+        session_present(&fresh, false, "for an identifier that was never used")?;
+        alice.disconnect().await;
+        farewell(&mut alice).await;
+        let (mut alice, _) = Peer::connect(stage, "alice", Peer::hello(stage, "alice")).await.prepared()?;
+        alice.disconnect().await;
+        farewell(&mut alice).await;
+        let (mut alice, ended) = Peer::connect(stage, "alice", lasting(stage, "alice")).await.prepared()?;
+        session_present(&ended, false, "after a session that ended with its connection")?;
+        alice.disconnect().await;
+        Ok(Evidence::of(&fresh).and(&ended))
+    })
+    .await
+}

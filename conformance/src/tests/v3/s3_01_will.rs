@@ -1,14 +1,25 @@
 //! 3.1.2.5 Wills.
 
+use squall_codec::qos::Qos;
+use squall_scenarios::{
+    peer::Peer,
+    stage::{End, Stage},
+    verdict::{Evidence, Outcome, Preparing},
+};
+
 use crate::{
     liars::s3_01_session,
     test::{Test, test},
-    tests::both::s3_01_will::{
-        a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given, a_will_is_published_on_take_over,
-        a_will_is_published_once, a_will_is_published_promptly, a_will_is_published_when_the_connection_is_cut,
-        a_will_is_published_when_the_server_closes_for_an_error, a_will_waits_for_an_absent_client,
-        a_will_with_retain_is_retained, a_will_without_retain_is_not_retained, an_empty_retained_will_clears_its_topic,
-        without_a_will_flag_nothing_is_published,
+    tests::{
+        both::s3_01_will::{
+            a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given,
+            a_will_is_published_on_take_over, a_will_is_published_once, a_will_is_published_promptly,
+            a_will_is_published_when_the_connection_is_cut, a_will_is_published_when_the_server_closes_for_an_error,
+            a_will_waits_for_an_absent_client, a_will_with_retain_is_retained, a_will_without_retain_is_not_retained,
+            an_empty_retained_will_clears_its_topic, control_will, watcher,
+        },
+        judge::farewell,
+        watch::{no_other, will, with_will},
     },
 };
 
@@ -94,3 +105,19 @@ pub(crate) const TESTS: &[Test] = &[
         s3_01_session::has_no_queues
     ),
 ];
+
+async fn without_a_will_flag_nothing_is_published(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    // The identifier had a will once, and took leave.
+    let (mut mortal, _) =
+        Peer::connect(stage, "mortal", with_will(stage, "mortal", will(&topic, b"of before"))).await.prepared()?;
+    mortal.disconnect().await;
+    farewell(&mut mortal).await;
+    let mut plain = Peer::connected(stage, "mortal").await?;
+    plain.close(End::Fin).await;
+    farewell(&mut plain).await;
+    let after = control_will(stage, &mut watcher, &topic).await?;
+    no_other(&after, b"control")?;
+    Ok(Evidence::of(&after[0]).and_all(&after[1..]))
+}

@@ -1,15 +1,29 @@
 //! 3.3 PUBLISH.
 
+use squall_codec::{
+    packet::{Packet, Publish},
+    qos::Qos,
+};
+use squall_scenarios::{
+    peer::Next,
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome},
+};
+
 use crate::{
     liars::s3_03_publish,
     test::{Test, test},
-    tests::both::s3_03_publish::{
-        a_message_matches_the_filter_that_it_came_for, a_message_that_comes_again_has_dup,
-        a_publish_begins_with_a_whole_topic, a_publish_is_answered_by_its_qos, a_publisher_gets_its_own_message,
-        a_topic_with_wildcards_is_not_forwarded, an_empty_payload_is_delivered,
-        an_unauthorised_publish_is_acknowledged_or_closes, dup_is_not_passed_on,
-        overlapping_subscriptions_give_the_highest_qos, payloads_pass_unchanged, qos_0_has_no_dup,
-        qos_3_closes_the_connection,
+    tests::{
+        asking::id,
+        both::s3_03_publish::{
+            a_message_matches_the_filter_that_it_came_for, a_message_that_comes_again_has_dup,
+            a_publish_begins_with_a_whole_topic, a_publish_is_answered_by_its_qos, a_publisher_gets_its_own_message,
+            a_topic_with_wildcards_is_not_forwarded, an_empty_payload_is_delivered, dup_is_not_passed_on,
+            overlapping_subscriptions_give_the_highest_qos, payloads_pass_unchanged, qos_0_has_no_dup,
+            qos_3_closes_the_connection,
+        },
+        judge::offender,
+        watch::name,
     },
 };
 
@@ -93,3 +107,19 @@ pub(crate) const TESTS: &[Test] = &[
         s3_03_publish::is_not_eight_bit_clean
     ).also_3_1(),
 ];
+
+/// 3.1.1: a topic that clients may hardly write to. Acknowledged or closed; silence is wrong.
+async fn an_unauthorised_publish_is_acknowledged_or_closes(stage: &Stage) -> Outcome {
+    let mut peer = offender(stage).await?;
+    let topic = name("$SYS/broker/uptime");
+    peer.send(Packet::Publish(Publish::new(&topic, "x").at(Qos::AtLeastOnce, Some(id(1))))).await;
+    match peer.next().await {
+        Next::Packet(packet) if matches!(*packet, Packet::Puback(_)) => Ok(Evidence::of(&packet)),
+        Next::Packet(packet) => {
+            Err(Halt::fail(format!("expected PUBACK or a close, got {}", packet.kind())).at(&packet))
+        }
+        Next::Malformed(what) => Err(Halt::fail(format!("expected PUBACK or a close, got {}", *what)).at(&what)),
+        Next::End(end) => Ok(Evidence::of(&end)),
+        Next::Nothing => Err(Halt::fail("expected PUBACK or a close, but nothing came")),
+    }
+}

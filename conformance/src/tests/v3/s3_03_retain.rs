@@ -1,14 +1,25 @@
 //! 3.3.1.3 RETAIN.
 
+use squall_codec::qos::Qos;
+use squall_scenarios::{
+    peer::Peer,
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
 use crate::{
     liars::s3_03_publish,
     test::{Test, test},
-    tests::both::s3_03_retain::{
-        a_message_sent_for_a_subscribe_has_retain, a_retained_message_of_qos_0_is_stored,
-        a_retained_message_of_qos_0_replaces_the_former, a_retained_message_waits_for_later_subscribers,
-        an_empty_message_is_never_stored, an_empty_retained_message_clears_its_topic,
-        overlapping_filters_get_the_retained_message, retain_0_changes_nothing,
-        retain_is_set_only_on_what_was_retained, the_last_retained_message_of_each_topic_comes,
+    tests::{
+        asking::{lasting, lasting_peer},
+        both::s3_03_retain::{
+            a_retained_message_of_qos_0_is_stored, an_empty_message_is_never_stored,
+            an_empty_retained_message_clears_its_topic, on, overlapping_filters_get_the_retained_message, publisher,
+            retain_0_changes_nothing, retained,
+        },
+        judge::farewell,
+        offer,
+        watch::{Delivery, message, shown, tidied},
     },
 };
 
@@ -78,3 +89,147 @@ pub(crate) const TESTS: &[Test] = &[
         s3_03_publish::retains_nothing
     ),
 ];
+
+/// Stored with its QoS, at 1 and 2; at 0 it should be.
+async fn a_retained_message_waits_for_later_subscribers(stage: &Stage) -> Outcome {
+    let topics: Vec<String> = Qos::ALL.iter().map(|qos| stage.topic(&format!("stored/{qos}"))).collect();
+    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+    tidied(stage, &[], &names, async {
+        let mut publisher = publisher(stage).await?;
+        let highest = offer::highest_qos(&publisher);
+        let mut wanted = Vec::new();
+        for (qos, topic) in Qos::ALL.into_iter().zip(&topics).filter(|(qos, _)| *qos <= highest) {
+            publisher.published(topic, qos, b"stored", true).await?;
+            wanted.push((qos, topic.as_str()));
+        }
+        let complete = |seen: &[Delivery]| wanted.iter().all(|(_, topic)| on(seen, topic).is_some());
+        let received = retained(stage, &names, complete).await?;
+        let mut evidence: Option<Evidence> = None;
+        let mut warning = None;
+        for (qos, topic) in &wanted {
+            match on(&received, topic) {
+                Some(copy) if copy.payload() == b"stored" && copy.qos == *qos => {
+                    evidence = Some(evidence.map_or_else(|| Evidence::of(copy), |evidence| evidence.and(copy)));
+                }
+                Some(copy) => {
+                    let reason = format!("expected the retained message with QoS {qos}, got {}", shown(copy));
+                    return Err(Halt::fail(reason).at(copy));
+                }
+                None if *qos == Qos::AtMostOnce => warning = Some("the retained message of QoS 0 was not kept"),
+                None => return Err(Halt::fail(format!("the retained message of QoS {qos} was not there"))),
+            }
+        }
+        let evidence = evidence.ok_or_else(|| Halt::inconclusive("nothing was published"))?;
+        Ok(match warning {
+            Some(reason) => evidence.warn(reason),
+            None => evidence,
+        })
+    })
+    .await
+}
+
+/// Two topics, each retained twice: the newest of each comes.
+async fn the_last_retained_message_of_each_topic_comes(stage: &Stage) -> Outcome {
+    let (one, two) = (stage.topic("last/1"), stage.topic("last/2"));
+    tidied(stage, &[], &[&one, &two], async {
+        let mut publisher = publisher(stage).await?;
+        offer::wildcards(&publisher)?;
+        for payload in ["old", "new"] {
+            for topic in [&one, &two] {
+                publisher.published(topic, Qos::AtLeastOnce, payload.as_bytes(), true).await?;
+            }
+        }
+        let new = |seen: &[Delivery]| {
+            [&one, &two].iter().all(|topic| seen.iter().any(|copy| copy.topic() == **topic && copy.payload() == b"new"))
+        };
+        let received = retained(stage, &[&stage.topic("last/+")], new).await?;
+        if let Some(old) = received.iter().find(|copy| copy.payload() != b"new") {
+            return Err(Halt::fail(format!("a message came that was replaced: {}", shown(old))).at(old));
+        }
+        for topic in [&one, &two] {
+            if on(&received, topic).is_none() {
+                return Err(Halt::fail(format!("the retained message of {topic} did not come")));
+            }
+        }
+        let evidence = Evidence::of(&received[0]).and_all(&received[1..]);
+        Ok(if received.len() > 2 {
+            evidence.warn(format!("{} copies came of two messages", received.len()))
+        } else {
+            evidence
+        })
+    })
+    .await
+}
+
+/// A retained message of QoS 0 replaces one of QoS 1, even if it is not kept itself.
+async fn a_retained_message_of_qos_0_replaces_the_former(stage: &Stage) -> Outcome {
+    let (topic, control) = (stage.topic("replaced"), stage.topic("control"));
+    tidied(stage, &[], &[&topic, &control], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"old", true).await?;
+        publisher.published(&topic, Qos::AtMostOnce, b"new", true).await?;
+        publisher.published(&control, Qos::AtLeastOnce, b"control", true).await?;
+        let received =
+            retained(stage, &[&topic, &control], |seen| on(seen, &control).is_some() && on(seen, &topic).is_some())
+                .await?;
+        let beside =
+            on(&received, &control).ok_or_else(|| Halt::inconclusive("the control message was not retained"))?;
+        match on(&received, &topic) {
+            Some(copy) if copy.payload() != b"new" => {
+                Err(Halt::fail(format!("a message came that was replaced: {}", shown(copy))).at(copy))
+            }
+            Some(copy) => Ok(Evidence::of(copy).and(beside)),
+            // It may be dropped at any time.
+            None => Ok(Evidence::of(beside)),
+        }
+    })
+    .await
+}
+
+/// RETAIN 1 on what comes because of a SUBSCRIBE, RETAIN 0 on what comes for a subscription that is there, also later.
+async fn retain_is_set_only_on_what_was_retained(stage: &Stage) -> Outcome {
+    let topic = stage.topic("flag");
+    tidied(stage, &["absent"], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        let mut live = Peer::connected(stage, "live").await?;
+        live.subscribed(&topic, Qos::AtLeastOnce).await?;
+        let mut absent = lasting_peer(stage, "absent").await?;
+        let queues = offer::session_expiry(&absent, 300).is_ok();
+        absent.subscribed(&topic, Qos::AtLeastOnce).await?;
+        absent.disconnect().await;
+        farewell(&mut absent).await;
+        publisher.published(&topic, Qos::AtLeastOnce, b"flagged", true).await?;
+        let at_once = message(&mut live, b"flagged").await.prepared()?;
+        if at_once.retain {
+            return Err(Halt::fail(format!("the live copy has RETAIN 1: {}", shown(&at_once))).at(&at_once));
+        }
+        let mut evidence = Evidence::of(&at_once);
+        if queues {
+            let (mut absent, _) = Peer::connect(stage, "absent", lasting(stage, "absent")).await.prepared()?;
+            let queued = message(&mut absent, b"flagged").await.prepared()?;
+            absent.disconnect().await;
+            if queued.retain {
+                return Err(Halt::fail(format!("the copy that waited has RETAIN 1: {}", shown(&queued))).at(&queued));
+            }
+            evidence = evidence.and(&queued);
+        }
+        Ok(evidence)
+    })
+    .await
+}
+
+/// A message sent for a SUBSCRIBE has RETAIN 1.
+async fn a_message_sent_for_a_subscribe_has_retain(stage: &Stage) -> Outcome {
+    let topic = stage.topic("flag");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"flagged", true).await?;
+        let received = retained(stage, &[&topic], |seen| !seen.is_empty()).await?;
+        match received.first() {
+            Some(copy) if copy.retain => Ok(Evidence::of(copy)),
+            Some(copy) => Err(Halt::fail(format!("expected RETAIN 1, got {}", shown(copy))).at(copy)),
+            None => Err(Halt::inconclusive("nothing was retained")),
+        }
+    })
+    .await
+}

@@ -1,12 +1,20 @@
 //! 3.14 DISCONNECT.
 
+use squall_scenarios::{
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
+};
+
 use crate::{
     liars::{s3_01_session, s3_02_connack},
     test::{Test, test},
-    tests::both::{
-        s3_01_connect::a_server_of_3_1_1_just_closes,
-        s3_01_will::{a_disconnect_discards_the_will, a_flagged_disconnect_is_none},
-        s3_14_disconnect::{nothing_after_disconnect_is_processed, the_receiver_of_disconnect_closes},
+    tests::{
+        both::{
+            s3_01_connect::taken_over,
+            s3_01_will::{a_disconnect_discards_the_will, a_flagged_disconnect_is_none},
+            s3_14_disconnect::{nothing_after_disconnect_is_processed, the_receiver_of_disconnect_closes},
+        },
+        judge::At,
     },
 };
 
@@ -46,3 +54,16 @@ pub(crate) const TESTS: &[Test] = &[
         s3_02_connack::says_disconnect_to_3_1_1
     ),
 ];
+
+/// 3.1.1: a server never says DISCONNECT.
+async fn a_server_of_3_1_1_just_closes(stage: &Stage) -> Outcome {
+    let (seen, mut new) = taken_over(stage).await.prepared()?;
+    new.disconnect().await;
+    let last = seen.packets.last().map(|packet| (packet.kind().to_string(), At(packet.entry())));
+    let malformed = seen.malformed.as_ref().map(|what| ((**what).clone(), At(what.entry())));
+    match (last.or(malformed), seen.end) {
+        (Some((what, at)), _) => Err(Halt::fail(format!("expected a close without a word, got {what}")).at(&at)),
+        (None, Some(end)) => Ok(Evidence::of(&end)),
+        (None, None) => Err(Halt::inconclusive("the end was not seen")),
+    }
+}

@@ -1,16 +1,24 @@
 //! 2 MQTT Control Packet format.
 
+use squall_codec::reason::ReasonCode;
+use squall_scenarios::{stage::Stage, verdict::Outcome};
+
 use crate::{
     liars::{exchanges, s2_packet_format as liar},
     test::{Test, test},
-    tests::both::s2_packet_format::{
-        a_packet_of_the_other_direction_closes_the_connection, a_qos_0_message_has_no_packet_identifier,
-        a_remaining_length_of_five_bytes_closes_the_connection, a_reserved_packet_type_closes_the_connection,
-        acknowledgements_carry_the_identifier_of_their_publish, identifiers_of_both_directions_are_independent,
-        missing_bytes_close_the_connection, packet_identifier_zero_closes_the_connection,
-        packets_without_properties_say_so, reserved_flags_of_the_server_are_as_laid_down,
-        suback_and_unsuback_carry_the_identifier_of_their_question,
-        the_server_gives_each_message_an_identifier_of_its_own, wrong_fixed_header_flags_close_the_connection,
+    tests::{
+        both::s2_packet_format::{
+            a_packet_of_the_other_direction_closes_the_connection, a_qos_0_message_has_no_packet_identifier,
+            a_remaining_length_of_five_bytes_closes_the_connection, a_reserved_packet_type_closes_the_connection,
+            acknowledgements_carry_the_identifier_of_their_publish, identifiers_of_both_directions_are_independent,
+            missing_bytes_close_the_connection, packet_identifier_zero_closes_the_connection, passively,
+            property_length_at, reserved_flags_of_the_server_are_as_laid_down,
+            suback_and_unsuback_carry_the_identifier_of_their_question,
+            the_server_gives_each_message_an_identifier_of_its_own, variable_at,
+            wrong_fixed_header_flags_close_the_connection,
+        },
+        bytes::RawConnect,
+        judge::{Cases, refuses},
     },
 };
 
@@ -96,3 +104,27 @@ pub(crate) const TESTS: &[Test] = &[
         liar::has_one_space_of_identifiers
     ),
 ];
+
+/// 5.0 2.2.2.1
+async fn packets_without_properties_say_so(stage: &Stage) -> Outcome {
+    let passive = passively(stage, |bytes| {
+        let Some((remaining, length, _)) = variable_at(bytes, 1) else { return Ok(()) };
+        let Some(at) = property_length_at(bytes, 1 + length) else { return Ok(()) };
+        let fits = variable_at(bytes, at)
+            .is_some_and(|(properties, size, _)| at + size + properties <= 1 + length + remaining);
+        // One filter is asked for in each SUBSCRIBE and UNSUBSCRIBE: behind the properties stands one reason.
+        let reasons = match (bytes[0] >> 4, variable_at(bytes, at)) {
+            (9 | 11, Some((properties, size, _))) => at + size + properties + 1 == 1 + length + remaining,
+            _ => true,
+        };
+        if fits && reasons { Ok(()) } else { Err(format!("expected a Property Length at byte {at} of {bytes:02X?}")) }
+    })
+    .await;
+    let mut cases = Cases::new();
+    cases.add("packets of the server", passive);
+    let mut connect = RawConnect::new(stage, "offender");
+    connect.properties = Vec::new();
+    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
+    cases.add("CONNECT", refuses(stage, "a CONNECT without a Property Length", &connect.bytes(), &codes).await);
+    cases.finish()
+}

@@ -1,16 +1,34 @@
 //! 3.1.2.5 Wills.
 
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{Connect, Disconnect, Packet},
+    property::Property,
+    qos::Qos,
+    reason::ReasonCode,
+};
+use squall_scenarios::{
+    peer::Peer,
+    stage::{End, Stage},
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
 use crate::{
     liars::s3_01_session,
     test::{Test, test},
-    tests::both::s3_01_will::{
-        a_disconnect_with_a_reason_publishes_the_will, a_reconnect_within_the_delay_cancels_the_will,
-        a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given, a_will_is_published_on_take_over,
-        a_will_is_published_once, a_will_is_published_promptly, a_will_is_published_when_the_connection_is_cut,
-        a_will_is_published_when_the_server_closes_for_an_error, a_will_waits_for_an_absent_client,
-        a_will_waits_for_its_delay, a_will_with_retain_is_retained, a_will_without_retain_is_not_retained,
-        an_empty_retained_will_clears_its_topic, the_end_of_the_session_ends_the_delay,
-        user_properties_of_a_will_keep_their_order,
+    tests::{
+        asking::lasting,
+        both::s3_01_will::{
+            GIVEN_UP, PROMPT, a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given,
+            a_will_is_published_on_take_over, a_will_is_published_once, a_will_is_published_promptly,
+            a_will_is_published_when_the_connection_is_cut, a_will_is_published_when_the_server_closes_for_an_error,
+            a_will_waits_for_an_absent_client, a_will_with_retain_is_retained, a_will_without_retain_is_not_retained,
+            all_due, an_empty_retained_will_clears_its_topic, control_will, due, watcher,
+        },
+        judge::farewell,
+        offer,
+        watch::{message_by, no_other, text, tidied, will, with_will},
     },
 };
 
@@ -114,3 +132,140 @@ pub(crate) const TESTS: &[Test] = &[
         s3_01_session::takes_each_disconnect_for_normal
     ),
 ];
+
+/// 5.0 3.1.3.2.8: with repeated names.
+async fn user_properties_of_a_will_keep_their_order(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let pairs = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "1")];
+    let mut last = will(&topic, b"in order");
+    last.properties = pairs.iter().map(|(name, value)| Property::UserProperty((text(name), text(value)))).collect();
+    let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+    mortal.close(End::Fin).await;
+    let (came, _) = due(&mut watcher, b"in order", stage.now()).await?;
+    let properties = came.forwarded_properties();
+    // A server may add some of its own.
+    let got: Vec<_> = properties
+        .user_properties()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|pair| pairs.contains(pair))
+        .collect();
+    if got == pairs {
+        Ok(Evidence::of(&came))
+    } else {
+        Err(Halt::fail(format!("expected the user properties {pairs:?} in this order, got {got:?}")).at(&came))
+    }
+}
+
+/// A CONNECT of 5.0 with a will that waits so many seconds, and a session that lasts so many.
+fn delayed(stage: &Stage, actor: &str, topic: &str, payload: &[u8], delay: u32, expiry: u32) -> Connect {
+    let mut last = will(topic, payload);
+    last.properties.push(Property::WillDelayInterval(delay));
+    let mut connect = with_will(stage, actor, last);
+    connect.properties.push(Property::SessionExpiryInterval(expiry));
+    connect
+}
+
+/// 5.0: not before its delay is over.
+async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["mortal"], &[], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let connect = delayed(stage, "mortal", &topic, b"delayed", 2, 60);
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        offer::session_expiry(&mortal, 60)?;
+        // Before the end is sent: the delay cannot have begun earlier.
+        let since = stage.now();
+        mortal.close(End::Fin).await;
+        let delay = Duration::from_secs(2);
+        let came = message_by(&mut watcher, b"delayed", since + delay + GIVEN_UP).await?;
+        let took = came.at.saturating_sub(since);
+        // Clocks of whole seconds may round.
+        if took + Duration::from_millis(1000) < delay {
+            return Err(
+                Halt::fail(format!("expected the will after its delay of 2 s, it came after {took:?}")).at(&came)
+            );
+        }
+        let evidence = Evidence::of(&came);
+        let early = took + Duration::from_millis(100) < delay;
+        let late = took > delay + PROMPT + stage.patience();
+        Ok(if early || late {
+            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
+        } else {
+            evidence
+        })
+    })
+    .await
+}
+
+/// 5.0: the client is back in time, with its session.
+async fn a_reconnect_within_the_delay_cancels_the_will(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["mortal"], &[], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let connect = delayed(stage, "mortal", &topic, b"cancelled", 2, 60);
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        offer::session_expiry(&mortal, 60)?;
+        mortal.close(End::Fin).await;
+        farewell(&mut mortal).await;
+        let back = lasting(stage, "mortal");
+        let (mut mortal, connack) = Peer::connect(stage, "mortal", back).await.prepared()?;
+        if !connack.session_present {
+            return Err(Halt::inconclusive("the session was not kept").at(&connack));
+        }
+        // The rule has a clock: its time must be over before silence means anything.
+        stage.pass(Duration::from_secs(4)).await;
+        let after = control_will(stage, &mut watcher, &topic).await?;
+        no_other(&after, b"control")?;
+        // And a later end without a will publishes nothing either.
+        mortal.close(End::Fin).await;
+        farewell(&mut mortal).await;
+        let last = control_will(stage, &mut watcher, &topic).await?;
+        no_other(&last, b"control")?;
+        Ok(Evidence::of(&connack).and_all(&after).and_all(&last))
+    })
+    .await
+}
+
+/// 5.0: the session ends before the delay is over.
+async fn the_end_of_the_session_ends_the_delay(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    tidied(stage, &["mortal"], &[], async {
+        let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+        let mut payloads = Vec::new();
+        for (expiry, payload) in [(0, "no expiry"), (1, "expiry 1")] {
+            let connect = delayed(stage, "mortal", &topic, payload.as_bytes(), 3600, expiry);
+            let (mut mortal, connack) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+            if connack.properties.session_expiry_interval().is_some_and(|given| given != expiry) {
+                return Err(Halt::unsupported("the server changes the Session Expiry Interval").at(&connack));
+            }
+            mortal.close(End::Fin).await;
+            farewell(&mut mortal).await;
+            payloads.push(payload.to_owned());
+        }
+        all_due(&mut watcher, &payloads, stage.now() + Duration::from_secs(1)).await?.finish()
+    })
+    .await
+}
+
+/// 5.0: only a normal DISCONNECT discards the will.
+async fn a_disconnect_with_a_reason_publishes_the_will(stage: &Stage) -> Outcome {
+    let topic = stage.topic("will");
+    let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
+    let mut payloads = Vec::new();
+    for reason in [
+        ReasonCode::DisconnectWithWillMessage,
+        ReasonCode::UnspecifiedError,
+        ReasonCode::ProtocolError,
+        ReasonCode::AdministrativeAction,
+    ] {
+        let payload = reason.to_string();
+        let connect = with_will(stage, "mortal", will(&topic, payload.as_bytes()));
+        let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
+        mortal.send(Packet::Disconnect(Disconnect::new(reason))).await;
+        mortal.close(End::Fin).await;
+        farewell(&mut mortal).await;
+        payloads.push(payload);
+    }
+    all_due(&mut watcher, &payloads, stage.now()).await?.finish()
+}

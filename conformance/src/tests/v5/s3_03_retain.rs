@@ -1,14 +1,28 @@
 //! 3.3.1.3 RETAIN.
 
+use squall_codec::{
+    packet::{RetainHandling, Subscribe, Subscription},
+    qos::Qos,
+};
+use squall_scenarios::{
+    peer::Peer,
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing},
+};
+
 use crate::{
     liars::s3_03_publish,
     test::{Test, test},
-    tests::both::s3_03_retain::{
-        a_retained_message_of_qos_0_is_stored, a_retained_message_replaces_the_former,
-        an_empty_message_is_never_stored, an_empty_retained_message_clears_its_topic,
-        overlapping_filters_get_the_retained_message, retain_0_changes_nothing, retain_at_subscribe_is_set_either_way,
-        retain_handling_0_sends_each_time, retain_handling_1_sends_if_new, retain_handling_2_sends_nothing,
-        with_retain_as_published_the_flag_is_kept, without_retain_as_published_live_copies_have_retain_0,
+    tests::{
+        both::{
+            s3_01_connect::message_alone,
+            s3_03_retain::{
+                a_retained_message_of_qos_0_is_stored, an_empty_message_is_never_stored,
+                an_empty_retained_message_clears_its_topic, overlapping_filters_get_the_retained_message, publisher,
+                retain_0_changes_nothing, retained,
+            },
+        },
+        watch::{Delivery, collect, filter, message, rest, shown, tidied},
     },
 };
 
@@ -87,3 +101,167 @@ pub(crate) const TESTS: &[Test] = &[
         s3_03_publish::says_retain_never
     ),
 ];
+
+/// The last of two retained messages is the one that is there.
+async fn a_retained_message_replaces_the_former(stage: &Stage) -> Outcome {
+    let topic = stage.topic("replaced");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        for payload in ["a", "b"] {
+            publisher.published(&topic, Qos::AtLeastOnce, payload.as_bytes(), true).await?;
+        }
+        let received = retained(stage, &[&topic], |seen| seen.iter().any(|copy| copy.payload() == b"b")).await?;
+        if let Some(copy) = received.iter().find(|copy| copy.payload() != b"b") {
+            return Err(Halt::fail(format!("a message came that was replaced: {}", shown(copy))).at(copy));
+        }
+        match received.first() {
+            Some(copy) if copy.retain => Ok(Evidence::of(copy)),
+            Some(copy) => Err(Halt::fail(format!("expected RETAIN 1, got {}", shown(copy))).at(copy)),
+            None => Err(Halt::fail("the retained message did not come")),
+        }
+    })
+    .await
+}
+
+/// SUBSCRIBE with this Retain Handling and Retain As Published, in 5.0.
+async fn subscribe(peer: &mut Peer, topic: &str, handling: RetainHandling, as_published: bool) -> Result<(), Halt> {
+    let mut subscription = Subscription::new(filter(topic), Qos::AtLeastOnce);
+    subscription.options.retain_handling = handling;
+    subscription.options.retain_as_published = as_published;
+    let subscribe = Subscribe::new(peer.fresh_id(), vec![subscription]);
+    peer.subscribe_with(subscribe).await.prepared().map(drop)
+}
+
+/// Whether the retained message comes for this SUBSCRIBE; and the rest that followed.
+async fn sent(
+    peer: &mut Peer,
+    topic: &str,
+    handling: RetainHandling,
+    expected: bool,
+) -> Result<Option<Delivery>, Halt> {
+    subscribe(peer, topic, handling, false).await?;
+    let mut received = if expected { collect(peer, |seen| !seen.is_empty()).await? } else { Vec::new() };
+    let (more, _) = rest(peer).await.prepared()?;
+    received.extend(more);
+    Ok(received.into_iter().next())
+}
+
+/// 5.0: Retain Handling 0 sends at each SUBSCRIBE.
+async fn retain_handling_0_sends_each_time(stage: &Stage) -> Outcome {
+    let topic = stage.topic("handled");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"handled", true).await?;
+        let mut peer = Peer::connected(stage, "alice").await?;
+        let mut evidence: Option<Evidence> = None;
+        for time in ["first", "second"] {
+            match sent(&mut peer, &topic, RetainHandling::Send, true).await? {
+                Some(copy) if copy.retain => {
+                    evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
+                }
+                Some(copy) => return Err(Halt::fail(format!("expected RETAIN 1, got {}", shown(&copy))).at(&copy)),
+                None => return Err(Halt::fail(format!("the retained message did not come for the {time} SUBSCRIBE"))),
+            }
+        }
+        evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+    })
+    .await
+}
+
+/// 5.0: Retain Handling 1 sends only if the subscription is new.
+async fn retain_handling_1_sends_if_new(stage: &Stage) -> Outcome {
+    let topic = stage.topic("handled");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"handled", true).await?;
+        let mut peer = Peer::connected(stage, "alice").await?;
+        let missing = |when: &str| Halt::fail(format!("the retained message did not come for {when}"));
+        let first = sent(&mut peer, &topic, RetainHandling::SendIfNew, true).await?;
+        let first = first.ok_or_else(|| missing("a new subscription"))?;
+        if let Some(copy) = sent(&mut peer, &topic, RetainHandling::SendIfNew, false).await? {
+            return Err(Halt::fail("the retained message came again though the subscription existed").at(&copy));
+        }
+        let leave = squall_codec::packet::Unsubscribe::new(peer.fresh_id(), vec![filter(&topic)]);
+        peer.send(squall_codec::packet::Packet::Unsubscribe(leave)).await;
+        peer.expect::<squall_codec::packet::Unsuback>().await.prepared()?;
+        let again = sent(&mut peer, &topic, RetainHandling::SendIfNew, true).await?;
+        let again = again.ok_or_else(|| missing("a subscription that was made anew"))?;
+        Ok(Evidence::of(&first).and(&again))
+    })
+    .await
+}
+
+/// 5.0: Retain Handling 2 sends nothing, and what is published later arrives.
+async fn retain_handling_2_sends_nothing(stage: &Stage) -> Outcome {
+    let topic = stage.topic("handled");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"handled", true).await?;
+        if retained(stage, &[&topic], |seen| !seen.is_empty()).await?.is_empty() {
+            return Err(Halt::inconclusive("the message was not retained"));
+        }
+        let mut peer = Peer::connected(stage, "alice").await?;
+        if let Some(copy) = sent(&mut peer, &topic, RetainHandling::DoNotSend, false).await? {
+            return Err(Halt::fail("the retained message came with Retain Handling 2").at(&copy));
+        }
+        publisher.published(&topic, Qos::AtLeastOnce, b"live", false).await?;
+        let live = message_alone(&mut peer, b"live").await?;
+        Ok(Evidence::of(&live))
+    })
+    .await
+}
+
+/// 5.0: RETAIN of live copies, by Retain As Published.
+async fn live_copies_have_retain_as_asked(stage: &Stage, as_published: bool) -> Outcome {
+    let topic = stage.topic("published");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        let mut peer = Peer::connected(stage, "alice").await?;
+        subscribe(&mut peer, &topic, RetainHandling::Send, as_published).await?;
+        let mut evidence: Option<Evidence> = None;
+        for retain in [true, false] {
+            let payload = if retain { b"with" } else { b"sans" };
+            publisher.published(&topic, Qos::AtLeastOnce, payload, retain).await?;
+            let copy = message(&mut peer, payload).await.prepared()?;
+            let wanted = retain && as_published;
+            if copy.retain != wanted {
+                let (wanted, sent) = (u8::from(wanted), u8::from(retain));
+                let reason = format!("published with RETAIN {sent}, expected RETAIN {wanted}, got {}", shown(&copy));
+                return Err(Halt::fail(reason).at(&copy));
+            }
+            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
+        }
+        evidence.ok_or_else(|| Halt::inconclusive("nothing was published"))
+    })
+    .await
+}
+
+async fn without_retain_as_published_live_copies_have_retain_0(stage: &Stage) -> Outcome {
+    live_copies_have_retain_as_asked(stage, false).await
+}
+
+async fn with_retain_as_published_the_flag_is_kept(stage: &Stage) -> Outcome {
+    live_copies_have_retain_as_asked(stage, true).await
+}
+
+/// 5.0: what is sent for a SUBSCRIBE has RETAIN 1, whatever Retain As Published says.
+async fn retain_at_subscribe_is_set_either_way(stage: &Stage) -> Outcome {
+    let topic = stage.topic("either");
+    tidied(stage, &[], &[&topic], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&topic, Qos::AtLeastOnce, b"either", true).await?;
+        let mut evidence: Option<Evidence> = None;
+        for as_published in [false, true] {
+            let mut peer = Peer::connected(stage, &stage.fresh("late")).await?;
+            subscribe(&mut peer, &topic, RetainHandling::Send, as_published).await?;
+            let copy = message(&mut peer, b"either").await.prepared()?;
+            peer.disconnect().await;
+            if !copy.retain {
+                return Err(Halt::fail(format!("expected RETAIN 1, got {}", shown(&copy))).at(&copy));
+            }
+            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
+        }
+        evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+    })
+    .await
+}
