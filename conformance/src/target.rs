@@ -25,7 +25,7 @@ use tokio::{
 };
 
 /// Everything that is asked before the first test is answered by then.
-const PREFLIGHT: Duration = Duration::from_millis(4500);
+const PREFLIGHT: Duration = Duration::from_millis(3500);
 /// The connection stands by then.
 const CONNECT: Duration = Duration::from_secs(3);
 /// A broker that was started a moment ago may still be on its way to its port.
