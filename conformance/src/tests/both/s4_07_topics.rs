@@ -16,8 +16,7 @@ use crate::tests::{
     both::s3_08_subscribe::{misplaced, refused_or_closed},
     bytes,
     judge::{Cases, Unnoticed, closes, offender},
-    offer,
-    watch,
+    offer, watch,
 };
 
 pub(crate) async fn a_misplaced_multi_level_wildcard_is_refused(stage: &Stage) -> Outcome {
