@@ -61,3 +61,9 @@ pub(crate) fn topic_aliases(peer: &Peer) -> Result<u16, Halt> {
         Some(maximum) => Ok(maximum),
     }
 }
+
+/// The largest packet in bytes that the server takes.
+pub(crate) fn packet_size(peer: &Peer) -> usize {
+    let announced = said(peer).and_then(|connack| connack.properties.maximum_packet_size());
+    announced.map_or(usize::MAX, |size| size as usize)
+}
