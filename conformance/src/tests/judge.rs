@@ -255,6 +255,22 @@ pub(crate) fn judge_close(
     Ok(evidence)
 }
 
+/// The answer to a PUBLISH. A server that does not authorise it may close the connection instead (3.1.1 [MQTT-3.3.5-2];
+/// 5.0 may say DISCONNECT): nothing is learned then.
+pub(crate) fn unless_closed<T>(answer: Result<T, Halt>, peer: &Peer) -> Result<T, Halt> {
+    answer.map_err(|halt| match (peer.is_open(), halt.verdict) {
+        (false, Verdict::Fail) => Halt {
+            verdict: Verdict::Inconclusive,
+            reason: format!(
+                "the server closed the connection, as it may on a message that it does not authorise: {}",
+                halt.reason
+            ),
+            entry: halt.entry,
+        },
+        _ => halt,
+    })
+}
+
 /// Codes in words.
 pub(crate) fn listed(codes: &[ReasonCode]) -> String {
     codes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")

@@ -14,7 +14,7 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{id, is_v5, lasting_peer, resumed, string},
     bytes::publish,
-    judge::{At, Cases, Unnoticed, closes, offender, parting},
+    judge::{At, Cases, Unnoticed, closes, offender, parting, unless_closed},
     offer,
     watch::{Delivery, collect, filter, message, name, no_other, rest, shown, tidied, up_to_marker},
 };
@@ -252,14 +252,14 @@ pub(crate) async fn a_publish_is_answered_by_its_qos(stage: &Stage) -> Outcome {
                     Halt::inconclusive(format!("the server refused the message at QoS {qos}: {reason}"))
                 };
                 if qos == Qos::AtLeastOnce {
-                    let puback = peer.expect::<Puback>().await?;
+                    let puback = unless_closed(peer.expect::<Puback>().await, &peer)?;
                     if puback.reason.is_failure() {
                         return Err(refused(puback.reason).at(&puback));
                     }
                     same_id(puback.packet_id.value(), number, &puback)?;
                     evidence = evidence.and(&puback);
                 } else {
-                    let pubrec = peer.expect::<Pubrec>().await?;
+                    let pubrec = unless_closed(peer.expect::<Pubrec>().await, &peer)?;
                     if pubrec.reason.is_failure() {
                         return Err(refused(pubrec.reason).at(&pubrec));
                     }

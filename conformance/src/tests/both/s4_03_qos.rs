@@ -17,7 +17,7 @@ use squall_scenarios::{
 
 use crate::tests::{
     asking::{id, is_v5, lasting, lasting_peer, publish, resumed},
-    judge::Cases,
+    judge::{Cases, unless_closed},
     offer,
     watch::{self, tidied},
 };
@@ -144,7 +144,7 @@ pub(crate) async fn a_packet_id_is_new_after_its_puback(stage: &Stage) -> Outcom
         let mut message = publish(stage, "t", Qos::AtLeastOnce, id(5), payload);
         message.dup = dup;
         publisher.send(Packet::Publish(message)).await;
-        let puback = publisher.expect::<Puback>().await?;
+        let puback = unless_closed(publisher.expect::<Puback>().await, &publisher)?;
         if puback.packet_id != id(5) {
             return Err(Halt::fail(format!("expected PUBACK with packet id 5, seen {}", puback.packet_id)).at(&puback));
         }
@@ -191,7 +191,7 @@ pub(crate) async fn a_repeated_qos_2_message_is_delivered_once(stage: &Stage) ->
 }
 
 async fn expect_pubrec(peer: &mut Peer) -> Result<Seen<Pubrec>, Halt> {
-    let pubrec = peer.expect::<Pubrec>().await?;
+    let pubrec = unless_closed(peer.expect::<Pubrec>().await, peer)?;
     if pubrec.packet_id != id(7) {
         return Err(Halt::fail(format!("expected PUBREC with packet id 7, seen {}", pubrec.packet_id)).at(&pubrec));
     }
