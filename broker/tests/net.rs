@@ -96,6 +96,19 @@ fn bytes(packet: &Packet) -> BytesMut {
     out
 }
 
+/// alice's CONNECT, with a will on the topic "will".
+fn connect_with_will(payload: &'static [u8]) -> Packet {
+    let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
+    connect.will = Some(squall_codec::packet::Will {
+        qos: Qos::AtMostOnce,
+        retain: false,
+        topic: TopicName::literal("will"),
+        payload: bytes::Bytes::from_static(payload),
+        properties: Default::default(),
+    });
+    Packet::Connect(Box::new(connect))
+}
+
 fn connect(client_id: &'static str) -> Packet {
     Packet::Connect(Box::new(Connect::new(Version::V5_0, Text::literal(client_id))))
 }
@@ -202,15 +215,7 @@ async fn a_client_that_asks_and_never_reads_is_closed() {
     watcher.send(&subscribe("will", Qos::AtMostOnce)).await;
     watcher.next().await;
     let mut alice = Client::open(&server).await;
-    let mut last_words = Connect::new(Version::V5_0, Text::literal("alice"));
-    last_words.will = Some(squall_codec::packet::Will {
-        qos: Qos::AtMostOnce,
-        retain: false,
-        topic: TopicName::literal("will"),
-        payload: bytes::Bytes::from_static(b"closed"),
-        properties: Default::default(),
-    });
-    alice.send(&Packet::Connect(Box::new(last_words))).await;
+    alice.send(&connect_with_will(b"closed")).await;
     // Pings without end; the answers fill the sockets and then the bound. The will tells that the server gave up.
     let pings = [0xC0, 0x00].repeat(32 * 1024);
     let flood = async { while alice.stream.write_all(&pings).await.is_ok() {} };
@@ -260,15 +265,7 @@ async fn a_broken_connection_publishes_the_will() {
     watcher.send(&subscribe("will", Qos::AtMostOnce)).await;
     watcher.next().await;
     let mut alice = Client::open(&server).await;
-    let mut last_words = Connect::new(Version::V5_0, Text::literal("alice"));
-    last_words.will = Some(squall_codec::packet::Will {
-        qos: Qos::AtMostOnce,
-        retain: false,
-        topic: TopicName::literal("will"),
-        payload: bytes::Bytes::from_static(b"gone"),
-        properties: Default::default(),
-    });
-    alice.send(&Packet::Connect(Box::new(last_words))).await;
+    alice.send(&connect_with_will(b"gone")).await;
     alice.next().await;
     drop(alice);
     assert_eq!(watcher.next().await, Some(publish("will", b"gone")));

@@ -370,9 +370,10 @@ async fn a_server_that_never_reads_holds_the_publisher_back() {
 async fn a_full_queue_makes_publish_wait_instead_of_failing() {
     let options = Options { queue_limit: 2, ..options() };
     let (handle, _messages, _events, mut accepted) = over_pipes(options, 4096);
-    let publishing: Vec<_> = (0..10).map(|_| spawn_publish(&handle, Qos::AtLeastOnce)).collect();
+    let mut publishing: Vec<_> = (0..10).map(|_| spawn_publish(&handle, Qos::AtLeastOnce)).collect();
     let end = accepted.recv().await.expect("a connection");
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let last = publishing.last_mut().expect("ten are there");
+    assert!(timeout(Duration::from_secs(5), last).await.is_err(), "it waits for room");
     let mut peer = Peer::new(end).welcome(false).await;
     for _ in 0..10 {
         let packet_id = peer.expect_publish().await.packet_id.expect("QoS 1 has an identifier");
