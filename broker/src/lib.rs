@@ -4,5 +4,4 @@
 pub mod core;
 #[cfg(feature = "net")]
 pub mod net;
-#[cfg(feature = "net")]
 pub mod store;

@@ -120,6 +120,7 @@ impl Broker {
             Input::Persisted { up_to } => self.handle_persisted(up_to),
             Input::PersistFailed { seq, reason: _ } => self.handle_persist_failed(seq),
             Input::Tick => {}
+            Input::Reload { acl } => self.config.acl = acl,
             Input::Shutdown => self.handle_shutdown(),
         }
         for timer in waited {

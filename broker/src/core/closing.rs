@@ -13,7 +13,7 @@ use squall_codec::{
 };
 
 use super::{
-    access,
+    acl,
     broker::Broker,
     connection::Stage,
     effect::{CloseCause, ConnectionId, Effect, Record},
@@ -236,7 +236,7 @@ impl Broker {
     }
 
     fn send_will(&mut self, client_id: &Text, message: Publish) {
-        if access::may_publish(message.topic()) {
+        if acl::is_writable(message.topic()) {
             self.publish(client_id, message);
         }
     }

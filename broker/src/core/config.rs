@@ -1,8 +1,10 @@
 //! What an operator chooses.
 
+use std::sync::Arc;
+
 use squall_codec::qos::Qos;
 
-use super::limits::Limits;
+use super::{acl::Acl, limits::Limits};
 
 /// How the server behaves. The default is a server that offers everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Config {
     pub server_keep_alive: Option<u16>,
     /// The longest Session Expiry Interval in seconds that 5.0 clients get; `u32::MAX` is no bound.
     pub maximum_session_expiry: u32,
+    /// Who may do what, from the start. `Input::Reload` replaces it.
+    pub acl: Arc<Acl>,
 }
 
 impl Default for Config {
@@ -30,6 +34,7 @@ impl Default for Config {
             allow_empty_client_id: true,
             server_keep_alive: None,
             maximum_session_expiry: u32::MAX,
+            acl: Arc::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The two doors of the core: what comes in, what must be done.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use squall_codec::{
@@ -12,6 +12,8 @@ use squall_codec::{
     wire::{PacketId, Text},
 };
 
+use super::{access::Exchange, acl::Acl};
+
 /// One Network Connection, named by the driver and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
@@ -21,6 +23,10 @@ pub struct ConnectionId(pub u64);
 pub struct PeerInfo {
     /// Where it comes from; `None` in a simulated network.
     pub address: Option<SocketAddr>,
+    /// The name of the listener that accepted it; empty where there is only one.
+    pub listener: Arc<str>,
+    /// The name in the certificate that the client has shown and the listener has verified.
+    pub certificate_name: Option<Text>,
 }
 
 /// What happened outside.
@@ -82,6 +88,11 @@ pub enum Input {
     },
     /// The time of `Broker::deadline` has come.
     Tick,
+    /// The rules of who may do what are others from now on. What was granted stays; each message is judged anew.
+    Reload {
+        /// The new rules.
+        acl: Arc<Acl>,
+    },
     /// The program ends: every client is told (5.0: DISCONNECT 0x8B) and every connection closed.
     Shutdown,
 }
@@ -95,16 +106,34 @@ pub struct AuthenticationRequest {
     pub username: Option<Text>,
     /// Password.
     pub password: Option<Bytes>,
+    /// Authentication Method, of a 5.0 client that wants enhanced authentication (section 4.12).
+    pub method: Option<Text>,
+    /// Authentication Data that came with the method.
+    pub data: Option<Bytes>,
+    /// The client is in already and proves itself again (section 4.12.1): AUTH 0x19 instead of CONNECT.
+    pub again: bool,
     /// The other end.
     pub peer: PeerInfo,
 }
 
 /// What the authenticator says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum AuthenticationOutcome {
     /// Come in.
-    Allowed,
-    /// Refused with this reason (0x86, 0x87, 0x8A …).
+    Allowed {
+        /// Who it is, for the rules of who may do what; `None` is anonymous.
+        user: Option<Text>,
+        /// Authentication Data for CONNACK, or for the AUTH that ends a re-authentication.
+        data: Option<Bytes>,
+    },
+    /// One more step: AUTH 0x18 with this data, and what comes back goes to `exchange`.
+    Continue {
+        /// Authentication Data.
+        data: Option<Bytes>,
+        /// What goes on with it.
+        exchange: Box<dyn Exchange>,
+    },
+    /// Refused with this reason (0x86, 0x87, 0x8A, 0x8C …).
     Refused(ReasonCode),
 }
 
@@ -134,6 +163,15 @@ pub enum Effect {
         connection: ConnectionId,
         /// Who.
         request: AuthenticationRequest,
+    },
+    /// Ask for the next step of an authentication. Answered by `Input::Authenticated` as well.
+    Continue {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What to ask.
+        exchange: Box<dyn Exchange>,
+        /// Authentication Data of the client's AUTH.
+        data: Option<Bytes>,
     },
     /// Keep this. The store answers `Persisted` or `PersistFailed`.
     Persist {

@@ -33,6 +33,9 @@ impl Broker {
             client_id: connect.client_id.detached(),
             username: connect.username.as_ref().map(Text::detached),
             password: connect.password.as_ref().map(|password| bytes::Bytes::copy_from_slice(password)),
+            method: None,
+            data: None,
+            again: false,
             peer: connection.peer.clone(),
         };
         connection.stage = Stage::Authenticating { connect, pipelined: Vec::new() };
@@ -74,7 +77,8 @@ impl Broker {
         let Stage::Authenticating { connect, pipelined } = stage else { return };
         let maximum_packet_size = connect.properties.maximum_packet_size();
         let refused = match outcome {
-            AuthenticationOutcome::Allowed => self.accept(id, &connect).err(),
+            AuthenticationOutcome::Allowed { .. } => self.accept(id, &connect).err(),
+            AuthenticationOutcome::Continue { .. } => Some(ReasonCode::ImplementationSpecificError),
             AuthenticationOutcome::Refused(reason) => Some(reason),
         };
         if let Some(reason) = refused {

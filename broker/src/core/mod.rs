@@ -1,6 +1,7 @@
 //! The server without I/O: told the time, asked for nothing. Everything here is decided by inputs and the clock handed in.
 
 pub mod access;
+pub mod acl;
 pub mod broker;
 mod closing;
 pub mod config;

@@ -25,6 +25,6 @@ impl Listener for TcpListener {
         let (stream, address) = TcpListener::accept(self).await?;
         // An acknowledgement is small and must not wait for the one before it to be acknowledged by TCP.
         stream.set_nodelay(true)?;
-        Ok((stream, PeerInfo { address: Some(address) }))
+        Ok((stream, PeerInfo { address: Some(address), ..PeerInfo::default() }))
     }
 }

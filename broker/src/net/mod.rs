@@ -2,5 +2,6 @@
 
 pub mod clock;
 mod connection;
+mod core_task;
 pub mod listener;
 pub mod server;

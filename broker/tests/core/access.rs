@@ -25,7 +25,7 @@ fn nothing_is_answered_until_the_authenticator_is() {
     broker.recv(alice, subscribe(1, "t", QOS_0));
     broker.recv(alice, publish("t", "before CONNACK"));
     broker.quiet(alice);
-    outcome(&mut broker, alice, AuthenticationOutcome::Allowed);
+    outcome(&mut broker, alice, AuthenticationOutcome::Allowed { user: None, data: None });
     assert!(matches!(broker.next(alice), Packet::Connack(_)));
     assert!(matches!(broker.next(alice), Packet::Suback(_)));
     assert_eq!(broker.payloads(alice), ["before CONNACK"]);
@@ -74,7 +74,7 @@ fn the_connect_timeout_runs_while_the_authenticator_thinks() {
     broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice"))));
     broker.advance(seconds(10));
     assert_eq!(broker.closed(alice), CloseCause::ConnectTimeout);
-    outcome(&mut broker, alice, AuthenticationOutcome::Allowed);
+    outcome(&mut broker, alice, AuthenticationOutcome::Allowed { user: None, data: None });
     assert_eq!(broker.statistics().sessions, 0);
 }
 

@@ -169,7 +169,7 @@ fn input(step: &Step) -> Option<Input> {
         Step::Authenticated { on, allowed } => Some(Input::Authenticated {
             connection: ConnectionId(on),
             outcome: match allowed {
-                true => AuthenticationOutcome::Allowed,
+                true => AuthenticationOutcome::Allowed { user: None, data: None },
                 false => AuthenticationOutcome::Refused(ReasonCode::NotAuthorized),
             },
         }),

@@ -274,10 +274,11 @@ impl TestBroker {
             }
             Effect::Authenticate { connection, .. } => {
                 if self.authenticates == Habit::Prompt {
-                    let outcome = AuthenticationOutcome::Allowed;
+                    let outcome = AuthenticationOutcome::Allowed { user: None, data: None };
                     inputs.push_back(Input::Authenticated { connection, outcome });
                 }
             }
+            Effect::Continue { .. } => unreachable!("no test here has an authentication of several steps"),
             Effect::Persist { seq, record } => {
                 let last = self.records.last().map_or(0, |(seq, _)| *seq);
                 assert_eq!(seq, last + 1, "records are numbered one by one");

@@ -11,9 +11,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use squall_broker::core::{
     HashKey,
+    access::{AllowAll, Answer, Authenticator},
     broker::Broker,
     config::Config,
-    effect::{AuthenticationOutcome, ConnectionId, Effect, Input, PeerInfo},
+    effect::{ConnectionId, Effect, Input, PeerInfo},
 };
 use squall_codec::{packet::Packet, time::Now, version::Version};
 use squall_scenarios::{
@@ -47,6 +48,7 @@ pub(super) struct Network {
     latency: Duration,
     maximum_packet_size: u32,
     broker: Broker,
+    authenticator: Box<dyn Authenticator>,
     liar: Option<Box<dyn Liar>>,
     links: Links,
     pub(super) transcript: Transcript,
@@ -80,6 +82,7 @@ impl Network {
             latency: setup.latency,
             maximum_packet_size: setup.broker.limits.maximum_packet_size,
             broker: Broker::new(Now::simulated(Duration::ZERO), setup.broker, key),
+            authenticator: Box::new(AllowAll),
             liar: setup.liar,
             links,
             transcript: setup.transcript,
@@ -302,15 +305,24 @@ impl Network {
             self.events += 1;
             let effects: Vec<Effect> = self.broker.handle(now, input).collect();
             let mut kept = None;
+            let mut answers = Vec::new();
             for effect in effects {
                 match effect {
                     Effect::Send { connection, version, packet } => self.send(connection.0 as usize, version, &packet),
                     Effect::Close { connection, .. } => self.close(connection.0 as usize),
-                    Effect::Authenticate { connection, .. } => {
-                        let outcome = AuthenticationOutcome::Allowed;
-                        inputs.push_back(Input::Authenticated { connection, outcome });
+                    Effect::Authenticate { connection, request } => {
+                        answers.push((connection, self.authenticator.authenticate(request)));
+                    }
+                    Effect::Continue { connection, exchange, data } => {
+                        answers.push((connection, exchange.next(data)));
                     }
                     Effect::Persist { seq, .. } => kept = Some(seq),
+                }
+            }
+            for (connection, answer) in answers {
+                // Nothing in this world is worth waiting for.
+                if let Answer::Now(outcome) = answer {
+                    inputs.push_back(Input::Authenticated { connection, outcome });
                 }
             }
             if let Some(up_to) = kept {

@@ -1,0 +1,227 @@
+//! The task that owns the core: inputs in, effects out, one turn after the other. It never awaits a connection.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use super::{
+    clock::Clock,
+    server::{Flush, Outgoing, ServerOptions, ToCore},
+};
+use crate::{
+    core::{
+        access::{Answer, Authenticator},
+        broker::Broker,
+        effect::{CloseCause, ConnectionId, Effect, Input},
+    },
+    store::Store,
+};
+
+/// Groups that the core takes at once before it hands out their effects: few enough that what they bring for one client
+/// stays within its soft bound.
+const GROUPS_PER_TURN: usize = 16;
+
+/// The core with what its effects need.
+pub(super) struct Core {
+    broker: Broker,
+    clock: Clock,
+    store: Box<dyn Store>,
+    /// The last record handed to the store, and the last that it has kept.
+    persisted: (u64, u64),
+    authenticator: Arc<dyn Authenticator>,
+    /// Answers that took their time; there is at most one for each connection.
+    answers: mpsc::UnboundedSender<Input>,
+    answered: mpsc::UnboundedReceiver<Input>,
+    /// Where the effects of a connection go.
+    outboxes: BTreeMap<ConnectionId, Outbox>,
+    /// Connections with effects that were not yet handed over.
+    dirty: Vec<ConnectionId>,
+}
+
+struct Outbox {
+    sender: mpsc::UnboundedSender<Vec<Outgoing>>,
+    pending: Vec<Outgoing>,
+}
+
+impl Core {
+    pub(super) fn new(options: ServerOptions) -> Self {
+        let clock = Clock::start(options.unix_start);
+        let (answers, answered) = mpsc::unbounded_channel();
+        Core {
+            broker: Broker::new(clock.now(), options.config, options.key),
+            clock,
+            store: options.store,
+            persisted: (0, 0),
+            authenticator: options.authenticator,
+            answers,
+            answered,
+            outboxes: BTreeMap::new(),
+            dirty: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(
+        &mut self,
+        inputs: &mut mpsc::Receiver<ToCore>,
+        flushed: &mut mpsc::UnboundedReceiver<Flush>,
+    ) {
+        let mut groups = Vec::with_capacity(GROUPS_PER_TURN);
+        let mut flushes = Vec::new();
+        loop {
+            let deadline = self.broker.deadline().map(|deadline| self.clock.instant(deadline));
+            let due = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(flush) = flushed.recv() => {
+                    flushes.push(flush);
+                    while let Ok(flush) = flushed.try_recv() {
+                        flushes.push(flush);
+                    }
+                    for Flush { connection, bytes } in flushes.drain(..) {
+                        self.handle(Input::Flushed { connection, bytes });
+                    }
+                }
+                count = inputs.recv_many(&mut groups, GROUPS_PER_TURN) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for group in groups.drain(..) {
+                        self.take(group);
+                    }
+                }
+                Some(answer) = self.answered.recv() => self.handle(answer),
+                () = due => self.handle(Input::Tick),
+            }
+            self.finish_turn();
+            // Those who write go first: what was handed over should be on its way before there is more of it.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn take(&mut self, group: ToCore) {
+        match group {
+            ToCore::Opened { connection, peer, outbox } => {
+                self.outboxes.insert(connection, Outbox { sender: outbox, pending: Vec::new() });
+                self.handle(Input::Opened { connection, peer });
+            }
+            ToCore::Inputs(inputs) => {
+                for input in inputs {
+                    let closed = match &input {
+                        Input::Closed { connection } => Some(*connection),
+                        _ => None,
+                    };
+                    self.handle(input);
+                    if let Some(connection) = closed {
+                        self.hand_over(connection);
+                        self.outboxes.remove(&connection);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One input, and its effects carried out.
+    pub(super) fn handle(&mut self, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let now = self.clock.now();
+            let mut asked = None;
+            for effect in self.broker.handle(now, input) {
+                match effect {
+                    Effect::Send { connection, version, packet } => {
+                        push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Packet(version, packet));
+                    }
+                    Effect::Close { connection, cause } => {
+                        log_close(connection, &cause);
+                        let patient = cause != CloseCause::SlowReader;
+                        push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Close { patient });
+                    }
+                    Effect::Persist { seq, record } => {
+                        self.persisted.0 = seq;
+                        self.store.persist(seq, record);
+                    }
+                    Effect::Authenticate { connection, request } => {
+                        asked = Some((connection, self.authenticator.authenticate(request)));
+                    }
+                    Effect::Continue { connection, exchange, data } => asked = Some((connection, exchange.next(data))),
+                }
+            }
+            match asked {
+                None => {}
+                Some((connection, Answer::Now(outcome))) => next = Some(Input::Authenticated { connection, outcome }),
+                Some((connection, Answer::Later(outcome))) => {
+                    let answers = self.answers.clone();
+                    tokio::spawn(async move {
+                        let outcome = outcome.await;
+                        // A core that has ended needs no answer.
+                        let _ = answers.send(Input::Authenticated { connection, outcome });
+                    });
+                }
+            }
+        }
+    }
+
+    /// Settles with the store and hands the effects over, one group for each connection.
+    pub(super) fn finish_turn(&mut self) {
+        while self.persisted.1 < self.persisted.0 {
+            let answer = match self.store.commit() {
+                Ok(up_to) => {
+                    self.persisted.1 = up_to;
+                    Input::Persisted { up_to }
+                }
+                Err(error) => {
+                    self.persisted.1 = self.persisted.0;
+                    Input::PersistFailed { seq: self.persisted.0, reason: error.to_string() }
+                }
+            };
+            self.handle(answer);
+        }
+        for connection in std::mem::take(&mut self.dirty) {
+            self.hand_over(connection);
+        }
+    }
+
+    fn hand_over(&mut self, connection: ConnectionId) {
+        let Some(outbox) = self.outboxes.get_mut(&connection) else { return };
+        let pending = std::mem::take(&mut outbox.pending);
+        let closes = matches!(pending.last(), Some(Outgoing::Close { .. }));
+        // A task that is gone has said, or will say, that its connection is closed.
+        if !pending.is_empty() && outbox.sender.send(pending).is_err() {
+            tracing::trace!(connection = connection.0, "nobody is left to write to");
+        }
+        if closes {
+            self.outboxes.remove(&connection);
+        }
+    }
+}
+
+fn push(
+    outboxes: &mut BTreeMap<ConnectionId, Outbox>,
+    dirty: &mut Vec<ConnectionId>,
+    connection: ConnectionId,
+    outgoing: Outgoing,
+) {
+    let Some(outbox) = outboxes.get_mut(&connection) else { return };
+    if outbox.pending.is_empty() {
+        dirty.push(connection);
+    }
+    outbox.pending.push(outgoing);
+}
+
+fn log_close(connection: ConnectionId, cause: &CloseCause) {
+    let connection = connection.0;
+    match cause {
+        CloseCause::Disconnected | CloseCause::TakenOver | CloseCause::ShuttingDown => {
+            tracing::debug!(connection, %cause, "closed");
+        }
+        CloseCause::Violation { statement: Some(statement), .. } => {
+            tracing::info!(connection, %cause, statement, "closed");
+        }
+        _ => tracing::info!(connection, %cause, "closed"),
+    }
+}
