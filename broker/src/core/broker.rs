@@ -112,6 +112,11 @@ impl Broker {
         }
         match input {
             Input::Opened { connection, peer } => self.handle_opened(connection, peer),
+            Input::Identified { connection, certificate_name } => {
+                if let Some(connection) = self.connections.get_mut(&connection) {
+                    connection.peer.certificate_name = Some(certificate_name);
+                }
+            }
             Input::Packet { connection, packet } => self.handle_packet(connection, packet),
             Input::Malformed { connection, version, error } => self.handle_malformed(connection, version, error),
             Input::Closed { connection } => self.end_connection(connection),

@@ -39,6 +39,13 @@ pub enum Input {
         /// The other end.
         peer: PeerInfo,
     },
+    /// The listener has verified a certificate of the client. Before its first packet, if at all.
+    Identified {
+        /// Which.
+        connection: ConnectionId,
+        /// The name in it.
+        certificate_name: Text,
+    },
     /// A whole packet came.
     Packet {
         /// From where.

@@ -14,14 +14,17 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use squall_codec::{packet::Packet, reason::Side, stream::Decoder, version::Version};
+use squall_codec::{reason::Side, stream::Decoder};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::mpsc,
     time::Sleep,
 };
 
-use super::server::{Flush, Outgoing, ToCore};
+use super::{
+    mailbox::{Outgoing, Receiver},
+    server::{Flush, ToCore},
+};
 use crate::core::effect::{ConnectionId, Input};
 
 /// Bytes read at once, into a buffer that all connections of a thread share.
@@ -39,17 +42,22 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
 }
 
-/// The task of one connection.
-pub(super) struct Task<Io> {
+/// Where a connection's task sends what it has to say.
+#[derive(Clone, Debug)]
+pub(super) struct Core {
+    pub(super) inputs: mpsc::Sender<ToCore>,
+    pub(super) flushes: mpsc::UnboundedSender<Flush>,
+}
+
+/// One connection whose transport stands.
+pub(super) struct Conversation<Io> {
     connection: ConnectionId,
-    reader: ReadHalf<Io>,
-    writer: WriteHalf<Io>,
+    io: Io,
     decoder: Decoder,
-    to_core: mpsc::Sender<ToCore>,
-    flushes: mpsc::UnboundedSender<Flush>,
-    outbox: mpsc::UnboundedReceiver<Vec<Outgoing>>,
+    core: Core,
+    mailbox: Receiver,
     /// What is to be written, in order.
-    pending: VecDeque<(Version, Packet)>,
+    pending: VecDeque<Outgoing>,
     /// What is being written.
     out: BytesMut,
     /// The transport may hold back what was written.
@@ -77,24 +85,20 @@ struct Progress {
     out_of_patience: bool,
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
+impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Conversation<Io> {
     pub(super) fn new(
         connection: ConnectionId,
         io: Io,
         maximum_packet_size: u32,
-        to_core: mpsc::Sender<ToCore>,
-        flushes: mpsc::UnboundedSender<Flush>,
-        outbox: mpsc::UnboundedReceiver<Vec<Outgoing>>,
+        core: Core,
+        mailbox: Receiver,
     ) -> Self {
-        let (reader, writer) = tokio::io::split(io);
-        Task {
+        Conversation {
             connection,
-            reader,
-            writer,
+            io,
             decoder: Decoder::new(Side::Client, None, maximum_packet_size),
-            to_core,
-            flushes,
-            outbox,
+            core,
+            mailbox,
             pending: VecDeque::new(),
             out: BytesMut::new(),
             unflushed: false,
@@ -106,35 +110,44 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
     }
 
     /// Until the connection has ended in both directions, or nobody is left to care.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn hold(&mut self) {
         loop {
             let progress = poll_fn(|cx| self.poll_progress(cx)).await;
             if progress.out_of_patience {
                 break;
             }
             let flush = Flush { connection: self.connection, bytes: progress.flushed };
-            if flush.bytes > 0 && self.flushes.send(flush).is_err() {
+            if flush.bytes > 0 && self.core.flushes.send(flush).is_err() {
                 return;
             }
             let inputs = self.inputs(&progress);
-            if !inputs.is_empty() && self.to_core.send(ToCore::Inputs(inputs)).await.is_err() {
-                return;
+            if !inputs.is_empty() {
+                self.mailbox.sending();
+                let group = ToCore::Inputs { connection: self.connection, inputs };
+                if self.core.inputs.send(group).await.is_err() {
+                    return;
+                }
             }
             let written = self.pending.is_empty() && self.out.is_empty() && !self.unflushed;
             if self.goodbye.is_some() && (written || self.broken) {
                 break;
             }
         }
-        self.part().await;
+        if !self.broken && !self.peer_closed {
+            // Its state is needed by few connections at a time.
+            Box::pin(self.part()).await;
+        }
     }
 
     /// One round over everything that can happen, so that nothing waits behind something else.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let mut progress = Progress::default();
-        while self.goodbye.is_none() {
-            let Poll::Ready(group) = self.outbox.poll_recv(cx) else { break };
-            progress.heard = true;
-            self.hear(group);
+        let mut may_send = false;
+        if self.goodbye.is_none() {
+            let mail = self.mailbox.take(cx);
+            may_send = mail.may_send;
+            progress.heard = mail.ended || !mail.letters.is_empty();
+            self.hear(mail.letters, mail.ended);
         }
         if let Poll::Ready(Err(error)) = self.poll_write(cx, &mut progress.flushed) {
             tracing::debug!(connection = self.connection.0, %error, "could not write");
@@ -142,6 +155,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
             progress.read = self.reading.then_some(Err(error));
         }
         if self.reading
+            && may_send
             && progress.read.is_none()
             && let Poll::Ready(result) = self.poll_read(cx)
         {
@@ -157,17 +171,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
     }
 
     /// What the core says.
-    fn hear(&mut self, group: Option<Vec<Outgoing>>) {
+    fn hear(&mut self, letters: Vec<Outgoing>, mut ends: bool) {
         // The core forgets a connection that has closed; what was answered before that is still written.
-        let mut ends = group.is_none();
-        for outgoing in group.into_iter().flatten() {
-            match outgoing {
-                Outgoing::Packet(version, packet) => self.pending.push_back((version, packet)),
-                Outgoing::Close { patient } => {
-                    ends = true;
-                    self.broken |= !patient;
-                }
-            }
+        if let Some(Outgoing::Close { patient }) = letters.last() {
+            ends = true;
+            self.broken |= !patient;
+        }
+        match self.pending.is_empty() {
+            true => self.pending = letters.into(),
+            false => self.pending.extend(letters),
         }
         if ends {
             self.reading = false;
@@ -182,7 +194,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
             if self.out.is_empty() {
                 break;
             }
-            let written = ready!(Pin::new(&mut self.writer).poll_write(cx, &self.out))?;
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.out))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -191,7 +203,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
             *flushed += written;
         }
         if self.unflushed && !self.broken {
-            ready!(Pin::new(&mut self.writer).poll_flush(cx))?;
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
@@ -203,16 +215,20 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
         if !self.out.is_empty() {
             return 0;
         }
-        // What an idle connection owns is nothing.
-        self.out = BytesMut::new();
         let mut lost = 0;
         while self.out.len() < WRITE_SIZE
-            && let Some((version, packet)) = self.pending.pop_front()
+            && let Some(outgoing) = self.pending.pop_front()
         {
+            // The end is nothing to be written.
+            let Outgoing::Packet(version, packet) = outgoing else { continue };
             if let Err(error) = packet.encode(version, &mut self.out) {
                 tracing::error!(connection = self.connection.0, %error, "a packet could not be encoded");
                 lost += packet.encoded_len(version);
             }
+        }
+        if self.out.is_empty() {
+            // What an idle connection owns is nothing.
+            (self.out, self.pending) = (BytesMut::new(), VecDeque::new());
         }
         lost
     }
@@ -221,7 +237,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer))?;
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             self.decoder.extend(buffer.filled());
             Poll::Ready(Ok(buffer.filled().len()))
         })
@@ -238,9 +254,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
             None => return inputs,
             Some(Ok(1..)) => {}
             Some(ended) => {
+                if let Err(error) = ended {
+                    tracing::debug!(connection = connection.0, %error, "could not read");
+                }
                 self.reading = false;
-                self.peer_closed = true;
-                self.broken |= ended.is_err();
+                // One who broke the rules of the transport is told by it, and listened to while it hears that.
+                let breach = ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+                self.peer_closed = !breach;
+                self.broken |= ended.is_err() && !breach;
                 inputs.push(Input::Closed { connection });
                 return inputs;
             }
@@ -260,18 +281,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Task<Io> {
     }
 
     /// The end: FIN behind the last byte, and a moment of listening so that it arrives.
-    async fn part(mut self) {
-        if self.broken || self.peer_closed {
-            // Dropping the halves closes the socket.
-            return;
-        }
+    async fn part(&mut self) {
         let connection = self.connection.0;
-        let farewell = async move {
-            self.writer.shutdown().await?;
+        let farewell = async {
+            self.io.shutdown().await?;
             let mut left = LINGER_BYTES;
             let mut sink = [0; 1024];
             while left > 0 {
-                match self.reader.read(&mut sink).await? {
+                match self.io.read(&mut sink).await? {
                     0 => break,
                     count => left = left.saturating_sub(count),
                 }

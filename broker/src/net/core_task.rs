@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 
 use super::{
     clock::Clock,
-    server::{Flush, Outgoing, ServerOptions, ToCore},
+    mailbox::{Outgoing, Sender},
+    server::{Flush, ServerOptions, ToCore},
 };
 use crate::{
     core::{
@@ -39,8 +40,16 @@ pub(super) struct Core {
 }
 
 struct Outbox {
-    sender: mpsc::UnboundedSender<Vec<Outgoing>>,
+    mailbox: Sender,
     pending: Vec<Outgoing>,
+    /// Groups of its inputs that were dealt with, and that it was not yet told of.
+    done: u8,
+}
+
+impl Outbox {
+    fn is_clean(&self) -> bool {
+        self.pending.is_empty() && self.done == 0
+    }
 }
 
 impl Core {
@@ -105,23 +114,29 @@ impl Core {
 
     fn take(&mut self, group: ToCore) {
         match group {
-            ToCore::Opened { connection, peer, outbox } => {
-                self.outboxes.insert(connection, Outbox { sender: outbox, pending: Vec::new() });
+            ToCore::Opened { connection, peer, mailbox } => {
+                self.outboxes.insert(connection, Outbox { mailbox, pending: Vec::new(), done: 0 });
                 self.handle(Input::Opened { connection, peer });
             }
-            ToCore::Inputs(inputs) => {
+            ToCore::Inputs { connection, inputs } => {
+                let mut closed = false;
                 for input in inputs {
-                    let closed = match &input {
-                        Input::Closed { connection } => Some(*connection),
-                        _ => None,
-                    };
+                    closed |= matches!(input, Input::Closed { .. });
                     self.handle(input);
-                    if let Some(connection) = closed {
-                        self.hand_over(connection);
-                        self.outboxes.remove(&connection);
+                }
+                if closed {
+                    self.hand_over(connection);
+                    self.outboxes.remove(&connection);
+                } else if let Some(outbox) = self.outboxes.get_mut(&connection) {
+                    if outbox.is_clean() {
+                        self.dirty.push(connection);
                     }
+                    outbox.done += 1;
                 }
             }
+            // Nobody may be left who wants to know.
+            ToCore::Statistics(answer) => drop(answer.send(self.broker.statistics())),
+            ToCore::Reload(acl) => self.handle(Input::Reload { acl }),
         }
     }
 
@@ -188,11 +203,10 @@ impl Core {
 
     fn hand_over(&mut self, connection: ConnectionId) {
         let Some(outbox) = self.outboxes.get_mut(&connection) else { return };
-        let pending = std::mem::take(&mut outbox.pending);
-        let closes = matches!(pending.last(), Some(Outgoing::Close { .. }));
-        // A task that is gone has said, or will say, that its connection is closed.
-        if !pending.is_empty() && outbox.sender.send(pending).is_err() {
-            tracing::trace!(connection = connection.0, "nobody is left to write to");
+        let (letters, done) = (std::mem::take(&mut outbox.pending), std::mem::take(&mut outbox.done));
+        let closes = matches!(letters.last(), Some(Outgoing::Close { .. }));
+        if !letters.is_empty() || done > 0 {
+            outbox.mailbox.send(letters, done);
         }
         if closes {
             self.outboxes.remove(&connection);
@@ -207,7 +221,7 @@ fn push(
     outgoing: Outgoing,
 ) {
     let Some(outbox) = outboxes.get_mut(&connection) else { return };
-    if outbox.pending.is_empty() {
+    if outbox.is_clean() {
         dirty.push(connection);
     }
     outbox.pending.push(outgoing);

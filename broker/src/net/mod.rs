@@ -1,7 +1,17 @@
 //! The tokio drivers: they move bytes and tell the core the time. They decide nothing.
 
+mod accept;
 pub mod clock;
 mod connection;
 mod core_task;
 pub mod listener;
+mod mailbox;
+#[cfg(feature = "transports")]
+mod proxy;
 pub mod server;
+#[cfg(feature = "transports")]
+pub mod tls;
+#[cfg(feature = "transports")]
+mod transport;
+#[cfg(feature = "transports")]
+pub mod websocket;

@@ -3,18 +3,35 @@
 //! One task holds the core and never awaits a connection: what comes in passes one bounded channel, what goes out one
 //! channel for each connection whose content the core bounds by counting bytes not yet `Flushed`.
 
-use std::{fmt, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use squall_codec::{packet::Packet, version::Version};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 
-use super::{connection, core_task::Core, listener::Listener};
+use super::{
+    accept::{Door, accept},
+    connection,
+    core_task::Core,
+    listener::{Listener, ListenerOptions},
+    mailbox,
+};
 use crate::{
     core::{
         HashKey,
         access::{AllowAll, Authenticator},
+        acl::Acl,
         config::Config,
         effect::{ConnectionId, Input, PeerInfo},
+        statistics::Statistics,
     },
     store::{Store, memory::MemoryStore},
 };
@@ -23,8 +40,6 @@ use crate::{
 const INPUT_CHANNEL: usize = 256;
 /// How long connections may take to say goodbye at the end.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
-/// The pause after an accept that failed for want of something (file descriptors, memory).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a server is started with.
 pub struct ServerOptions {
@@ -66,13 +81,17 @@ impl fmt::Debug for ServerOptions {
     }
 }
 
-/// What a connection's task or the accept loop tells the core's task.
+/// What a connection's task, or whoever holds the server's handle, tells the core's task.
 #[derive(Debug)]
 pub(super) enum ToCore {
-    /// A connection was accepted; its task listens to `outbox`.
-    Opened { connection: ConnectionId, peer: PeerInfo, outbox: mpsc::UnboundedSender<Vec<Outgoing>> },
+    /// A connection was accepted.
+    Opened { connection: ConnectionId, peer: PeerInfo, mailbox: mailbox::Sender },
     /// What one connection has to say, in order.
-    Inputs(Vec<Input>),
+    Inputs { connection: ConnectionId, inputs: Vec<Input> },
+    /// How are things?
+    Statistics(oneshot::Sender<Statistics>),
+    /// The rules of who may do what are others.
+    Reload(Arc<Acl>),
 }
 
 /// Bytes have left for a socket. A channel of its own, since the news must not wait behind the inputs that fill the other:
@@ -83,16 +102,116 @@ pub(super) struct Flush {
     pub(super) bytes: usize,
 }
 
-/// What the core's task tells a connection's task.
-#[derive(Debug)]
-pub(super) enum Outgoing {
-    /// Write this.
-    Packet(Version, Packet),
-    /// Write what is still to be written, and end the connection.
-    Close { patient: bool },
+/// A server before it runs: what it is, and where it listens.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use squall_broker::{core::HashKey, net::{listener::ListenerOptions, server::{Server, ServerOptions}}};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let mut server = Server::new(ServerOptions::new(HashKey([1, 2]), Duration::ZERO));
+/// for name in ["plant", "office"] {
+///     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+///     server.listen(listener, ListenerOptions::named(name));
+/// }
+/// server.run(async { /* until something says that it is over */ }).await
+/// # })
+/// # }
+/// ```
+pub struct Server {
+    core: Core,
+    to_core: mpsc::Sender<ToCore>,
+    inputs: mpsc::Receiver<ToCore>,
+    flushed: mpsc::UnboundedReceiver<Flush>,
+    door: Arc<Door>,
+    accepting: Vec<Pin<Box<dyn Future<Output = io::Error> + Send>>>,
 }
 
-/// Serves until `shutdown` is there; then tells every client, and returns when their connections are closed.
+impl Server {
+    /// A server that listens nowhere yet.
+    pub fn new(options: ServerOptions) -> Self {
+        let (to_core, inputs) = mpsc::channel(INPUT_CHANNEL);
+        let (flushes, flushed) = mpsc::unbounded_channel();
+        let core = connection::Core { inputs: to_core.clone(), flushes };
+        let door = Arc::new(Door::new(core, &options.config.limits));
+        Server { core: Core::new(options), to_core, inputs, flushed, door, accepting: Vec::new() }
+    }
+
+    /// Listens here too.
+    pub fn listen<L: Listener>(&mut self, listener: L, options: ListenerOptions) {
+        self.accepting.push(Box::pin(accept(listener, options, Arc::clone(&self.door))));
+    }
+
+    /// For questions and orders while the server runs.
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { to_core: self.to_core.downgrade() }
+    }
+
+    /// Serves until `shutdown` is there; then tells every client, and returns when their connections are closed.
+    ///
+    /// # Errors
+    /// When a listener cannot accept any more. The others are closed with it.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let Server { mut core, to_core, mut inputs, mut flushed, door, accepting } = self;
+        // From here the channel lives as long as those who speak through it.
+        drop((to_core, door));
+        let mut listeners: JoinSet<io::Error> = accepting.into_iter().collect();
+        let mut shutdown = pin!(shutdown);
+        let outcome = tokio::select! {
+            biased;
+            () = &mut shutdown => Ok(()),
+            Some(ended) = listeners.join_next() => Err(ended.unwrap_or_else(io::Error::other)),
+            () = core.run(&mut inputs, &mut flushed) => Ok(()),
+        };
+        // Nobody else comes in; those who are here are told.
+        listeners.shutdown().await;
+        core.handle(Input::Shutdown);
+        core.finish_turn();
+        // The channel ends when the last connection's task has.
+        let farewell = async { while inputs.recv().await.is_some() {} };
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, farewell).await.is_err() {
+            tracing::warn!("some connections were still open at the end");
+        }
+        outcome
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listeners", &self.accepting.len()).finish_non_exhaustive()
+    }
+}
+
+/// Speaks to a server that runs. It does not keep the server alive.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    to_core: mpsc::WeakSender<ToCore>,
+}
+
+impl ServerHandle {
+    /// Numbers about the state and what was dropped; `None` when the server has ended.
+    pub async fn statistics(&self) -> Option<Statistics> {
+        let (answer, statistics) = oneshot::channel();
+        self.tell(ToCore::Statistics(answer)).await;
+        statistics.await.ok()
+    }
+
+    /// From now on other rules say who may do what.
+    pub async fn reload(&self, acl: Arc<Acl>) {
+        self.tell(ToCore::Reload(acl)).await;
+    }
+
+    async fn tell(&self, word: ToCore) {
+        if let Some(to_core) = self.to_core.upgrade() {
+            // A server that has ended follows no orders.
+            let _ = to_core.send(word).await;
+        }
+    }
+}
+
+/// Serves one listener until `shutdown` is there: the short form of [`Server`].
 ///
 /// # Errors
 /// When the listener cannot accept any more.
@@ -101,68 +220,7 @@ pub async fn serve<L: Listener>(
     options: ServerOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (to_core, mut inputs) = mpsc::channel(INPUT_CHANNEL);
-    let (flushes, mut flushed) = mpsc::unbounded_channel();
-    let maximum_packet_size = options.config.limits.maximum_packet_size;
-    let mut core = Core::new(options);
-    let mut shutdown = pin!(shutdown);
-    let outcome = {
-        let mut accepting = pin!(accept(&listener, to_core, flushes, maximum_packet_size));
-        tokio::select! {
-            biased;
-            () = &mut shutdown => Ok(()),
-            error = &mut accepting => Err(error),
-            () = core.run(&mut inputs, &mut flushed) => Ok(()),
-        }
-    };
-    // Nobody else comes in; those who are here are told.
-    drop(listener);
-    core.handle(Input::Shutdown);
-    core.finish_turn();
-    // The channel ends when the last connection's task has.
-    let farewell = async { while inputs.recv().await.is_some() {} };
-    if tokio::time::timeout(SHUTDOWN_PATIENCE, farewell).await.is_err() {
-        tracing::warn!("some connections were still open at the end");
-    }
-    outcome
-}
-
-/// Accepts for ever; the error is one that the listener does not recover from.
-async fn accept<L: Listener>(
-    listener: &L,
-    to_core: mpsc::Sender<ToCore>,
-    flushes: mpsc::UnboundedSender<Flush>,
-    maximum_packet_size: u32,
-) -> io::Error {
-    let mut next = 0;
-    loop {
-        let (io, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) if is_of_one_connection(&error) => continue,
-            Err(error) if error.raw_os_error().is_some() => {
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-            Err(error) => return error,
-        };
-        next += 1;
-        let connection = ConnectionId(next);
-        let (outbox, outgoing) = mpsc::unbounded_channel();
-        if to_core.send(ToCore::Opened { connection, peer, outbox }).await.is_err() {
-            return io::Error::other("the server's core has ended");
-        }
-        let task =
-            connection::Task::new(connection, io, maximum_packet_size, to_core.clone(), flushes.clone(), outgoing);
-        tokio::spawn(task.run());
-    }
-}
-
-/// Errors that concern a connection which went away before it was accepted.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, NotConnected};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | BrokenPipe | NotConnected
-    )
+    let mut server = Server::new(options);
+    server.listen(listener, ListenerOptions::default());
+    server.run(shutdown).await
 }
