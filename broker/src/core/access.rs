@@ -36,7 +36,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Everyone may come in.
+/// Everyone may come in, and nobody is known: a User Name that nobody checks names no user.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AllowAll;
 
@@ -45,7 +45,7 @@ impl Authenticator for AllowAll {
         Answer::Now(match request.method {
             // [MQTT-4.12.0-1]
             Some(_) => AuthenticationOutcome::Refused(squall_codec::reason::ReasonCode::BadAuthenticationMethod),
-            None => AuthenticationOutcome::Allowed { user: request.username, data: None },
+            None => AuthenticationOutcome::Allowed { user: None, data: None },
         })
     }
 }

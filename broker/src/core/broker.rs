@@ -190,13 +190,7 @@ impl Broker {
                 // [MQTT-3.1.0-1] Closed without a word.
                 _ => self.violation(id, NOT_CONNECT),
             },
-            Stage::Authenticating { pipelined, .. } => {
-                if pipelined.len() >= self.config.limits.pipelined_packets {
-                    self.violation(id, Violation::new(ReasonCode::QuotaExceeded, "too many packets before CONNACK"));
-                } else {
-                    pipelined.push(packet);
-                }
-            }
+            Stage::Authenticating { .. } => self.handle_early(id, packet),
             Stage::Open(open) => {
                 // Any packet is a sign of life, not only PINGREQ.
                 open.last_packet = self.now.monotonic;
@@ -220,7 +214,7 @@ impl Broker {
             Packet::Pingreq => self.send(speaker.id, Packet::Pingresp),
             Packet::Disconnect(disconnect) => self.handle_disconnect(speaker.id, disconnect),
             Packet::Connect(_) => self.violation(speaker.id, SECOND_CONNECT),
-            Packet::Auth(_) => self.violation(speaker.id, AUTH_WITHOUT_METHOD),
+            Packet::Auth(auth) => self.handle_auth(speaker, &auth),
             Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
                 self.violation(speaker.id, WRONG_DIRECTION);
             }
@@ -259,8 +253,5 @@ const SECOND_CONNECT: Violation = Violation {
     statements: (Some("MQTT-3.1.0-2"), Some("MQTT-3.1.0-2")),
     detail: "a second CONNECT",
 };
-
-const AUTH_WITHOUT_METHOD: Violation =
-    Violation::of(ReasonCode::ProtocolError, "MQTT-4.12.0-7", "AUTH without an Authentication Method in CONNECT");
 
 const WRONG_DIRECTION: Violation = Violation::new(ReasonCode::ProtocolError, "a packet that only a server sends");

@@ -44,7 +44,7 @@ impl Violation {
     }
 
     /// The close cause for a connection of this version.
-    fn cause(self, version: Option<Version>) -> CloseCause {
+    pub(super) fn cause(self, version: Option<Version>) -> CloseCause {
         let (v5, v3) = self.statements;
         // 3.1.1 [MQTT-4.8.0-1] covers every violation.
         let statement = if version.is_none_or(Version::has_properties) { v5 } else { v3.or(Some("MQTT-4.8.0-1")) };
@@ -156,8 +156,8 @@ impl Broker {
             let session = &mut self.sessions[key];
             session.expiry_seconds = expiry_seconds;
             if session.durable && expiry_seconds > 0 {
-                let client_id = session.client_id.clone();
-                self.persist(Record::Session { client_id, expiry_seconds });
+                let (client_id, user) = (session.client_id.clone(), session.user.clone());
+                self.persist(Record::Session { client_id, user, expiry_seconds });
             }
         }
         // [MQTT-3.14.4-3] [MQTT-3.1.2-10]; 3.1.1 [MQTT-3.14.4-3]. Every other reason leaves the will to be published.

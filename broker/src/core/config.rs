@@ -21,6 +21,9 @@ pub struct Config {
     pub server_keep_alive: Option<u16>,
     /// The longest Session Expiry Interval in seconds that 5.0 clients get; `u32::MAX` is no bound.
     pub maximum_session_expiry: u32,
+    /// Whether the session of a named user is refused (CONNACK 0x87, 3.x: 0x05) to every other user who comes with its Client
+    /// Identifier. Otherwise whoever knows the Client Identifier takes the session over, with all that waits in it.
+    pub sessions_belong_to_users: bool,
     /// Who may do what, from the start. `Input::Reload` replaces it.
     pub acl: Arc<Acl>,
 }
@@ -34,6 +37,7 @@ impl Default for Config {
             allow_empty_client_id: true,
             server_keep_alive: None,
             maximum_session_expiry: u32::MAX,
+            sessions_belong_to_users: true,
             acl: Arc::default(),
         }
     }

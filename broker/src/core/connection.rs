@@ -11,7 +11,7 @@ use squall_codec::{
     version::Version,
 };
 
-use super::{effect::PeerInfo, session::SessionKey};
+use super::{authenticating::Enhanced, effect::PeerInfo, session::SessionKey};
 
 /// One Network Connection.
 #[derive(Debug)]
@@ -35,7 +35,9 @@ pub(super) enum Stage {
     Authenticating {
         /// The request.
         connect: Box<Connect>,
-        /// Sent without waiting for CONNACK (section 3.1.4 allows it).
+        /// Where it asks for enhanced authentication.
+        enhanced: Option<Box<Enhanced>>,
+        /// Sent without waiting for CONNACK (section 3.1.4 allows it). None with enhanced authentication.
         pipelined: Vec<Packet>,
     },
     /// The client is in.
@@ -59,6 +61,8 @@ pub(super) struct Open {
     pub(super) expiry_was_zero: bool,
     /// The client's Topic Aliases. [MQTT-3.3.2-7] They end with the connection.
     pub(super) aliases: BTreeMap<u16, TopicName>,
+    /// Where CONNECT had an Authentication Method.
+    pub(super) enhanced: Option<Box<Enhanced>>,
     /// Whether CONNACK has left: no DISCONNECT goes before it ([MQTT-3.14.0-1]).
     pub(super) connack_sent: bool,
 }

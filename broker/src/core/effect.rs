@@ -109,7 +109,7 @@ pub enum Input {
 pub struct AuthenticationRequest {
     /// As CONNECT has it; empty where the server will assign one.
     pub client_id: Text,
-    /// User Name.
+    /// User Name; of a client that is in already, the user who it is.
     pub username: Option<Text>,
     /// Password.
     pub password: Option<Bytes>,
@@ -164,7 +164,8 @@ pub enum Effect {
         /// Why, for logs and traces.
         cause: CloseCause,
     },
-    /// Ask whether a client may come in. Until `Input::Authenticated` nothing more is read from it.
+    /// Ask whether a client may come in, or, where `again` is set, may stay. Until `Input::Authenticated` a client that is
+    /// not in yet is not acted on.
     Authenticate {
         /// Which.
         connection: ConnectionId,
@@ -198,6 +199,9 @@ pub enum CloseCause {
     /// CONNECT was refused.
     #[error("CONNECT was refused: {0}")]
     Refused(ReasonCode),
+    /// A client that was in failed to prove itself again (section 4.12.1).
+    #[error("the re-authentication failed: {0}")]
+    NotAuthenticatedAgain(ReasonCode),
     /// Bytes that are no packet.
     #[error("{0}")]
     Malformed(DecodeError),
@@ -240,6 +244,8 @@ pub enum Record {
     Session {
         /// Whose.
         client_id: Text,
+        /// The user whom it belongs to; `None` is anonymous.
+        user: Option<Text>,
         /// Seconds after its connection ends; `u32::MAX` is never.
         expiry_seconds: u32,
     },

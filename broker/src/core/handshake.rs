@@ -1,5 +1,6 @@
 //! From CONNECT to CONNACK (sections 3.1.4 and 3.2): checks, take-over, clean or resumed session, negotiation.
 
+use bytes::Bytes;
 use squall_codec::{
     packet::{Connack, Connect, Packet},
     property::{Properties, Property},
@@ -10,9 +11,10 @@ use squall_codec::{
 };
 
 use super::{
+    authenticating::{Enhanced, Turn, announce},
     broker::Broker,
     connection::{Open, Stage},
-    effect::{AuthenticationOutcome, AuthenticationRequest, CloseCause, ConnectionId, Effect, Record},
+    effect::{CloseCause, ConnectionId, Record},
     session::{Session, SessionKey},
     timers::Timer,
     will::StoredWill,
@@ -28,26 +30,11 @@ impl Broker {
             self.refuse(id, connect.version, connect.properties.maximum_packet_size(), reason);
             return;
         }
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let request = AuthenticationRequest {
-            client_id: connect.client_id.detached(),
-            username: connect.username.as_ref().map(Text::detached),
-            password: connect.password.as_ref().map(|password| bytes::Bytes::copy_from_slice(password)),
-            method: None,
-            data: None,
-            again: false,
-            peer: connection.peer.clone(),
-        };
-        connection.stage = Stage::Authenticating { connect, pipelined: Vec::new() };
-        self.effects.push_back(Effect::Authenticate { connection: id, request });
+        self.authenticate(id, connect);
     }
 
     /// What can be said without asking anybody.
     fn check_connect(&self, connect: &Connect) -> Result<(), ReasonCode> {
-        // [MQTT-4.12.0-1] No Authentication Method is known here.
-        if connect.properties.authentication_method().is_some() {
-            return Err(ReasonCode::BadAuthenticationMethod);
-        }
         // [MQTT-3.1.3-8]; 3.1.1 [MQTT-3.1.3-9]. Where an empty one can never be right, the decoder has said so.
         if connect.client_id.is_empty() && !self.config.allow_empty_client_id {
             return Err(ReasonCode::ClientIdentifierNotValid);
@@ -69,30 +56,15 @@ impl Broker {
         Ok(())
     }
 
-    /// The authenticator has answered.
-    pub(super) fn handle_authenticated(&mut self, id: ConnectionId, outcome: AuthenticationOutcome) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let Stage::Authenticating { .. } = connection.stage else { return };
-        let stage = std::mem::replace(&mut connection.stage, Stage::New);
-        let Stage::Authenticating { connect, pipelined } = stage else { return };
-        let maximum_packet_size = connect.properties.maximum_packet_size();
-        let refused = match outcome {
-            AuthenticationOutcome::Allowed { .. } => self.accept(id, &connect).err(),
-            AuthenticationOutcome::Continue { .. } => Some(ReasonCode::ImplementationSpecificError),
-            AuthenticationOutcome::Refused(reason) => Some(reason),
-        };
-        if let Some(reason) = refused {
-            // [MQTT-3.1.4-6] What came behind the CONNECT is not looked at.
-            self.refuse(id, connect.version, maximum_packet_size, reason);
-            return;
-        }
-        for packet in pipelined {
-            self.handle_packet(id, packet);
-        }
-    }
-
     /// Lets the client in, unless there is no room for its session.
-    fn accept(&mut self, id: ConnectionId, connect: &Connect) -> Result<(), ReasonCode> {
+    pub(super) fn accept(
+        &mut self,
+        id: ConnectionId,
+        connect: &Connect,
+        enhanced: Option<Box<Enhanced>>,
+        user: Option<Text>,
+        data: Option<Bytes>,
+    ) -> Result<(), ReasonCode> {
         let client_id =
             if connect.client_id.is_empty() { self.assign_client_id() } else { connect.client_id.detached() };
         let assigned = connect.client_id.is_empty().then(|| client_id.clone());
@@ -100,8 +72,12 @@ impl Broker {
         if known.is_none() && self.sessions.len() >= self.config.limits.sessions {
             return Err(ReasonCode::QuotaExceeded);
         }
+        if known.is_some_and(|key| !self.may_have(key, user.as_ref())) {
+            return Err(ReasonCode::NotAuthorized);
+        }
         let mut connack = Connack::new(ReasonCode::Success);
         connack.properties = self.negotiate(connect, assigned);
+        announce(enhanced.as_deref(), data, &mut connack.properties);
         let maximum_packet_size = connect.properties.maximum_packet_size().map_or(usize::MAX, |size| size as usize);
         if Packet::Connack(Box::new(connack.clone())).encoded_len(connect.version) > maximum_packet_size {
             return Err(ReasonCode::PacketTooLarge);
@@ -125,7 +101,9 @@ impl Broker {
             None => self.sessions.insert(Session::new(client_id)),
         };
         let resumed = known.is_some() && !connect.clean_start;
-        self.open(id, key, connect, maximum_packet_size);
+        let enhanced = enhanced.map(|enhanced| Box::new(Enhanced { turn: Turn::Nobody, ..*enhanced }));
+        self.sessions[key].user = user;
+        self.open(id, key, connect, enhanced, maximum_packet_size);
 
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; 3.1 has no such bit.
         connack.session_present = resumed && connect.version != Version::V3_1;
@@ -135,8 +113,21 @@ impl Broker {
         Ok(())
     }
 
+    /// Whether this user may take over or discard a session. An anonymous one is anybody's.
+    fn may_have(&self, key: SessionKey, user: Option<&Text>) -> bool {
+        let owner = self.sessions[key].user.as_ref();
+        !self.config.sessions_belong_to_users || owner.is_none() || owner == user
+    }
+
     /// Ties connection and session together.
-    fn open(&mut self, id: ConnectionId, key: SessionKey, connect: &Connect, maximum_packet_size: usize) {
+    fn open(
+        &mut self,
+        id: ConnectionId,
+        key: SessionKey,
+        connect: &Connect,
+        enhanced: Option<Box<Enhanced>>,
+        maximum_packet_size: usize,
+    ) {
         let expiry_seconds = self.expiry_seconds(connect);
         let keep_alive = match self.config.server_keep_alive {
             // [MQTT-3.2.2-21] The server's value holds where the client was told of it.
@@ -161,8 +152,8 @@ impl Broker {
         session.resume(receive_maximum, send_quota);
         let was_durable = std::mem::replace(&mut session.durable, expiry_seconds > 0);
         if was_durable || session.durable {
-            let client_id = session.client_id.clone();
-            self.persist(Record::Session { client_id, expiry_seconds });
+            let (client_id, user) = (session.client_id.clone(), session.user.clone());
+            self.persist(Record::Session { client_id, user, expiry_seconds });
         }
 
         self.timers.cancel(Timer::Connect(id));
@@ -179,6 +170,7 @@ impl Broker {
                 maximum_packet_size,
                 expiry_was_zero: connect.properties.session_expiry_interval().unwrap_or(0) == 0,
                 aliases: Default::default(),
+                enhanced,
                 connack_sent: false,
             });
         }
@@ -254,16 +246,35 @@ impl Broker {
         maximum_packet_size: Option<u32>,
         reason: ReasonCode,
     ) {
-        // 3.1.1 [MQTT-3.2.2-6] Where no return code fits there is no CONNACK.
-        if version.has_properties() || reason.connack_return_code().is_some() {
-            // [MQTT-3.2.2-6] Session Present is 0.
-            let connack = Packet::Connack(Box::new(Connack::new(reason)));
-            let fits = maximum_packet_size.is_none_or(|maximum| connack.encoded_len(version) <= maximum as usize);
-            if fits {
-                self.send_last(id, version, connack);
-            }
-        }
+        self.say_no(id, version, maximum_packet_size, reason, None);
         // [MQTT-3.2.2-7]; 3.1.1 [MQTT-3.2.2-5]
         self.close(id, CloseCause::Refused(reason));
+    }
+
+    /// A CONNACK that refuses, where it may be sent.
+    pub(super) fn say_no(
+        &mut self,
+        id: ConnectionId,
+        version: Version,
+        maximum_packet_size: Option<u32>,
+        reason: ReasonCode,
+        detail: Option<&'static str>,
+    ) {
+        // 3.1.1 [MQTT-3.2.2-6] Where no return code fits there is no CONNACK.
+        if !version.has_properties() && reason.connack_return_code().is_none() {
+            return;
+        }
+        // [MQTT-3.2.2-6] Session Present is 0.
+        let plain = Connack::new(reason);
+        let mut explained = plain.clone();
+        if let Some(detail) = detail.filter(|_| version.has_properties()) {
+            explained.properties.push(Property::ReasonString(Text::literal(detail)));
+        }
+        let maximum = maximum_packet_size.map_or(usize::MAX, |maximum| maximum as usize);
+        // [MQTT-3.2.2-19] [MQTT-3.1.2-24]
+        let fitting = [explained, plain].map(|connack| Packet::Connack(Box::new(connack)));
+        if let Some(packet) = fitting.into_iter().find(|packet| packet.encoded_len(version) <= maximum) {
+            self.send_last(id, version, packet);
+        }
     }
 }

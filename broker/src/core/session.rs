@@ -51,6 +51,8 @@ pub(super) enum Resend {
 pub(super) struct Session {
     /// [MQTT-3.1.3-2] The key by which it is found.
     pub(super) client_id: Text,
+    /// The user of the latest connection, to whom the session belongs; `None` is anonymous.
+    pub(super) user: Option<Text>,
     /// The Network Connection, while there is one.
     pub(super) connection: Option<ConnectionId>,
     /// Session Expiry Interval in seconds; `u32::MAX` is never.
@@ -106,6 +108,7 @@ impl Session {
     pub(super) fn new(client_id: Text) -> Self {
         Session {
             client_id,
+            user: None,
             connection: None,
             expiry_seconds: 0,
             durable: false,

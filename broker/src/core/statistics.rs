@@ -21,6 +21,8 @@ pub struct Statistics {
     pub in_flight: usize,
     /// Bytes not yet `Flushed`, of all connections.
     pub unflushed_bytes: usize,
+    /// Clients whose authentication, or re-authentication, failed.
+    pub failed_authentications: u64,
     /// Messages not queued because the session's queue was full.
     pub dropped_queue_full: u64,
     /// QoS 0 messages not sent because the client reads too slowly.

@@ -8,6 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use squall_broker::core::{
     HashKey,
+    access::{Answer, Authenticator},
     broker::Broker,
     config::Config,
     effect::{AuthenticationOutcome, CloseCause, ConnectionId, Effect, Input, PeerInfo, Record},
@@ -48,6 +49,8 @@ pub(crate) struct TestBroker {
     pub(crate) flushes: Habit,
     pub(crate) stores: Habit,
     pub(crate) authenticates: Habit,
+    /// Who answers, where it is not enough that everybody is whom they say they are.
+    pub(crate) authenticator: Option<Box<dyn Authenticator>>,
     /// Every record, in order.
     pub(crate) records: Vec<(u64, Record)>,
 }
@@ -68,6 +71,7 @@ impl TestBroker {
             flushes: Habit::Prompt,
             stores: Habit::Prompt,
             authenticates: Habit::Prompt,
+            authenticator: None,
             records: Vec::new(),
         }
     }
@@ -272,13 +276,20 @@ impl TestBroker {
                 let client = self.clients.get_mut(&connection).expect("a known connection");
                 assert_eq!(client.closed.replace(cause), None, "closed twice");
             }
-            Effect::Authenticate { connection, .. } => {
+            Effect::Authenticate { connection, request } => {
                 if self.authenticates == Habit::Prompt {
-                    let outcome = AuthenticationOutcome::Allowed { user: None, data: None };
-                    inputs.push_back(Input::Authenticated { connection, outcome });
+                    let answer = match &self.authenticator {
+                        Some(authenticator) => authenticator.authenticate(request),
+                        None => Answer::Now(AuthenticationOutcome::Allowed { user: request.username, data: None }),
+                    };
+                    inputs.push_back(answered(connection, answer));
                 }
             }
-            Effect::Continue { .. } => unreachable!("no test here has an authentication of several steps"),
+            Effect::Continue { connection, exchange, data } => {
+                if self.authenticates == Habit::Prompt {
+                    inputs.push_back(answered(connection, exchange.next(data)));
+                }
+            }
             Effect::Persist { seq, record } => {
                 let last = self.records.last().map_or(0, |(seq, _)| *seq);
                 assert_eq!(seq, last + 1, "records are numbered one by one");
@@ -288,6 +299,13 @@ impl TestBroker {
                 }
             }
         }
+    }
+}
+
+fn answered(connection: ConnectionId, answer: Answer) -> Input {
+    match answer {
+        Answer::Now(outcome) => Input::Authenticated { connection, outcome },
+        Answer::Later(_) => unreachable!("nothing in these tests takes its time but when they say so"),
     }
 }
 
@@ -344,6 +362,12 @@ pub(crate) fn id(value: u16) -> PacketId {
 /// A client whose session ends with its connection.
 pub(crate) fn clean(version: Version, client_id: &str) -> Connect {
     Connect::new(version, Text::new(client_id).expect("a client identifier"))
+}
+
+/// As this user.
+pub(crate) fn named(mut connect: Connect, user: &str) -> Connect {
+    connect.username = Some(Text::new(user).expect("a user name"));
+    connect
 }
 
 /// A client whose session is kept, and resumed.
