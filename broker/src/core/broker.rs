@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use squall_codec::{packet::Packet, reason::ReasonCode, time::Now};
 
 use super::{
+    acl::Action,
     closing::Violation,
     config::Config,
     connection::{Connection, Stage},
@@ -13,7 +14,7 @@ use super::{
     outbox::Persistence,
     publishing::Speaker,
     retained::Retained,
-    session::Sessions,
+    session::{SessionKey, Sessions},
     statistics::Statistics,
     subscriptions::{Match, Subscriptions},
     timers::{Timer, Timers},
@@ -35,6 +36,8 @@ use super::{
 pub struct Broker {
     pub(super) now: Now,
     pub(super) config: Config,
+    /// Since when the rules of who may do what are those of `config`.
+    pub(super) acl_since: Duration,
     pub(super) key: HashKey,
     pub(super) connections: Map<ConnectionId, Connection>,
     pub(super) sessions: Sessions,
@@ -76,6 +79,7 @@ impl Broker {
     pub fn new(now: Now, config: Config, key: HashKey) -> Self {
         Broker {
             now,
+            acl_since: now.monotonic,
             key,
             connections: Map::with_hasher(key),
             sessions: Sessions::new(key),
@@ -125,7 +129,10 @@ impl Broker {
             Input::Persisted { up_to } => self.handle_persisted(up_to),
             Input::PersistFailed { seq, reason: _ } => self.handle_persist_failed(seq),
             Input::Tick => {}
-            Input::Reload { acl } => self.config.acl = acl,
+            Input::Reload { acl } => {
+                self.config.acl = acl;
+                self.acl_since = now.monotonic;
+            }
             Input::Shutdown => self.handle_shutdown(),
         }
         for timer in waited {
@@ -219,6 +226,11 @@ impl Broker {
                 self.violation(speaker.id, WRONG_DIRECTION);
             }
         }
+    }
+
+    /// Whether the owner of a session may do this with a topic or a filter.
+    pub(super) fn may(&self, key: SessionKey, action: Action, topic: &str) -> bool {
+        self.config.acl.is_open() || self.config.acl.allows(self.sessions[key].subject(), action, topic)
     }
 
     /// The time of a connection's timer has come: has it been silent all along?

@@ -13,7 +13,7 @@ use squall_codec::{
 };
 
 use super::{
-    acl,
+    acl::{self, Action, Subject},
     broker::Broker,
     connection::Stage,
     effect::{CloseCause, ConnectionId, Effect, Record},
@@ -185,12 +185,14 @@ impl Broker {
             self.end_session(key);
             return;
         }
+        // Section 4.8.2: others of its shares are there for what it was not sent yet.
+        self.pass_on_shares(key, None);
         // [MQTT-3.1.2-23] The session stays.
         if expiry_seconds != u32::MAX {
             self.timers.set(Timer::SessionExpiry(key), now + Duration::from_secs(expiry_seconds.into()));
         }
         // [MQTT-3.1.2-8] The will is due after its delay, or when the session ends.
-        match session.will.as_ref().map(|will| will.delay_seconds) {
+        match self.sessions[key].will.as_ref().map(|will| will.delay_seconds) {
             None => {}
             Some(0) => self.publish_will(key),
             Some(delay) => self.timers.set(Timer::WillDelay(key), now + Duration::from_secs(delay.into())),
@@ -210,7 +212,7 @@ impl Broker {
         }
         // [MQTT-3.1.2-8] The end of the session does not wait for the will's delay.
         if let Some(will) = session.will.take() {
-            self.send_will(&session.client_id, will.message);
+            self.send_will(session.subject(), will.message);
         }
         // Section 4.8.2: a QoS 1 message that the chosen member did not acknowledge goes to another one.
         // [MQTT-4.8.2-5] A QoS 2 one does not, once its delivery has begun.
@@ -230,14 +232,18 @@ impl Broker {
         let session = &mut self.sessions[key];
         // [MQTT-3.1.2-10] It leaves the session.
         if let Some(will) = session.will.take() {
-            let client_id = session.client_id.clone();
-            self.send_will(&client_id, will.message);
+            let (client_id, user) = (session.client_id.clone(), session.user.clone());
+            self.send_will(Subject { user: user.as_ref(), client_id: &client_id }, will.message);
         }
     }
 
-    fn send_will(&mut self, client_id: &Text, message: Publish) {
-        if acl::is_writable(message.topic()) {
-            self.publish(client_id, message);
+    /// The rules of the moment at which the will is due decide.
+    fn send_will(&mut self, subject: Subject<'_>, message: Publish) {
+        let acl = &self.config.acl;
+        if acl::is_writable(message.topic()) && acl.allows(subject, Action::Publish, message.topic()) {
+            self.publish(subject.client_id, message);
+        } else {
+            self.statistics.denied_publishes += 1;
         }
     }
 

@@ -11,7 +11,7 @@ use squall_codec::{
     version::Version,
 };
 
-use super::{authenticating::Enhanced, effect::PeerInfo, session::SessionKey};
+use super::{aliasing::OutgoingAliases, authenticating::Enhanced, effect::PeerInfo, session::SessionKey};
 
 /// One Network Connection.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ pub(super) struct Open {
     pub(super) expiry_was_zero: bool,
     /// The client's Topic Aliases. [MQTT-3.3.2-7] They end with the connection.
     pub(super) aliases: BTreeMap<u16, TopicName>,
+    /// Ours, where the client takes any.
+    pub(super) outgoing_aliases: Option<OutgoingAliases>,
     /// Where CONNECT had an Authentication Method.
     pub(super) enhanced: Option<Box<Enhanced>>,
     /// Whether CONNACK has left: no DISCONNECT goes before it ([MQTT-3.14.0-1]).

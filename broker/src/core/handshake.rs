@@ -11,6 +11,7 @@ use squall_codec::{
 };
 
 use super::{
+    aliasing::OutgoingAliases,
     authenticating::{Enhanced, Turn, announce},
     broker::Broker,
     connection::{Open, Stage},
@@ -142,6 +143,10 @@ impl Broker {
         let receive_maximum = if is_v5 { limits.receive_maximum } else { u16::MAX };
         let send_quota = connect.properties.receive_maximum().unwrap_or(u16::MAX).min(limits.in_flight);
 
+        // [MQTT-3.1.2-26] [MQTT-3.1.2-27] None where the client announces none.
+        let aliases = connect.properties.topic_alias_maximum().unwrap_or(0);
+        let aliases = u8::try_from(aliases).unwrap_or(u8::MAX).min(limits.topic_aliases_to_client);
+
         // [MQTT-3.1.3-9] Back in time: the will of the connection before is not sent.
         self.timers.cancel(Timer::WillDelay(key));
         self.timers.cancel(Timer::SessionExpiry(key));
@@ -170,6 +175,7 @@ impl Broker {
                 maximum_packet_size,
                 expiry_was_zero: connect.properties.session_expiry_interval().unwrap_or(0) == 0,
                 aliases: Default::default(),
+                outgoing_aliases: (aliases > 0).then(|| OutgoingAliases::new(aliases)),
                 enhanced,
                 connack_sent: false,
             });

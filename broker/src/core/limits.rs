@@ -11,6 +11,9 @@ pub struct Limits {
     pub receive_maximum: u16,
     /// Topic Aliases that a 5.0 client may set, announced. Beyond: DISCONNECT 0x94 and close.
     pub topic_alias_maximum: u16,
+    /// Topic Aliases that the server sets towards one 5.0 client, unless its Topic Alias Maximum is less. Beyond: the one
+    /// that was not used for longest is given to another topic.
+    pub topic_aliases_to_client: u8,
     /// Time from accepting a connection to CONNECT. Beyond: close.
     pub connect_timeout: Duration,
     /// Open Network Connections. Beyond: a new one is closed at once.
@@ -49,6 +52,7 @@ impl Default for Limits {
             maximum_packet_size: 16 << 20,
             receive_maximum: 1024,
             topic_alias_maximum: 16,
+            topic_aliases_to_client: 16,
             connect_timeout: Duration::from_secs(10),
             connections: 100_000,
             sessions: 100_000,

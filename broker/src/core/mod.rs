@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod acl;
+mod aliasing;
 mod authenticating;
 pub mod broker;
 mod closing;

@@ -9,7 +9,7 @@ use squall_codec::{
 };
 
 use super::{
-    acl,
+    acl::{self, Action},
     broker::Broker,
     closing::Violation,
     effect::{ConnectionId, Record},
@@ -138,7 +138,8 @@ impl Broker {
     /// Publishes in the name of the speaker, or says why not.
     fn publish_for(&mut self, speaker: Speaker, publish: Publish) -> ReasonCode {
         // 3.1.1 [MQTT-3.3.5-2] Before 5.0 it is acknowledged all the same.
-        if !acl::is_writable(publish.topic()) {
+        if !acl::is_writable(publish.topic()) || !self.may(speaker.session, Action::Publish, publish.topic()) {
+            self.statistics.denied_publishes += 1;
             return ReasonCode::NotAuthorized;
         }
         let acknowledged = speaker.has_reasons && publish.qos > Qos::AtMostOnce;

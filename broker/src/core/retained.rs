@@ -5,13 +5,19 @@
 
 use std::{collections::BTreeMap, ops::Bound, time::Duration};
 
-use squall_codec::{packet::Publish, topic};
+use squall_codec::{
+    packet::Publish,
+    qos::Qos,
+    topic::{self, TopicFilter},
+};
 
 /// All retained messages.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     messages: BTreeMap<Box<str>, Stored>,
     bytes: usize,
+    /// Of the message that was kept last.
+    last_number: u64,
     /// When expired messages were last looked for.
     purged: Option<Duration>,
 }
@@ -26,6 +32,36 @@ pub(super) struct Stored {
     pub(super) message: Publish,
     /// When it came: Message Expiry Interval counts from here.
     pub(super) arrived: Duration,
+    /// They count up: a subscription asks for those that were there before it.
+    number: u64,
+}
+
+/// The retained messages that a new subscription asks for and has not got yet, in the order of topics.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Of the subscription.
+    pub(super) filter: TopicFilter,
+    /// As granted.
+    pub(super) qos: Qos,
+    /// Subscription Identifier.
+    pub(super) identifier: Option<u32>,
+    /// The last topic that was looked at.
+    after: Option<Box<str>>,
+    /// What came later has been delivered when it came.
+    up_to: u64,
+}
+
+impl Scan {
+    /// The message as it is sent to the subscriber.
+    pub(super) fn message(&self, stored: &Stored) -> Publish {
+        let mut message = stored.message.clone();
+        // [MQTT-3.8.4-8]
+        message.qos = message.qos.min(self.qos);
+        // Section 3.3.1.3: RETAIN is 1 whatever Retain As Published says; 3.1.1 [MQTT-3.3.1-8].
+        message.retain = true;
+        message.subscription_identifiers = self.identifier.into_iter().collect();
+        message
+    }
 }
 
 impl Stored {
@@ -56,7 +92,9 @@ impl Retained {
     pub(super) fn set(&mut self, message: Publish, arrived: Duration) {
         let topic = Box::from(message.topic());
         self.bytes += message.size_bytes();
-        if let Some(former) = self.messages.insert(topic, Stored { message, arrived }) {
+        self.last_number += 1;
+        let number = self.last_number;
+        if let Some(former) = self.messages.insert(topic, Stored { message, arrived, number }) {
             self.bytes -= former.message.size_bytes();
         }
     }
@@ -80,20 +118,29 @@ impl Retained {
         before - self.messages.len()
     }
 
-    /// The messages whose topics match, in the order of topics.
-    pub(super) fn matching(&self, filter: &str, now: Duration) -> Vec<Stored> {
+    /// What a subscription asks for.
+    pub(super) fn scan(&self, filter: TopicFilter, qos: Qos, identifier: Option<u32>) -> Scan {
+        Scan { filter, qos, identifier, after: None, up_to: self.last_number }
+    }
+
+    /// The next message of a scan.
+    pub(super) fn next(&self, scan: &mut Scan, now: Duration) -> Option<&Stored> {
+        let filter = scan.filter.filter();
+        let wanted = |stored: &Stored| stored.number <= scan.up_to && !stored.is_expired(now);
         let literal = &filter[..filter.find(['+', '#']).unwrap_or(filter.len())];
-        if literal.len() == filter.len() {
-            let found = self.messages.get(filter).filter(|stored| !stored.is_expired(now));
-            return found.cloned().into_iter().collect();
-        }
-        // "sport/#" matches "sport" too, which does not begin with "sport/".
-        let start = literal.strip_suffix('/').unwrap_or(literal);
-        self.messages
-            .range::<str, _>((Bound::Included(start), Bound::Unbounded))
-            .take_while(|(name, _)| name.starts_with(start))
-            .filter(|(name, stored)| topic::matches(filter, name) && !stored.is_expired(now))
-            .map(|(_, stored)| stored.clone())
-            .collect()
+        let found = if literal.len() == filter.len() {
+            self.messages.get_key_value(filter).filter(|(_, stored)| scan.after.is_none() && wanted(stored))
+        } else {
+            // "sport/#" matches "sport" too, which does not begin with "sport/".
+            let start = literal.strip_suffix('/').unwrap_or(literal);
+            let from = scan.after.as_deref().map_or(Bound::Included(start), Bound::Excluded);
+            self.messages
+                .range::<str, _>((from, Bound::Unbounded))
+                .take_while(|(name, _)| name.starts_with(start))
+                .find(|(name, stored)| topic::matches(filter, name) && wanted(stored))
+        };
+        let (name, stored) = found?;
+        scan.after = Some(name.clone());
+        Some(stored)
     }
 }

@@ -4,13 +4,18 @@ use squall_codec::{
     packet::{Ack, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
+    topic::TopicFilter,
     wire::{PacketId, Text},
 };
 
 use super::{
+    acl::{Acl, Action},
     broker::Broker,
+    connection::Connection,
     effect::{ConnectionId, Record},
-    session::{Delivery, Resend, SessionKey},
+    hash::Map,
+    session::{Delivery, Resend, SessionKey, Sessions},
+    shared::Fitness,
     subscriptions::Match,
 };
 
@@ -53,6 +58,32 @@ struct Combined {
     identifiers: Vec<u32>,
 }
 
+/// What decides which member of a share gets a message of this topic.
+struct Placing<'a> {
+    sessions: &'a Sessions,
+    connections: &'a Map<ConnectionId, Connection>,
+    acl: &'a Acl,
+    soft: usize,
+    topic: &'a str,
+}
+
+impl Placing<'_> {
+    fn fitness(&self, key: SessionKey) -> Fitness {
+        let session = &self.sessions[key];
+        if !self.acl.is_open() && !self.acl.allows(session.subject(), Action::Receive, self.topic) {
+            return Fitness::Barred;
+        }
+        let Some(connection) = session.connection.and_then(|id| self.connections.get(&id)) else {
+            return Fitness::Away;
+        };
+        let waits = !session.queue.is_empty()
+            || !session.resends.is_empty()
+            || !session.outgoing.has_room()
+            || connection.unflushed.memory() >= self.soft;
+        if waits { Fitness::Busy } else { Fitness::Ready }
+    }
+}
+
 impl Broker {
     /// Publishes a message in the name of a client: keeps it if it is to be retained, and delivers it to every session
     /// with a matching subscription ([MQTT-4.5.0-1]). How many those were.
@@ -62,13 +93,14 @@ impl Broker {
             self.retain(&mut message);
         }
         let mut matches = std::mem::take(&mut self.matches);
-        let (sessions, connections) = (&self.sessions, &self.connections);
-        let soft = self.config.limits.unflushed_soft;
-        let can_take = |key: SessionKey| {
-            let connection = sessions[key].connection.and_then(|id| connections.get(&id));
-            connection.is_some_and(|connection| connection.unflushed.memory() < soft)
+        let placing = Placing {
+            sessions: &self.sessions,
+            connections: &self.connections,
+            acl: &self.config.acl,
+            soft: self.config.limits.unflushed_soft,
+            topic: message.live.topic(),
         };
-        self.subscriptions.matching(message.live.topic(), can_take, &mut matches);
+        self.subscriptions.matching(message.live.topic(), |key| placing.fitness(key), &mut matches);
         // One order for equal inputs; a session's plain subscriptions stand together, before its shared ones.
         matches.sort_by(|a, b| (a.session, &a.share).cmp(&(b.session, &b.share)));
 
@@ -83,12 +115,18 @@ impl Broker {
             let (group, others) = rest.split_at(together);
             rest = others;
             if let Some(combined) = self.combine(publisher, group) {
+                // A share has chosen among those who may.
+                if first.share.is_none() && !self.may(first.session, Action::Receive, message.live.topic()) {
+                    self.statistics.denied_deliveries += 1;
+                    continue;
+                }
                 receivers += 1;
                 let mut copy = message.copy(message.live.qos.min(combined.qos));
                 // [MQTT-3.3.1-12] [MQTT-3.3.1-13]; 3.1.1 [MQTT-3.3.1-9]
                 copy.retain = message.live.retain && combined.retain_as_published;
                 copy.subscription_identifiers = combined.identifiers;
-                self.deliver(first.session, copy, group[0].share.clone());
+                let (arrived, share) = (self.now.monotonic, group[0].share.clone());
+                self.deliver(first.session, Delivery { message: copy, arrived, number: 0, share });
             }
         }
         matches.clear();
@@ -150,10 +188,9 @@ impl Broker {
     }
 
     /// A message for one session, with QoS and flags of this delivery.
-    fn deliver(&mut self, key: SessionKey, message: Publish, share: Option<squall_codec::topic::TopicFilter>) {
-        let arrived = self.now.monotonic;
-        if message.qos > Qos::AtMostOnce {
-            self.enqueue(key, Delivery { message, arrived, number: 0, share });
+    fn deliver(&mut self, key: SessionKey, delivery: Delivery) {
+        if delivery.message.qos > Qos::AtMostOnce {
+            self.enqueue(key, delivery);
             self.pump(key);
             return;
         }
@@ -163,14 +200,7 @@ impl Broker {
             self.statistics.dropped_slow_reader += 1;
             return;
         }
-        self.send(id, Packet::Publish(message));
-    }
-
-    /// A retained message for a new subscription ([MQTT-3.3.1-9]). Unlike a live one it waits when the client reads
-    /// slowly, also at QoS 0.
-    pub(super) fn deliver_retained(&mut self, key: SessionKey, delivery: Delivery) {
-        self.enqueue(key, delivery);
-        self.pump(key);
+        self.send_publish(id, delivery.publish(self.now.monotonic, None, false));
     }
 
     /// Puts a message into the session's queue, if there is room.
@@ -195,22 +225,48 @@ impl Broker {
     }
 
     /// Sends what waits in a session, as far as its client lets it: first what is to be sent again, then the queue
-    /// ([MQTT-4.6.0-5]).
+    /// ([MQTT-4.6.0-5]), then the retained messages that were asked for. The last are looked up only now: as many as there
+    /// are, they wait in no queue.
     pub(super) fn pump(&mut self, key: SessionKey) {
         while let Some(id) = self.sessions[key].connection {
             let session = &self.sessions[key];
-            if (session.resends.is_empty() && session.queue.is_empty()) || self.is_congested(id) {
+            let nothing = session.resends.is_empty() && session.queue.is_empty() && session.scans.is_empty();
+            if nothing || self.is_congested(id) {
                 return;
             }
-            let went_on = if self.sessions[key].resends.is_empty() {
-                self.send_queued(key, id)
-            } else {
-                self.send_again(key, id)
+            let went_on = match self.sessions[key].resends.is_empty() {
+                true => self.send_queued(key, id) || self.send_retained(key, id),
+                false => self.send_again(key, id),
             };
             if !went_on {
                 return;
             }
         }
+    }
+
+    /// The next retained message that a subscription asks for ([MQTT-3.3.1-9]). `false` when there is none, or it has to
+    /// wait for the queue.
+    fn send_retained(&mut self, key: SessionKey, id: ConnectionId) -> bool {
+        let (now, ahead) = (self.now.monotonic, self.config.limits.queued_messages / 2);
+        let session = &mut self.sessions[key];
+        // Some go to the queue ahead of their time, so that they stand before what is published from now on.
+        if !session.queue.is_empty() && session.queue.len() >= ahead {
+            return false;
+        }
+        let Some(scan) = session.scans.front_mut() else { return false };
+        let Some(stored) = self.retained.next(scan, now) else {
+            session.scans.pop_front();
+            return true;
+        };
+        let delivery = Delivery { message: scan.message(stored), arrived: stored.arrived, number: 0, share: None };
+        if !self.may(key, Action::Receive, delivery.message.topic()) {
+            self.statistics.denied_deliveries += 1;
+        } else if delivery.message.qos > Qos::AtMostOnce {
+            self.enqueue(key, delivery);
+        } else {
+            self.send_publish(id, delivery.publish(now, None, false));
+        }
+        true
     }
 
     /// The first that is to be sent again, with its identifier of before ([MQTT-4.4.0-1]). `false` when it has to wait.
@@ -228,11 +284,10 @@ impl Broker {
             }
             Some(Resend::Publish(packet_id, delivery)) => {
                 // [MQTT-3.3.1-1]; [MQTT-4.3.3-7]: expiry no longer applies.
-                let packet = Packet::Publish(delivery.publish(now, Some(packet_id), true));
-                if self.fits(id, &packet) {
-                    self.send(id, packet);
-                } else {
-                    self.give_up(key, packet_id, delivery.message.qos);
+                let publish = delivery.publish(now, Some(packet_id), true);
+                match self.fitting(id, publish) {
+                    Some(publish) => self.send_publish(id, publish),
+                    None => self.give_up(key, packet_id, delivery.message.qos),
                 }
                 true
             }
@@ -256,15 +311,19 @@ impl Broker {
             self.forget_queued(key, &delivery);
             return true;
         }
-        let stand_in = (qos > Qos::AtMostOnce).then_some(PacketId::MIN);
-        let packet = Packet::Publish(delivery.publish(now, stand_in, false));
-        // [MQTT-3.1.2-25] It takes no identifier and no quota.
-        if !self.fits(id, &packet) {
-            self.statistics.dropped_too_large += 1;
+        // Those that came since the rules are these were judged when they came.
+        if delivery.arrived <= self.acl_since && !self.may(key, Action::Receive, delivery.message.topic()) {
+            self.statistics.denied_deliveries += 1;
             self.forget_queued(key, &delivery);
             return true;
         }
-        let Packet::Publish(mut publish) = packet else { return false };
+        let stand_in = (qos > Qos::AtMostOnce).then_some(PacketId::MIN);
+        // [MQTT-3.1.2-25] It takes no identifier and no quota.
+        let Some(mut publish) = self.fitting(id, delivery.publish(now, stand_in, false)) else {
+            self.statistics.dropped_too_large += 1;
+            self.forget_queued(key, &delivery);
+            return true;
+        };
         if qos > Qos::AtMostOnce {
             let number = delivery.number;
             let session = &mut self.sessions[key];
@@ -284,14 +343,19 @@ impl Broker {
                 }
             }
         }
-        self.send(id, Packet::Publish(publish));
+        self.send_publish(id, publish);
         true
     }
 
-    /// Whether the client takes a packet of this size.
-    fn fits(&self, id: ConnectionId, packet: &Packet) -> bool {
-        let open = self.connections.get(&id).and_then(|connection| connection.open());
-        open.is_some_and(|open| packet.encoded_len(open.version) <= open.maximum_packet_size)
+    /// The message, if the client takes a packet of its size.
+    fn fitting(&self, id: ConnectionId, publish: Publish) -> Option<Publish> {
+        let open = self.connections.get(&id)?.open()?;
+        let packet = Packet::Publish(publish);
+        let fits = packet.encoded_len(open.version) <= open.maximum_packet_size;
+        match packet {
+            Packet::Publish(publish) if fits => Some(publish),
+            _ => None,
+        }
     }
 
     /// A message that was in flight has become too large for the client: it counts as delivered.
@@ -318,17 +382,62 @@ impl Broker {
 
     /// A member of a share has gone for good without its message: another one gets it.
     pub(super) fn give_to_another_member(&mut self, delivery: Delivery) {
-        let Some(share) = &delivery.share else { return };
-        let sessions = &self.sessions;
-        let chosen = self.subscriptions.choose(share, |key| sessions[key].connection.is_some());
-        let Some(Match { session, subscribed, share }) = chosen else { return };
+        if let Some(member) = self.another_member(&delivery, Fitness::Away) {
+            self.give_to(member, delivery);
+        }
+    }
+
+    /// A client has gone and its session stays, or it has left the share: what it was given and was not begun to be sent
+    /// goes to members who are there. `only`: of this share. What nobody is there for waits on.
+    pub(super) fn pass_on_shares(&mut self, key: SessionKey, only: Option<&TopicFilter>) {
+        let concerned = |delivery: &Delivery| match (&delivery.share, only) {
+            (Some(share), Some(only)) => share == only,
+            (share, None) => share.is_some(),
+            (None, _) => false,
+        };
+        let session = &mut self.sessions[key];
+        if !session.queue.iter().any(concerned) {
+            return;
+        }
+        session.queue_bytes = 0;
+        for delivery in std::mem::take(&mut session.queue) {
+            let member = match concerned(&delivery) {
+                true => self.another_member(&delivery, Fitness::Busy),
+                false => None,
+            };
+            match member {
+                // The other has it before this one lets it go: the store may be cut off between the two.
+                Some(member) => {
+                    self.give_to(member, delivery.clone());
+                    self.forget_queued(key, &delivery);
+                }
+                None => self.sessions[key].enqueue(delivery),
+            }
+        }
+    }
+
+    /// The member of the delivery's share whose turn it is, if one is placed as well as this.
+    fn another_member(&mut self, delivery: &Delivery, worst: Fitness) -> Option<Match> {
+        let share = delivery.share.as_ref()?;
+        let placing = Placing {
+            sessions: &self.sessions,
+            connections: &self.connections,
+            acl: &self.config.acl,
+            soft: self.config.limits.unflushed_soft,
+            topic: delivery.message.topic(),
+        };
+        let fitness = |key| match placing.fitness(key) {
+            fitness if fitness > worst => Fitness::Barred,
+            fitness => fitness,
+        };
+        self.subscriptions.choose(share, fitness)
+    }
+
+    fn give_to(&mut self, Match { session, subscribed, share }: Match, delivery: Delivery) {
         let mut delivery = Delivery { share, ..delivery };
         // [MQTT-4.8.2-3]
         delivery.message.qos = delivery.message.qos.min(subscribed.options.qos);
         delivery.message.subscription_identifiers = subscribed.identifier.into_iter().collect();
-        if delivery.message.qos > Qos::AtMostOnce || self.sessions[session].connection.is_some() {
-            self.enqueue(session, delivery);
-            self.pump(session);
-        }
+        self.deliver(session, delivery);
     }
 }

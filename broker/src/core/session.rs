@@ -15,8 +15,10 @@ use squall_codec::{
 };
 
 use super::{
+    acl::Subject,
     effect::ConnectionId,
     hash::{HashKey, Map},
+    retained::Scan,
     will::StoredWill,
 };
 
@@ -69,10 +71,12 @@ pub(super) struct Session {
     pub(super) send_quota: usize,
     /// What is in flight but was not yet sent again on this connection.
     pub(super) resends: VecDeque<Resend>,
-    /// Messages to the client that wait.
+    /// QoS 1 and 2 messages to the client that wait.
     pub(super) queue: VecDeque<Delivery>,
     /// Their topics, properties and payloads.
     pub(super) queue_bytes: usize,
+    /// Retained messages that its subscriptions ask for and that were not looked at yet.
+    pub(super) scans: VecDeque<Scan>,
     /// [MQTT-3.1.2-7] Of the latest connection.
     pub(super) will: Option<StoredWill>,
     next_number: u64,
@@ -119,6 +123,7 @@ impl Session {
             resends: VecDeque::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
+            scans: VecDeque::new(),
             will: None,
             next_number: 0,
         }
@@ -152,6 +157,11 @@ impl Session {
         self.resends.retain(|resend| match resend {
             Resend::Publish(id, _) | Resend::Pubrel(id) => *id != acknowledged,
         });
+    }
+
+    /// Who acts in this session, for the rules of who may do what.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject { user: self.user.as_ref(), client_id: &self.client_id }
     }
 
     /// Whether a message of this size may wait too.

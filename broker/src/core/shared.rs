@@ -4,6 +4,19 @@ use squall_codec::topic::TopicFilter;
 
 use super::{session::SessionKey, subscriptions::Subscribed};
 
+/// How well a member is placed to get the next message, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fitness {
+    /// It would be sent at once.
+    Ready,
+    /// Its client is there, and the message would have to wait.
+    Busy,
+    /// Its client is not there.
+    Away,
+    /// It may not be sent such a message.
+    Barred,
+}
+
 /// The sessions that share one filter under one ShareName.
 #[derive(Debug)]
 pub(super) struct Share {
@@ -54,11 +67,23 @@ impl Share {
         true
     }
 
-    /// The member that gets the next message: in turn, those that can take it now before the others.
-    pub(super) fn choose(&mut self, can_take: impl Fn(SessionKey) -> bool) -> Option<(SessionKey, Subscribed)> {
+    /// The member that gets the next message: in turn among those that are placed best.
+    pub(super) fn choose(&mut self, fitness: impl Fn(SessionKey) -> Fitness) -> Option<(SessionKey, Subscribed)> {
         let count = self.members.len();
-        let in_turn = || (0..count).map(|step| (self.turn + step) % count);
-        let chosen = in_turn().find(|at| can_take(self.members[*at].0)).or_else(|| in_turn().next())?;
+        let mut best = (Fitness::Barred, 0);
+        for at in (0..count).map(|step| (self.turn + step) % count) {
+            let fitness = fitness(self.members[at].0);
+            if fitness < best.0 {
+                best = (fitness, at);
+            }
+            if fitness == Fitness::Ready {
+                break;
+            }
+        }
+        let (fitness, chosen) = best;
+        if fitness == Fitness::Barred {
+            return None;
+        }
         self.turn = chosen + 1;
         Some(self.members[chosen])
     }
@@ -72,20 +97,23 @@ mod tests {
         Subscribed { options: Default::default(), identifier: None }
     }
 
-    fn turns(share: &mut Share, away: &[u32], count: usize) -> Vec<u32> {
-        (0..count).map(|_| share.choose(|key| !away.contains(&key.index())).expect("a member").0.index()).collect()
+    fn turns(share: &mut Share, fitness: impl Fn(u32) -> Fitness, count: usize) -> Vec<u32> {
+        (0..count).map_while(|_| share.choose(|key| fitness(key.index()))).map(|(member, _)| member.index()).collect()
     }
 
     #[test]
-    fn members_take_turns_and_those_who_are_away_come_last() {
+    fn members_take_turns_and_those_who_are_placed_worse_come_last() {
+        use Fitness::{Away, Barred, Busy, Ready};
         let mut share = Share::new(TopicFilter::literal("$share/g/t"));
         for index in 0..3 {
             share.insert(SessionKey::new(index), subscribed());
         }
-        assert_eq!(turns(&mut share, &[], 4), [0, 1, 2, 0]);
-        assert_eq!(turns(&mut share, &[1], 3), [2, 0, 2]);
-        assert_eq!(turns(&mut share, &[0, 1, 2], 1), [0]);
+        assert_eq!(turns(&mut share, |_| Ready, 4), [0, 1, 2, 0]);
+        assert_eq!(turns(&mut share, |index| if index == 1 { Away } else { Ready }, 3), [2, 0, 2]);
+        assert_eq!(turns(&mut share, |index| [Away, Away, Busy][index as usize], 2), [2, 2]);
+        assert_eq!(turns(&mut share, |index| [Away, Barred, Away][index as usize], 3), [0, 2, 0]);
+        assert_eq!(turns(&mut share, |_| Barred, 1), [0; 0]);
         share.remove(SessionKey::new(0));
-        assert_eq!(turns(&mut share, &[], 3), [1, 2, 1]);
+        assert_eq!(turns(&mut share, |_| Away, 3), [1, 2, 1]);
     }
 }

@@ -23,6 +23,12 @@ pub struct Statistics {
     pub unflushed_bytes: usize,
     /// Clients whose authentication, or re-authentication, failed.
     pub failed_authentications: u64,
+    /// Messages that their publisher may not publish; wills too.
+    pub denied_publishes: u64,
+    /// Filters that their client may not subscribe to.
+    pub denied_subscriptions: u64,
+    /// Deliveries to clients that may not receive the message.
+    pub denied_deliveries: u64,
     /// Messages not queued because the session's queue was full.
     pub dropped_queue_full: u64,
     /// QoS 0 messages not sent because the client reads too slowly.

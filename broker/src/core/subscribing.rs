@@ -7,10 +7,7 @@ use squall_codec::{
 };
 
 use super::{
-    broker::Broker,
-    effect::Record,
-    publishing::Speaker,
-    session::{Delivery, SessionKey},
+    acl::Action, broker::Broker, effect::Record, publishing::Speaker, retained::Scan, session::SessionKey,
     subscriptions::Subscribed,
 };
 
@@ -18,27 +15,31 @@ impl Broker {
     /// SUBSCRIBE came: one after the other ([MQTT-3.8.4-5]), one answer, then the retained messages.
     pub(super) fn handle_subscribe(&mut self, speaker: Speaker, subscribe: Subscribe) {
         let identifier = subscribe.properties.subscription_identifiers().next();
-        let mut retained = Vec::new();
+        let mut scans = Vec::new();
         let reasons = subscribe
             .subscriptions
             .iter()
-            .map(|subscription| self.subscribe(speaker.session, subscription, identifier, &mut retained))
+            .map(|subscription| self.subscribe(speaker.session, subscription, identifier, &mut scans))
             .collect();
         // [MQTT-3.8.4-1] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
         self.send(speaker.id, Packet::Suback(Suback::new(subscribe.packet_id, reasons)));
-        for delivery in retained {
-            self.deliver_retained(speaker.session, delivery);
-        }
+        self.sessions[speaker.session].scans.extend(scans);
+        self.pump(speaker.session);
     }
 
-    /// One subscription. The retained messages that it asks for are appended to `retained`.
+    /// One subscription. The retained messages that it asks for are appended to `scans`.
     fn subscribe(
         &mut self,
         key: SessionKey,
         Subscription { filter, options }: &Subscription,
         identifier: Option<u32>,
-        retained: &mut Vec<Delivery>,
+        scans: &mut Vec<Scan>,
     ) -> ReasonCode {
+        // Each filter is judged alone (section 3.9.3).
+        if !self.may(key, Action::Subscribe, filter.filter()) {
+            self.statistics.denied_subscriptions += 1;
+            return ReasonCode::NotAuthorized;
+        }
         let limits = &self.config.limits;
         let session = &self.sessions[key];
         let is_new = !session.filters.contains(filter);
@@ -71,17 +72,11 @@ impl Broker {
             // [MQTT-3.3.1-11]
             RetainHandling::DoNotSend => false,
         };
+        self.sessions[key].scans.retain(|scan| scan.filter != filter);
         // Section 4.8.2: a Shared Subscription gets no retained messages.
         if wanted && filter.share_name().is_none() {
-            let found = self.retained.matching(filter.filter(), self.now.monotonic);
-            retained.extend(found.into_iter().map(|stored| {
-                let mut message = stored.message;
-                message.qos = message.qos.min(options.qos);
-                // Section 3.3.1.3: RETAIN is 1 whatever Retain As Published says; 3.1.1 [MQTT-3.3.1-8].
-                message.retain = true;
-                message.subscription_identifiers = identifier.into_iter().collect();
-                Delivery { message, arrived: stored.arrived, number: 0, share: None }
-            }));
+            scans.retain(|scan: &Scan| scan.filter != filter);
+            scans.push(self.retained.scan(filter, options.qos, identifier));
         }
         match options.qos.bits() {
             0 => ReasonCode::GRANTED_QOS_0,
@@ -100,8 +95,12 @@ impl Broker {
             reasons.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
             if existed {
                 let durable = session.durable.then(|| session.client_id.clone());
+                session.scans.retain(|scan| scan.filter != filter);
                 // [MQTT-3.10.4-2] What is in flight goes on ([MQTT-3.10.4-3]).
                 self.subscriptions.remove(speaker.session, &filter);
+                if filter.share_name().is_some() {
+                    self.pass_on_shares(speaker.session, Some(&filter));
+                }
                 if let Some(client_id) = durable {
                     self.persist(Record::Unsubscribed { client_id, filter });
                 }

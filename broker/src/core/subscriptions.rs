@@ -10,7 +10,7 @@ use squall_codec::{packet::SubscriptionOptions, topic::TopicFilter};
 use super::{
     hash::{HashKey, Map},
     session::SessionKey,
-    shared::Share,
+    shared::{Fitness, Share},
 };
 
 /// One subscription of one session.
@@ -144,9 +144,8 @@ impl Subscriptions {
         existed
     }
 
-    /// Appends every subscription that the topic matches. Each share chooses one of its members, those first for whom
-    /// `can_take` holds.
-    pub(super) fn matching(&mut self, topic: &str, can_take: impl Fn(SessionKey) -> bool, found: &mut Vec<Match>) {
+    /// Appends every subscription that the topic matches. Each share chooses one of its members.
+    pub(super) fn matching(&mut self, topic: &str, fitness: impl Fn(SessionKey) -> Fitness, found: &mut Vec<Match>) {
         // [MQTT-4.7.2-1] A leading wildcard does not match a topic that begins with '$'.
         let hidden = topic.starts_with('$');
         // The levels of the topic that are still to be matched below a node; `None` when all are.
@@ -157,10 +156,10 @@ impl Subscriptions {
             let (single, multi) = (node.single.filter(|_| wildcards), node.multi.filter(|_| wildcards));
             // "sport/#" matches "sport" as well: the level '#' stands for may be none.
             if let Some(multi) = multi {
-                self.take(multi, &can_take, found);
+                self.take(multi, &fitness, found);
             }
             let Some(rest) = rest else {
-                self.take(at, &can_take, found);
+                self.take(at, &fitness, found);
                 continue;
             };
             let (level, rest) = match rest.split_once('/') {
@@ -173,15 +172,15 @@ impl Subscriptions {
     }
 
     /// The member of this share that gets a message which another member's session left behind.
-    pub(super) fn choose(&mut self, share: &TopicFilter, can_take: impl Fn(SessionKey) -> bool) -> Option<Match> {
+    pub(super) fn choose(&mut self, share: &TopicFilter, fitness: impl Fn(SessionKey) -> Fitness) -> Option<Match> {
         let path = self.path(share.filter())?;
         let node = &mut self.nodes[path[path.len() - 1] as usize];
         let share = node.shares.iter_mut().find(|candidate| candidate.filter() == share)?;
-        let (session, subscribed) = share.choose(can_take)?;
+        let (session, subscribed) = share.choose(fitness)?;
         Some(Match { session, subscribed, share: Some(share.filter().clone()) })
     }
 
-    fn take(&mut self, at: u32, can_take: &impl Fn(SessionKey) -> bool, found: &mut Vec<Match>) {
+    fn take(&mut self, at: u32, fitness: &impl Fn(SessionKey) -> Fitness, found: &mut Vec<Match>) {
         let node = &mut self.nodes[at as usize];
         found.extend(node.plain.iter().map(|(session, subscribed)| Match {
             session: *session,
@@ -189,7 +188,7 @@ impl Subscriptions {
             share: None,
         }));
         for share in &mut node.shares {
-            if let Some((session, subscribed)) = share.choose(can_take) {
+            if let Some((session, subscribed)) = share.choose(fitness) {
                 found.push(Match { session, subscribed, share: Some(share.filter().clone()) });
             }
         }
@@ -283,7 +282,7 @@ mod tests {
 
     fn matching(tree: &mut Subscriptions, topic: &str) -> Vec<u32> {
         let mut found = Vec::new();
-        tree.matching(topic, |_| true, &mut found);
+        tree.matching(topic, |_| Fitness::Ready, &mut found);
         let mut sessions: Vec<u32> = found.iter().map(|found| found.session.index()).collect();
         sessions.sort_unstable();
         sessions

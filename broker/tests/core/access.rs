@@ -88,6 +88,8 @@ fn packets_before_connack_are_bounded() {
     broker.recv(alice, Packet::Pingreq);
     broker.quiet(alice);
     broker.recv(alice, Packet::Pingreq);
+    let Packet::Connack(connack) = broker.next(alice) else { panic!("no CONNACK") };
+    assert_eq!(connack.reason, ReasonCode::QuotaExceeded);
     assert!(matches!(broker.closed(alice), CloseCause::Violation { reason: ReasonCode::QuotaExceeded, .. }));
 }
 

@@ -35,10 +35,9 @@ impl Counting {
             Some(data) if data == "another" => {
                 AuthenticationOutcome::Allowed { user: Some(Text::literal("another")), data: None }
             }
-            Some(data) if data == "large" => AuthenticationOutcome::Continue {
-                data: Some(Bytes::from(vec![0; 1000])),
-                exchange: Box::new(self),
-            },
+            Some(data) if data == "large" => {
+                AuthenticationOutcome::Continue { data: Some(Bytes::from(vec![0; 1000])), exchange: Box::new(self) }
+            }
             Some(data) if data == WORDS[self.heard] && self.heard == 2 => AuthenticationOutcome::Allowed {
                 user: Some(Text::literal(self.user)),
                 data: Some(Bytes::from_static(b"well done")),
@@ -143,10 +142,7 @@ fn an_exchange_of_several_steps_lets_the_client_in() {
 fn a_wrong_word_in_the_exchange_is_refused_and_counted() {
     let (mut broker, alice) = begun(asking(METHOD, "one"));
     broker.recv(alice, proceed("three"));
-    assert_eq!(
-        refused(&mut broker, alice, ReasonCode::NotAuthorized),
-        CloseCause::Refused(ReasonCode::NotAuthorized)
-    );
+    assert_eq!(refused(&mut broker, alice, ReasonCode::NotAuthorized), CloseCause::Refused(ReasonCode::NotAuthorized));
     assert_eq!(broker.statistics().failed_authentications, 1);
     assert_eq!(broker.statistics().sessions, 0);
 }

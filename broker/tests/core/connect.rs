@@ -125,16 +125,6 @@ fn a_connection_without_connect_is_closed_after_the_timeout() {
 }
 
 #[test]
-fn an_authentication_method_is_refused() {
-    let mut broker = TestBroker::new();
-    let alice = broker.open();
-    let mut connect = clean(V5, "alice");
-    connect.properties.push(Property::AuthenticationMethod("SCRAM".try_into().expect("a string")));
-    assert_eq!(broker.connect(alice, connect).reason, ReasonCode::BadAuthenticationMethod);
-    broker.closed(alice);
-}
-
-#[test]
 fn a_will_beyond_what_the_server_offers_is_refused() {
     let mut broker = TestBroker::with(|config| {
         config.maximum_qos = QOS_1;

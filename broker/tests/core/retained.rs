@@ -143,3 +143,42 @@ fn without_retain_3_1_1_messages_pass_as_if_not_retained() {
     broker.subscribed(bob, "t", QOS_0);
     broker.quiet(bob);
 }
+
+#[test]
+fn more_retained_messages_than_the_queue_holds_all_come_at_the_clients_pace() {
+    let mut broker = TestBroker::with(|config| config.limits.queued_messages = 10);
+    let alice = broker.join(clean(V5, "alice"));
+    for number in 0..100 {
+        let mut message = publish_at(QOS_1, 1, &format!("t/{number:03}"), &number.to_string());
+        message.retain = true;
+        broker.recv(alice, message);
+        broker.next(alice);
+    }
+    let mut slow = clean(V5, "slow");
+    slow.properties.push(Property::ReceiveMaximum(3));
+    let slow = broker.join(slow);
+    broker.subscribed(slow, "t/#", QOS_1);
+    let mut seen = Vec::new();
+    // One is replaced before its turn and one is cleared: what is new comes as such, and nothing old comes after it.
+    let mut changed = publish_at(QOS_1, 1, "t/050", "changed");
+    changed.retain = true;
+    broker.recv(alice, changed);
+    broker.recv(alice, retained("t/060", ""));
+    for _ in 0..100 {
+        let message = broker.next_publish(slow);
+        if let Some(packet_id) = message.packet_id {
+            broker.recv(slow, puback(packet_id.value()));
+        }
+        seen.push((message.topic().to_owned(), message.retain, text(&message)));
+    }
+    broker.quiet(slow);
+    let expected: Vec<_> = (0..100)
+        .filter(|number| ![50, 60].contains(number))
+        .map(|number| (format!("t/{number:03}"), true, number.to_string()))
+        .collect();
+    let (live, stored): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, retain, _)| !retain);
+    assert_eq!(stored, expected);
+    let live: Vec<_> = live.into_iter().map(|(topic, _, payload)| (topic, payload)).collect();
+    assert_eq!(live, [("t/060", ""), ("t/050", "changed")].map(|(topic, text)| (topic.to_owned(), text.to_owned())));
+    assert_eq!(broker.statistics().dropped_queue_full, 0);
+}

@@ -142,3 +142,53 @@ fn before_5_0_the_share_prefix_is_a_level_like_any_other() {
     broker.next(bob);
     assert_eq!(broker.statistics().subscriptions, 0);
 }
+
+#[test]
+fn what_waits_for_a_member_goes_to_others_when_its_client_leaves_or_unsubscribes() {
+    for leaves in [true, false] {
+        let mut broker = TestBroker::new();
+        let mut slow = expiring(V5, "slow", 60);
+        slow.properties.push(Property::ReceiveMaximum(1));
+        let slow = broker.join(slow);
+        broker.subscribed(slow, "$share/g/t", QOS_1);
+        broker.subscribe(slow, subscribe(2, "plain", QOS_1));
+        let alice = broker.join(clean(V5, "alice"));
+        for (packet_id, name) in [(1, "t"), (2, "t"), (3, "plain"), (4, "t")] {
+            broker.recv(alice, publish_at(QOS_1, packet_id, name, &packet_id.to_string()));
+        }
+        assert_eq!(broker.payloads(slow), ["1"]);
+        let other = broker.join(clean(V5, "other"));
+        broker.subscribed(other, "$share/g/t", QOS_1);
+        broker.quiet(other);
+        if leaves {
+            broker.drop_connection(slow);
+        } else {
+            broker.recv(slow, unsubscribe(3, "$share/g/t"));
+            broker.next(slow);
+        }
+        // What was begun stays where it is; what is no share's does too.
+        assert_eq!(broker.payloads(other), ["2", "4"]);
+        assert_eq!((broker.statistics().queued_messages, broker.statistics().in_flight), (1, 3));
+        if !leaves {
+            broker.recv(slow, puback(1));
+            assert_eq!(broker.payloads(slow), ["3"]);
+        }
+    }
+}
+
+#[test]
+fn what_waits_for_a_share_waits_on_while_nobody_is_there() {
+    let (mut broker, [one, two], alice) = share(QOS_1, 60);
+    broker.drop_connection(two);
+    broker.drop_connection(one);
+    for packet_id in 1..=2 {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    }
+    assert_eq!(broker.statistics().queued_messages, 2);
+    let one = broker.join(expiring(V5, "one", 60));
+    let first = broker.payloads(one);
+    broker.drop_connection(one);
+    assert_eq!(broker.statistics().queued_messages, 1);
+    let two = broker.join(expiring(V5, "two", 60));
+    assert_eq!([first, broker.payloads(two)].concat().len(), 2);
+}
