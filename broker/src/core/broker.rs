@@ -36,7 +36,7 @@ use super::{
 pub struct Broker {
     pub(super) now: Now,
     pub(super) config: Config,
-    /// Since when the rules of who may do what are those of `config`.
+    /// Since when, on the clock that goes on over a restart, the rules of who may do what are those of `config`.
     pub(super) acl_since: Duration,
     pub(super) key: HashKey,
     pub(super) connections: Map<ConnectionId, Connection>,
@@ -79,7 +79,7 @@ impl Broker {
     pub fn new(now: Now, config: Config, key: HashKey) -> Self {
         Broker {
             now,
-            acl_since: now.monotonic,
+            acl_since: now.unix,
             key,
             connections: Map::with_hasher(key),
             sessions: Sessions::new(key),
@@ -131,7 +131,7 @@ impl Broker {
             Input::Tick => {}
             Input::Reload { acl } => {
                 self.config.acl = acl;
-                self.acl_since = now.monotonic;
+                self.acl_since = now.unix;
             }
             Input::Shutdown => self.handle_shutdown(),
         }
@@ -149,7 +149,8 @@ impl Broker {
 
     /// When `Input::Tick` is due on the monotonic clock, if no other input comes first.
     pub fn deadline(&self) -> Option<Duration> {
-        self.timers.next()
+        // What `restore` has to say is said at the first input.
+        if self.effects.is_empty() { self.timers.next() } else { Some(self.now.monotonic) }
     }
 
     /// Numbers about the state and what was dropped.

@@ -152,17 +152,11 @@ impl Broker {
                 );
                 return;
             }
-            let expiry_seconds = self.bounded_expiry(seconds);
-            let session = &mut self.sessions[key];
-            session.expiry_seconds = expiry_seconds;
-            if session.durable && expiry_seconds > 0 {
-                let (client_id, user) = (session.client_id.clone(), session.user.clone());
-                self.persist(Record::Session { client_id, user, expiry_seconds });
-            }
+            self.sessions[key].expiry_seconds = self.bounded_expiry(seconds);
         }
         // [MQTT-3.14.4-3] [MQTT-3.1.2-10]; 3.1.1 [MQTT-3.14.4-3]. Every other reason leaves the will to be published.
         if disconnect.reason == ReasonCode::NORMAL_DISCONNECTION {
-            self.sessions[key].will = None;
+            self.set_will(key, None);
         }
         self.close(id, CloseCause::Disconnected);
     }
@@ -188,6 +182,11 @@ impl Broker {
         // Section 4.8.2: others of its shares are there for what it was not sent yet.
         self.pass_on_shares(key, None);
         // [MQTT-3.1.2-23] The session stays.
+        let session = &self.sessions[key];
+        if session.durable {
+            let (client_id, user, ended) = (session.client_id.clone(), session.user.clone(), Some(self.now.unix));
+            self.persist(Record::Session { client_id, user, expiry_seconds, ended });
+        }
         if expiry_seconds != u32::MAX {
             self.timers.set(Timer::SessionExpiry(key), now + Duration::from_secs(expiry_seconds.into()));
         }
@@ -209,6 +208,8 @@ impl Broker {
         }
         if session.durable {
             self.persist(Record::SessionEnded { client_id: session.client_id.clone() });
+        } else if session.will.is_some() {
+            self.persist(Record::WillCleared { client_id: session.client_id.clone() });
         }
         // [MQTT-3.1.2-8] The end of the session does not wait for the will's delay.
         if let Some(will) = session.will.take() {
@@ -229,16 +230,16 @@ impl Broker {
 
     /// Publishes the will of a session that goes on, once.
     pub(super) fn publish_will(&mut self, key: SessionKey) {
-        let session = &mut self.sessions[key];
         // [MQTT-3.1.2-10] It leaves the session.
-        if let Some(will) = session.will.take() {
-            let (client_id, user) = (session.client_id.clone(), session.user.clone());
+        if let Some(will) = self.set_will(key, None) {
+            let (client_id, user) = (self.sessions[key].client_id.clone(), self.sessions[key].user.clone());
             self.send_will(Subject { user: user.as_ref(), client_id: &client_id }, will.message);
         }
     }
 
     /// The rules of the moment at which the will is due decide.
-    fn send_will(&mut self, subject: Subject<'_>, message: Publish) {
+    pub(super) fn send_will(&mut self, subject: Subject<'_>, message: Publish) {
+        self.publish_once();
         let acl = &self.config.acl;
         if acl::is_writable(message.topic()) && acl.allows(subject, Action::Publish, message.topic()) {
             self.publish(subject.client_id, message);
@@ -247,20 +248,30 @@ impl Broker {
         }
     }
 
-    /// The program ends: wills that are due are published while there is someone to hear them, then every client is told.
+    /// The program ends: wills that are due are published while there is someone to hear them. When nobody waits for the
+    /// store any more, every client is told.
     pub(super) fn handle_shutdown(&mut self) {
         self.shutting_down = true;
-        let mut open: Vec<(ConnectionId, Option<SessionKey>)> =
-            self.connections.iter().map(|(id, connection)| (*id, connection.open().map(|open| open.session))).collect();
+        let mut open: Vec<(ConnectionId, SessionKey)> =
+            self.connections.iter().filter_map(|(id, connection)| Some((*id, connection.open()?.session))).collect();
         open.sort_unstable();
-        for key in open.iter().filter_map(|(_, key)| *key) {
+        for (_, key) in open {
             let session = &self.sessions[key];
             let due = session.will.as_ref().is_some_and(|will| will.delay_seconds == 0) || session.expiry_seconds == 0;
             if due {
                 self.publish_will(key);
             }
         }
-        for (id, _) in open {
+        if !self.persistence.is_awaited() {
+            self.close_all();
+        }
+    }
+
+    /// Every client is told that the program ends.
+    pub(super) fn close_all(&mut self) {
+        let mut all: Vec<ConnectionId> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        for id in all {
             self.disconnect(id, ReasonCode::ServerShuttingDown, None);
             self.close(id, CloseCause::ShuttingDown);
         }

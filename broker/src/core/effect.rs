@@ -1,13 +1,13 @@
 //! The two doors of the core: what comes in, what must be done.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use squall_codec::{
     error::DecodeError,
     packet::{Packet, Publish, Subscription},
     reason::ReasonCode,
-    topic::TopicFilter,
+    topic::{TopicFilter, TopicName},
     version::Version,
     wire::{PacketId, Text},
 };
@@ -235,12 +235,13 @@ pub enum CloseCause {
     StoreFailed,
 }
 
-/// What must survive a restart. The memory store forgets it at once; a file store will write it.
+/// What must survive a restart. Replayed in order the records give the same state; `Broker::restore` takes them.
 ///
-/// Only sessions that outlive their connection have records. Replayed in order they give the same sessions.
-#[derive(Clone, Debug)]
+/// Those of one `handle` belong together: a store keeps all of them or none. Only sessions that outlive their connection
+/// have records, but for the will, which every connection may leave behind. Moments are those of `Now::unix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// A session came into being, was resumed, or its expiry changed.
+    /// A session came into being, was resumed, or lost its connection.
     Session {
         /// Whose.
         client_id: Text,
@@ -248,8 +249,10 @@ pub enum Record {
         user: Option<Text>,
         /// Seconds after its connection ends; `u32::MAX` is never.
         expiry_seconds: u32,
+        /// When its connection ended; `None` while there is one.
+        ended: Option<Duration>,
     },
-    /// A session ended.
+    /// A session ended, and with it all that is told of it here, its will included.
     SessionEnded {
         /// Whose.
         client_id: Text,
@@ -278,6 +281,10 @@ pub enum Record {
         number: u64,
         /// The message, with the QoS and flags of this delivery.
         message: Publish,
+        /// When it came: Message Expiry Interval counts from here.
+        arrived: Duration,
+        /// The share that chose this session.
+        share: Option<TopicFilter>,
     },
     /// A queued message will never be sent: it expired, or it is too large for the client.
     Dropped {
@@ -301,6 +308,8 @@ pub enum Record {
         client_id: Text,
         /// Which.
         packet_id: PacketId,
+        /// As in `Queued`.
+        number: u64,
     },
     /// An exchange that the server began is over.
     Settled {
@@ -308,6 +317,8 @@ pub enum Record {
         client_id: Text,
         /// Which.
         packet_id: PacketId,
+        /// As in `Queued`; `None` where the message was `Released`.
+        number: Option<u64>,
     },
     /// A QoS 2 message of the client was accepted: a repeat is not delivered again.
     Received {
@@ -323,9 +334,32 @@ pub enum Record {
         /// Which.
         packet_id: PacketId,
     },
-    /// A retained message was set, or cleared by an empty payload.
+    /// A connection has left a will, in place of an earlier one.
+    Will {
+        /// Whose.
+        client_id: Text,
+        /// The user in whose name it will be published; `None` is anonymous.
+        user: Option<Text>,
+        /// As it will be published.
+        message: Publish,
+        /// Will Delay Interval in seconds.
+        delay_seconds: u32,
+    },
+    /// A will was published, or will never be.
+    WillCleared {
+        /// Whose.
+        client_id: Text,
+    },
+    /// A retained message was set, in place of an earlier one of its topic.
     Retained {
         /// The message.
         message: Publish,
+        /// When it came: Message Expiry Interval counts from here.
+        arrived: Duration,
+    },
+    /// A topic has no retained message any more.
+    RetainedCleared {
+        /// Which.
+        topic: TopicName,
     },
 }

@@ -153,13 +153,16 @@ impl Broker {
         let session = &mut self.sessions[key];
         session.connection = Some(id);
         session.expiry_seconds = expiry_seconds;
-        session.will = StoredWill::of(connect);
         session.resume(receive_maximum, send_quota);
         let was_durable = std::mem::replace(&mut session.durable, expiry_seconds > 0);
-        if was_durable || session.durable {
-            let (client_id, user) = (session.client_id.clone(), session.user.clone());
-            self.persist(Record::Session { client_id, user, expiry_seconds });
+        let (client_id, user) = (session.client_id.clone(), session.user.clone());
+        if session.durable {
+            self.persist(Record::Session { client_id, user, expiry_seconds, ended: None });
+        } else if was_durable {
+            // It now ends with its connection, and a crash would end that.
+            self.persist(Record::SessionEnded { client_id });
         }
+        self.set_will(key, StoredWill::of(connect));
 
         self.timers.cancel(Timer::Connect(id));
         let now = self.now.monotonic;

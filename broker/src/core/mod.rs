@@ -14,6 +14,7 @@ mod hash;
 pub mod limits;
 mod outbox;
 mod publishing;
+pub mod restore;
 mod retained;
 mod route;
 mod session;

@@ -19,6 +19,8 @@ pub(super) struct Persistence {
     turn: u64,
     /// The last record that is kept.
     kept: u64,
+    /// Whether what this input publishes must not be published again after a crash.
+    once: bool,
     /// Connections with held packets.
     waiting: BTreeSet<ConnectionId>,
 }
@@ -27,6 +29,12 @@ impl Persistence {
     /// Another input begins.
     pub(super) fn begin_turn(&mut self) {
         self.turn = 0;
+        self.once = false;
+    }
+
+    /// Whether packets are held until the store answers.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// The connection is gone, and with it what it held.
@@ -36,7 +44,7 @@ impl Persistence {
 }
 
 /// Whether a crash could contradict this packet: it says that something was kept, or it must not leave twice.
-fn waits_for_store(packet: &Packet) -> bool {
+fn waits_for_store(packet: &Packet, once: bool) -> bool {
     match packet {
         Packet::Puback(_)
         | Packet::Pubrec(_)
@@ -45,7 +53,7 @@ fn waits_for_store(packet: &Packet) -> bool {
         | Packet::Suback(_)
         | Packet::Unsuback(_)
         | Packet::Connack(_) => true,
-        Packet::Publish(publish) => publish.qos == Qos::ExactlyOnce,
+        Packet::Publish(publish) => once || publish.qos == Qos::ExactlyOnce,
         _ => false,
     }
 }
@@ -56,6 +64,18 @@ impl Broker {
         self.persistence.last += 1;
         self.persistence.turn = self.persistence.last;
         self.effects.push_back(Effect::Persist { seq: self.persistence.last, record });
+    }
+
+    /// The acknowledgements of this input wait for all that the store was given, also by earlier inputs: it says that
+    /// something is as another client has just made it.
+    pub(super) fn wait_for_all_records(&mut self) {
+        self.persistence.turn = self.persistence.last;
+    }
+
+    /// What this input publishes waits, at every QoS, until the record is kept that says that it was published: of a will,
+    /// or of a QoS 2 message that its publisher would send again.
+    pub(super) fn publish_once(&mut self) {
+        self.persistence.once = true;
     }
 
     /// Sends a packet on an open connection, behind what is held there.
@@ -74,7 +94,7 @@ impl Broker {
             return;
         }
         connection.unflushed.add(size);
-        let seq = if waits_for_store(&packet) { self.persistence.turn } else { 0 };
+        let seq = if waits_for_store(&packet, self.persistence.once) { self.persistence.turn } else { 0 };
         if seq > self.persistence.kept || !connection.held.is_empty() {
             connection.held.push_back(Held { seq, packet });
             self.persistence.waiting.insert(id);
@@ -122,6 +142,9 @@ impl Broker {
                 self.persistence.waiting.insert(id);
             }
         }
+        if self.shutting_down && !self.persistence.is_awaited() {
+            self.close_all();
+        }
     }
 
     /// A record could not be kept: the connections that were to hear that it was are closed.
@@ -131,6 +154,9 @@ impl Broker {
             if held.is_some_and(|held| held.iter().any(|held| held.seq >= seq)) {
                 self.doomed.push((*id, CloseCause::StoreFailed));
             }
+        }
+        if self.shutting_down {
+            self.close_all();
         }
     }
 }

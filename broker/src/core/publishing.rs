@@ -63,6 +63,12 @@ impl Broker {
 
     /// A message with QoS 1 or 2 that was not seen before.
     fn accept_publish(&mut self, speaker: Speaker, qos: Qos, packet_id: PacketId, publish: Publish) {
+        let session = &self.sessions[speaker.session];
+        let remembered = (qos == Qos::ExactlyOnce && session.durable).then(|| session.client_id.clone());
+        if let Some(client_id) = remembered.clone() {
+            self.persist(Record::Received { client_id, packet_id });
+            self.publish_once();
+        }
         let reason = self.publish_for(speaker, publish);
         let ack = speaker.ack(packet_id, reason);
         if qos == Qos::AtLeastOnce {
@@ -74,9 +80,9 @@ impl Broker {
         if ack.reason.is_failure() {
             // [MQTT-4.3.3-9]
             self.sessions[speaker.session].incoming.finished(packet_id);
-        } else if self.sessions[speaker.session].durable {
-            let client_id = self.sessions[speaker.session].client_id.clone();
-            self.persist(Record::Received { client_id, packet_id });
+            if let Some(client_id) = remembered {
+                self.persist(Record::Completed { client_id, packet_id });
+            }
         }
         // [MQTT-4.3.3-8]
         self.send(speaker.id, Packet::Pubrec(ack));
@@ -156,8 +162,8 @@ impl Broker {
     /// PUBACK came: the exchange ends, whatever the reason ([MQTT-4.4.0-2]).
     pub(super) fn handle_puback(&mut self, speaker: Speaker, ack: &Ack) {
         // An identifier that is unknown, or of another kind of exchange, is ignored.
-        if self.sessions[speaker.session].outgoing.puback(ack.packet_id).is_some() {
-            self.settle(speaker.session, ack.packet_id);
+        if let Some(delivery) = self.sessions[speaker.session].outgoing.puback(ack.packet_id) {
+            self.settle(speaker.session, ack.packet_id, Some(delivery.number));
         }
     }
 
@@ -167,16 +173,16 @@ impl Broker {
         let packet_id = ack.packet_id;
         match session.outgoing.pubrec(packet_id, ack.reason) {
             // [MQTT-4.3.3-4]
-            Pubrec::Release(_) => {
+            Pubrec::Release(delivery) => {
                 session.forget_resend(packet_id);
                 if session.durable {
                     let client_id = session.client_id.clone();
-                    self.persist(Record::Released { client_id, packet_id });
+                    self.persist(Record::Released { client_id, packet_id, number: delivery.number });
                 }
                 self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id)));
             }
             Pubrec::Again => self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id))),
-            Pubrec::Refused(_) => self.settle(speaker.session, packet_id),
+            Pubrec::Refused(delivery) => self.settle(speaker.session, packet_id, Some(delivery.number)),
             Pubrec::Unknown => {
                 let ack = speaker.ack(packet_id, ReasonCode::PacketIdentifierNotFound);
                 self.send(speaker.id, Packet::Pubrel(ack));
@@ -204,17 +210,17 @@ impl Broker {
     /// PUBCOMP came.
     pub(super) fn handle_pubcomp(&mut self, speaker: Speaker, ack: &Ack) {
         if self.sessions[speaker.session].outgoing.pubcomp(ack.packet_id) {
-            self.settle(speaker.session, ack.packet_id);
+            self.settle(speaker.session, ack.packet_id, None);
         }
     }
 
     /// An exchange that we began is over: there is room for the next.
-    pub(super) fn settle(&mut self, key: SessionKey, packet_id: PacketId) {
+    fn settle(&mut self, key: SessionKey, packet_id: PacketId, number: Option<u64>) {
         let session = &mut self.sessions[key];
         session.forget_resend(packet_id);
         if session.durable {
             let client_id = session.client_id.clone();
-            self.persist(Record::Settled { client_id, packet_id });
+            self.persist(Record::Settled { client_id, packet_id, number });
         }
         self.pump(key);
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ops::Bound, time::Duration};
 use squall_codec::{
     packet::Publish,
     qos::Qos,
-    topic::{self, TopicFilter},
+    topic::{self, TopicFilter, TopicName},
 };
 
 /// All retained messages.
@@ -30,7 +30,7 @@ const PURGE_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Stored {
     /// With its own bytes.
     pub(super) message: Publish,
-    /// When it came: Message Expiry Interval counts from here.
+    /// When it came, on the clock that goes on over a restart: Message Expiry Interval counts from here.
     pub(super) arrived: Duration,
     /// They count up: a subscription asks for those that were there before it.
     number: u64,
@@ -106,16 +106,16 @@ impl Retained {
         former.is_some()
     }
 
-    /// Drops what has expired, unless it has just been done: how many.
-    pub(super) fn purge(&mut self, now: Duration) -> usize {
+    /// Drops what has expired, unless it has just been done: the topics.
+    pub(super) fn purge(&mut self, now: Duration) -> Vec<TopicName> {
         if self.purged.is_some_and(|purged| now < purged + PURGE_PAUSE) {
-            return 0;
+            return Vec::new();
         }
         self.purged = Some(now);
-        let before = self.messages.len();
-        self.messages.retain(|_, stored| !stored.is_expired(now));
+        let expired = self.messages.extract_if(.., |_, stored| stored.is_expired(now));
+        let topics = expired.filter_map(|(_, stored)| stored.message.topic_name()).collect();
         self.bytes = self.messages.values().map(|stored| stored.message.size_bytes()).sum();
-        before - self.messages.len()
+        topics
     }
 
     /// What a subscription asks for.

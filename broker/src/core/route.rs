@@ -125,7 +125,7 @@ impl Broker {
                 // [MQTT-3.3.1-12] [MQTT-3.3.1-13]; 3.1.1 [MQTT-3.3.1-9]
                 copy.retain = message.live.retain && combined.retain_as_published;
                 copy.subscription_identifiers = combined.identifiers;
-                let (arrived, share) = (self.now.monotonic, group[0].share.clone());
+                let (arrived, share) = (self.now.unix, group[0].share.clone());
                 self.deliver(first.session, Delivery { message: copy, arrived, number: 0, share });
             }
         }
@@ -166,14 +166,27 @@ impl Broker {
         if self.retained.has_room(topic, size, messages, bytes) {
             return true;
         }
-        self.retained.purge(self.now.monotonic) > 0 && self.retained.has_room(topic, size, messages, bytes)
+        self.purge_retained() && self.retained.has_room(topic, size, messages, bytes)
+    }
+
+    /// Drops the retained messages that have expired: whether there were any.
+    pub(super) fn purge_retained(&mut self) -> bool {
+        let topics = self.retained.purge(self.now.unix);
+        let any = !topics.is_empty();
+        for topic in topics {
+            self.persist(Record::RetainedCleared { topic });
+        }
+        any
     }
 
     fn retain(&mut self, message: &mut Routed) {
         // [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1 [MQTT-3.3.1-10], 3.1.1 [MQTT-3.3.1-11]
         if message.live.payload().is_empty() {
-            if self.retained.clear(message.live.topic()) {
-                self.persist(Record::Retained { message: message.kept() });
+            let cleared = self.retained.clear(message.live.topic());
+            match message.kept().topic_name().filter(|_| cleared) {
+                Some(topic) => self.persist(Record::RetainedCleared { topic }),
+                // Somebody else may have cleared it just now, and the store may not have kept that yet.
+                None => self.wait_for_all_records(),
             }
             return;
         }
@@ -183,8 +196,9 @@ impl Broker {
         }
         // [MQTT-3.3.1-5]
         let kept = message.kept();
-        self.retained.set(kept.clone(), self.now.monotonic);
-        self.persist(Record::Retained { message: kept });
+        let arrived = self.now.unix;
+        self.retained.set(kept.clone(), arrived);
+        self.persist(Record::Retained { message: kept, arrived });
     }
 
     /// A message for one session, with QoS and flags of this delivery.
@@ -200,7 +214,7 @@ impl Broker {
             self.statistics.dropped_slow_reader += 1;
             return;
         }
-        self.send_publish(id, delivery.publish(self.now.monotonic, None, false));
+        self.send_publish(id, delivery.publish(self.now.unix, None, false));
     }
 
     /// Puts a message into the session's queue, if there is room.
@@ -217,6 +231,8 @@ impl Broker {
             client_id: session.client_id.clone(),
             number: delivery.number,
             message: delivery.message.clone(),
+            arrived: delivery.arrived,
+            share: delivery.share.clone(),
         });
         session.enqueue(delivery);
         if let Some(record) = record {
@@ -247,7 +263,7 @@ impl Broker {
     /// The next retained message that a subscription asks for ([MQTT-3.3.1-9]). `false` when there is none, or it has to
     /// wait for the queue.
     fn send_retained(&mut self, key: SessionKey, id: ConnectionId) -> bool {
-        let (now, ahead) = (self.now.monotonic, self.config.limits.queued_messages / 2);
+        let (now, ahead) = (self.now.unix, self.config.limits.queued_messages / 2);
         let session = &mut self.sessions[key];
         // Some go to the queue ahead of their time, so that they stand before what is published from now on.
         if !session.queue.is_empty() && session.queue.len() >= ahead {
@@ -271,7 +287,7 @@ impl Broker {
 
     /// The first that is to be sent again, with its identifier of before ([MQTT-4.4.0-1]). `false` when it has to wait.
     fn send_again(&mut self, key: SessionKey, id: ConnectionId) -> bool {
-        let now = self.now.monotonic;
+        let now = self.now.unix;
         let session = &mut self.sessions[key];
         if matches!(session.resends.front(), Some(Resend::Publish(..))) && !session.may_resend() {
             return false;
@@ -287,7 +303,7 @@ impl Broker {
                 let publish = delivery.publish(now, Some(packet_id), true);
                 match self.fitting(id, publish) {
                     Some(publish) => self.send_publish(id, publish),
-                    None => self.give_up(key, packet_id, delivery.message.qos),
+                    None => self.give_up(key, packet_id, &delivery),
                 }
                 true
             }
@@ -296,7 +312,7 @@ impl Broker {
 
     /// The first of the queue. `false` when it has to wait.
     fn send_queued(&mut self, key: SessionKey, id: ConnectionId) -> bool {
-        let now = self.now.monotonic;
+        let now = self.now.unix;
         let session = &mut self.sessions[key];
         let Some(first) = session.queue.front() else { return false };
         let qos = first.message.qos;
@@ -359,20 +375,20 @@ impl Broker {
     }
 
     /// A message that was in flight has become too large for the client: it counts as delivered.
-    fn give_up(&mut self, key: SessionKey, packet_id: PacketId, qos: Qos) {
+    fn give_up(&mut self, key: SessionKey, packet_id: PacketId, delivery: &Delivery) {
         self.statistics.dropped_too_large += 1;
         let session = &mut self.sessions[key];
-        match qos {
+        match delivery.message.qos {
             Qos::ExactlyOnce => drop(session.outgoing.pubrec(packet_id, ReasonCode::PacketTooLarge)),
             _ => drop(session.outgoing.puback(packet_id)),
         }
         if session.durable {
             let client_id = session.client_id.clone();
-            self.persist(Record::Settled { client_id, packet_id });
+            self.persist(Record::Settled { client_id, packet_id, number: Some(delivery.number) });
         }
     }
 
-    fn forget_queued(&mut self, key: SessionKey, delivery: &Delivery) {
+    pub(super) fn forget_queued(&mut self, key: SessionKey, delivery: &Delivery) {
         let session = &self.sessions[key];
         if session.durable && delivery.message.qos > Qos::AtMostOnce {
             let client_id = session.client_id.clone();

@@ -31,7 +31,7 @@ pub(super) struct SessionKey(u32);
 pub(super) struct Delivery {
     /// As it will be sent, but for the packet identifier and the time it waited.
     pub(super) message: Publish,
-    /// When it came: Message Expiry Interval counts from here.
+    /// When it came, on the clock that goes on over a restart: Message Expiry Interval counts from here.
     pub(super) arrived: Duration,
     /// Its number in the session, for the store.
     pub(super) number: u64,
@@ -175,6 +175,20 @@ impl Session {
         self.queue.push_back(delivery);
     }
 
+    /// Appends what a store kept. Messages that come later get later numbers.
+    pub(super) fn restore(&mut self, delivery: Delivery) {
+        self.next_number = self.next_number.max(delivery.number);
+        self.enqueue(delivery);
+    }
+
+    /// Takes the message with this number out of the queue, wherever it stands.
+    pub(super) fn take_queued(&mut self, number: u64) -> Option<Delivery> {
+        let at = self.queue.iter().position(|delivery| delivery.number == number)?;
+        let delivery = self.queue.remove(at)?;
+        self.queue_bytes -= delivery.message.size_bytes();
+        Some(delivery)
+    }
+
     /// Takes the first of the queue.
     pub(super) fn dequeue(&mut self) -> Option<Delivery> {
         let delivery = self.queue.pop_front()?;
@@ -228,6 +242,12 @@ impl Sessions {
     /// In the order of their places.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.places.iter().flatten()
+    }
+
+    /// Whose they are.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (Text, SessionKey)> {
+        let places = (0..).zip(&self.places);
+        places.filter_map(|(place, session)| Some((session.as_ref()?.client_id.clone(), SessionKey(place))))
     }
 
     /// The session of a client.

@@ -1,5 +1,6 @@
 //! The Will Message (sections 3.1.2.5 and 3.1.3.2): kept with the session, published or forgotten once.
 
+use super::{broker::Broker, effect::Record, session::SessionKey};
 use squall_codec::{
     packet::{Connect, Publish, Will},
     property::{Properties, Property},
@@ -12,6 +13,26 @@ pub(super) struct StoredWill {
     pub(super) message: Publish,
     /// Seconds from the end of the connection.
     pub(super) delay_seconds: u32,
+}
+
+impl Broker {
+    /// Puts a will, or none, in the place of the one that the session has, which is handed back. A crash is a way to lose
+    /// a connection, so the will of every connection is kept: the server publishes it when it is back (section 3.1.2.5).
+    pub(super) fn set_will(&mut self, key: SessionKey, will: Option<StoredWill>) -> Option<StoredWill> {
+        let session = &mut self.sessions[key];
+        let client_id = session.client_id.clone();
+        let record = will.as_ref().map(|will| Record::Will {
+            client_id: client_id.clone(),
+            user: session.user.clone(),
+            message: will.message.clone(),
+            delay_seconds: will.delay_seconds,
+        });
+        let former = std::mem::replace(&mut session.will, will);
+        if let Some(record) = record.or_else(|| former.is_some().then_some(Record::WillCleared { client_id })) {
+            self.persist(record);
+        }
+        former
+    }
 }
 
 impl StoredWill {

@@ -11,6 +11,7 @@ mod persist;
 mod publish;
 mod qos;
 mod random;
+mod restore;
 mod retained;
 mod session;
 mod shared;

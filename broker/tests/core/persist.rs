@@ -156,15 +156,16 @@ fn clean_sessions_leave_no_records_but_retained_messages() {
     let alice = broker.join(clean(V5, "alice"));
     broker.recv(alice, retained("t", "kept"));
     broker.recv(alice, retained("t", ""));
-    let payloads: Vec<usize> = broker
+    let payloads: Vec<Option<usize>> = broker
         .records
         .iter()
         .map(|(_, record)| match record {
-            Record::Retained { message } => message.payload().len(),
+            Record::Retained { message, .. } => Some(message.payload().len()),
+            Record::RetainedCleared { .. } => None,
             other => panic!("unexpected {other:?}"),
         })
         .collect();
-    assert_eq!(payloads, [4, 0]);
+    assert_eq!(payloads, [Some(4), None]);
 }
 
 #[test]
@@ -182,5 +183,73 @@ fn the_records_of_a_kept_session_tell_its_whole_life() {
         .iter()
         .map(|(_, record)| format!("{record:?}").split([' ', '{']).next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(names, ["Session", "Subscribed", "Queued", "Sent", "Settled", "SessionEnded"]);
+    assert_eq!(names, ["Session", "Subscribed", "Queued", "Sent", "Settled", "Session", "SessionEnded"]);
+}
+
+#[test]
+fn a_will_leaves_when_it_is_kept_that_it_was_published_and_shutdown_waits_for_that() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(clean(V5, "bob"));
+    broker.subscribed(bob, "will", QOS_0);
+    for client_id in ["alice", "carol"] {
+        let mut connect = clean(V5, client_id);
+        connect.will = Some(will("will", client_id));
+        let connection = broker.join(connect);
+        broker.stores = Habit::Late;
+        match client_id {
+            "alice" => broker.drop_connection(connection),
+            _ => broker.input(Input::Shutdown),
+        }
+        broker.quiet(bob);
+        keep_all(&mut broker);
+        broker.expect(bob, publish("will", client_id));
+        broker.stores = Habit::Prompt;
+    }
+    assert_eq!(broker.disconnected(bob, ReasonCode::ServerShuttingDown), CloseCause::ShuttingDown);
+}
+
+#[test]
+fn connack_waits_until_the_will_is_kept() {
+    let mut broker = TestBroker::new();
+    broker.stores = Habit::Late;
+    let alice = broker.open();
+    let mut connect = clean(V5, "alice");
+    connect.will = Some(will("will", "gone"));
+    broker.recv(alice, Packet::Connect(Box::new(connect)));
+    broker.quiet(alice);
+    keep_all(&mut broker);
+    assert!(matches!(broker.next(alice), Packet::Connack(_)));
+}
+
+#[test]
+fn a_qos_2_message_reaches_nobody_before_its_identifier_is_kept() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(clean(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_0);
+    let alice = broker.join(durable(V5, "alice"));
+    broker.stores = Habit::Late;
+    broker.recv(alice, publish_at(QOS_2, 1, "t", "once"));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    assert_eq!(broker.payloads(bob), ["once"]);
+    broker.expect(alice, pubrec(1));
+    // A QoS 0 message waits for nothing.
+    broker.recv(alice, publish("t", "now"));
+    assert_eq!(broker.payloads(bob), ["now"]);
+}
+
+#[test]
+fn who_clears_what_another_has_just_cleared_waits_for_the_same_record() {
+    let mut broker = TestBroker::new();
+    let alice = broker.join(clean(V5, "alice"));
+    let bob = broker.join(clean(V5, "bob"));
+    broker.recv(alice, retained("t", "kept"));
+    broker.stores = Habit::Late;
+    broker.recv(alice, retained("t", ""));
+    let mut clear = publish_at(QOS_1, 1, "t", "");
+    clear.retain = true;
+    broker.recv(bob, clear);
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    broker.expect(bob, nobody(Packet::Puback, 1));
 }

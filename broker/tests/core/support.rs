@@ -25,6 +25,8 @@ use squall_codec::{
     wire::{PacketId, Text},
 };
 
+const KEY: HashKey = HashKey([7, 11]);
+
 /// How the driver around the core behaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Habit {
@@ -44,7 +46,10 @@ struct Client {
 /// The core with a driver that carries its effects out as a test wants them.
 pub(crate) struct TestBroker {
     broker: Broker,
+    config: Config,
     now: Duration,
+    /// What the wall clock said when this broker started.
+    unix_start: Duration,
     clients: BTreeMap<ConnectionId, Client>,
     pub(crate) flushes: Habit,
     pub(crate) stores: Habit,
@@ -53,6 +58,8 @@ pub(crate) struct TestBroker {
     pub(crate) authenticator: Option<Box<dyn Authenticator>>,
     /// Every record, in order.
     pub(crate) records: Vec<(u64, Record)>,
+    /// Those that the store has from the lives before this one.
+    earlier: Vec<Record>,
 }
 
 impl TestBroker {
@@ -65,15 +72,41 @@ impl TestBroker {
         let mut config = Config::default();
         change(&mut config);
         TestBroker {
-            broker: Broker::new(Now::default(), config, HashKey([7, 11])),
+            broker: Broker::new(Now::default(), config.clone(), KEY),
+            config,
             now: Duration::ZERO,
+            unix_start: Duration::ZERO,
             clients: BTreeMap::new(),
             flushes: Habit::Prompt,
             stores: Habit::Prompt,
             authenticates: Habit::Prompt,
             authenticator: None,
             records: Vec::new(),
+            earlier: Vec::new(),
         }
+    }
+
+    /// The server dies, and starts again so much later with all the records that it handed out.
+    pub(crate) fn restart(self, later: Duration) -> TestBroker {
+        let count = self.records.len();
+        self.restart_with(count, later)
+    }
+
+    /// The server dies, and starts again so much later with the first `count` records of this life.
+    pub(crate) fn restart_with(mut self, count: usize, later: Duration) -> TestBroker {
+        self.earlier.extend(self.records.drain(..count).map(|(_, record)| record));
+        let unix_start = self.unix_start + self.now + later;
+        let now = Now { monotonic: Duration::ZERO, unix: unix_start };
+        let records = self.earlier.iter().cloned();
+        let broker = Broker::restore(now, self.config.clone(), KEY, records).expect("records that agree");
+        let mut restarted = TestBroker {
+            broker,
+            unix_start,
+            earlier: self.earlier,
+            ..TestBroker::with(|config| *config = self.config)
+        };
+        restarted.advance(Duration::ZERO);
+        restarted
     }
 
     /// A new Network Connection.
@@ -253,7 +286,10 @@ impl TestBroker {
     pub(crate) fn input(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let effects: Vec<Effect> = self.broker.handle(Now::simulated(self.now), input).collect();
+            let effects: Vec<Effect> = {
+                let now = Now { monotonic: self.now, unix: self.unix_start + self.now };
+                self.broker.handle(now, input).collect()
+            };
             for effect in effects {
                 self.carry_out(effect, &mut inputs);
             }
