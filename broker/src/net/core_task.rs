@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{
     clock::Clock,
+    journal::{self, Who},
     mailbox::{Outgoing, Sender},
     server::{Flush, ServerOptions, ToCore},
 };
@@ -40,6 +41,7 @@ pub(super) struct Core {
 }
 
 struct Outbox {
+    who: Who,
     mailbox: Sender,
     pending: Vec<Outgoing>,
     /// Groups of its inputs that were dealt with, and that it was not yet told of.
@@ -115,18 +117,27 @@ impl Core {
     fn take(&mut self, group: ToCore) {
         match group {
             ToCore::Opened { connection, peer, mailbox } => {
-                self.outboxes.insert(connection, Outbox { mailbox, pending: Vec::new(), done: 0 });
+                let who = Who::new(connection, &peer);
+                self.outboxes.insert(connection, Outbox { who, mailbox, pending: Vec::new(), done: 0 });
                 self.handle(Input::Opened { connection, peer });
             }
             ToCore::Inputs { connection, inputs } => {
                 let mut closed = false;
                 for input in inputs {
+                    if let Input::Packet { packet, .. } = &input
+                        && journal::notes(packet)
+                        && let Some(outbox) = self.outboxes.get_mut(&connection)
+                    {
+                        outbox.who.received(packet);
+                    }
                     closed |= matches!(input, Input::Closed { .. });
                     self.handle(input);
                 }
                 if closed {
                     self.hand_over(connection);
-                    self.outboxes.remove(&connection);
+                    if let Some(outbox) = self.outboxes.remove(&connection) {
+                        outbox.who.lost();
+                    }
                 } else if let Some(outbox) = self.outboxes.get_mut(&connection) {
                     if outbox.is_clean() {
                         self.dirty.push(connection);
@@ -152,7 +163,9 @@ impl Core {
                         push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Packet(version, packet));
                     }
                     Effect::Close { connection, cause } => {
-                        log_close(connection, &cause);
+                        if let Some(outbox) = self.outboxes.get(&connection) {
+                            outbox.who.closed(&cause);
+                        }
                         let patient = cause != CloseCause::SlowReader;
                         push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Close { patient });
                     }
@@ -224,18 +237,8 @@ fn push(
     if outbox.is_clean() {
         dirty.push(connection);
     }
-    outbox.pending.push(outgoing);
-}
-
-fn log_close(connection: ConnectionId, cause: &CloseCause) {
-    let connection = connection.0;
-    match cause {
-        CloseCause::Disconnected | CloseCause::TakenOver | CloseCause::ShuttingDown => {
-            tracing::debug!(connection, %cause, "closed");
-        }
-        CloseCause::Violation { statement: Some(statement), .. } => {
-            tracing::info!(connection, %cause, statement, "closed");
-        }
-        _ => tracing::info!(connection, %cause, "closed"),
+    if let Outgoing::Packet(version, packet) = &outgoing {
+        outbox.who.sent(*version, packet);
     }
+    outbox.pending.push(outgoing);
 }

@@ -4,6 +4,7 @@ mod accept;
 pub mod clock;
 mod connection;
 mod core_task;
+pub mod journal;
 pub mod listener;
 mod mailbox;
 #[cfg(feature = "transports")]

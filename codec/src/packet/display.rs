@@ -1,6 +1,7 @@
 //! A packet in one line, for transcripts and diagrams: its name, then its fields by their names, properties last.
 //!
-//! A field that says nothing (DUP 0, an absent will, the reason 0x00 of an acknowledgement) is left out.
+//! A field that says nothing (DUP 0, an absent will, the reason 0x00 of an acknowledgement) is left out. The alternate form
+//! (`{:#}`) shows no payload, only its length: a log is read by others than the message.
 
 use std::fmt::{self, Write as _};
 
@@ -193,6 +194,7 @@ fn show_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 fn show_payload(f: &mut fmt::Formatter<'_>, payload: &[u8]) -> fmt::Result {
     let readable = std::str::from_utf8(payload).ok().filter(|text| !text.chars().any(char::is_control));
     match readable {
+        _ if f.alternate() => {}
         Some(text) => {
             let shown: String = text.chars().take(SHOWN_CHARACTERS).collect();
             let more = if shown.len() < text.len() { "…" } else { "" };

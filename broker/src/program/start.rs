@@ -1,0 +1,48 @@
+//! The beginning: what was asked, and with what status it ends.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::ArgMatches;
+
+use super::{
+    fault::Failure,
+    options::{self, Task},
+    print, serve,
+};
+
+/// Does what the command line says. Status 0 is well, 2 is that it could not be done.
+pub(crate) fn main() -> ExitCode {
+    let matches = options::command().get_matches();
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    for warning in options::strange_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        eprintln!("broker: {warning}");
+    }
+    let settings = options::settings(matches)?;
+    match options::task(matches) {
+        Task::Serve => serve::run(&settings),
+        Task::CheckConfig => {
+            serve::check(&settings)?;
+            say("the configuration is fine")
+        }
+        Task::PrintConfig => say(print::render(&settings).trim_end()),
+    }
+}
+
+/// One line, or some, on standard output, and at once: programs wait for it.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let said = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    said.map_err(|error| Failure::to("write to standard output", error))
+}

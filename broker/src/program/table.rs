@@ -1,0 +1,423 @@
+//! The one table of all settings: section, key, flag, kind, default, and what it is for. The command line, the environment,
+//! the reader of the file and `--print-config` are drawn from it.
+
+use std::time::Duration;
+
+use squall_codec::qos::Qos;
+
+use super::{
+    settings::{ClientCertificates, Listen, Settings},
+    value::{Kind, Value},
+};
+
+/// One setting of a `T`.
+pub(super) struct Setting<T: 'static> {
+    /// In the file.
+    pub(super) key: &'static str,
+    /// On the command line, without the hyphens; the environment has it in capitals after `SQUALL_`.
+    pub(super) flag: &'static str,
+    /// Another name for the flag.
+    pub(super) alias: Option<&'static str>,
+    pub(super) kind: Kind,
+    /// One line without a full stop.
+    pub(super) about: &'static str,
+    /// What to show where there is no default.
+    pub(super) example: &'static str,
+    pub(super) read: fn(&T) -> Value,
+    pub(super) write: fn(&mut T, Value),
+}
+
+/// A table of the file.
+pub(super) struct Section<T: 'static> {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) settings: &'static [Setting<T>],
+}
+
+impl<T> Setting<T> {
+    /// The name of its environment variable.
+    pub(super) fn variable(&self) -> String {
+        variable(self.flag)
+    }
+}
+
+/// The environment variable of a flag.
+pub(super) fn variable(flag: &str) -> String {
+    format!("SQUALL_{}", flag.replace('-', "_").to_ascii_uppercase())
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+const fn count(least: u64, most: u64) -> Kind {
+    Kind::Number { least, most }
+}
+
+const fn size(least: u64, most: u64) -> Kind {
+    Kind::Size { least, most }
+}
+
+/// So many levels of anything, and so many of anything else, fit a machine.
+const MANY: u64 = u32::MAX as u64;
+/// Bytes that fit a machine.
+const VAST: u64 = 1 << 46;
+
+/// One row: key, flag and its other name, kind, what it is for, an example where there is no default, how it is read and set.
+macro_rules! setting {
+    ($key:literal, $flag:literal $(| $alias:literal)?, $kind:expr, $about:literal $(; $example:literal)?, $read:expr, $write:expr) => {
+        Setting {
+            key: $key,
+            flag: $flag,
+            alias: [$(Some($alias),)? None][0],
+            kind: $kind,
+            about: $about,
+            example: [$($example,)? ""][0],
+            read: $read,
+            write: $write,
+        }
+    };
+}
+
+/// A setting that is a number in a field of its own.
+macro_rules! number {
+    ($key:literal, $flag:literal $(| $alias:literal)?, $kind:expr, $($field:ident).+, $about:literal) => {
+        setting!(
+            $key, $flag $(| $alias)?, $kind, $about,
+            |all| Value::Number(all.$($field).+ as u64),
+            |all, value| all.$($field).+ = value.number()
+        )
+    };
+}
+
+/// A setting that is true or false.
+macro_rules! truth {
+    ($key:literal, $flag:literal, $($field:ident).+, $about:literal) => {
+        setting!(
+            $key, $flag, Kind::Truth, $about,
+            |all| Value::Truth(all.$($field).+),
+            |all, value| all.$($field).+ = value.truth()
+        )
+    };
+}
+
+/// A setting that may be absent.
+macro_rules! optional {
+    ($key:literal, $flag:literal, $kind:expr, $($field:ident).+, $variant:ident, $take:ident, $example:literal, $about:literal) => {
+        setting!(
+            $key, $flag, $kind, $about; $example,
+            |all| all.$($field).+.clone().map_or(Value::Nothing, Value::$variant),
+            |all, value| all.$($field).+ = Some(value.$take())
+        )
+    };
+}
+
+/// The settings of a `[[listen]]` beside its `url`.
+pub(super) const LISTEN: &[Setting<Listen>] = &[
+    optional!(
+        "maximum_connections",
+        "maximum-connections",
+        count(1, MANY),
+        maximum_connections,
+        Number,
+        number,
+        "10000",
+        "Connections open here at once; else only the limit of all listeners counts"
+    ),
+    truth!(
+        "proxy_protocol",
+        "proxy-protocol",
+        proxy_protocol,
+        "Whether each connection begins with a PROXY protocol 2 header that names the client's address"
+    ),
+    setting!(
+        "origins",
+        "origins",
+        Kind::Texts("an origin such as \"https://example.org\"", "ORIGIN,…"),
+        "Web pages from which browsers may connect to this WebSocket; empty for all",
+        |listen| Value::Texts(listen.origins.clone()),
+        |listen, value| listen.origins = value.texts()
+    ),
+];
+
+/// Those that only `mqtts://` and `wss://` have.
+pub(super) const LISTEN_TLS: &[Setting<Listen>] = &[
+    optional!(
+        "certificate",
+        "certificate",
+        Kind::Path("a file", "FILE"),
+        certificate,
+        Path,
+        path,
+        "\"server.pem\"",
+        "Certificate chain of the server, PEM"
+    ),
+    optional!(
+        "key",
+        "key",
+        Kind::Path("a file", "FILE"),
+        key,
+        Path,
+        path,
+        "\"server.key\"",
+        "Private key of the certificate, PEM"
+    ),
+    setting!(
+        "client_certificates",
+        "client-certificates",
+        Kind::Word(&["none", "request", "require"]),
+        "Whether clients are asked for a certificate, and must have one",
+        |listen| Value::Word(match listen.client_certificates {
+            ClientCertificates::None => "none",
+            ClientCertificates::Request => "request",
+            ClientCertificates::Require => "require",
+        }),
+        |listen, value| listen.client_certificates = match value.word() {
+            "request" => ClientCertificates::Request,
+            "require" => ClientCertificates::Require,
+            _ => ClientCertificates::None,
+        }
+    ),
+    optional!(
+        "client_ca",
+        "client-ca",
+        Kind::Path("a file", "FILE"),
+        client_ca,
+        Path,
+        path,
+        "\"clients-ca.pem\"",
+        "Certificates of those who sign clients' certificates, PEM"
+    ),
+];
+
+/// All other sections, in the order of the file.
+pub(super) const SECTIONS: &[Section<Settings>] = &[
+    Section {
+        name: "protocol",
+        about: "What clients are offered.",
+        settings: &[
+            setting!(
+                "maximum_qos",
+                "max-qos" | "maximum-qos",
+                count(0, 2),
+                "Highest QoS",
+                |all| Value::Number(u64::from(all.config.maximum_qos as u8)),
+                |all, value| all.config.maximum_qos = Qos::from_bits(value.number()).unwrap_or(all.config.maximum_qos)
+            ),
+            truth!("retain", "retain", config.retain_available, "Whether messages are retained"),
+            truth!(
+                "allow_empty_client_id",
+                "allow-empty-client-id",
+                config.allow_empty_client_id,
+                "Whether a client without an identifier is given one"
+            ),
+            truth!(
+                "sessions_belong_to_users",
+                "sessions-belong-to-users",
+                config.sessions_belong_to_users,
+                "Whether the session of a user with a name is refused to others who come with its client identifier"
+            ),
+            setting!(
+                "server_keep_alive", "server-keep-alive",
+                Kind::Time { least: Duration::ZERO, most: Duration::from_secs(65_535), grain: SECOND, never: false },
+                "Keep Alive that 5.0 clients are told to use instead of their own"; "\"60s\"",
+                |all| match all.config.server_keep_alive {
+                    None => Value::Nothing,
+                    Some(seconds) => Value::Time(Duration::from_secs(seconds.into())),
+                },
+                |all, value| all.config.server_keep_alive = u16::try_from(value.time().as_secs()).ok()
+            ),
+            setting!(
+                "maximum_session_expiry",
+                "maximum-session-expiry",
+                Kind::Time {
+                    least: Duration::ZERO,
+                    most: Duration::from_secs(u32::MAX as u64 - 1),
+                    grain: SECOND,
+                    never: true
+                },
+                "Longest time that the session of a 5.0 client is kept after its connection",
+                |all| match all.config.maximum_session_expiry {
+                    u32::MAX => Value::Never,
+                    seconds => Value::Time(Duration::from_secs(seconds.into())),
+                },
+                |all, value| all.config.maximum_session_expiry = match value {
+                    Value::Never => u32::MAX,
+                    value => u32::try_from(value.time().as_secs()).unwrap_or(u32::MAX),
+                }
+            ),
+        ],
+    },
+    Section {
+        name: "limits",
+        about: "Every bound, and what happens when it is reached.",
+        settings: &[
+            number!(
+                "maximum_packet_size",
+                "max-packet-size" | "maximum-packet-size",
+                size(16, 268_435_460),
+                config.limits.maximum_packet_size,
+                "Largest packet from a client; one that sends more is closed"
+            ),
+            number!(
+                "receive_maximum",
+                "receive-maximum",
+                count(1, 65_535),
+                config.limits.receive_maximum,
+                "QoS 1 and 2 messages that a 5.0 client may have open; one that sends more is closed"
+            ),
+            number!(
+                "topic_alias_maximum",
+                "topic-alias-maximum",
+                count(0, 65_535),
+                config.limits.topic_alias_maximum,
+                "Topic Aliases that a 5.0 client may set; one that sets more is closed"
+            ),
+            number!(
+                "topic_aliases_to_client",
+                "topic-aliases-to-client",
+                count(0, 255),
+                config.limits.topic_aliases_to_client,
+                "Topic Aliases that the server sets towards one 5.0 client; the least used topic loses its own then"
+            ),
+            setting!(
+                "connect_timeout",
+                "connect-timeout",
+                Kind::Time {
+                    least: Duration::from_millis(100),
+                    most: DAY,
+                    grain: Duration::from_millis(1),
+                    never: false
+                },
+                "Time from a new connection to its CONNECT; it is closed then",
+                |all| Value::Time(all.config.limits.connect_timeout),
+                |all, value| all.config.limits.connect_timeout = value.time()
+            ),
+            number!(
+                "connections",
+                "connections",
+                count(1, MANY),
+                config.limits.connections,
+                "Open connections; one more is closed at once"
+            ),
+            number!(
+                "sessions",
+                "sessions",
+                count(1, MANY),
+                config.limits.sessions,
+                "Sessions, connected or not; one more is refused"
+            ),
+            number!(
+                "subscriptions_per_session",
+                "subscriptions-per-session",
+                count(1, MANY),
+                config.limits.subscriptions_per_session,
+                "Subscriptions of one session; one more is refused"
+            ),
+            number!(
+                "filter_levels",
+                "filter-levels",
+                count(1, MANY),
+                config.limits.filter_levels,
+                "Levels of all different filters together; a filter beyond is refused"
+            ),
+            number!(
+                "in_flight",
+                "in-flight",
+                count(1, 65_535),
+                config.limits.in_flight,
+                "QoS 1 and 2 messages on their way to one client; others wait in its queue"
+            ),
+            number!(
+                "queued_messages",
+                "queued-messages",
+                count(1, MANY),
+                config.limits.queued_messages,
+                "Messages that wait in one session; the newest is dropped then"
+            ),
+            number!(
+                "queued_bytes",
+                "queued-bytes",
+                size(1, VAST),
+                config.limits.queued_bytes,
+                "Bytes that wait in one session; the newest message is dropped then"
+            ),
+            number!(
+                "retained_messages",
+                "retained-messages",
+                count(0, MANY),
+                config.limits.retained_messages,
+                "Retained messages; those of new topics are delivered and not kept then"
+            ),
+            number!(
+                "retained_bytes",
+                "retained-bytes",
+                size(0, VAST),
+                config.limits.retained_bytes,
+                "Bytes of retained messages; those of new topics are delivered and not kept then"
+            ),
+            number!(
+                "unflushed_soft",
+                "unflushed-soft",
+                size(1024, VAST),
+                config.limits.unflushed_soft,
+                "Bytes on their way to one connection; QoS 0 is dropped and the rest waits then"
+            ),
+            number!(
+                "unflushed_hard",
+                "unflushed-hard",
+                size(1024, VAST),
+                config.limits.unflushed_hard,
+                "Bytes on their way to one connection; it is closed then"
+            ),
+            number!(
+                "pipelined_packets",
+                "pipelined-packets",
+                count(1, MANY),
+                config.limits.pipelined_packets,
+                "Packets from a client that is not yet let in; it is closed then"
+            ),
+        ],
+    },
+    Section {
+        name: "log",
+        about: "What is told on standard error.",
+        settings: &[
+            setting!(
+                "level",
+                "log",
+                Kind::Text("a level or a filter", "LEVEL"),
+                "off, error, warn, info, debug or trace, or a filter such as squall_broker=debug",
+                |all| Value::Text(all.log.level.clone()),
+                |all, value| all.log.level = value.text()
+            ),
+            setting!(
+                "format",
+                "log-format",
+                Kind::Word(&["human", "json"]),
+                "Lines for people, or one JSON object each",
+                |all| Value::Word(if all.log.json { "json" } else { "human" }),
+                |all, value| all.log.json = value.word() == "json"
+            ),
+            truth!(
+                "packets",
+                "log-packets",
+                log.packets,
+                "Whether each packet is told, with the length of its payload and not the payload"
+            ),
+        ],
+    },
+    Section {
+        name: "http",
+        about: "Metrics for Prometheus (/metrics) and a health check (/health), apart from MQTT.",
+        settings: &[optional!(
+            "listen",
+            "http",
+            Kind::Text("address:port", "ADDRESS:PORT"),
+            http.listen,
+            Text,
+            text,
+            "\"127.0.0.1:9883\"",
+            "Address of /metrics and /health; without it there is none"
+        )],
+    },
+];
