@@ -133,7 +133,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Conversation<Io> {
                 break;
             }
         }
-        if !self.broken && !self.peer_closed {
+        if !self.broken {
             // Its state is needed by few connections at a time.
             Box::pin(self.part()).await;
         }
@@ -280,12 +280,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Conversation<Io> {
         }
     }
 
-    /// The end: FIN behind the last byte, and a moment of listening so that it arrives.
+    /// The end: the transport's own goodbye behind the last byte, and a moment of listening so that it arrives.
     async fn part(&mut self) {
         let connection = self.connection.0;
         let farewell = async {
             self.io.shutdown().await?;
-            let mut left = LINGER_BYTES;
+            let mut left = if self.peer_closed { 0 } else { LINGER_BYTES };
             let mut sink = [0; 1024];
             while left > 0 {
                 match self.io.read(&mut sink).await? {
