@@ -49,7 +49,7 @@ fn expect_publish(packet: Option<Packet>, qos: Qos, payload: &[u8]) -> u16 {
 #[tokio::test]
 async fn a_mebibyte_split_at_odd_places_arrives_unchanged() {
     let server = server(|_| {}).await;
-    let payload: Vec<u8> = (0..1_048_579_u32).map(|index| (index * 31 >> 3) as u8).collect();
+    let payload: Vec<u8> = (0..1_048_579_u32).map(|index| ((index * 31) >> 3) as u8).collect();
     let frame = bytes(&publish("t", &payload));
     for transport in ALL {
         eprintln!("over {transport:?}");
