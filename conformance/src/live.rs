@@ -72,6 +72,8 @@ impl World for Live {
         match need {
             Need::Jump => Err("real time cannot be skipped".to_owned()),
             Need::Restart => Err("a server that was not started here cannot be restarted".to_owned()),
+            Need::PowerLoss => Err("the power of a server that was not started here cannot be cut".to_owned()),
+            Need::Configuration => Err("a server that was not started here is set up as it is".to_owned()),
             Need::Client => Err("whole clients do not play at a real address yet".to_owned()),
             Need::Network => Err("the network between here and a real address cannot be changed".to_owned()),
         }

@@ -33,6 +33,17 @@ pub struct Hit {
     pub fault: usize,
 }
 
+/// What has become of the subject's machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FarEnd {
+    /// It is there.
+    There,
+    /// It has no power. `missed`: something was sent to it meanwhile, and will be sent again until it is answered.
+    Dark { missed: bool },
+    /// It is back, and knows nothing of this connection.
+    Forgetful,
+}
+
 /// One connection's link.
 #[derive(Debug)]
 pub struct Link {
@@ -43,6 +54,7 @@ pub struct Link {
     stalls: Vec<Knob<()>>,
     /// The link was torn down under the actor: it sees that even if it does not read.
     severed: bool,
+    server: FarEnd,
     hits: Vec<Hit>,
 }
 
@@ -54,7 +66,31 @@ impl Link {
             faults: 0,
             stalls: Vec::new(),
             severed: false,
+            server: FarEnd::There,
             hits: Vec::new(),
+        }
+    }
+
+    /// The subject's machine has lost its power: what is under way to it is lost, nothing more comes from it, and the
+    /// actor is not told.
+    pub fn server_goes_dark(&mut self) {
+        if self.server == FarEnd::There {
+            let lane = self.lane_mut(Direction::ToServer);
+            let missed = lane.unread > 0;
+            lane.clear();
+            lane.finished = true;
+            self.server = FarEnd::Dark { missed };
+        }
+    }
+
+    /// The subject's machine has its power again. A connection of which it knows nothing is answered with RST as soon as
+    /// something comes on it.
+    pub fn server_comes_back(&mut self, now: Duration) {
+        if let FarEnd::Dark { missed } = self.server {
+            self.server = FarEnd::Forgetful;
+            if missed {
+                self.sever(now, None);
+            }
         }
     }
 
@@ -110,6 +146,9 @@ impl Link {
 
     /// Bytes enter.
     pub fn write(&mut self, now: Duration, direction: Direction, bytes: Bytes) {
+        if self.server != FarEnd::There {
+            return self.miss(now, direction);
+        }
         let lane = self.lane_mut(direction);
         if !lane.open || bytes.is_empty() {
             return;
@@ -139,6 +178,12 @@ impl Link {
     /// The writer of this direction ends it. FIN comes out behind all that entered before; RST ends the other direction
     /// at once, and takes with it what an outage holds back.
     pub fn end(&mut self, now: Duration, direction: Direction, how: End) {
+        if self.server != FarEnd::There {
+            if direction == Direction::ToServer && how == End::Reset {
+                self.sever(now, None);
+            }
+            return self.miss(now, direction);
+        }
         if how == End::Reset {
             self.severed |= direction == Direction::ToServer;
             self.lane_mut(direction.other()).finish_now(now, End::Reset);
@@ -223,6 +268,17 @@ impl Link {
         self.faults += 1;
         self.lane_mut(cut.on.direction).cuts.push(PendingCut { fault: id, ..cut });
         id
+    }
+
+    /// Something is sent to a machine that does not answer, or that knows nothing of this connection.
+    fn miss(&mut self, now: Duration, direction: Direction) {
+        match &mut self.server {
+            FarEnd::Dark { missed } if direction == Direction::ToServer => *missed = true,
+            FarEnd::Forgetful if direction == Direction::ToServer => {
+                self.sever(now, None);
+            }
+            _ => {}
+        }
     }
 
     fn lane(&self, direction: Direction) -> &Lane {

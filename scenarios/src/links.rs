@@ -69,6 +69,20 @@ impl Links {
         self.lock().open(now, actor)
     }
 
+    /// The subject's machine has lost its power, under all connections at once.
+    pub fn server_goes_dark(&self) {
+        for link in &self.lock().links {
+            link.with(Link::server_goes_dark);
+        }
+    }
+
+    /// The subject's machine has its power again, and has forgotten all connections.
+    pub fn server_comes_back(&self, now: Duration) {
+        for link in &self.lock().links {
+            link.with(|link| link.server_comes_back(now));
+        }
+    }
+
     /// How many connections the actor has opened.
     pub fn connection_number(&self, actor: &str) -> u32 {
         self.lock().connections.get(actor).copied().unwrap_or(0)

@@ -12,6 +12,7 @@ use squall_codec::version::Version;
 
 use crate::{
     fault::{CutEnd, Fault, FaultKind, Pass, Trigger},
+    outage::{Outage, Stop},
     script::{Act, CutHow, Kind, PassWord, Place, Placed, Script, Step, WorldVerb},
     stage::{LocalFuture, Stage},
     transcript::EntryId,
@@ -234,6 +235,14 @@ async fn world(scene: &Scene<'_>, verb: &Placed<WorldVerb>) -> Result<(), Missed
             scene.stage.pass(time.0).await;
             return Ok(());
         }
+        WorldVerb::Restart(words) => return outage(scene, Stop::Restart, words.down.0, verb.place).await,
+        WorldVerb::Crash(words) => return outage(scene, Stop::Crash, words.down.0, verb.place).await,
+        WorldVerb::PowerLoss(words) => return outage(scene, Stop::PowerLoss, words.down.0, verb.place).await,
+        WorldVerb::Disk(state) => {
+            scene.struck();
+            let set = scene.stage.world().set_disk((*state).into());
+            return set.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place: verb.place });
+        }
         WorldVerb::Latency(words) => {
             let direction = words.to.map(Into::into);
             (&words.link, FaultKind::Latency { min: words.time.min, max: words.time.max, direction })
@@ -270,6 +279,13 @@ async fn world(scene: &Scene<'_>, verb: &Placed<WorldVerb>) -> Result<(), Missed
         }
     };
     put(scene, &link.value, kind, verb.place).await
+}
+
+/// Takes the broker down; it is back when this is over.
+async fn outage(scene: &Scene<'_>, how: Stop, down: Duration, place: Place) -> Result<(), Missed> {
+    let outcome = scene.stage.world().outage(Outage { how, down }).await;
+    scene.struck();
+    outcome.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place })
 }
 
 /// Puts a fault in place, and keeps the line that asked for it.

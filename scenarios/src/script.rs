@@ -7,6 +7,7 @@ mod packet;
 mod place;
 mod verb;
 mod words;
+mod world;
 
 use std::path::Path;
 
@@ -21,12 +22,14 @@ pub(crate) use packet::{
     UnsubscribeWords, WillWords,
 };
 pub(crate) use place::Placed;
-pub(crate) use verb::{
-    Act, Closed, CutHow, EventWords, Expect, Message, PassWord, Send, Step, Timing, Verb, WorldVerb,
-};
-pub(crate) use words::{Latency, PacketIdWord, Reason};
+pub(crate) use verb::{Act, Closed, EventWords, Expect, Message, Send, Step, Timing, Verb};
+pub(crate) use words::{Expiry, KeepAlive, Latency, PacketIdWord, QosWord, Reason, Time};
+pub(crate) use world::{CutHow, PassWord, WorldVerb};
 
-use crate::stage::Need;
+use crate::{
+    settings::{Settings, Storage},
+    stage::Need,
+};
 use words::{Pairs, Percent, VersionWord};
 
 /// A story that any stage can play.
@@ -37,6 +40,7 @@ pub struct Script {
     source: Source,
     versions: Vec<Version>,
     needs: Vec<Need>,
+    settings: Settings,
 }
 
 /// The file as it stands.
@@ -51,6 +55,7 @@ struct Source {
     versions: Option<Vec<Placed<VersionWord>>>,
     #[serde(default)]
     needs: Vec<Need>,
+    broker: Option<Settings>,
     #[serde(default)]
     network: Pairs<Conditions>,
     steps: Vec<Placed<Step>>,
@@ -97,11 +102,13 @@ impl Script {
             Some(versions) => versions.iter().map(|version| version.value.0).collect(),
             None => vec![Version::V3_1_1, Version::V5_0],
         };
-        let mut needs = source.needs.clone();
-        if source.actors.0.iter().any(|(_, kind)| *kind == Kind::Client) && !needs.contains(&Need::Client) {
-            needs.push(Need::Client);
+        let needs = needs_of(&source);
+        let mut settings = source.broker.clone().unwrap_or_default();
+        // Who restarts a broker asks what it has kept, unless the story is about one that keeps nothing.
+        if settings.store.is_none() && needs.iter().any(|need| matches!(need, Need::Restart | Need::PowerLoss)) {
+            settings.store = Some(Storage::Disk);
         }
-        let script = Script { file: name.to_owned(), text: text.to_owned(), source, versions, needs };
+        let script = Script { file: name.to_owned(), text: text.to_owned(), source, versions, needs, settings };
         match check::fault_of(&script) {
             None => Ok(script),
             Some((place, message)) => Err(ScriptError::at(name, text, place, message)),
@@ -143,6 +150,11 @@ impl Script {
         &self.needs
     }
 
+    /// How the broker is to be set up.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The line with a caret under the place.
     pub fn excerpt(&self, place: Place) -> String {
         place.excerpt(&self.text)
@@ -163,6 +175,34 @@ impl Script {
     pub(crate) fn steps(&self) -> &[Placed<Step>] {
         &self.source.steps
     }
+}
+
+/// What is asked for by name, and what follows from the actors, the settings and the steps.
+fn needs_of(source: &Source) -> Vec<Need> {
+    let mut needs = source.needs.clone();
+    let follows = |needs: &mut Vec<Need>, need: Need| {
+        if !needs.contains(&need) {
+            needs.push(need);
+        }
+    };
+    if source.actors.0.iter().any(|(_, kind)| *kind == Kind::Client) {
+        follows(&mut needs, Need::Client);
+    }
+    if source.broker.is_some() {
+        follows(&mut needs, Need::Configuration);
+    }
+    let together = source.steps.iter().flat_map(|step| match &step.value.act {
+        Act::Together(steps) => steps.as_slice(),
+        _ => &[],
+    });
+    for step in source.steps.iter().chain(together) {
+        if let Act::World(verb) = &step.value.act
+            && let Some(need) = verb.value.need()
+        {
+            follows(&mut needs, need);
+        }
+    }
+    needs
 }
 
 #[cfg(test)]

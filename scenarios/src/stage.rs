@@ -18,7 +18,11 @@ use squall_codec::{
 /// For worlds that do not know the client crate.
 pub use squall_client::options::Options as ClientOptions;
 
-use crate::{fault::Fault, transcript::Transcript};
+use crate::{
+    fault::Fault,
+    outage::{DiskState, Outage},
+    transcript::Transcript,
+};
 
 /// A future that stays on its thread: a stage is single-threaded in every world.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -101,8 +105,12 @@ pub trait ClientActor {
 pub enum Need {
     /// Idle time is skipped: for scripts longer than 120 virtual seconds.
     Jump,
-    /// The subject can be stopped and started again.
+    /// The subject can be stopped or killed, and started again.
     Restart,
+    /// The subject's machine can lose its power, and its disk can fail.
+    PowerLoss,
+    /// The subject can be set up as a script asks.
+    Configuration,
     /// Whole clients as actors.
     Client,
     /// Faults of the network beyond what the actor's own link can do.
@@ -128,6 +136,18 @@ pub trait World {
 
     /// Puts a fault in place. An error is one sentence: what this world cannot do, or an actor without a link.
     fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>>;
+
+    /// Takes the subject down and starts it again; resolves when it takes connections again. An error is one sentence:
+    /// what this world cannot do, or why the subject did not start.
+    fn outage(&self, outage: Outage) -> LocalFuture<'_, Result<(), String>> {
+        let refused = format!("this world cannot have it that {outage}");
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
+    /// Changes what the subject's disk does. An error is one sentence.
+    fn set_disk(&self, state: DiskState) -> Result<(), String> {
+        Err(format!("this world cannot have it that {state}"))
+    }
 
     /// The record that everything on this stage writes to.
     fn transcript(&self) -> Transcript;

@@ -31,6 +31,7 @@ use self::{
 use crate::{
     run::{Run, RunError},
     story::TOPIC_ROOT,
+    told,
     world::VirtualWorld,
 };
 
@@ -132,7 +133,12 @@ impl Painter {
 
     fn entry(&mut self, entry: &Entry, after: &[Entry]) {
         self.pause(entry.at);
-        let Some(lane) = self.lanes.find(&entry.actor) else { return };
+        let Some(lane) = self.lanes.find(&entry.actor) else {
+            if &*entry.actor == told::BROKER {
+                self.note(entry.at, self.lanes.broker_note_place(), '⚡', fault_of(entry), Style::Bad);
+            }
+            return;
+        };
         let number = entry.connection;
         let several = self.connections.get(&entry.actor).is_some_and(|count| *count > 1);
         let link = (Rc::clone(&entry.actor), number);
@@ -165,7 +171,7 @@ impl Painter {
                 self.lanes.set(lane, number, Link::Closed);
             }
             What::Fault { summary } => {
-                self.note(entry.at, lane, '⚡', summary, Style::Bad);
+                self.note(entry.at, self.lanes.note_place(lane), '⚡', summary, Style::Bad);
                 if ends_link(summary) {
                     self.lanes.set(lane, number, Link::Closed);
                 }
@@ -175,7 +181,9 @@ impl Painter {
                     self.stuck.insert(link);
                 }
             }
-            What::Told { summary } => self.note(entry.at, lane, '●', &shown(summary), Style::Told),
+            What::Told { summary } => {
+                self.note(entry.at, self.lanes.note_place(lane), '●', &shown(summary), Style::Told);
+            }
         }
     }
 
@@ -207,8 +215,7 @@ impl Painter {
         }
     }
 
-    fn note(&mut self, at: Duration, lane: usize, mark: char, text: &str, style: Style) {
-        let (start, room) = self.lanes.note_place(lane);
+    fn note(&mut self, at: Duration, (start, room): (usize, usize), mark: char, text: &str, style: Style) {
         for (index, line) in wrap(text, room.saturating_sub(2), room.saturating_sub(2)).into_iter().enumerate() {
             let mut row = if index == 0 { self.timed_row(at) } else { self.row() };
             let line = if index == 0 { format!("{mark} {line}") } else { format!("  {line}") };

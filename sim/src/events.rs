@@ -2,11 +2,13 @@
 //!
 //! Time is virtual and jumps to whatever is due next, so that an idle hour costs nothing. One thread, one order.
 
+mod broker;
 mod client;
 mod client_actor;
 mod connection;
 mod executor;
 mod network;
+mod outage;
 mod world;
 
 use std::{
@@ -31,14 +33,15 @@ use self::{
 use crate::{
     panics,
     run::{DEFAULT_LATENCY, Run, RunError},
+    subject::Subject,
 };
 
 /// How a run in this world is set up.
 pub struct EventsOptions {
     /// Everything random comes from it.
     pub seed: u64,
-    /// How the broker behaves.
-    pub broker: Config,
+    /// The broker.
+    pub subject: Subject,
     /// A filter on the broker's side of every link. Connections are numbered from 0, in the order of their opening.
     pub liar: Option<Box<dyn Liar>>,
     /// From every actor to the broker, one way, beside what the actor's own link adds.
@@ -54,7 +57,7 @@ impl EventsOptions {
     pub fn new(seed: u64) -> Self {
         EventsOptions {
             seed,
-            broker: Config::default(),
+            subject: Subject::new(Config::default()),
             liar: None,
             latency: DEFAULT_LATENCY,
             event_limit: 5_000_000,
@@ -78,9 +81,9 @@ impl EventsOptions {
 /// assert_eq!(run.outcome, Ok(true));
 /// ```
 pub fn run<T: 'static>(options: EventsOptions, play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T>) -> Run<T> {
-    let EventsOptions { seed, broker, liar, latency, event_limit, time_limit } = options;
+    let EventsOptions { seed, subject, liar, latency, event_limit, time_limit } = options;
     let transcript = Transcript::new();
-    let setup = Setup { seed, broker, latency, liar, transcript: transcript.clone() };
+    let setup = Setup { seed, subject, latency, liar, transcript: transcript.clone() };
     let network = Rc::new(RefCell::new(Network::new(setup)));
     let world = Rc::new(EventsWorld::new(Rc::clone(&network)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {

@@ -4,11 +4,13 @@
 #![warn(missing_docs)]
 
 pub mod diagram;
+pub mod disk;
 pub mod events;
 mod panics;
 pub mod run;
 pub mod seed;
 pub mod story;
+pub mod subject;
 mod told;
 pub mod turmoil;
 pub mod world;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use squall_broker::core::config::Config;
 use squall_codec::version::Version;
 use squall_scenarios::{
     player::{self, Played},
@@ -15,7 +14,7 @@ use squall_scenarios::{
     stage::Stage,
 };
 
-use crate::{run::Run, world::VirtualWorld};
+use crate::{run::Run, subject::Subject, world::VirtualWorld};
 
 /// How long an answer may take: longer than three losses in a row on one link.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,10 +25,11 @@ const NAMESPACE: &str = "";
 /// What stands before every topic on the wire and is left out where people look.
 pub const TOPIC_ROOT: &str = "squall//";
 
-/// Plays once, with the broker as it is by default.
+/// Plays once, with the broker as the script wants it.
 pub fn play(world: VirtualWorld, script: &Rc<Script>, version: Version, seed: u64) -> Run<Played> {
     let script = Rc::clone(script);
-    world.run(seed, Config::default(), move |world| {
+    let subject = Subject::of(script.settings(), seed);
+    world.run(seed, subject, move |world| {
         Box::pin(async move {
             let stage = Stage::new(world, version, NAMESPACE, PATIENCE);
             player::play(&stage, &script).await

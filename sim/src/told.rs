@@ -1,7 +1,10 @@
-//! What a whole client told its application, in words: the same in every world.
+//! What stands in the record beside packets, in words: the same in every world.
 
 use squall_client::core::effect::Event;
 use squall_codec::{packet::Publish, reason::ReasonCode};
+
+/// The name under which the record has what befell the broker itself. No actor of a script can have it.
+pub(crate) const BROKER: &str = "broker";
 
 /// A message was handed over.
 pub(crate) fn message(message: &Publish) -> String {

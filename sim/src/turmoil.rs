@@ -5,21 +5,18 @@
 //! 1 ms, and every step is taken: it cannot jump.
 
 mod client_actor;
+mod power;
 mod sockets;
 mod world;
 
 use std::{
     cell::RefCell,
-    future::pending,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     time::{Duration, UNIX_EPOCH},
 };
 
-use squall_broker::{
-    core::{HashKey, config::Config},
-    net::server::{ServerOptions, serve},
-};
+use squall_broker::core::config::Config;
 use squall_scenarios::{
     links::Links,
     stage::{LocalFuture, World},
@@ -27,13 +24,14 @@ use squall_scenarios::{
 };
 
 use self::{
-    sockets::{BROKER, PORT, SimulatedListener},
+    power::{Order, Power},
+    sockets::BROKER,
     world::TurmoilWorld,
 };
 use crate::{
     panics,
     run::{DEFAULT_LATENCY, Run, RunError},
-    seed::derive,
+    subject::Subject,
 };
 
 /// How far time moves at once: tokio's timers know nothing finer.
@@ -49,8 +47,8 @@ pub const LONGEST: Duration = Duration::from_secs(120);
 pub struct TurmoilOptions {
     /// Everything random comes from it.
     pub seed: u64,
-    /// How the broker behaves.
-    pub broker: Config,
+    /// The broker.
+    pub subject: Subject,
     /// From every actor to the broker, one way, in whole milliseconds, beside what the actor's own link adds.
     pub latency: Duration,
     /// A play that is not over by then waits for something that never comes.
@@ -62,7 +60,7 @@ impl TurmoilOptions {
     pub fn new(seed: u64) -> Self {
         TurmoilOptions {
             seed,
-            broker: Config::default(),
+            subject: Subject::new(Config::default()),
             latency: DEFAULT_LATENCY,
             time_limit: LONGEST + Duration::from_secs(10),
         }
@@ -104,30 +102,29 @@ fn simulate<T: 'static>(
         .build();
 
     let seed = options.seed;
-    let config = options.broker.clone();
-    sim.host(BROKER, move || {
-        let key = HashKey([derive(seed, "broker key", 0), derive(seed, "broker key", 1)]);
-        let options = ServerOptions::new(key, Duration::ZERO).with_config(config.clone());
-        async move {
-            let listener = SimulatedListener::bind(PORT).await?;
-            serve(listener, options, pending()).await?;
-            Ok(())
-        }
-    });
+    let power = Power::new(options.subject.clone(), seed, links.clone());
+    let host = power.clone();
+    sim.host(BROKER, move || host.clone().run());
 
     let outcome = Rc::new(RefCell::new(None));
     let slot = Rc::clone(&outcome);
-    let (links, transcript) = (links.clone(), transcript.clone());
+    let (links, transcript, switch) = (links.clone(), transcript.clone(), power.clone());
     sim.client("actors", async move {
-        let world = Rc::new(TurmoilWorld::new(seed, links, transcript));
+        let world = Rc::new(TurmoilWorld::new(seed, links, transcript, switch));
         let played = play(world).await;
         *slot.borrow_mut() = Some(played);
         Ok(())
     });
 
     loop {
+        match power.take_order() {
+            None => {}
+            Some(Order::Kill) => sim.crash(BROKER),
+            Some(Order::Start) => sim.bounce(BROKER),
+        }
         let step = sim.step();
         *elapsed = sim.elapsed();
+        power.set_clock(*elapsed);
         if let Some(panic) = panics::seen() {
             return Err(RunError::Panicked(panic));
         }
@@ -137,7 +134,7 @@ fn simulate<T: 'static>(
         if let Some(played) = outcome.borrow_mut().take() {
             return Ok(played);
         }
-        if !sim.is_host_running(BROKER) {
+        if !sim.is_host_running(BROKER) && power.is_wanted() {
             return Err(RunError::Broken("the broker has ended".to_owned()));
         }
         if *elapsed > options.time_limit {
@@ -148,6 +145,8 @@ fn simulate<T: 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use super::*;
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::{fmt, rc::Rc, str::FromStr};
 
-use squall_broker::core::config::Config;
 use squall_scenarios::stage::{LocalFuture, World};
 
 use crate::{
     events::{self, EventsOptions},
     run::Run,
+    subject::Subject,
     turmoil::{self, TurmoilOptions},
 };
 
@@ -32,16 +32,16 @@ impl VirtualWorld {
         }
     }
 
-    /// Plays in this world with an honest broker.
+    /// Plays in this world with this broker.
     pub fn run<T: 'static>(
         self,
         seed: u64,
-        broker: Config,
+        subject: Subject,
         play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T> + 'static,
     ) -> Run<T> {
         match self {
-            VirtualWorld::Events => events::run(EventsOptions { broker, ..EventsOptions::new(seed) }, play),
-            VirtualWorld::Turmoil => turmoil::run(TurmoilOptions { broker, ..TurmoilOptions::new(seed) }, play),
+            VirtualWorld::Events => events::run(EventsOptions { subject, ..EventsOptions::new(seed) }, play),
+            VirtualWorld::Turmoil => turmoil::run(TurmoilOptions { subject, ..TurmoilOptions::new(seed) }, play),
         }
     }
 }

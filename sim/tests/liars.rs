@@ -24,6 +24,7 @@ use squall_scenarios::{
 use squall_sim::{
     events::{EventsOptions, run},
     run::Run,
+    subject::Subject,
 };
 
 const PUBACK: u8 = 0x40;
@@ -248,7 +249,7 @@ async fn messages_for_a_stalled_reader(stage: Stage) -> usize {
 fn a_stalled_reader_holds_the_broker_back() {
     let mut broker = Config::default();
     broker.limits.unflushed_soft = 16 * 1024;
-    let run = run(EventsOptions { broker, ..EventsOptions::new(7) }, |world| {
+    let run = run(EventsOptions { subject: Subject::new(broker), ..EventsOptions::new(7) }, |world| {
         Box::pin(messages_for_a_stalled_reader(stage(world)))
     });
     let got = run.outcome.expect("the play ends");

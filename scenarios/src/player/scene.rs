@@ -38,8 +38,13 @@ impl<'a> Scene<'a> {
         Scene { stage, began, ids: RefCell::default(), last_fault: Cell::new(began), faults: RefCell::default() }
     }
 
-    pub(super) fn faulted(&self, fault: &Fault, place: Place) {
+    /// The world has done something: `since: world` counts from here.
+    pub(super) fn struck(&self) {
         self.last_fault.set(self.stage.now());
+    }
+
+    pub(super) fn faulted(&self, fault: &Fault, place: Place) {
+        self.struck();
         self.faults.borrow_mut().push((fault.to_string(), place));
     }
 

@@ -9,8 +9,9 @@ use crate::{
         Kind, Script,
         packet::{AckWords, ConnectWords, DisconnectWords, PublishWords, SubscribeWords, UnsubscribeWords},
         place::{Place, Placed, unknown},
-        verb::{Act, Expect, Send, Step, Timing, Verb, WorldVerb},
+        verb::{Act, Expect, Send, Step, Timing, Verb},
         words::{PacketIdWord, Time},
+        world::WorldVerb,
     },
     stage::Need,
 };
@@ -21,7 +22,7 @@ type Checked = Result<(), Wrong>;
 /// Longer than this, and a world that lives through every millisecond is not asked to play it.
 const LONGEST_WITHOUT_JUMP: Duration = Duration::from_secs(120);
 
-const RESERVED: [&str; 5] = ["world", "all", "together", "at", "only"];
+const RESERVED: [&str; 6] = ["world", "all", "together", "at", "only", "broker"];
 
 /// The first thing that is wrong, with its place.
 pub(super) fn fault_of(script: &Script) -> Option<Wrong> {
@@ -364,6 +365,10 @@ impl<'a> Check<'a> {
     fn world(&mut self, verb: &'a Placed<WorldVerb>) -> Checked {
         let link = match &verb.value {
             WorldVerb::Wait(Time(time)) => return self.wait(*time, verb.place),
+            WorldVerb::Restart(words) | WorldVerb::Crash(words) | WorldVerb::PowerLoss(words) => {
+                return self.wait(words.down.0, verb.place);
+            }
+            WorldVerb::Disk(_) => return Ok(()),
             WorldVerb::Split(words) if words.bytes == 0 => {
                 return wrong(verb.place, "a segment has at least 1 byte");
             }

@@ -1,6 +1,6 @@
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
-use squall_codec::version::Version;
+use squall_codec::{qos::Qos, version::Version};
 
 use super::*;
 
@@ -34,6 +34,23 @@ actors: { alice: peer, bob: client }
 proves: [5.0/MQTT-4.3.3-10, 5.0/X-CLIENT-RECONNECT-RESEND]
 versions: [5.0]
 needs: [jump, restart, network]
+broker:
+  store: disk
+  sync: 5ms
+  maximum_packet_size: 1000
+  receive_maximum: 3
+  topic_alias_maximum: 2
+  maximum_qos: 1
+  retain_available: false
+  server_keep_alive: 20s
+  maximum_session_expiry: 1h
+  connect_timeout: 5s
+  connections: 100
+  sessions: 10
+  subscriptions_per_session: 5
+  in_flight: 4
+  queued_messages: 2
+  retained_messages: 7
 network:
   all: { latency: 10ms }
   alice: { latency: { min: 5ms, max: 20ms }, drop: 10%, split: 1 }
@@ -155,6 +172,12 @@ steps:
       - world: { cut: { link: alice, on: { packet: pubrec, to: client, nth: 2 }, pass: before, how: fin } }
       - world: { cut: { link: alice, on: { packet: pubrel, to: server }, pass: { bytes: 1 }, how: reset } }
       - world: { cut: { link: alice, on: { packet: publish, to: server }, pass: after, how: half_open } }
+  - world: { disk: full }
+  - world: { disk: broken }
+  - world: { disk: well }
+  - world: { restart: broker }
+  - world: { crash: { down: 2s } }
+  - world: { power_loss: { down: 1min } }
 "#;
 
 #[test]
@@ -164,7 +187,12 @@ fn every_word_is_read() {
     assert_eq!(script.about(), Some("Nothing to see here but words."));
     assert_eq!(script.actors().collect::<Vec<_>>(), ["alice", "bob"]);
     assert_eq!(script.versions(), [Version::V5_0]);
-    assert_eq!(script.needs(), [Need::Jump, Need::Restart, Need::Network, Need::Client]);
+    let needs = [Need::Jump, Need::Restart, Need::Network, Need::Client, Need::Configuration, Need::PowerLoss];
+    assert_eq!(script.needs(), needs);
+    let settings = script.settings();
+    assert_eq!((settings.store, settings.sync), (Some(Storage::Disk), Some(Duration::from_millis(5))));
+    assert_eq!((settings.maximum_qos, settings.server_keep_alive), (Some(Qos::AtLeastOnce), Some(20)));
+    assert_eq!((settings.maximum_session_expiry, settings.in_flight), (Some(3600), Some(4)));
     let proves: Vec<String> = script.proves().map(ToString::to_string).collect();
     assert_eq!(proves, ["5.0/MQTT-4.3.3-10", "5.0/X-CLIENT-RECONNECT-RESEND"]);
 }
@@ -173,6 +201,21 @@ fn every_word_is_read() {
 fn a_script_is_played_in_both_oasis_versions_unless_it_says_otherwise() {
     let text = script("title: t\nactors: { alice: peer }\n", &["alice: { connect: {} }"]);
     assert_eq!(parse(&text).versions(), [Version::V3_1_1, Version::V5_0]);
+}
+
+#[test]
+fn what_a_script_needs_follows_from_its_steps() {
+    let one = "title: t\nactors: { alice: peer }\n";
+    let needs = |head: &str, step: &str| {
+        let script = parse(&script(&format!("{one}{head}"), &["alice: { connect: {} }", step]));
+        (script.needs().to_vec(), script.settings().store)
+    };
+    assert_eq!(needs("", "world: { wait: 1s }"), (vec![], None));
+    assert_eq!(needs("", "world: { restart: broker }"), (vec![Need::Restart], Some(Storage::Disk)));
+    assert_eq!(needs("", "together: [ { world: { crash: broker } } ]"), (vec![Need::Restart], Some(Storage::Disk)));
+    assert_eq!(needs("", "world: { power_loss: broker }"), (vec![Need::PowerLoss], Some(Storage::Disk)));
+    let keeps_nothing = needs("broker: { store: none }\n", "world: { restart: broker }");
+    assert_eq!(keeps_nothing, (vec![Need::Configuration, Need::Restart], Some(Storage::None)));
 }
 
 #[test]
@@ -282,6 +325,14 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("after later than within", step("alice: { closed: { after: 3s, within: 2s } }")),
         ("too long without jump", step("world: { wait: 1h }")),
         ("together in together", step("together: [ { together: [ { alice: { quiet: {} } } ] } ]")),
+        ("somebody else goes down", step("world: { restart: alice }")),
+        ("unknown field of an outage", step("world: { crash: { dwon: 5s } }")),
+        ("no outage", step("world: { power_loss: 5 }")),
+        ("too long away without jump", step("world: { restart: { down: 1h } }")),
+        ("unknown state of a disk", step("world: { disk: ful }")),
+        ("unknown setting", head("broker: { recieve_maximum: 3 }")),
+        ("wrong unit of a setting", head("broker: { sync: 5 }")),
+        ("unknown store", head("broker: { store: tape }")),
         ("actor without a step", script(HEAD, &["alice: { connect: {} }"])),
         ("reserved name", script("title: t\nactors: { world: peer }\n", &["world: { wait: 1s }"])),
         ("same key twice", step("alice: { subscribe: { filter: t, filter: u } }")),

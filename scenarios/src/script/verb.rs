@@ -1,4 +1,4 @@
-//! The verbs: what an actor does or expects, and what is done to the network.
+//! The steps and their verbs: what an actor does or expects.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ use crate::{
             SubscribeWords, UnsubackWords, UnsubscribeWords,
         },
         place::Placed,
-        words::{Hex, Latency, Percent, Reason, Time, To, VersionWord},
+        words::{Hex, Reason, Time, VersionWord},
+        world::WorldVerb,
     },
     stage::End,
 };
@@ -240,156 +241,6 @@ pub(crate) struct DisconnectedWords {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RefusedWords {
     pub(crate) reason: Option<Reason>,
-}
-
-/// What is done to the network, or that time passes.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum WorldVerb {
-    Wait(Time),
-    Latency(LatencyWords),
-    Drop(DropWords),
-    Split(SplitWords),
-    Partition(OneWay),
-    Hold(OnLink),
-    Heal(HealWords),
-    Release(OnLink),
-    Reset(OnLink),
-    Close(OnLink),
-    HalfOpen(OnLink),
-    StallReading(OnLink),
-    Cut(CutWords),
-}
-
-/// Whose link: an actor, or `all`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OnLink {
-    pub(crate) link: Placed<String>,
-}
-
-/// Whose link, and which way if not both.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OneWay {
-    pub(crate) link: Placed<String>,
-    pub(crate) to: Option<To>,
-}
-
-/// Each segment takes this long.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LatencyWords {
-    pub(crate) link: Placed<String>,
-    pub(crate) time: Latency,
-    pub(crate) to: Option<To>,
-}
-
-/// This share of the segments is lost and sent again.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DropWords {
-    pub(crate) link: Placed<String>,
-    pub(crate) share: Percent,
-    pub(crate) to: Option<To>,
-}
-
-/// Segments of this many bytes.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SplitWords {
-    pub(crate) link: Placed<String>,
-    pub(crate) bytes: usize,
-}
-
-/// Ends a partition, a hold or a stall.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct HealWords {
-    pub(crate) link: Placed<String>,
-    /// What waited is lost, and both ends see RST.
-    #[serde(default)]
-    pub(crate) reset: bool,
-}
-
-/// The link ends at a moment of the protocol.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CutWords {
-    pub(crate) link: Placed<String>,
-    pub(crate) on: TriggerWords,
-    pub(crate) pass: PassWord,
-    pub(crate) how: CutHow,
-}
-
-/// Which frame.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TriggerWords {
-    pub(crate) packet: KindWord,
-    pub(crate) to: To,
-    pub(crate) nth: Option<u32>,
-}
-
-/// How much of the frame still passes.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum PassWord {
-    Before,
-    After,
-    Bytes(usize),
-}
-
-/// What both ends of a cut link see.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum CutHow {
-    Fin,
-    Reset,
-    HalfOpen,
-}
-
-/// A packet type by name.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KindWord {
-    Connect,
-    Connack,
-    Publish,
-    Puback,
-    Pubrec,
-    Pubrel,
-    Pubcomp,
-    Subscribe,
-    Suback,
-    Unsubscribe,
-    Unsuback,
-    Pingreq,
-    Pingresp,
-    Disconnect,
-    Auth,
-}
-
-impl From<KindWord> for PacketKind {
-    fn from(word: KindWord) -> Self {
-        match word {
-            KindWord::Connect => PacketKind::Connect,
-            KindWord::Connack => PacketKind::Connack,
-            KindWord::Publish => PacketKind::Publish,
-            KindWord::Puback => PacketKind::Puback,
-            KindWord::Pubrec => PacketKind::Pubrec,
-            KindWord::Pubrel => PacketKind::Pubrel,
-            KindWord::Pubcomp => PacketKind::Pubcomp,
-            KindWord::Subscribe => PacketKind::Subscribe,
-            KindWord::Suback => PacketKind::Suback,
-            KindWord::Unsubscribe => PacketKind::Unsubscribe,
-            KindWord::Unsuback => PacketKind::Unsuback,
-            KindWord::Pingreq => PacketKind::Pingreq,
-            KindWord::Pingresp => PacketKind::Pingresp,
-            KindWord::Disconnect => PacketKind::Disconnect,
-            KindWord::Auth => PacketKind::Auth,
-        }
-    }
 }
 
 impl Step {

@@ -71,9 +71,19 @@ impl Lanes {
     /// Where a note beside this lane begins, and how long it may be.
     pub(super) fn note_place(&self, lane: usize) -> (usize, usize) {
         let column = self.actors[lane].column;
+        self.place_beside(column, column < self.broker)
+    }
+
+    /// Where a note beside the broker's lane begins, and how long it may be.
+    pub(super) fn broker_note_place(&self) -> (usize, usize) {
+        let is_last = self.actors.iter().all(|lane| lane.column < self.broker);
+        self.place_beside(self.broker, !is_last)
+    }
+
+    fn place_beside(&self, column: usize, to_the_right: bool) -> (usize, usize) {
         let all = self.actors.iter().map(|other| other.column).chain([self.broker]);
-        if column < self.broker {
-            // To the right, up to the next lane.
+        if to_the_right {
+            // Up to the next lane.
             let next = all.filter(|other| *other > column).min().unwrap_or(self.end);
             (column + 2, next.saturating_sub(column + 3))
         } else {

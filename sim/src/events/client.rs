@@ -28,7 +28,7 @@ use squall_scenarios::{
 };
 
 use super::{connection::Owner, network::Network};
-use crate::{seed::derive, told};
+use crate::{seed::derive, subject::ASKED_AGAIN_AFTER, told};
 
 /// One client and what it has told its application.
 pub(super) struct WholeClient {
@@ -158,7 +158,15 @@ impl Network {
     pub(super) fn tick_clients(&mut self) {
         for index in 0..self.clients.len() {
             if self.clients[index].opening.is_some_and(|due| due <= self.now) {
-                self.open_for_client(index);
+                if self.dark {
+                    // Nobody answers: it is asked again.
+                    self.clients[index].opening = Some(self.now + ASKED_AGAIN_AFTER);
+                } else if self.broker.is_running() {
+                    self.open_for_client(index);
+                } else {
+                    self.clients[index].opening = None;
+                    self.tell_client(index, Input::Lost { reason: "connection refused".to_owned() });
+                }
             }
             if self.clients[index].core.deadline().is_some_and(|due| due <= self.now) {
                 self.tell_client(index, Input::Tick);

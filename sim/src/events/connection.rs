@@ -213,6 +213,11 @@ impl Connection {
         flushed
     }
 
+    /// Whether nothing that the broker wrote waits for room.
+    pub(super) fn has_left_broker(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
     /// The connection is dead at the broker's end: what has not left will not leave.
     pub(super) fn drop_outgoing(&mut self) {
         self.outbox.clear();

@@ -10,13 +10,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use squall_broker::core::{
-    HashKey,
-    access::{AllowAll, Answer, Authenticator},
-    broker::Broker,
-    config::Config,
+    access::Answer,
     effect::{ConnectionId, Effect, Input, PeerInfo},
 };
-use squall_codec::{packet::Packet, time::Now, version::Version};
+use squall_codec::{packet::Packet, version::Version};
 use squall_scenarios::{
     fault::Fault,
     liar::{Direction, Liar, Lie},
@@ -26,16 +23,17 @@ use squall_scenarios::{
 };
 
 use super::{
+    broker::BrokerHost,
     client::WholeClient,
     connection::{Connection, Owner, ServerEnd},
     executor::Sleepers,
 };
-use crate::seed::derive;
+use crate::subject::Subject;
 
 /// What the network needs to know from the start.
 pub(super) struct Setup {
     pub(super) seed: u64,
-    pub(super) broker: Config,
+    pub(super) subject: Subject,
     pub(super) latency: Duration,
     pub(super) liar: Option<Box<dyn Liar>>,
     pub(super) transcript: Transcript,
@@ -46,18 +44,18 @@ pub(super) struct Network {
     pub(super) now: Duration,
     pub(super) seed: u64,
     latency: Duration,
-    maximum_packet_size: u32,
-    broker: Broker,
-    authenticator: Box<dyn Authenticator>,
+    pub(super) broker: BrokerHost,
+    /// The broker's machine has no power.
+    pub(super) dark: bool,
     liar: Option<Box<dyn Liar>>,
-    links: Links,
+    pub(super) links: Links,
     pub(super) transcript: Transcript,
     /// By their number, which is also the broker's and the liar's name for them.
     pub(super) connections: Vec<Connection>,
     /// Those on which something can still happen.
-    live: BTreeSet<usize>,
+    pub(super) live: BTreeSet<usize>,
     /// What the liar says to the broker: the broker hears it when it has finished what it is doing.
-    said_to_broker: VecDeque<SaidToBroker>,
+    pub(super) said_to_broker: VecDeque<SaidToBroker>,
     pub(super) clients: Vec<WholeClient>,
     pub(super) sleepers: Sleepers,
     /// Things that happened: a run that goes in circles shows here.
@@ -65,7 +63,7 @@ pub(super) struct Network {
 }
 
 /// What a liar says to the broker on a connection.
-enum SaidToBroker {
+pub(super) enum SaidToBroker {
     Bytes(usize, Bytes),
     End(usize),
 }
@@ -75,14 +73,14 @@ impl Network {
         let links = Links::new(setup.seed);
         let book = links.clone();
         setup.transcript.pull_from(move || book.take_notes());
-        let key = HashKey([derive(setup.seed, "broker key", 0), derive(setup.seed, "broker key", 1)]);
+        let mut broker = BrokerHost::new(setup.subject, setup.seed);
+        broker.start(Duration::ZERO).expect("a disk on which nothing was written yet takes a store");
         Network {
             now: Duration::ZERO,
             seed: setup.seed,
             latency: setup.latency,
-            maximum_packet_size: setup.broker.limits.maximum_packet_size,
-            broker: Broker::new(Now::simulated(Duration::ZERO), setup.broker, key),
-            authenticator: Box::new(AllowAll),
+            broker,
+            dark: false,
             liar: setup.liar,
             links,
             transcript: setup.transcript,
@@ -104,7 +102,7 @@ impl Network {
     pub(super) fn open(&mut self, actor: &str, owner: Owner) -> usize {
         let index = self.connections.len();
         let link = self.links.open(self.now, actor);
-        self.connections.push(Connection::new(owner, link, self.maximum_packet_size));
+        self.connections.push(Connection::new(owner, link, self.broker.maximum_packet_size()));
         self.live.insert(index);
         if let Some(liar) = &mut self.liar {
             liar.opened(self.now, index as u64);
@@ -163,7 +161,10 @@ impl Network {
     }
 
     fn tick(&mut self) {
-        if self.broker.deadline().is_some_and(|due| due <= self.now) {
+        if let Some(answer) = self.broker.committed(self.now) {
+            self.tell(answer);
+        }
+        if self.broker.tick_due().is_some_and(|due| due <= self.now) {
             self.tell(Input::Tick);
         }
         if let Some(liar) = &mut self.liar
@@ -296,27 +297,23 @@ impl Network {
         }
     }
 
-    /// Hands one input to the broker and carries out what it asks for. The store and the authenticator of this world
-    /// answer at once.
-    fn tell(&mut self, input: Input) {
-        let now = Now::simulated(self.now);
+    /// Hands one input to the broker and carries out what it asks for. The authenticator of this world answers at once.
+    pub(super) fn tell(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             self.events += 1;
-            let effects: Vec<Effect> = self.broker.handle(now, input).collect();
-            let mut kept = None;
             let mut answers = Vec::new();
-            for effect in effects {
+            for effect in self.broker.handle(self.now, input) {
                 match effect {
                     Effect::Send { connection, version, packet } => self.send(connection.0 as usize, version, &packet),
                     Effect::Close { connection, .. } => self.close(connection.0 as usize),
                     Effect::Authenticate { connection, request } => {
-                        answers.push((connection, self.authenticator.authenticate(request)));
+                        answers.push((connection, self.broker.subject().authenticator.authenticate(request)));
                     }
                     Effect::Continue { connection, exchange, data } => {
                         answers.push((connection, exchange.next(data)));
                     }
-                    Effect::Persist { seq, .. } => kept = Some(seq),
+                    Effect::Persist { seq, record } => self.broker.persist(seq, record),
                 }
             }
             for (connection, answer) in answers {
@@ -325,8 +322,8 @@ impl Network {
                     inputs.push_back(Input::Authenticated { connection, outcome });
                 }
             }
-            if let Some(up_to) = kept {
-                inputs.push_back(Input::Persisted { up_to });
+            if inputs.is_empty() {
+                inputs.extend(self.broker.commit(self.now));
             }
         }
     }
@@ -347,7 +344,7 @@ impl Network {
     }
 
     /// The broker closes a connection: behind what it has written.
-    fn close(&mut self, index: usize) {
+    pub(super) fn close(&mut self, index: usize) {
         self.connections[index].server = ServerEnd::Closed;
         if self.liar_passes_end(index, Direction::ToClient) {
             self.connections[index].server_end.get_or_insert(End::Fin);

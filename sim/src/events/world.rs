@@ -14,11 +14,13 @@ use squall_client::options::Options;
 use squall_scenarios::{
     fault::Fault,
     liar::Direction,
+    outage::{DiskState, Outage, Stop},
     stage::{Arrival, ClientActor, End, LocalFuture, Need, Wire, World},
-    transcript::Transcript,
+    transcript::{Transcript, What},
 };
 
-use super::{client_actor::EventsClient, connection::Owner, executor::SleeperId, network::Network};
+use super::{client_actor::EventsClient, connection::Owner, executor::SleeperId, network::Network, outage::FAREWELL};
+use crate::{subject::ASKED_AGAIN_AFTER, told::BROKER};
 
 /// The events world.
 pub(super) struct EventsWorld {
@@ -37,8 +39,18 @@ impl World for EventsWorld {
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
         let actor: Rc<str> = Rc::from(actor);
         Box::pin(async move {
-            let due = self.network.borrow().reaches_broker_at();
-            self.sleep_until(due).await;
+            loop {
+                let due = self.network.borrow().reaches_broker_at();
+                self.sleep_until(due).await;
+                if !self.network.borrow().dark {
+                    break;
+                }
+                // Nobody answers: it is asked again.
+                self.sleep_until(self.now() + ASKED_AGAIN_AFTER).await;
+            }
+            if !self.network.borrow().broker.is_running() {
+                return Err(format!("{actor} cannot connect: the broker does not run"));
+            }
             let index = self.network.borrow_mut().open(&actor, Owner::Peer);
             let wire = EventsWire { network: Rc::clone(&self.network), index, ended: None, aborted: false };
             Ok(Box::new(wire) as Box<dyn Wire>)
@@ -63,9 +75,34 @@ impl World for EventsWorld {
 
     fn offers(&self, need: Need) -> Result<(), String> {
         match need {
-            Need::Jump | Need::Client | Need::Network => Ok(()),
-            Need::Restart => Err("the events world cannot restart the broker".to_owned()),
+            Need::Jump | Need::Client | Need::Network | Need::Restart | Need::PowerLoss | Need::Configuration => Ok(()),
         }
+    }
+
+    fn outage(&self, outage: Outage) -> LocalFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.strike(outage.to_string());
+            self.network.borrow_mut().go_down(outage.how);
+            if outage.how == Stop::Restart {
+                let latest = self.now() + FAREWELL;
+                while self.now() < latest && !self.network.borrow().has_said_farewell() {
+                    self.sleep_until(self.now() + Duration::from_millis(1)).await;
+                }
+                self.network.borrow_mut().end_run(outage.how);
+            }
+            self.sleep_until(self.now() + outage.down).await;
+            self.network.borrow_mut().come_back()?;
+            self.strike("the broker runs again".to_owned());
+            Ok(())
+        })
+    }
+
+    fn set_disk(&self, state: DiskState) -> Result<(), String> {
+        let network = self.network.borrow();
+        let disk = network.broker.subject().disk.as_ref().ok_or("the broker of this story has no disk")?;
+        disk.set_state(state);
+        self.strike(state.to_string());
+        Ok(())
     }
 
     fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>> {
@@ -79,6 +116,13 @@ impl World for EventsWorld {
 
     fn transcript(&self) -> Transcript {
         self.transcript.clone()
+    }
+}
+
+impl EventsWorld {
+    /// Something befell the broker itself.
+    fn strike(&self, summary: String) {
+        self.transcript.record(self.now(), &Rc::from(BROKER), 0, What::Fault { summary });
     }
 }
 

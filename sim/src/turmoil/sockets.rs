@@ -12,8 +12,14 @@ use squall_scenarios::{
     shared_link::SharedLink,
     stage::{Arrival, End, LocalFuture, Wire},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use turmoil::net::{TcpListener, TcpStream};
+
+use super::{
+    TICK,
+    power::{Condition, Power},
+};
+use crate::subject::ASKED_AGAIN_AFTER;
 
 /// The broker's host.
 pub(super) const BROKER: &str = "broker";
@@ -39,7 +45,23 @@ impl Listener for SimulatedListener {
 }
 
 /// A connection of this actor, behind a link of its own. To be called within the actors' host.
-pub(super) async fn connect(links: &Links, actor: &str, started: Instant) -> io::Result<(FaultyStream, SharedLink)> {
+pub(super) async fn connect(
+    links: &Links,
+    actor: &str,
+    started: Instant,
+    power: &Power,
+) -> io::Result<(FaultyStream, SharedLink)> {
+    // turmoil lets whoever asks a host that is down wait for ever, and refuses while it comes up.
+    loop {
+        match power.condition() {
+            Condition::Listening => break,
+            Condition::Dark => sleep(ASKED_AGAIN_AFTER).await,
+            Condition::Starting => sleep(TICK).await,
+            Condition::Ending | Condition::Down | Condition::Failed(_) => {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+        }
+    }
     let socket = TcpStream::connect((BROKER, PORT)).await?;
     let link = links.open(started.elapsed(), actor);
     // turmoil knows no abort: a socket that is dropped says FIN, or RST if it had unread bytes.
@@ -53,13 +75,14 @@ pub(super) struct SimulatedConnector {
     pub(super) links: Links,
     pub(super) actor: String,
     pub(super) started: Instant,
+    pub(super) power: Power,
 }
 
 impl Connector for SimulatedConnector {
     type Io = FaultyStream;
 
     async fn connect(&mut self) -> io::Result<FaultyStream> {
-        let (stream, link) = connect(&self.links, &self.actor, self.started).await?;
+        let (stream, link) = connect(&self.links, &self.actor, self.started, &self.power).await?;
         link.tap(self.started.elapsed());
         Ok(stream)
     }

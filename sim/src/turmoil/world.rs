@@ -6,17 +6,19 @@ use squall_client::{net::driver, options::Options};
 use squall_scenarios::{
     fault::Fault,
     links::Links,
+    outage::{DiskState, Outage},
     stage::{ClientActor, LocalFuture, Need, Wire, World},
     transcript::{Transcript, What},
 };
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    LONGEST,
+    LONGEST, TICK,
     client_actor::TurmoilClient,
+    power::{Condition, Power},
     sockets::{SimulatedConnector, SimulatedWire, connect},
 };
-use crate::seed::derive;
+use crate::{seed::derive, told};
 
 /// How long a connection may take: turmoil lets one wait for ever.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,11 +30,12 @@ pub(super) struct TurmoilWorld {
     links: Links,
     transcript: Transcript,
     clients: Cell<u64>,
+    power: Power,
 }
 
 impl TurmoilWorld {
-    pub(super) fn new(seed: u64, links: Links, transcript: Transcript) -> Self {
-        TurmoilWorld { seed, started: Instant::now(), links, transcript, clients: Cell::new(0) }
+    pub(super) fn new(seed: u64, links: Links, transcript: Transcript, power: Power) -> Self {
+        TurmoilWorld { seed, started: Instant::now(), links, transcript, clients: Cell::new(0), power }
     }
 }
 
@@ -40,7 +43,7 @@ impl World for TurmoilWorld {
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
         let actor = actor.to_owned();
         Box::pin(async move {
-            match timeout(CONNECT_TIMEOUT, connect(&self.links, &actor, self.started)).await {
+            match timeout(CONNECT_TIMEOUT, connect(&self.links, &actor, self.started, &self.power)).await {
                 Ok(Ok((stream, link))) => Ok(Box::new(SimulatedWire::new(stream, link)) as Box<dyn Wire>),
                 Ok(Err(error)) => Err(format!("{actor} cannot connect: {error}")),
                 Err(_) => Err(format!("{actor} cannot connect within {} s", CONNECT_TIMEOUT.as_secs())),
@@ -52,8 +55,9 @@ impl World for TurmoilWorld {
         let index = self.clients.get();
         self.clients.set(index + 1);
         let seed = derive(self.seed, &format!("client {actor}"), index);
+        let power = self.power.clone();
         let connector =
-            SimulatedConnector { links: self.links.clone(), actor: actor.to_owned(), started: self.started };
+            SimulatedConnector { links: self.links.clone(), actor: actor.to_owned(), started: self.started, power };
         let (handle, messages, events, driver) = driver::start(options, connector, seed);
         tokio::spawn(driver);
         let client = TurmoilClient::start(self.recorder(actor), handle, messages, events);
@@ -70,18 +74,40 @@ impl World for TurmoilWorld {
 
     fn offers(&self, need: Need) -> Result<(), String> {
         match need {
-            Need::Client | Need::Network => Ok(()),
+            Need::Client | Need::Network | Need::Restart | Need::PowerLoss | Need::Configuration => Ok(()),
             Need::Jump => Err(format!(
                 "the turmoil world cannot skip idle time: a script of more than {} virtual seconds takes too long",
                 LONGEST.as_secs()
             )),
-            Need::Restart => Err("the turmoil world cannot restart the broker".to_owned()),
         }
     }
 
     fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>> {
         let applied = self.links.apply(self.now(), fault);
         Box::pin(std::future::ready(applied))
+    }
+
+    fn outage(&self, outage: Outage) -> LocalFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.strike(outage.to_string());
+            self.power.go_down(outage.how);
+            self.until(|condition| matches!(condition, Condition::Down | Condition::Dark)).await;
+            self.sleep_until(self.now() + outage.down).await;
+            self.power.come_back(self.now());
+            self.until(|condition| matches!(condition, Condition::Listening | Condition::Failed(_))).await;
+            if let Condition::Failed(reason) = self.power.condition() {
+                return Err(reason);
+            }
+            self.strike("the broker runs again".to_owned());
+            Ok(())
+        })
+    }
+
+    fn set_disk(&self, state: DiskState) -> Result<(), String> {
+        let disk = self.power.disk().ok_or("the broker of this story has no disk")?;
+        disk.set_state(state);
+        self.strike(state.to_string());
+        Ok(())
     }
 
     fn untouched(&self) -> Vec<String> {
@@ -94,6 +120,18 @@ impl World for TurmoilWorld {
 }
 
 impl TurmoilWorld {
+    /// The broker's host moves in steps, and so does whoever waits for it.
+    async fn until(&self, met: impl Fn(&Condition) -> bool) {
+        while !met(&self.power.condition()) {
+            self.sleep_until(self.now() + TICK).await;
+        }
+    }
+
+    /// Something befell the broker itself.
+    fn strike(&self, summary: String) {
+        self.transcript.record(self.now(), &Rc::from(told::BROKER), 0, What::Fault { summary });
+    }
+
     fn recorder(&self, actor: &str) -> Recorder {
         Recorder {
             actor: Rc::from(actor),

@@ -1,0 +1,79 @@
+//! How a script wants the broker set up: the top-level `broker:`, in the words of its own configuration where it has one.
+//!
+//! A world that does not start the subject itself cannot have it so, and the script is unsupported there.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use squall_codec::qos::Qos;
+
+use crate::script::{Expiry, KeepAlive, QosWord, Time};
+
+/// What a script asks for. What is left out is as the broker has it by itself.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where sessions and retained messages are kept.
+    pub store: Option<Storage>,
+    /// How long the disk takes to sync what a group of records has written.
+    #[serde(deserialize_with = "duration")]
+    pub sync: Option<Duration>,
+    /// Bytes of a packet from a client.
+    pub maximum_packet_size: Option<u32>,
+    /// QoS 1 and 2 messages that a client may have open.
+    pub receive_maximum: Option<u16>,
+    /// Topic Aliases that a client may set.
+    pub topic_alias_maximum: Option<u16>,
+    /// The highest QoS.
+    #[serde(deserialize_with = "qos")]
+    pub maximum_qos: Option<Qos>,
+    /// Whether messages are retained.
+    pub retain_available: Option<bool>,
+    /// The Keep Alive that 5.0 clients are told to use, in seconds.
+    #[serde(deserialize_with = "keep_alive")]
+    pub server_keep_alive: Option<u16>,
+    /// The longest Session Expiry Interval, in seconds.
+    #[serde(deserialize_with = "expiry")]
+    pub maximum_session_expiry: Option<u32>,
+    /// From accepting a connection to CONNECT.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Option<Duration>,
+    /// Open Network Connections.
+    pub connections: Option<usize>,
+    /// Sessions, connected or not.
+    pub sessions: Option<usize>,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session: Option<usize>,
+    /// QoS 1 and 2 messages on their way to one client.
+    pub in_flight: Option<u16>,
+    /// Messages waiting in one session.
+    pub queued_messages: Option<usize>,
+    /// Retained messages.
+    pub retained_messages: Option<usize>,
+}
+
+/// Where a broker keeps what must survive a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// Nowhere.
+    None,
+    /// On a disk.
+    Disk,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    Time::deserialize(deserializer).map(|time| Some(time.0))
+}
+
+fn qos<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Qos>, D::Error> {
+    QosWord::deserialize(deserializer).map(|qos| Some(qos.0))
+}
+
+fn keep_alive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    KeepAlive::deserialize(deserializer).map(|seconds| Some(seconds.0))
+}
+
+fn expiry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    Expiry::deserialize(deserializer).map(|seconds| Some(seconds.0))
+}

@@ -1,0 +1,153 @@
+//! The broker of this world: its core while it runs, its store, and the time that a commit takes.
+
+use std::time::Duration;
+
+use squall_broker::{
+    core::{
+        broker::Broker,
+        effect::{Effect, Input, Record},
+    },
+    store::{Store, StoreError},
+};
+use squall_codec::time::Now;
+use squall_scenarios::outage::Stop;
+
+use crate::{
+    disk::SimulatedDisk,
+    subject::{self, Subject},
+};
+
+/// The broker, whether it runs or not.
+pub(super) struct BrokerHost {
+    subject: Subject,
+    seed: u64,
+    /// How often it was started.
+    starts: u64,
+    run: Option<Run>,
+}
+
+/// From a start to an end.
+struct Run {
+    core: Broker,
+    store: Box<dyn Store>,
+    /// Its monotonic clock begins here.
+    started: Duration,
+    /// The last record that the store was given.
+    given: u64,
+    /// The last record of a commit, done or tried.
+    committed: u64,
+    commit: Option<Commit>,
+}
+
+/// A commit under way.
+struct Commit {
+    due: Duration,
+    answer: Input,
+}
+
+impl BrokerHost {
+    pub(super) fn new(subject: Subject, seed: u64) -> Self {
+        BrokerHost { subject, seed, starts: 0, run: None }
+    }
+
+    pub(super) fn maximum_packet_size(&self) -> u32 {
+        self.subject.config.limits.maximum_packet_size
+    }
+
+    pub(super) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Starts it with what its store has kept.
+    pub(super) fn start(&mut self, now: Duration) -> Result<(), String> {
+        let mut store = self.subject.store().map_err(|error| error.to_string())?;
+        let _records = store.load().map_err(|error| error.to_string())?;
+        let key = subject::key(self.seed, self.starts);
+        self.starts += 1;
+        let clock = Now { monotonic: Duration::ZERO, unix: now };
+        let core = Broker::new(clock, self.subject.config.clone(), key);
+        self.run = Some(Run { core, store, started: now, given: 0, committed: 0, commit: None });
+        Ok(())
+    }
+
+    /// It is no more. What its store does while it is dropped reaches the disk only where the broker was asked to end.
+    pub(super) fn stop(&mut self, how: Stop) {
+        let disk = self.subject.disk.as_ref();
+        match how {
+            Stop::Restart => {}
+            Stop::Crash => disk.into_iter().for_each(SimulatedDisk::crash),
+            Stop::PowerLoss => disk.into_iter().for_each(SimulatedDisk::lose_power),
+        }
+        self.run = None;
+    }
+
+    /// One input; what it asks the store for is handed to the store. A broker that does not run hears nothing.
+    pub(super) fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
+        let Some(run) = &mut self.run else { return Vec::new() };
+        run.core.handle(run.clock(now), input).collect()
+    }
+
+    /// The store takes a record into the group at hand.
+    pub(super) fn persist(&mut self, seq: u64, record: Record) {
+        if let Some(run) = &mut self.run {
+            run.given = seq;
+            run.store.persist(seq, record);
+        }
+    }
+
+    /// Commits the group at hand, unless a commit is under way. The answer, if it is there at once.
+    pub(super) fn commit(&mut self, now: Duration) -> Option<Input> {
+        let run = self.run.as_mut().filter(|run| run.commit.is_none() && run.committed < run.given)?;
+        run.committed = run.given;
+        if self.subject.sync.is_zero() {
+            return Some(answer(run.store.commit(), run.given));
+        }
+        let disk = self.subject.disk.as_ref();
+        disk.inspect(|disk| disk.begin_commit());
+        let answer = answer(run.store.commit(), run.given);
+        run.commit = Some(Commit { due: now + self.subject.sync, answer });
+        None
+    }
+
+    /// The answer of a commit whose time is over.
+    pub(super) fn committed(&mut self, now: Duration) -> Option<Input> {
+        let run = self.run.as_mut()?;
+        let commit = run.commit.take_if(|commit| commit.due <= now)?;
+        self.subject.disk.as_ref().inspect(|disk| disk.end_commit());
+        Some(commit.answer)
+    }
+
+    /// Whether the store owes no answer.
+    pub(super) fn is_settled(&self) -> bool {
+        self.run.as_ref().is_none_or(|run| run.commit.is_none() && run.committed == run.given)
+    }
+
+    /// When the core wants a tick.
+    pub(super) fn tick_due(&self) -> Option<Duration> {
+        let run = self.run.as_ref()?;
+        run.core.deadline().map(|deadline| deadline + run.started)
+    }
+
+    /// When something happens here by itself.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let commit = self.run.as_ref().and_then(|run| run.commit.as_ref()).map(|commit| commit.due);
+        [commit, self.tick_due()].into_iter().flatten().min()
+    }
+}
+
+impl Run {
+    fn clock(&self, now: Duration) -> Now {
+        Now { monotonic: now - self.started, unix: now }
+    }
+}
+
+fn answer(outcome: Result<u64, StoreError>, given: u64) -> Input {
+    match outcome {
+        Ok(up_to) => Input::Persisted { up_to },
+        Err(error) => Input::PersistFailed { seq: given, reason: error.to_string() },
+    }
+}

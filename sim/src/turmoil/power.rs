@@ -1,0 +1,172 @@
+//! The broker's host: what starts on it, and the switch that takes it down. Only the run loop can stop a host or start it,
+//! between two steps: the stage leaves its orders here.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use squall_broker::net::server::{ServerOptions, serve};
+use squall_scenarios::{links::Links, outage::Stop};
+use tokio::sync::oneshot;
+
+use super::sockets::{PORT, SimulatedListener};
+use crate::{
+    disk::SimulatedDisk,
+    subject::{self, Subject},
+};
+
+/// The switch. A cheap clone; whole clients look at it from tasks of their own.
+#[derive(Clone)]
+pub(super) struct Power(Arc<Mutex<State>>);
+
+struct State {
+    subject: Subject,
+    seed: u64,
+    links: Links,
+    /// How often the broker was started.
+    starts: u64,
+    /// The virtual time at the last step.
+    clock: Duration,
+    condition: Condition,
+    /// Asks the broker to end.
+    shutdown: Option<oneshot::Sender<()>>,
+    order: Option<Order>,
+}
+
+/// How it is with the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It is on its way up.
+    Starting,
+    /// It takes connections.
+    Listening,
+    /// It has been asked to end.
+    Ending,
+    /// It does not run; whoever asks for a connection is refused.
+    Down,
+    /// Its machine has no power; nobody answers.
+    Dark,
+    /// It could not start.
+    Failed(String),
+}
+
+/// For the run loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// All tasks of the host end where they are.
+    Kill,
+    /// The host starts again.
+    Start,
+}
+
+impl Power {
+    pub(super) fn new(subject: Subject, seed: u64, links: Links) -> Self {
+        Power(Arc::new(Mutex::new(State {
+            subject,
+            seed,
+            links,
+            starts: 0,
+            clock: Duration::ZERO,
+            condition: Condition::Starting,
+            shutdown: None,
+            order: None,
+        })))
+    }
+
+    /// What runs on the host, from its start to its end.
+    pub(super) async fn run(self) -> turmoil::Result {
+        let (ask, asked) = oneshot::channel();
+        let options = {
+            let mut state = self.lock();
+            state.shutdown = Some(ask);
+            let key = subject::key(state.seed, state.starts);
+            state.starts += 1;
+            match state.subject.store() {
+                Ok(store) => ServerOptions {
+                    store,
+                    authenticator: Arc::clone(&state.subject.authenticator),
+                    ..ServerOptions::new(key, state.clock).with_config(state.subject.config.clone())
+                },
+                Err(error) => {
+                    state.condition = Condition::Failed(error.to_string());
+                    return Ok(());
+                }
+            }
+        };
+        let listener = SimulatedListener::bind(PORT).await?;
+        self.lock().condition = Condition::Listening;
+        let shutdown = async {
+            // The switch outlives the host: it is dropped only when nobody can ask any more.
+            let _ = asked.await;
+        };
+        serve(listener, options, shutdown).await?;
+        self.lock().condition = Condition::Down;
+        Ok(())
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        self.lock().condition.clone()
+    }
+
+    /// The disk under the store.
+    pub(super) fn disk(&self) -> Option<SimulatedDisk> {
+        self.lock().subject.disk.clone()
+    }
+
+    /// Takes the broker down, or begins to.
+    pub(super) fn go_down(&self, how: Stop) {
+        let mut state = self.lock();
+        let disk = state.subject.disk.clone();
+        match how {
+            Stop::Restart => {
+                state.condition = Condition::Ending;
+                if let Some(ask) = state.shutdown.take() {
+                    // One that has ended needs not be asked.
+                    let _ = ask.send(());
+                }
+            }
+            Stop::Crash => {
+                disk.into_iter().for_each(|disk| disk.crash());
+                state.condition = Condition::Down;
+                state.order = Some(Order::Kill);
+            }
+            Stop::PowerLoss => {
+                state.links.server_goes_dark();
+                disk.into_iter().for_each(|disk| disk.lose_power());
+                state.condition = Condition::Dark;
+                state.order = Some(Order::Kill);
+            }
+        }
+    }
+
+    /// Lets it start again.
+    pub(super) fn come_back(&self, now: Duration) {
+        let mut state = self.lock();
+        if state.condition == Condition::Dark {
+            state.links.server_comes_back(now);
+        }
+        state.condition = Condition::Starting;
+        state.order = Some(Order::Start);
+    }
+
+    /// What the run loop has to do before its next step.
+    pub(super) fn take_order(&self) -> Option<Order> {
+        self.lock().order.take()
+    }
+
+    /// The virtual time.
+    pub(super) fn set_clock(&self, now: Duration) {
+        self.lock().clock = now;
+    }
+
+    /// Whether the broker's end would be a fault.
+    pub(super) fn is_wanted(&self) -> bool {
+        let state = self.lock();
+        state.order.is_none() && matches!(state.condition, Condition::Starting | Condition::Listening)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
