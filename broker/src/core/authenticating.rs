@@ -14,7 +14,7 @@ use super::{
     access::Exchange,
     broker::Broker,
     closing::Violation,
-    connection::Stage,
+    connection::{Pipelined, Stage},
     effect::{AuthenticationOutcome, AuthenticationRequest, CloseCause, ConnectionId, Effect},
     publishing::Speaker,
 };
@@ -87,20 +87,26 @@ impl Broker {
             peer: connection.peer.clone(),
         };
         let enhanced = Enhanced::of(&connect);
-        connection.stage = Stage::Authenticating { connect, enhanced, pipelined: Vec::new() };
+        connection.stage = Stage::Authenticating { connect, enhanced, pipelined: Pipelined::default() };
         self.effects.push_back(Effect::Authenticate { connection: id, request });
     }
 
     /// A packet came before CONNACK has left.
     pub(super) fn handle_early(&mut self, id: ConnectionId, packet: Packet) {
-        let bound = self.config.limits.pipelined_packets;
+        let limits = &self.config.limits;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let Stage::Authenticating { connect, enhanced, pipelined } = &mut connection.stage else { return };
         let fault = match (enhanced, packet) {
-            (None, _) if pipelined.len() >= bound => {
-                Violation::new(ReasonCode::QuotaExceeded, "too many packets before CONNACK")
+            (None, packet) => {
+                let size = packet.encoded_len(connect.version);
+                if pipelined.packets.len() < limits.pipelined_packets
+                    && pipelined.bytes + size <= limits.pipelined_bytes
+                {
+                    pipelined.bytes += size;
+                    return pipelined.packets.push(packet);
+                }
+                Violation::new(ReasonCode::QuotaExceeded, "too much before CONNACK")
             }
-            (None, packet) => return pipelined.push(packet),
             (Some(enhanced), Packet::Auth(auth)) => match enhanced.hear(&auth) {
                 Ok(Some(exchange)) => return self.go_on(id, exchange, &auth),
                 Ok(None) => OUT_OF_TURN,
@@ -179,6 +185,7 @@ impl Broker {
                 if maximum.is_none_or(|maximum| size <= maximum as usize) {
                     enhanced.turn = Turn::Client(exchange);
                     connection.unflushed.add(size);
+                    self.statistics.sent.count(&packet, size);
                     self.effects.push_back(Effect::Send { connection: id, version: Version::V5_0, packet });
                     return;
                 }
@@ -191,7 +198,7 @@ impl Broker {
                     // [MQTT-3.1.4-6] What came behind the CONNECT is not looked at.
                     return self.refuse(id, connect.version, maximum, reason);
                 }
-                return pipelined.into_iter().for_each(|packet| self.handle_packet(id, packet));
+                return pipelined.packets.into_iter().for_each(|packet| self.handle_packet(id, packet));
             }
         };
         // [MQTT-4.12.0-1] [MQTT-4.12.0-4]

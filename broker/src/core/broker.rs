@@ -2,14 +2,16 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use squall_codec::{packet::Packet, reason::ReasonCode, time::Now};
+use squall_codec::{packet::Packet, reason::ReasonCode, time::Now, version::Version};
 
 use super::{
     acl::Action,
+    admission::Admission,
     closing::Violation,
     config::Config,
     connection::{Connection, Stage},
     effect::{CloseCause, ConnectionId, Effect, Input, PeerInfo},
+    figures::Figures,
     hash::{HashKey, Map},
     outbox::Persistence,
     publishing::Speaker,
@@ -36,6 +38,8 @@ use super::{
 pub struct Broker {
     pub(super) now: Now,
     pub(super) config: Config,
+    /// When it began.
+    pub(super) started: Duration,
     /// Since when, on the clock that goes on over a restart, the rules of who may do what are those of `config`.
     pub(super) acl_since: Duration,
     pub(super) key: HashKey,
@@ -44,6 +48,8 @@ pub struct Broker {
     pub(super) subscriptions: Subscriptions,
     pub(super) retained: Retained,
     pub(super) timers: Timers,
+    pub(super) admission: Admission,
+    pub(super) figures: Figures,
     pub(super) effects: VecDeque<Effect>,
     pub(super) persistence: Persistence,
     /// Connections to be closed when the input at hand is done with.
@@ -77,15 +83,22 @@ impl Broker {
     /// A server without connections and sessions. The key is a secret, different in each run of a real server, and a
     /// part of the seed in a simulation.
     pub fn new(now: Now, config: Config, key: HashKey) -> Self {
+        let mut timers = Timers::default();
+        if config.sys_interval.is_some() {
+            timers.set(Timer::Figures, now.monotonic);
+        }
         Broker {
             now,
+            started: now.monotonic,
             acl_since: now.unix,
             key,
             connections: Map::with_hasher(key),
             sessions: Sessions::new(key),
             subscriptions: Subscriptions::new(key),
             retained: Retained::default(),
-            timers: Timers::default(),
+            timers,
+            figures: Figures::default(),
+            admission: Admission::new(key),
             effects: VecDeque::new(),
             persistence: Persistence::default(),
             doomed: Vec::new(),
@@ -111,7 +124,11 @@ impl Broker {
                 // [MQTT-3.1.2-8]
                 Timer::WillDelay(key) => self.publish_will(key),
                 // [MQTT-4.1.0-2]
-                Timer::SessionExpiry(key) => self.end_session(key),
+                Timer::SessionExpiry(key) => {
+                    self.statistics.sessions_expired += 1;
+                    self.end_session(key);
+                }
+                Timer::Figures => self.publish_figures(),
             }
         }
         match input {
@@ -139,8 +156,16 @@ impl Broker {
             self.check_silence(timer);
         }
         for (connection, cause) in std::mem::take(&mut self.doomed) {
-            if cause == CloseCause::StoreFailed {
-                self.disconnect(connection, ReasonCode::UnspecifiedError, None);
+            match cause {
+                CloseCause::StoreFailed => self.disconnect(connection, ReasonCode::UnspecifiedError, None),
+                CloseCause::QueueFull => {
+                    self.disconnect(
+                        connection,
+                        ReasonCode::QuotaExceeded,
+                        Some("too many messages wait for this client"),
+                    );
+                }
+                _ => {}
             }
             self.close(connection, cause);
         }
@@ -156,6 +181,10 @@ impl Broker {
     /// Numbers about the state and what was dropped.
     pub fn statistics(&self) -> Statistics {
         Statistics {
+            uptime: self.now.monotonic.saturating_sub(self.started),
+            filter_bytes: self.subscriptions.filter_bytes(),
+            shared_subscriptions: self.subscriptions.shared(),
+            queued_bytes: self.sessions.iter().map(|session| session.queue_bytes).sum(),
             connections: self.connections.len(),
             sessions: self.sessions.len(),
             subscriptions: self.subscriptions.len(),
@@ -175,12 +204,23 @@ impl Broker {
     }
 
     fn handle_opened(&mut self, id: ConnectionId, peer: PeerInfo) {
+        self.statistics.connections_opened += 1;
         if self.shutting_down {
             self.effects.push_back(Effect::Close { connection: id, cause: CloseCause::ShuttingDown });
             return;
         }
         if self.connections.len() >= self.config.limits.connections {
             let cause = CloseCause::Refused(ReasonCode::ServerBusy);
+            self.statistics.refused_connections += 1;
+            self.effects.push_back(Effect::Close { connection: id, cause });
+            return;
+        }
+        let now = self.now.monotonic;
+        if let Some(address) = peer.address
+            && !self.admission.admit(address.ip(), &self.config.limits, now)
+        {
+            let cause = CloseCause::Refused(ReasonCode::ConnectionRateExceeded);
+            self.statistics.refused_connection_rate += 1;
             self.effects.push_back(Effect::Close { connection: id, cause });
             return;
         }
@@ -192,9 +232,16 @@ impl Broker {
     pub(super) fn handle_packet(&mut self, id: ConnectionId, packet: Packet) {
         // A connection that was closed from our side may still have had packets on the way.
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        let version = match (&connection.stage, &packet) {
+            (Stage::Open(open), _) => open.version,
+            (Stage::Authenticating { connect, .. }, _) | (Stage::New, Packet::Connect(connect)) => connect.version,
+            (Stage::New, _) => Version::V5_0,
+        };
+        let size = packet.encoded_len(version);
+        self.statistics.received.count(&packet, size);
         match &mut connection.stage {
             Stage::New => match packet {
-                Packet::Connect(connect) => self.handle_connect(id, connect),
+                Packet::Connect(connect) => self.handle_connect(id, connect, size),
                 // [MQTT-3.1.0-1] Closed without a word.
                 _ => self.violation(id, NOT_CONNECT),
             },

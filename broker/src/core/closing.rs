@@ -132,6 +132,7 @@ impl Broker {
         if !self.connections.contains_key(&id) {
             return;
         }
+        self.statistics.count_close(&cause);
         self.effects.push_back(Effect::Close { connection: id, cause });
         self.end_connection(id);
     }
@@ -168,6 +169,7 @@ impl Broker {
         self.timers.cancel(Timer::KeepAlive(id));
         self.persistence.forget(id);
         let Stage::Open(open) = connection.stage else { return };
+        self.statistics.clients -= 1;
         let key = open.session;
         let now = self.now.monotonic;
         let session = &mut self.sessions[key];

@@ -1,8 +1,8 @@
 //! What an operator chooses.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use squall_codec::qos::Qos;
+use squall_codec::{qos::Qos, wire::Text};
 
 use super::{acl::Acl, limits::Limits};
 
@@ -21,6 +21,10 @@ pub struct Config {
     pub server_keep_alive: Option<u16>,
     /// The longest Session Expiry Interval in seconds that 5.0 clients get; `u32::MAX` is no bound.
     pub maximum_session_expiry: u32,
+    /// Response Information for 5.0 clients that ask for it: by custom, what their Response Topics begin with.
+    pub response_information: Option<Text>,
+    /// How often the server publishes its figures below `$SYS`; `None` is never.
+    pub sys_interval: Option<Duration>,
     /// Whether the session of a named user is refused (CONNACK 0x87, 3.x: 0x05) to every other user who comes with its Client
     /// Identifier. Otherwise whoever knows the Client Identifier takes the session over, with all that waits in it.
     pub sessions_belong_to_users: bool,
@@ -37,6 +41,8 @@ impl Default for Config {
             allow_empty_client_id: true,
             server_keep_alive: None,
             maximum_session_expiry: u32::MAX,
+            response_information: None,
+            sys_interval: None,
             sessions_belong_to_users: true,
             acl: Arc::default(),
         }

@@ -38,10 +38,19 @@ pub(super) enum Stage {
         /// Where it asks for enhanced authentication.
         enhanced: Option<Box<Enhanced>>,
         /// Sent without waiting for CONNACK (section 3.1.4 allows it). None with enhanced authentication.
-        pipelined: Vec<Packet>,
+        pipelined: Pipelined,
     },
     /// The client is in.
     Open(Open),
+}
+
+/// What came behind a CONNECT that is not answered yet.
+#[derive(Debug, Default)]
+pub(super) struct Pipelined {
+    /// In order.
+    pub(super) packets: Vec<Packet>,
+    /// Their sizes.
+    pub(super) bytes: usize,
 }
 
 /// What holds for an open connection.
@@ -57,6 +66,8 @@ pub(super) struct Open {
     pub(super) last_packet: Duration,
     /// [MQTT-3.1.2-24] The client takes no larger packet.
     pub(super) maximum_packet_size: usize,
+    /// [MQTT-3.1.2-29] Whether acknowledgements may carry a Reason String.
+    pub(super) problem_information: bool,
     /// Session Expiry Interval of CONNECT was 0 or absent: DISCONNECT must not change it.
     pub(super) expiry_was_zero: bool,
     /// The client's Topic Aliases. [MQTT-3.3.2-7] They end with the connection.

@@ -227,6 +227,9 @@ pub enum CloseCause {
     /// More bytes wait for this connection than `limits.rs` allows.
     #[error("the client reads too slowly")]
     SlowReader,
+    /// As many messages wait for the client as `limits.rs` allows, and the policy is to let it go.
+    #[error("the client's queue is full")]
+    QueueFull,
     /// The program ends.
     #[error("the server is shutting down")]
     ShuttingDown,

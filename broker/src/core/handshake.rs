@@ -16,6 +16,7 @@ use super::{
     broker::Broker,
     connection::{Open, Stage},
     effect::{CloseCause, ConnectionId, Record},
+    explaining::refused_connect,
     session::{Session, SessionKey},
     timers::Timer,
     will::StoredWill,
@@ -26,8 +27,8 @@ const NO_EXPIRY: u32 = u32::MAX;
 
 impl Broker {
     /// The first packet of a connection came, and it is a CONNECT.
-    pub(super) fn handle_connect(&mut self, id: ConnectionId, connect: Box<Connect>) {
-        if let Err(reason) = self.check_connect(&connect) {
+    pub(super) fn handle_connect(&mut self, id: ConnectionId, connect: Box<Connect>, size: usize) {
+        if let Err(reason) = self.check_connect(&connect, size) {
             self.refuse(id, connect.version, connect.properties.maximum_packet_size(), reason);
             return;
         }
@@ -35,7 +36,14 @@ impl Broker {
     }
 
     /// What can be said without asking anybody.
-    fn check_connect(&self, connect: &Connect) -> Result<(), ReasonCode> {
+    fn check_connect(&self, connect: &Connect, size: usize) -> Result<(), ReasonCode> {
+        let limits = &self.config.limits;
+        if size > limits.connect_packet_size as usize {
+            return Err(ReasonCode::PacketTooLarge);
+        }
+        if connect.will.as_ref().is_some_and(|will| !limits.takes_topic(will.topic.as_str())) {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
         // [MQTT-3.1.3-8]; 3.1.1 [MQTT-3.1.3-9]. Where an empty one can never be right, the decoder has said so.
         if connect.client_id.is_empty() && !self.config.allow_empty_client_id {
             return Err(ReasonCode::ClientIdentifierNotValid);
@@ -164,6 +172,8 @@ impl Broker {
         }
         self.set_will(key, StoredWill::of(connect));
 
+        self.statistics.clients += 1;
+        self.statistics.clients_maximum = self.statistics.clients_maximum.max(self.statistics.clients);
         self.timers.cancel(Timer::Connect(id));
         let now = self.now.monotonic;
         if let Some(silence) = silence {
@@ -176,6 +186,7 @@ impl Broker {
                 silence,
                 last_packet: now,
                 maximum_packet_size,
+                problem_information: is_v5 && connect.properties.request_problem_information() != Some(0),
                 expiry_was_zero: connect.properties.session_expiry_interval().unwrap_or(0) == 0,
                 aliases: Default::default(),
                 outgoing_aliases: (aliases > 0).then(|| OutgoingAliases::new(aliases)),
@@ -229,6 +240,11 @@ impl Broker {
         if limits.topic_alias_maximum > 0 {
             properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
         }
+        // [MQTT-3.1.2-28]
+        let asked = connect.properties.request_response_information() == Some(1);
+        if let Some(information) = self.config.response_information.as_ref().filter(|_| asked) {
+            properties.push(Property::ResponseInformation(information.clone()));
+        }
         if let Some(seconds) = self.config.server_keep_alive {
             properties.push(Property::ServerKeepAlive(seconds));
         }
@@ -255,7 +271,7 @@ impl Broker {
         maximum_packet_size: Option<u32>,
         reason: ReasonCode,
     ) {
-        self.say_no(id, version, maximum_packet_size, reason, None);
+        self.say_no(id, version, maximum_packet_size, reason, refused_connect(reason));
         // [MQTT-3.2.2-7]; 3.1.1 [MQTT-3.2.2-5]
         self.close(id, CloseCause::Refused(reason));
     }

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod acl;
+mod admission;
 mod aliasing;
 mod authenticating;
 pub mod broker;
@@ -9,6 +10,8 @@ mod closing;
 pub mod config;
 mod connection;
 pub mod effect;
+mod explaining;
+mod figures;
 mod handshake;
 mod hash;
 pub mod limits;

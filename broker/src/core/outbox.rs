@@ -101,12 +101,14 @@ impl Broker {
             return;
         }
         open.connack_sent |= matches!(packet, Packet::Connack(_));
+        self.statistics.sent.count(&packet, size);
         self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
     }
 
     /// Sends a packet on a connection that is about to be closed, before anything that is held: what was held is no
     /// longer owed.
     pub(super) fn send_last(&mut self, id: ConnectionId, version: Version, packet: Packet) {
+        self.statistics.sent.count(&packet, packet.encoded_len(version));
         self.effects.push_back(Effect::Send { connection: id, version, packet });
     }
 
@@ -136,6 +138,7 @@ impl Broker {
             while connection.held.front().is_some_and(|held| held.seq <= self.persistence.kept) {
                 let Some(Held { packet, .. }) = connection.held.pop_front() else { break };
                 open.connack_sent |= matches!(packet, Packet::Connack(_));
+                self.statistics.sent.count(&packet, packet.encoded_len(open.version));
                 self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
             }
             if !connection.held.is_empty() {

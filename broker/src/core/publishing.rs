@@ -13,6 +13,7 @@ use super::{
     broker::Broker,
     closing::Violation,
     effect::{ConnectionId, Record},
+    explaining::refused_publish,
     session::SessionKey,
 };
 
@@ -74,7 +75,8 @@ impl Broker {
         if qos == Qos::AtLeastOnce {
             // [MQTT-4.3.2-4] [MQTT-4.3.2-5] From here the identifier stands for a new message.
             self.sessions[speaker.session].incoming.finished(packet_id);
-            self.send(speaker.id, Packet::Puback(ack));
+            let packet = self.explained(speaker.id, Packet::Puback(ack), refused_publish(reason));
+            self.send(speaker.id, packet);
             return;
         }
         if ack.reason.is_failure() {
@@ -85,7 +87,8 @@ impl Broker {
             }
         }
         // [MQTT-4.3.3-8]
-        self.send(speaker.id, Packet::Pubrec(ack));
+        let packet = self.explained(speaker.id, Packet::Pubrec(ack), refused_publish(reason));
+        self.send(speaker.id, packet);
     }
 
     /// What a client may not send now; and the topic that an alias stands for.
@@ -147,6 +150,10 @@ impl Broker {
         if !acl::is_writable(publish.topic()) || !self.may(speaker.session, Action::Publish, publish.topic()) {
             self.statistics.denied_publishes += 1;
             return ReasonCode::NotAuthorized;
+        }
+        if !self.config.limits.takes_topic(publish.topic()) {
+            self.statistics.dropped_topic += 1;
+            return ReasonCode::TopicNameInvalid;
         }
         let acknowledged = speaker.has_reasons && publish.qos > Qos::AtMostOnce;
         if acknowledged && publish.retain && !self.can_retain(&publish) {

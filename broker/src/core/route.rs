@@ -12,8 +12,9 @@ use super::{
     acl::{Acl, Action},
     broker::Broker,
     connection::Connection,
-    effect::{ConnectionId, Record},
+    effect::{CloseCause, ConnectionId, Record},
     hash::Map,
+    limits::QueuePolicy,
     session::{Delivery, Resend, SessionKey, Sessions},
     shared::Fitness,
     subscriptions::Match,
@@ -92,6 +93,22 @@ impl Broker {
         if message.live.retain && self.config.retain_available {
             self.retain(&mut message);
         }
+        self.route(Some(publisher), message)
+    }
+
+    /// Publishes a message of the server's own. It is retained beside the bounds, for there are few, and it does not go to the
+    /// store: the next run has its own.
+    pub(super) fn publish_own(&mut self, message: Publish) {
+        let mut message = Routed { live: message, kept: None };
+        if self.config.retain_available {
+            let kept = message.kept();
+            self.retained.set(kept, self.now.unix);
+        }
+        self.route(None, message);
+    }
+
+    /// Delivers a message to every session with a matching subscription.
+    fn route(&mut self, publisher: Option<&Text>, mut message: Routed) -> usize {
         let mut matches = std::mem::take(&mut self.matches);
         let placing = Placing {
             sessions: &self.sessions,
@@ -136,11 +153,11 @@ impl Broker {
 
     /// One copy for one session: the highest QoS ([MQTT-3.3.4-2]; 3.1.1 [MQTT-3.3.5-1]) and every identifier
     /// ([MQTT-3.3.4-3], [MQTT-3.3.4-4]).
-    fn combine(&self, publisher: &Text, group: &[Match]) -> Option<Combined> {
+    fn combine(&self, publisher: Option<&Text>, group: &[Match]) -> Option<Combined> {
         let mut combined: Option<Combined> = None;
         for Match { session, subscribed, .. } in group {
             // [MQTT-3.8.3-3] It goes by the publisher's Client Identifier.
-            if subscribed.options.no_local && self.sessions[*session].client_id == *publisher {
+            if subscribed.options.no_local && Some(&self.sessions[*session].client_id) == publisher {
                 continue;
             }
             let combined = combined.get_or_insert(Combined {
@@ -217,15 +234,26 @@ impl Broker {
         self.send_publish(id, delivery.publish(self.now.unix, None, false));
     }
 
-    /// Puts a message into the session's queue, if there is room.
+    /// Puts a message into the session's queue, if there is room or the policy makes some.
     fn enqueue(&mut self, key: SessionKey, mut delivery: Delivery) {
         let limits = &self.config.limits;
-        let session = &mut self.sessions[key];
+        let (messages, bytes, policy) = (limits.queued_messages, limits.queued_bytes, limits.queue_policy);
         let size = delivery.message.size_bytes();
-        if !session.queue_has_room(size, limits.queued_messages, limits.queued_bytes) {
+        while !self.sessions[key].queue_has_room(size, messages, bytes) {
             self.statistics.dropped_queue_full += 1;
-            return;
+            let oldest = match policy {
+                QueuePolicy::DropOldest => self.sessions[key].dequeue(),
+                QueuePolicy::DropNewest | QueuePolicy::Disconnect => None,
+            };
+            match (oldest, self.sessions[key].connection) {
+                (Some(oldest), _) => self.forget_queued(key, &oldest),
+                (None, Some(id)) if policy == QueuePolicy::Disconnect => {
+                    return self.doomed.push((id, CloseCause::QueueFull));
+                }
+                (None, _) => return,
+            }
         }
+        let session = &mut self.sessions[key];
         delivery.number = session.number();
         let record = (session.durable && delivery.message.qos > Qos::AtMostOnce).then(|| Record::Queued {
             client_id: session.client_id.clone(),

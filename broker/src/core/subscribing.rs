@@ -7,8 +7,8 @@ use squall_codec::{
 };
 
 use super::{
-    acl::Action, broker::Broker, effect::Record, publishing::Speaker, retained::Scan, session::SessionKey,
-    subscriptions::Subscribed,
+    acl::Action, broker::Broker, effect::Record, explaining::refused_subscription, publishing::Speaker, retained::Scan,
+    session::SessionKey, subscriptions::Subscribed,
 };
 
 impl Broker {
@@ -16,13 +16,16 @@ impl Broker {
     pub(super) fn handle_subscribe(&mut self, speaker: Speaker, subscribe: Subscribe) {
         let identifier = subscribe.properties.subscription_identifiers().next();
         let mut scans = Vec::new();
-        let reasons = subscribe
+        let reasons: Vec<ReasonCode> = subscribe
             .subscriptions
             .iter()
             .map(|subscription| self.subscribe(speaker.session, subscription, identifier, &mut scans))
             .collect();
         // [MQTT-3.8.4-1] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
-        self.send(speaker.id, Packet::Suback(Suback::new(subscribe.packet_id, reasons)));
+        let detail = reasons.iter().find_map(|reason| refused_subscription(*reason));
+        let suback = Packet::Suback(Suback::new(subscribe.packet_id, reasons));
+        let suback = self.explained(speaker.id, suback, detail);
+        self.send(speaker.id, suback);
         self.sessions[speaker.session].scans.extend(scans);
         self.pump(speaker.session);
     }
@@ -41,9 +44,15 @@ impl Broker {
             return ReasonCode::NotAuthorized;
         }
         let limits = &self.config.limits;
-        let session = &self.sessions[key];
-        let is_new = !session.filters.contains(filter);
-        if is_new && session.filters.len() >= limits.subscriptions_per_session {
+        if !limits.takes_topic(filter.filter()) {
+            self.statistics.dropped_topic += 1;
+            return ReasonCode::TopicFilterInvalid;
+        }
+        let filters = &self.sessions[key].filters;
+        let is_full = filters.len() >= limits.subscriptions_per_session
+            || self.subscriptions.len() >= limits.subscriptions
+            || self.subscriptions.filter_bytes() + filter.as_str().len() > limits.filter_bytes;
+        if is_full && !filters.contains(filter) {
             return ReasonCode::QuotaExceeded;
         }
         let filter = detached(filter);

@@ -55,6 +55,8 @@ pub(super) struct Subscriptions {
     nodes: Vec<Node>,
     free: Vec<u32>,
     count: usize,
+    shared: usize,
+    filter_bytes: usize,
 }
 
 const ROOT: u32 = 0;
@@ -84,12 +86,22 @@ impl Node {
 impl Subscriptions {
     /// No subscriptions.
     pub(super) fn new(key: HashKey) -> Self {
-        Subscriptions { key, nodes: vec![Node::new(key)], free: Vec::new(), count: 0 }
+        Subscriptions { key, nodes: vec![Node::new(key)], free: Vec::new(), count: 0, shared: 0, filter_bytes: 0 }
     }
 
     /// How many subscriptions.
     pub(super) fn len(&self) -> usize {
         self.count
+    }
+
+    /// Those of them that are shared.
+    pub(super) fn shared(&self) -> usize {
+        self.shared
+    }
+
+    /// Bytes of the filters of all subscriptions.
+    pub(super) fn filter_bytes(&self) -> usize {
+        self.filter_bytes
     }
 
     /// Levels of all different filters.
@@ -120,7 +132,11 @@ impl Subscriptions {
             });
             node.shares[at].insert(session, subscribed)
         };
-        self.count += usize::from(!existed);
+        if !existed {
+            self.count += 1;
+            self.shared += usize::from(filter.share_name().is_some());
+            self.filter_bytes += filter.as_str().len();
+        }
         Ok(existed)
     }
 
@@ -139,7 +155,11 @@ impl Subscriptions {
             node.shares.retain(|share| !share.is_empty());
             existed
         };
-        self.count -= usize::from(existed);
+        if existed {
+            self.count -= 1;
+            self.shared -= usize::from(filter.share_name().is_some());
+            self.filter_bytes -= filter.as_str().len();
+        }
         self.prune(&path, filter.filter());
         existed
     }

@@ -18,6 +18,8 @@ pub(super) enum Timer {
     WillDelay(SessionKey),
     /// The Session Expiry Interval is over.
     SessionExpiry(SessionKey),
+    /// The figures below `$SYS` are due.
+    Figures,
 }
 
 /// The deadlines, soonest first; those of one moment in the order of `Timer`, so that equal inputs give equal effects.

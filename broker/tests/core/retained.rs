@@ -1,7 +1,7 @@
 //! Retained messages (section 3.3.1.3).
 
 use squall_codec::{
-    packet::{Packet, RetainHandling, Subscribe, Subscription},
+    packet::{PacketKind, RetainHandling, Subscribe, Subscription},
     property::Property,
     reason::ReasonCode,
 };
@@ -116,7 +116,7 @@ fn retained_messages_are_bounded_and_what_expired_makes_room() {
     broker.recv(alice, retained("one", "replaced in place"));
     // 5.0 publishers can be told; then nothing is delivered either.
     broker.recv(alice, retained("two", "refused").at(QOS_1, Some(id(1))));
-    broker.expect(alice, Packet::Puback(squall_codec::packet::Ack::with_reason(id(1), ReasonCode::QuotaExceeded)));
+    broker.acknowledged(alice, PacketKind::Puback, 1, ReasonCode::QuotaExceeded);
     broker.recv(bob, retained("two", "delivered only").at(QOS_1, Some(id(1))));
     broker.expect(bob, puback(1));
     assert_eq!(broker.payloads(watcher), ["1", "replaced in place", "delivered only"]);

@@ -15,7 +15,9 @@ use squall_broker::core::{
     statistics::Statistics,
 };
 use squall_codec::{
-    packet::{Ack, Connack, Connect, Disconnect, Packet, Publish, Subscribe, Subscription, Unsubscribe, Will},
+    packet::{
+        Ack, Connack, Connect, Disconnect, Packet, PacketKind, Publish, Subscribe, Subscription, Unsubscribe, Will,
+    },
     property::{Properties, Property},
     qos::Qos,
     reason::{ReasonCode, Side},
@@ -111,9 +113,14 @@ impl TestBroker {
 
     /// A new Network Connection.
     pub(crate) fn open(&mut self) -> ConnectionId {
+        self.open_as(PeerInfo::default())
+    }
+
+    /// A new Network Connection of which the driver knows something.
+    pub(crate) fn open_as(&mut self, peer: PeerInfo) -> ConnectionId {
         let connection = ConnectionId(self.clients.len() as u64 + 1);
         self.clients.insert(connection, Client::default());
-        self.input(Input::Opened { connection, peer: PeerInfo::default() });
+        self.input(Input::Opened { connection, peer });
         connection
     }
 
@@ -183,6 +190,11 @@ impl TestBroker {
         }
     }
 
+    /// The next packet that the client has got, if any.
+    pub(crate) fn try_next(&mut self, connection: ConnectionId) -> Option<Packet> {
+        self.clients.get_mut(&connection)?.received.pop_front()
+    }
+
     /// The next packet that the client gets is this.
     #[track_caller]
     pub(crate) fn expect(&mut self, connection: ConnectionId, packet: impl Into<Sent>) {
@@ -196,6 +208,25 @@ impl TestBroker {
         match self.next(connection) {
             Packet::Publish(publish) => publish,
             other => panic!("expected PUBLISH, got {other:?}"),
+        }
+    }
+
+    /// The next packet that the client gets acknowledges with this reason.
+    #[track_caller]
+    pub(crate) fn acknowledged(
+        &mut self,
+        connection: ConnectionId,
+        kind: PacketKind,
+        packet_id: u16,
+        reason: ReasonCode,
+    ) {
+        let packet = self.next(connection);
+        assert_eq!(packet.kind(), kind);
+        match packet {
+            Packet::Puback(ack) | Packet::Pubrec(ack) => {
+                assert_eq!((ack.packet_id, ack.reason), (id(packet_id), reason))
+            }
+            other => panic!("expected PUBACK or PUBREC, got {other:?}"),
         }
     }
 
