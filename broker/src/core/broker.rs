@@ -40,8 +40,6 @@ pub struct Broker {
     pub(super) config: Config,
     /// When it began.
     pub(super) started: Duration,
-    /// Since when, on the clock that goes on over a restart, the rules of who may do what are those of `config`.
-    pub(super) acl_since: Duration,
     pub(super) key: HashKey,
     pub(super) connections: Map<ConnectionId, Connection>,
     pub(super) sessions: Sessions,
@@ -90,7 +88,6 @@ impl Broker {
         Broker {
             now,
             started: now.monotonic,
-            acl_since: now.unix,
             key,
             connections: Map::with_hasher(key),
             sessions: Sessions::new(key),
@@ -148,7 +145,7 @@ impl Broker {
             Input::Tick => {}
             Input::Reload { acl } => {
                 self.config.acl = acl;
-                self.acl_since = now.unix;
+                self.sessions.judge_again();
             }
             Input::Shutdown => self.handle_shutdown(),
         }

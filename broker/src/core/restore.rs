@@ -87,6 +87,8 @@ impl Broker {
         for record in records {
             broker.replay(record, &mut pending)?;
         }
+        // The rules may be others than before.
+        broker.sessions.judge_again();
         broker.catch_up(pending);
         Ok(broker)
     }

@@ -355,8 +355,10 @@ impl Broker {
             self.forget_queued(key, &delivery);
             return true;
         }
-        // Those that came since the rules are these were judged when they came.
-        if delivery.arrived <= self.acl_since && !self.may(key, Action::Receive, delivery.message.topic()) {
+        // Those that came since were judged when they came.
+        if delivery.number <= self.sessions[key].judge_up_to
+            && !self.may(key, Action::Receive, delivery.message.topic())
+        {
             self.statistics.denied_deliveries += 1;
             self.forget_queued(key, &delivery);
             return true;

@@ -79,6 +79,8 @@ pub(super) struct Session {
     pub(super) scans: VecDeque<Scan>,
     /// [MQTT-3.1.2-7] Of the latest connection.
     pub(super) will: Option<StoredWill>,
+    /// Messages up to this number were queued while other rules of who may do what held.
+    pub(super) judge_up_to: u64,
     next_number: u64,
 }
 
@@ -125,6 +127,7 @@ impl Session {
             queue_bytes: 0,
             scans: VecDeque::new(),
             will: None,
+            judge_up_to: 0,
             next_number: 0,
         }
     }
@@ -237,6 +240,11 @@ impl Sessions {
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.by_client_id.len()
+    }
+
+    /// The rules of who may do what are others: all that waits will be judged again.
+    pub(super) fn judge_again(&mut self) {
+        self.places.iter_mut().flatten().for_each(|session| session.judge_up_to = session.next_number);
     }
 
     /// In the order of their places.
