@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod acl;
+mod acl_tree;
 mod admission;
 mod aliasing;
 mod authenticating;

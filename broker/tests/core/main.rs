@@ -1,6 +1,7 @@
 //! What the core does, one behaviour each, in virtual time.
 
 mod access;
+mod acl;
 mod aliases;
 mod authenticating;
 mod backpressure;
