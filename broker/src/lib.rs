@@ -5,3 +5,5 @@ pub mod core;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod store;
+#[cfg(feature = "users")]
+pub mod users;

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::mpsc;
+use squall_codec::reason::ReasonCode;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, Id, JoinError, JoinSet},
+};
 
 use super::{
     clock::Clock,
@@ -14,7 +18,7 @@ use crate::{
     core::{
         access::{Answer, Authenticator},
         broker::Broker,
-        effect::{CloseCause, ConnectionId, Effect, Input},
+        effect::{AuthenticationOutcome, CloseCause, ConnectionId, Effect, Input},
     },
     store::Store,
 };
@@ -31,9 +35,10 @@ pub(super) struct Core {
     /// The last record handed to the store, and the last that it has kept.
     persisted: (u64, u64),
     authenticator: Arc<dyn Authenticator>,
-    /// Answers that took their time; there is at most one for each connection.
-    answers: mpsc::UnboundedSender<Input>,
-    answered: mpsc::UnboundedReceiver<Input>,
+    /// Answers that take their time.
+    answers: JoinSet<(ConnectionId, AuthenticationOutcome)>,
+    /// Whose they are: one at most for each connection, and none for one that has ended.
+    asked: BTreeMap<ConnectionId, AbortHandle>,
     /// Where the effects of a connection go.
     outboxes: BTreeMap<ConnectionId, Outbox>,
     /// Connections with effects that were not yet handed over.
@@ -57,15 +62,14 @@ impl Outbox {
 impl Core {
     pub(super) fn new(options: ServerOptions) -> Self {
         let clock = Clock::start(options.unix_start);
-        let (answers, answered) = mpsc::unbounded_channel();
         Core {
             broker: Broker::new(clock.now(), options.config, options.key),
             clock,
             store: options.store,
             persisted: (0, 0),
             authenticator: options.authenticator,
-            answers,
-            answered,
+            answers: JoinSet::new(),
+            asked: BTreeMap::new(),
             outboxes: BTreeMap::new(),
             dirty: Vec::new(),
         }
@@ -97,6 +101,8 @@ impl Core {
                         self.handle(Input::Flushed { connection, bytes });
                     }
                 }
+                // Before the inputs, which may never end: who is waited for is few.
+                Some(answer) = self.answers.join_next_with_id() => self.take_answer(answer),
                 count = inputs.recv_many(&mut groups, GROUPS_PER_TURN) => {
                     if count == 0 {
                         return;
@@ -105,7 +111,6 @@ impl Core {
                         self.take(group);
                     }
                 }
-                Some(answer) = self.answered.recv() => self.handle(answer),
                 () = due => self.handle(Input::Tick),
             }
             self.finish_turn();
@@ -134,6 +139,7 @@ impl Core {
                     self.handle(input);
                 }
                 if closed {
+                    self.forget_question(connection);
                     self.hand_over(connection);
                     if let Some(outbox) = self.outboxes.remove(&connection) {
                         outbox.who.lost();
@@ -163,6 +169,9 @@ impl Core {
                         push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Packet(version, packet));
                     }
                     Effect::Close { connection, cause } => {
+                        if let Some(question) = self.asked.remove(&connection) {
+                            question.abort();
+                        }
                         if let Some(outbox) = self.outboxes.get(&connection) {
                             outbox.who.closed(&cause);
                         }
@@ -183,14 +192,37 @@ impl Core {
                 None => {}
                 Some((connection, Answer::Now(outcome))) => next = Some(Input::Authenticated { connection, outcome }),
                 Some((connection, Answer::Later(outcome))) => {
-                    let answers = self.answers.clone();
-                    tokio::spawn(async move {
-                        let outcome = outcome.await;
-                        // A core that has ended needs no answer.
-                        let _ = answers.send(Input::Authenticated { connection, outcome });
-                    });
+                    self.forget_question(connection);
+                    let handle = self.answers.spawn(async move { (connection, outcome.await) });
+                    self.asked.insert(connection, handle);
                 }
             }
+        }
+    }
+
+    /// An answer that took its time. One to a question that nobody asks any more is not heard.
+    fn take_answer(&mut self, answer: Result<(Id, (ConnectionId, AuthenticationOutcome)), JoinError>) {
+        let (id, connection, outcome) = match answer {
+            Ok((id, (connection, outcome))) => (id, connection, outcome),
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => {
+                tracing::error!(%error, "the authenticator failed");
+                let Some(connection) = self.asked.iter().find(|(_, question)| question.id() == error.id()) else {
+                    return;
+                };
+                (error.id(), *connection.0, AuthenticationOutcome::Refused(ReasonCode::ServerUnavailable))
+            }
+        };
+        if self.asked.get(&connection).is_some_and(|question| question.id() == id) {
+            self.asked.remove(&connection);
+            self.handle(Input::Authenticated { connection, outcome });
+        }
+    }
+
+    /// Nobody waits for this answer any more.
+    fn forget_question(&mut self, connection: ConnectionId) {
+        if let Some(question) = self.asked.remove(&connection) {
+            question.abort();
         }
     }
 

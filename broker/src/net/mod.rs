@@ -4,6 +4,8 @@ mod accept;
 pub mod clock;
 mod connection;
 mod core_task;
+#[cfg(feature = "users")]
+pub mod hashing;
 pub mod journal;
 pub mod listener;
 mod mailbox;
