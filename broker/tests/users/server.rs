@@ -16,11 +16,13 @@ use squall_broker::{
     },
     users::{
         authenticator::{FileAuthenticator, Options, Policy},
+        password_file::Passwords,
         throttle::ThrottleLimits,
     },
 };
 use squall_codec::{
-    packet::{Connect, Packet},
+    packet::{Auth, Connect, Packet},
+    property::Property,
     reason::{ReasonCode, Side},
     stream::Decoder,
     version::Version,
@@ -32,7 +34,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::support::{options, text, users};
+use crate::support::{ScramClient, options, text, users};
 
 /// Only a failure waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -185,6 +187,95 @@ async fn many_who_are_wrong_hold_up_nobody_who_is_right() {
     for client in &wrong {
         let nothing = client.stream.try_read(&mut [0; 1]);
         assert_eq!(nothing.expect_err("no answer yet").kind(), io::ErrorKind::WouldBlock);
+    }
+}
+
+/// AUTH of the client.
+fn auth(reason: ReasonCode, data: String) -> Packet {
+    let properties = [Property::AuthenticationMethod(text("SCRAM-SHA-256")), Property::AuthenticationData(data.into())];
+    Packet::Auth(Auth { reason, properties: properties.into_iter().collect() })
+}
+
+fn words(data: Option<&Bytes>) -> String {
+    String::from_utf8(data.expect("data").to_vec()).expect("text")
+}
+
+impl Client {
+    /// CONNECT with SCRAM, up to the proof.
+    async fn begin_scram(&mut self, scram: &ScramClient) -> String {
+        let mut connect = Connect::new(Version::V5_0, text("phone"));
+        connect.properties.push(Property::AuthenticationMethod(text("SCRAM-SHA-256")));
+        connect.properties.push(Property::AuthenticationData(scram.first().into()));
+        self.send(&Packet::Connect(Box::new(connect))).await;
+        self.challenge().await
+    }
+
+    /// AUTH 0x18 of the server.
+    async fn challenge(&mut self) -> String {
+        let Some(Packet::Auth(auth)) = self.next().await else { panic!("no AUTH") };
+        assert_eq!(auth.reason, ReasonCode::ContinueAuthentication);
+        assert_eq!(auth.properties.authentication_method(), Some(&text("SCRAM-SHA-256")));
+        words(auth.properties.authentication_data())
+    }
+}
+
+#[tokio::test]
+async fn scram_goes_round_and_again_while_the_client_is_in() {
+    let server = server_with_users(Policy::default()).await;
+    let scram = ScramClient::new("user", "pencil");
+    let mut client = Client::open(&server, Version::V5_0).await;
+    let (proof, signature) = scram.answer(&client.begin_scram(&scram).await);
+    client.send(&auth(ReasonCode::ContinueAuthentication, proof)).await;
+    let Some(Packet::Connack(connack)) = client.next().await else { panic!("no CONNACK") };
+    assert_eq!(connack.reason, ReasonCode::Success);
+    assert_eq!(words(connack.properties.authentication_data()), signature);
+    client.ping().await;
+
+    client.send(&auth(ReasonCode::ReAuthenticate, scram.first())).await;
+    let (proof, signature) = scram.answer(&client.challenge().await);
+    // What else it does goes on.
+    client.ping().await;
+    client.send(&auth(ReasonCode::ContinueAuthentication, proof)).await;
+    let Some(Packet::Auth(last)) = client.next().await else { panic!("no AUTH") };
+    assert_eq!(last.reason, ReasonCode::Success);
+    assert_eq!(words(last.properties.authentication_data()), signature);
+    client.ping().await;
+}
+
+#[tokio::test]
+async fn scram_with_the_wrong_password_ends_without_a_session() {
+    let server = server_with_users(Policy::default()).await;
+    for (name, password) in [("user", "pen"), ("mallory", "pencil")] {
+        let scram = ScramClient::new(name, password);
+        let mut client = Client::open(&server, Version::V5_0).await;
+        let (proof, _) = scram.answer(&client.begin_scram(&scram).await);
+        client.send(&auth(ReasonCode::ContinueAuthentication, proof)).await;
+        assert_eq!(client.connack().await, ReasonCode::NotAuthorized);
+        assert_eq!(client.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn who_proves_to_be_somebody_else_or_nobody_is_out() {
+    let mut lines = crate::support::scram_line("user", "pencil", &[1; 16]);
+    lines += &crate::support::scram_line("other", "pen", &[2; 16]);
+    let users = Passwords::parse("users".as_ref(), lines.as_bytes()).expect("valid lines");
+    let options = options(Policy::default(), Arc::new(HashingPool::default()));
+    let server = server(Arc::new(FileAuthenticator::new(Some(users), options)), |_| {}).await;
+    // The right proof of somebody else, and the wrong proof of oneself.
+    for (name, password) in [("other", "pen"), ("user", "pen")] {
+        let scram = ScramClient::new("user", "pencil");
+        let mut client = Client::open(&server, Version::V5_0).await;
+        let (proof, _) = scram.answer(&client.begin_scram(&scram).await);
+        client.send(&auth(ReasonCode::ContinueAuthentication, proof)).await;
+        assert_eq!(client.connack().await, ReasonCode::Success);
+        let scram = ScramClient::new(name, password);
+        client.send(&auth(ReasonCode::ReAuthenticate, scram.first())).await;
+        let (proof, _) = scram.answer(&client.challenge().await);
+        client.send(&auth(ReasonCode::ContinueAuthentication, proof)).await;
+        let Some(Packet::Disconnect(disconnect)) = client.next().await else { panic!("no DISCONNECT") };
+        assert_eq!(disconnect.reason, ReasonCode::NotAuthorized);
+        assert_eq!(client.next().await, None);
     }
 }
 
