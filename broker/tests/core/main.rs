@@ -11,6 +11,7 @@ mod figures;
 mod keep_alive;
 mod limits;
 mod malformed;
+mod permissions;
 mod persist;
 mod publish;
 mod qos;
