@@ -42,6 +42,7 @@ impl Text {
     /// # Errors
     /// Too long, not UTF-8, or with U+0000.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, TextError> {
+        // [MQTT-4.7.3-3]
         check_length(&bytes)?;
         // [MQTT-1.5.4-1]
         let text = ByteString::try_from(bytes).map_err(|_| TextError::NotUtf8)?;

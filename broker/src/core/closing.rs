@@ -127,7 +127,7 @@ impl Broker {
         self.close(old, CloseCause::TakenOver);
     }
 
-    /// Closes a connection from our side.
+    /// Closes a connection from our side ([MQTT-4.13.2-1]). Nothing is sent on it any more ([MQTT-3.14.4-1], [MQTT-3.14.4-2]).
     pub(super) fn close(&mut self, id: ConnectionId, cause: CloseCause) {
         if !self.connections.contains_key(&id) {
             return;
@@ -200,7 +200,7 @@ impl Broker {
         }
     }
 
-    /// A session is over ([MQTT-4.1.0-2]): with its time, or discarded by Clean Start.
+    /// A session is over ([MQTT-4.1.0-2]): with its time, or discarded by Clean Start. [MQTT-4.1.0-1] Its connection is gone.
     pub(super) fn end_session(&mut self, key: SessionKey) {
         self.timers.cancel(Timer::SessionExpiry(key));
         self.timers.cancel(Timer::WillDelay(key));

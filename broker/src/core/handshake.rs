@@ -35,7 +35,7 @@ impl Broker {
         self.authenticate(id, connect);
     }
 
-    /// What can be said without asking anybody.
+    /// What can be said without asking anybody ([MQTT-3.1.4-2]).
     fn check_connect(&self, connect: &Connect, size: usize) -> Result<(), ReasonCode> {
         let limits = &self.config.limits;
         if size > limits.connect_packet_size as usize {
@@ -48,7 +48,7 @@ impl Broker {
         if connect.client_id.is_empty() && !self.config.allow_empty_client_id {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
-        // 3.1 section 3.1: 1 to 23 characters.
+        // 3.1 section 3.1: 1 to 23 characters. [MQTT-3.1.3-5] The other versions take any text.
         if connect.version == Version::V3_1 && connect.client_id.chars().count() > 23 {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
@@ -116,7 +116,7 @@ impl Broker {
 
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; 3.1 has no such bit.
         connack.session_present = resumed && connect.version != Version::V3_1;
-        // [MQTT-3.2.0-1] Before all else. [MQTT-3.1.4-5]
+        // [MQTT-3.2.0-1] Before all else. [MQTT-3.1.4-5] [MQTT-3.2.0-2] From here on the stage is another.
         self.send(id, Packet::Connack(Box::new(connack)));
         self.pump(key);
         Ok(())

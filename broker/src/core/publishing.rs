@@ -42,6 +42,7 @@ impl Broker {
             Ok(publish) => publish,
             Err(violation) => return self.violation(speaker.id, violation),
         };
+        // [MQTT-3.3.4-1]
         let (qos, Some(packet_id)) = (publish.qos, publish.packet_id) else {
             self.publish_for(speaker, publish);
             return;
@@ -189,6 +190,7 @@ impl Broker {
                 self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id)));
             }
             Pubrec::Again => self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id))),
+            // [MQTT-4.8.2-6] The message goes to nobody else; nor does one that a PUBACK refuses.
             Pubrec::Refused(delivery) => self.settle(speaker.session, packet_id, Some(delivery.number)),
             Pubrec::Unknown => {
                 let ack = speaker.ack(packet_id, ReasonCode::PacketIdentifierNotFound);
@@ -197,7 +199,7 @@ impl Broker {
         }
     }
 
-    /// PUBREL came: PUBCOMP is owed in any case ([MQTT-4.3.3-11]).
+    /// PUBREL came: PUBCOMP is owed in any case ([MQTT-4.3.3-11]), also for a message that has expired ([MQTT-4.3.3-13]).
     pub(super) fn handle_pubrel(&mut self, speaker: Speaker, ack: &Ack) {
         let packet_id = ack.packet_id;
         let session = &mut self.sessions[speaker.session];

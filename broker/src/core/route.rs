@@ -90,6 +90,7 @@ impl Broker {
     /// with a matching subscription ([MQTT-4.5.0-1]). How many those were.
     pub(super) fn publish(&mut self, publisher: &Text, message: Publish) -> usize {
         let mut message = Routed { live: message, kept: None };
+        // [MQTT-3.3.1-8]
         if message.live.retain && self.config.retain_available {
             self.retain(&mut message);
         }
@@ -125,7 +126,7 @@ impl Broker {
         let mut rest = matches.as_slice();
         while let Some(first) = rest.first() {
             let together = match &first.share {
-                // Section 4.8.2: a shared copy is one of its own, with its own identifier.
+                // Section 4.8.2: a shared copy is one of its own, with its own identifier. [MQTT-3.3.4-5]
                 Some(_) => 1,
                 None => rest.iter().take_while(|other| other.session == first.session && other.share.is_none()).count(),
             };
@@ -225,7 +226,7 @@ impl Broker {
             self.pump(key);
             return;
         }
-        // A QoS 0 message is for those who are there now; sessions without a connection are not.
+        // [MQTT-4.3.1-1] A QoS 0 message is for those who are there now; sessions without a connection are not.
         let Some(id) = self.sessions[key].connection else { return };
         if self.is_congested(id) {
             self.statistics.dropped_slow_reader += 1;
@@ -269,7 +270,7 @@ impl Broker {
     }
 
     /// Sends what waits in a session, as far as its client lets it: first what is to be sent again, then the queue
-    /// ([MQTT-4.6.0-5]), then the retained messages that were asked for. The last are looked up only now: as many as there
+    /// ([MQTT-4.6.0-5], [MQTT-4.6.0-6]), then the retained messages that were asked for. The last are looked up only now: as many as there
     /// are, they wait in no queue.
     pub(super) fn pump(&mut self, key: SessionKey) {
         while let Some(id) = self.sessions[key].connection {
@@ -344,7 +345,7 @@ impl Broker {
         let session = &mut self.sessions[key];
         let Some(first) = session.queue.front() else { return false };
         let qos = first.message.qos;
-        // [MQTT-3.3.4-9] [MQTT-4.9.0-2]
+        // [MQTT-3.3.4-9] [MQTT-4.9.0-2] Only these wait for the quota: [MQTT-3.3.4-10] [MQTT-4.9.0-3].
         if qos > Qos::AtMostOnce && !session.outgoing.has_room() {
             return false;
         }

@@ -93,6 +93,7 @@ impl Delivery {
     /// The message as it leaves now.
     pub(super) fn publish(&self, now: Duration, packet_id: Option<PacketId>, dup: bool) -> Publish {
         let mut publish = self.message.clone();
+        // [MQTT-4.3.2-2] [MQTT-4.3.3-2]
         publish.packet_id = packet_id;
         publish.dup = dup;
         // [MQTT-3.3.2-6] What is left: the interval less the time that it waited here.
@@ -139,7 +140,7 @@ impl Session {
         // [MQTT-4.9.0-1] The quota is the client's, or less.
         self.outgoing.resume(send_quota);
         self.send_quota = usize::from(send_quota);
-        // [MQTT-4.4.0-1] Only now, in the order in which they were sent first ([MQTT-4.6.0-5]).
+        // [MQTT-4.8.2-4] Those of a share too. [MQTT-4.4.0-1] Only now, in the order in which they were sent first ([MQTT-4.6.0-5]).
         self.resends = self
             .outgoing
             .resends()

@@ -21,7 +21,7 @@ impl Broker {
             .iter()
             .map(|subscription| self.subscribe(speaker.session, subscription, identifier, &mut scans))
             .collect();
-        // [MQTT-3.8.4-1] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
+        // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
         let detail = reasons.iter().find_map(|reason| refused_subscription(*reason));
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, reasons));
         let suback = self.explained(speaker.id, suback, detail);
@@ -81,6 +81,7 @@ impl Broker {
             // [MQTT-3.3.1-11]
             RetainHandling::DoNotSend => false,
         };
+        // [MQTT-3.8.4-4] Begun anew; what is queued stays.
         self.sessions[key].scans.retain(|scan| scan.filter != filter);
         // Section 4.8.2: a Shared Subscription gets no retained messages.
         if wanted && filter.share_name().is_none() {
@@ -119,7 +120,7 @@ impl Broker {
         if !speaker.has_reasons {
             reasons.clear();
         }
-        // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+        // [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.11.3-1]
         self.send(speaker.id, Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, reasons)));
     }
 }

@@ -164,7 +164,7 @@ impl Subscriptions {
         existed
     }
 
-    /// Appends every subscription that the topic matches. Each share chooses one of its members.
+    /// Appends every subscription that the topic matches ([MQTT-3.3.2-3]), byte by byte ([MQTT-4.7.3-4]). Each share chooses one of its members.
     pub(super) fn matching(&mut self, topic: &str, fitness: impl Fn(SessionKey) -> Fitness, found: &mut Vec<Match>) {
         // [MQTT-4.7.2-1] A leading wildcard does not match a topic that begins with '$'.
         let hidden = topic.starts_with('$');

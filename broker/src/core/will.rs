@@ -38,6 +38,7 @@ impl Broker {
 impl StoredWill {
     /// The will of a CONNECT.
     pub(super) fn of(connect: &Connect) -> Option<Self> {
+        // 3.1.1 [MQTT-3.1.2-9]; 3.1.1 [MQTT-3.1.2-12]
         let Will { qos, retain, topic, payload, properties } = connect.will.as_ref()?;
         // The delay is the server's business; all others go out with the message, in order ([MQTT-3.1.3-10]).
         let forwarded: Properties =

@@ -14,7 +14,8 @@ use crate::core::effect::PeerInfo;
 /// What a listener takes if it is not told otherwise; `Limits::connections` counts those of all listeners.
 const MAXIMUM_CONNECTIONS: usize = 100_000;
 
-/// Accepts Network Connections: TCP, and what stands for it in a simulated network.
+/// Accepts Network Connections: TCP, and what stands for it in a simulated network. Each is an ordered stream of bytes both
+/// ways that loses none ([MQTT-4.2.0-1]).
 pub trait Listener: Send + Sync + 'static {
     /// One connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;

@@ -25,10 +25,9 @@ struct Exchange<M> {
 
 #[derive(Clone, Debug)]
 enum State<M> {
-    Published {
-        qos: Qos,
-        message: M,
-    },
+    /// [MQTT-4.3.2-3] [MQTT-4.3.3-3] Until PUBACK or PUBREC.
+    Published { qos: Qos, message: M },
+    /// [MQTT-4.3.3-5] Until PUBCOMP; [MQTT-4.3.3-6] the message is not there to be sent again.
     Released,
     /// Held by SUBSCRIBE or UNSUBSCRIBE.
     Reserved,

@@ -1,5 +1,6 @@
 //! What a PUBLISH carries from end to end: topic, forwarded properties and payload, as ranges of one shared frame that
-//! were checked when they were made.
+//! were checked when they were made. They are forwarded as they came and in their order ([MQTT-3.3.2-4] [MQTT-3.3.2-15]
+//! [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]).
 
 use std::ops::Range;
 

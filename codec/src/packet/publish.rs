@@ -207,6 +207,7 @@ impl Publish {
     }
 
     pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        // [MQTT-3.3.2-1]
         put_prefixed(out, self.content.topic_bytes());
         // [MQTT-2.2.1-2]
         if self.qos != Qos::AtMostOnce {

@@ -86,6 +86,7 @@ impl PropertyId {
                 block.prefixed(field)?;
                 return Ok(0);
             }
+            // [MQTT-1.5.7-1]
             PropertyKind::Pair => {
                 self.skip_text(block)?;
                 self.skip_text(block)?;
@@ -96,6 +97,7 @@ impl PropertyId {
         Ok(number)
     }
 
+    // [MQTT-3.3.2-13] [MQTT-3.3.2-19]
     fn skip_text<'a>(self, block: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
         let range = block.prefixed(self.name())?;
         let bytes = block.bytes(range);
@@ -190,7 +192,7 @@ impl Properties {
         block_len(self.content_len())
     }
 
-    /// Appends the block with its length.
+    /// Appends the block with its length ([MQTT-2.2.2-1]).
     pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
         put_block_len(out, self.content_len())?;
         self.iter().try_for_each(|property| property.encode(out))

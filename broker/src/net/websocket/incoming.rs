@@ -1,4 +1,5 @@
 //! Frames of a client to the bytes inside (RFC 6455, section 5), as they come: no frame and no message is ever held.
+//! Where packets begin and end is no matter of frames ([MQTT-6.0.0-2]).
 
 use std::io::Cursor;
 
