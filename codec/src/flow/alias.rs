@@ -89,6 +89,7 @@ mod tests {
         assert_eq!(aliases.resolve(publish(&one, 1).without_topic()), Ok(Publish::new(&one, "x")));
         assert_eq!(aliases.resolve(publish(&two, 1)), Ok(Publish::new(&two, "x")));
         assert_eq!(aliases.resolve(publish(&one, 1).without_topic()), Ok(Publish::new(&two, "x")));
+        assert_eq!(aliases.resolve(publish(&two, 2)), Ok(Publish::new(&two, "x")), "the maximum itself may be used");
         let above = AliasError::AboveMaximum { alias: 3, maximum: 2 };
         assert_eq!(aliases.resolve(publish(&one, 3)), Err(above));
         assert_eq!(above.reason_code(), ReasonCode::TopicAliasInvalid);

@@ -141,6 +141,14 @@ mod tests {
     }
 
     #[test]
+    fn an_identifier_that_is_open_at_another_qos_stands_for_a_new_message() {
+        let mut flow = Incoming::new(10);
+        flow.publish(Qos::ExactlyOnce, id(1));
+        assert_eq!(flow.publish(Qos::AtLeastOnce, id(1)), Received::New);
+        assert_eq!(flow.publish(Qos::ExactlyOnce, id(1)), Received::New);
+    }
+
+    #[test]
     fn restored_identifiers_are_known() {
         let mut flow = Incoming::new(1);
         flow.restore(id(5));
