@@ -20,7 +20,7 @@ pub(super) fn listen() -> io::Result<Signals> {
     let mut hangup = signal(SignalKind::hangup())?;
     let ((stops, stop), (reloads, reload)) = (mpsc::channel(1), mpsc::channel(1));
     tokio::spawn(async move {
-        let mut stopping = Stopping(stops);
+        let mut stopping = Stopping { tell: stops, told: false };
         loop {
             tokio::select! {
                 biased;
@@ -39,7 +39,7 @@ pub(super) fn listen() -> io::Result<Signals> {
 pub(super) fn listen() -> io::Result<Signals> {
     let ((stops, stop), (reloads, reload)) = (mpsc::channel(1), mpsc::channel(1));
     tokio::spawn(async move {
-        let mut stopping = Stopping(stops);
+        let mut stopping = Stopping { tell: stops, told: false };
         while tokio::signal::ctrl_c().await.is_ok() {
             stopping.signal(2);
         }
@@ -50,14 +50,19 @@ pub(super) fn listen() -> io::Result<Signals> {
 }
 
 /// Tells of the first signal to stop.
-struct Stopping(mpsc::Sender<()>);
+struct Stopping {
+    tell: mpsc::Sender<()>,
+    told: bool,
+}
 
 impl Stopping {
     /// The second one ends the process, with the status that shells give to one that was killed.
     fn signal(&mut self, number: i32) {
-        // The channel holds one: it is full, or nobody listens any more, when the first was told.
-        if self.0.is_closed() || self.0.try_send(()).is_err() {
+        if self.told {
             process::exit(128 + number);
         }
+        self.told = true;
+        // There is room for one, and somebody listens until it is there.
+        let _ = self.tell.try_send(());
     }
 }

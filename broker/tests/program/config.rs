@@ -1,26 +1,10 @@
 //! The configuration from outside: file, environment and flags, their order, and how mistakes are told.
-#![cfg(unix)]
 
-use std::{
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::{path::Path, process::Output};
 
 use tempfile::TempDir;
 
-/// The program in this folder, without variables of ours.
-fn broker(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQUALL_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn ended(folder: &Path, arguments: &[&str]) -> Output {
-    broker(folder, arguments).output().expect("the program starts")
-}
+use super::support::{broker, ended, printed};
 
 /// A folder with a configuration in it.
 fn with_config(text: &str) -> TempDir {
@@ -35,11 +19,6 @@ fn faults(text: &str) -> String {
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(output.stdout.is_empty());
     String::from_utf8(output.stderr).expect("text")
-}
-
-fn printed(output: Output) -> String {
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
 }
 
 /// The line of a setting in what `--print-config` prints.
