@@ -1,5 +1,6 @@
 //! The program: settings from the command line, the environment and a file; listeners, logs, metrics, signals.
 
+mod door;
 mod fault;
 mod file;
 mod files;
@@ -7,6 +8,7 @@ mod http;
 mod logs;
 mod metrics;
 mod options;
+mod passwd;
 mod print;
 mod serve;
 mod settings;

@@ -24,11 +24,13 @@ const EXAMPLES: &str = "\
 Examples:
   broker                                   serve on 127.0.0.1:1883
   broker --listen '[::1]:0'                serve on a free port and print it
+  broker passwd passwords alice            give alice a password
   broker --print-config > squall.toml      write a commented configuration to begin with
-  broker --config squall.toml              serve as it says; SIGHUP reloads certificates
+  broker --config squall.toml              serve as it says; SIGHUP reloads passwords and the like
 
-Serve every interface over TLS:
-  broker --listen mqtts://0.0.0.0:8883 --certificate server.pem --key server.key";
+Serve every interface over TLS, for those who have a password:
+  broker --listen mqtts://0.0.0.0:8883 --certificate server.pem --key server.key \\
+         --password-file passwords";
 
 /// What the program was asked to do with its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub(super) fn command() -> Command {
         .about(ABOUT)
         .long_about(LONG_ABOUT)
         .after_help(EXAMPLES)
+        .args_conflicts_with_subcommands(true)
+        .subcommand(super::passwd::command())
         .arg(config.hide_env_values(true).help("Configuration file"))
         .arg(listen.value_delimiter(',').hide_env_values(true).help(
             "Where to listen, in place of the file's listeners: mqtt://, mqtts://, ws:// or wss:// with host:port, or \

@@ -1,10 +1,6 @@
 //! One run of the server: files are read, addresses bound, the store opened; then it serves until a signal says stop.
 
-use std::{
-    hash::{BuildHasher, Hasher},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use squall_broker::{
     core::HashKey,
@@ -12,14 +8,19 @@ use squall_broker::{
         clock,
         server::{Server, ServerOptions},
     },
+    users::{
+        authenticator::FileAuthenticator,
+        entropy::{Entropy, OsEntropy},
+    },
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::sync::oneshot;
 
 use super::{
+    door::{Door, bind},
     fault::Failure,
-    files::Files,
+    files::{Files, authenticator},
     http, logs,
-    settings::{Listen, Settings},
+    settings::Settings,
     signals,
     start::say,
 };
@@ -57,36 +58,36 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     Files::load(settings).map(drop)
 }
 
-/// A listener that is bound.
-struct Door<'a> {
-    listen: &'a Listen,
-    listener: TcpListener,
-    bound: SocketAddr,
-}
-
 async fn serve(settings: &Settings) -> Result<(), Failure> {
     let mut signals = signals::listen().map_err(|error| Failure::to("wait for signals", error))?;
     let files = Files::load(settings)?;
     let mut doors = Vec::new();
     for listen in &settings.listeners {
-        let (listener, bound) = bind(&listen.url.to_string(), &listen.url.authority()).await?;
-        doors.push(Door { listen, listener, bound });
+        doors.push(Door::open(settings, listen).await?);
     }
     let web = match &settings.http.listen {
         Some(address) => Some(bind(&format!("http://{address}"), address).await?),
         None => None,
     };
-    let options = ServerOptions::new(random_key(), clock::unix_time()).with_config(settings.config.clone());
+    let policies = doors.iter().map(|door| (Arc::from(door.name.as_str()), door.policy)).collect();
+    let authenticator = Arc::new(authenticator(settings, policies)?);
+    let mut config = settings.config.clone();
+    config.acl = Arc::clone(&files.acl);
+    let mut options = ServerOptions::new(random_key()?, clock::unix_time()).with_config(config);
+    options.authenticator = Arc::<FileAuthenticator>::clone(&authenticator);
     let mut server = Server::new(options);
     let mut lines = Vec::new();
-    for (number, Door { listen, listener, bound }) in doors.into_iter().enumerate() {
-        let path = listen.url.path.as_deref().unwrap_or_default();
-        lines.push(format!("listening on {}://{bound}{path} (anonymous, in memory)", listen.url.scheme.name()));
-        server.listen(listener, files.listener_options(number, listen));
+    for (number, door) in doors.into_iter().enumerate() {
+        lines.push(format!("listening on {} ({}, in memory)", door.name, door.guests()));
+        if let Some(warning) = door.closed() {
+            eprintln!("broker: {warning}");
+        }
+        server.listen(door.listener, files.listener_options(number, door.listen, &door.name));
     }
+    let handle = server.handle();
     if let Some((listener, bound)) = web {
         lines.push(format!("metrics and health on http://{bound}"));
-        tokio::spawn(http::serve(listener, server.handle()));
+        tokio::spawn(http::serve(listener, handle.clone()));
     }
     say(&lines.join("\n"))?;
 
@@ -100,7 +101,9 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         tokio::select! {
             biased;
             outcome = &mut running => break Ok(outcome),
-            Some(()) = signals.reload.recv() => reload(settings, &files)?,
+            Some(()) = signals.reload.recv() => {
+                announce(&files.reload(settings, &authenticator, &handle).await)?;
+            }
             _ = signals.stop.recv() => {
                 let _ = stop.send(());
                 break tokio::time::timeout(STOP_PATIENCE, running).await;
@@ -115,9 +118,8 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// Reads the files again, and says what came of it: what is in force on standard output, what is wrong in the log.
-fn reload(settings: &Settings, files: &Files) -> Result<(), Failure> {
-    let news = files.reload(settings);
+/// What came of reading the files again: what is in force on standard output, what is wrong in the log.
+fn announce(news: &[Result<String, String>]) -> Result<(), Failure> {
     for wrong in news.iter().filter_map(|one| one.as_ref().err()) {
         tracing::error!("not reloaded, what was in force stays: {wrong}");
     }
@@ -129,19 +131,10 @@ fn reload(settings: &Settings, files: &Files) -> Result<(), Failure> {
     }
 }
 
-async fn bind(name: &str, address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
-    let failed = |error| Failure::to(format_args!("listen on {name}"), error);
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
-}
-
 /// A secret that differs from run to run.
-#[expect(
-    clippy::disallowed_types,
-    reason = "the program's one source of randomness; everything below is handed the key"
-)]
-fn random_key() -> HashKey {
-    let word = || std::hash::RandomState::new().build_hasher().finish();
-    HashKey([word(), word()])
+fn random_key() -> Result<HashKey, Failure> {
+    let mut bytes = [0; 16];
+    OsEntropy.fill(&mut bytes).map_err(|error| Failure::to("begin", error))?;
+    let both = u128::from_le_bytes(bytes);
+    Ok(HashKey([both as u64, (both >> 64) as u64]))
 }

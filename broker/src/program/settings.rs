@@ -1,10 +1,13 @@
 //! Everything that can be chosen, as values. What each is called and what it may be stands in `table.rs`.
 
-use std::{ops::Range, path::PathBuf};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
-use squall_broker::core::config::Config;
+use squall_broker::{core::config::Config, users::throttle::ThrottleLimits};
 
 use super::url::{ListenUrl, Scheme};
+
+/// How often figures are published below `$SYS` if nobody says anything.
+const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The choices of one run. The default is what the program does when nobody says anything.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +16,7 @@ pub(super) struct Settings {
     pub(super) config: Config,
     /// `[[listen]]`.
     pub(super) listeners: Vec<Listen>,
+    pub(super) users: Users,
     pub(super) log: Log,
     pub(super) http: Http,
 }
@@ -30,6 +34,8 @@ pub(super) struct Listen {
     pub(super) proxy_protocol: bool,
     /// Web pages from which browsers may connect; empty for all.
     pub(super) origins: Vec<String>,
+    pub(super) use_certificate_name: bool,
+    pub(super) allow_anonymous: Option<bool>,
     pub(super) maximum_connections: Option<u64>,
 }
 
@@ -39,6 +45,16 @@ pub(super) enum ClientCertificates {
     None,
     Request,
     Require,
+}
+
+/// Who may come in, and what they may do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Users {
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) acl_file: Option<PathBuf>,
+    /// Unsaid, it depends on who can reach the listener.
+    pub(super) allow_anonymous: Option<bool>,
+    pub(super) throttle: ThrottleLimits,
 }
 
 /// What is told about what happens.
@@ -59,8 +75,10 @@ impl Default for Settings {
     fn default() -> Self {
         let loopback = ListenUrl { scheme: Scheme::Mqtt, host: "127.0.0.1".to_owned(), port: 1883, path: None };
         Settings {
-            config: Config::default(),
+            // Who looks after a server expects its figures.
+            config: Config { sys_interval: Some(SYS_INTERVAL), ..Config::default() },
             listeners: vec![Listen::new(loopback, None)],
+            users: Users::default(),
             log: Log { level: "warn".to_owned(), json: false, packets: false },
             http: Http::default(),
         }
@@ -79,6 +97,8 @@ impl Listen {
             client_certificates: ClientCertificates::None,
             proxy_protocol: false,
             origins: Vec::new(),
+            use_certificate_name: false,
+            allow_anonymous: None,
             maximum_connections: None,
         }
     }
@@ -104,6 +124,10 @@ impl Listen {
         if self.client_certificates != ClientCertificates::None && self.client_ca.is_none() {
             let authority = "`client_ca` is the PEM file of those who sign clients' certificates";
             return Some((format!("{} asks for clients' certificates and has no `client_ca`", self.url), authority));
+        }
+        if self.use_certificate_name && self.client_certificates == ClientCertificates::None {
+            let ask = "`client_certificates = \"require\"` asks for them";
+            return Some((format!("{} uses the names of certificates and asks for none", self.url), ask));
         }
         if !self.origins.is_empty() && !self.url.scheme.uses_websocket() {
             let web = "browsers connect to ws:// and wss://";

@@ -10,13 +10,17 @@ use clap::ArgMatches;
 use super::{
     fault::Failure,
     options::{self, Task},
-    print, serve,
+    passwd, print, serve,
 };
 
 /// Does what the command line says. Status 0 is well, 2 is that it could not be done.
 pub(crate) fn main() -> ExitCode {
     let matches = options::command().get_matches();
-    match run(&matches) {
+    let outcome = match matches.subcommand() {
+        Some(("passwd", matches)) => passwd::run(matches),
+        _ => run(&matches),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.report();

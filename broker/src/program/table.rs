@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use squall_codec::qos::Qos;
+use squall_broker::core::limits::QueuePolicy;
+use squall_codec::{qos::Qos, wire::Text};
 
 use super::{
     settings::{ClientCertificates, Listen, Settings},
@@ -47,6 +48,7 @@ pub(super) fn variable(flag: &str) -> String {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 const fn count(least: u64, most: u64) -> Kind {
@@ -55,6 +57,10 @@ const fn count(least: u64, most: u64) -> Kind {
 
 const fn size(least: u64, most: u64) -> Kind {
     Kind::Size { least, most }
+}
+
+const fn time(least: Duration, most: Duration) -> Kind {
+    Kind::Time { least, most, grain: Duration::from_millis(1), never: false }
 }
 
 /// So many levels of anything, and so many of anything else, fit a machine.
@@ -113,6 +119,16 @@ macro_rules! optional {
 
 /// The settings of a `[[listen]]` beside its `url`.
 pub(super) const LISTEN: &[Setting<Listen>] = &[
+    optional!(
+        "allow_anonymous",
+        "allow-anonymous",
+        Kind::Truth,
+        allow_anonymous,
+        Truth,
+        truth,
+        "false",
+        "Whether clients without a user name may come in here; else as [users] says"
+    ),
     optional!(
         "maximum_connections",
         "maximum-connections",
@@ -187,10 +203,83 @@ pub(super) const LISTEN_TLS: &[Setting<Listen>] = &[
         "\"clients-ca.pem\"",
         "Certificates of those who sign clients' certificates, PEM"
     ),
+    truth!(
+        "use_certificate_name",
+        "use-certificate-name",
+        use_certificate_name,
+        "Whether the name in a client's certificate is its user name, and no password is asked"
+    ),
 ];
 
 /// All other sections, in the order of the file.
 pub(super) const SECTIONS: &[Section<Settings>] = &[
+    Section {
+        name: "users",
+        about: "Who may come in, and what they may do. `broker passwd FILE USER` writes the password file.",
+        settings: &[
+            optional!(
+                "password_file",
+                "password-file",
+                Kind::Path("a file", "FILE"),
+                users.password_file,
+                Path,
+                path,
+                "\"passwords\"",
+                "Names and passwords; lines of mosquitto_passwd are read too"
+            ),
+            optional!(
+                "acl_file",
+                "acl-file",
+                Kind::Path("a file", "FILE"),
+                users.acl_file,
+                Path,
+                path,
+                "\"acl\"",
+                "Who may publish and subscribe to what; without it everyone may do everything"
+            ),
+            optional!(
+                "allow_anonymous",
+                "allow-anonymous",
+                Kind::Truth,
+                users.allow_anonymous,
+                Truth,
+                truth,
+                "true",
+                "Whether clients without a user name may come in; unsaid, only on loopback and without a password file"
+            ),
+            setting!(
+                "refusal_delay",
+                "refusal-delay",
+                time(Duration::ZERO, HOUR),
+                "How late a wrong log-in is refused; each one more from the same address or for the same user doubles it",
+                |all| Value::Time(all.users.throttle.first_delay),
+                |all, value| all.users.throttle.first_delay = value.time()
+            ),
+            setting!(
+                "longest_refusal_delay",
+                "longest-refusal-delay",
+                time(Duration::ZERO, HOUR),
+                "The most that this comes to; less than connect_timeout, so that the client hears why",
+                |all| Value::Time(all.users.throttle.longest_delay),
+                |all, value| all.users.throttle.longest_delay = value.time()
+            ),
+            setting!(
+                "refusal_forgotten_in",
+                "refusal-forgotten-in",
+                time(SECOND, DAY),
+                "Time in which one wrong log-in is forgotten",
+                |all| Value::Time(all.users.throttle.forgets_one_in),
+                |all, value| all.users.throttle.forgets_one_in = value.time()
+            ),
+            number!(
+                "refusals_remembered",
+                "refusals-remembered",
+                count(1, MANY),
+                users.throttle.remembered,
+                "Addresses, and users, whose wrong log-ins are remembered; the oldest is forgotten then"
+            ),
+        ],
+    },
     Section {
         name: "protocol",
         about: "What clients are offered.",
@@ -209,6 +298,29 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 "allow-empty-client-id",
                 config.allow_empty_client_id,
                 "Whether a client without an identifier is given one"
+            ),
+            setting!(
+                "response_information",
+                "response-information",
+                Kind::Text("a text", "TEXT"),
+                "Response Information for 5.0 clients that ask: what their Response Topics should begin with";
+                "\"responses/\"",
+                |all| match &all.config.response_information {
+                    None => Value::Nothing,
+                    Some(text) => Value::Text(text.as_str().to_owned()),
+                },
+                |all, value| all.config.response_information = Text::new(value.text()).ok()
+            ),
+            setting!(
+                "sys_interval",
+                "sys-interval",
+                Kind::Time { least: SECOND, most: DAY, grain: SECOND, never: true },
+                "How often the server's figures are published below $SYS",
+                |all| all.config.sys_interval.map_or(Value::Never, Value::Time),
+                |all, value| all.config.sys_interval = match value {
+                    Value::Never => None,
+                    value => Some(value.time()),
+                }
             ),
             truth!(
                 "sessions_belong_to_users",
@@ -259,6 +371,13 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 "Largest packet from a client; one that sends more is closed"
             ),
             number!(
+                "connect_packet_size",
+                "connect-packet-size",
+                size(64, 268_435_460),
+                config.limits.connect_packet_size,
+                "Largest CONNECT; a stranger who sends more is refused"
+            ),
+            number!(
                 "receive_maximum",
                 "receive-maximum",
                 count(1, 65_535),
@@ -282,12 +401,7 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
             setting!(
                 "connect_timeout",
                 "connect-timeout",
-                Kind::Time {
-                    least: Duration::from_millis(100),
-                    most: DAY,
-                    grain: Duration::from_millis(1),
-                    never: false
-                },
+                time(Duration::from_millis(100), DAY),
                 "Time from a new connection to its CONNECT; it is closed then",
                 |all| Value::Time(all.config.limits.connect_timeout),
                 |all, value| all.config.limits.connect_timeout = value.time()
@@ -298,6 +412,41 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 count(1, MANY),
                 config.limits.connections,
                 "Open connections; one more is closed at once"
+            ),
+            number!(
+                "connections_per_second",
+                "connections-per-second",
+                count(0, MANY),
+                config.limits.connections_per_second,
+                "Connections from one address in a second, in the long run, 0 for no bound; one more is closed at once"
+            ),
+            number!(
+                "connection_burst",
+                "connection-burst",
+                count(1, MANY),
+                config.limits.connection_burst,
+                "Connections from one address at once after a pause; one more is closed at once"
+            ),
+            number!(
+                "connection_addresses",
+                "connection-addresses",
+                count(1, MANY),
+                config.limits.connection_addresses,
+                "Addresses that are told apart for this; those that come new share one account then"
+            ),
+            number!(
+                "topic_bytes",
+                "topic-bytes",
+                size(1, 65_535),
+                config.limits.topic_bytes,
+                "Length of a topic or a filter; a longer one is refused and not delivered"
+            ),
+            number!(
+                "topic_levels",
+                "topic-levels",
+                count(1, 65_536),
+                config.limits.topic_levels,
+                "Levels of a topic or a filter; one with more is refused and not delivered"
             ),
             number!(
                 "sessions",
@@ -312,6 +461,20 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 count(1, MANY),
                 config.limits.subscriptions_per_session,
                 "Subscriptions of one session; one more is refused"
+            ),
+            number!(
+                "subscriptions",
+                "subscriptions",
+                count(1, MANY),
+                config.limits.subscriptions,
+                "Subscriptions of all sessions; one more is refused"
+            ),
+            number!(
+                "filter_bytes",
+                "filter-bytes",
+                size(1, VAST),
+                config.limits.filter_bytes,
+                "Bytes of the filters of all subscriptions; one more is refused"
             ),
             number!(
                 "filter_levels",
@@ -332,14 +495,30 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 "queued-messages",
                 count(1, MANY),
                 config.limits.queued_messages,
-                "Messages that wait in one session; the newest is dropped then"
+                "Messages that wait in one session; queue_policy says what happens then"
             ),
             number!(
                 "queued_bytes",
                 "queued-bytes",
                 size(1, VAST),
                 config.limits.queued_bytes,
-                "Bytes that wait in one session; the newest message is dropped then"
+                "Bytes that wait in one session; queue_policy says what happens then"
+            ),
+            setting!(
+                "queue_policy",
+                "queue-policy",
+                Kind::Word(&["drop_newest", "drop_oldest", "disconnect"]),
+                "What a full queue does: drop the message that comes, drop those that wait longest, or disconnect the client",
+                |all| Value::Word(match all.config.limits.queue_policy {
+                    QueuePolicy::DropNewest => "drop_newest",
+                    QueuePolicy::DropOldest => "drop_oldest",
+                    QueuePolicy::Disconnect => "disconnect",
+                }),
+                |all, value| all.config.limits.queue_policy = match value.word() {
+                    "drop_oldest" => QueuePolicy::DropOldest,
+                    "disconnect" => QueuePolicy::Disconnect,
+                    _ => QueuePolicy::DropNewest,
+                }
             ),
             number!(
                 "retained_messages",
@@ -374,7 +553,14 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 "pipelined-packets",
                 count(1, MANY),
                 config.limits.pipelined_packets,
-                "Packets from a client that is not yet let in; it is closed then"
+                "Packets from a client that is not yet let in; it is refused then"
+            ),
+            number!(
+                "pipelined_bytes",
+                "pipelined-bytes",
+                size(1, VAST),
+                config.limits.pipelined_bytes,
+                "Bytes of these packets; it is refused then"
             ),
         ],
     },

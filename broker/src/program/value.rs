@@ -192,7 +192,8 @@ impl Kind {
             (Kind::Time { least, most, grain, .. }, Value::Time(length)) => {
                 (least..=most).contains(length) && length.as_millis().is_multiple_of(grain.as_millis())
             }
-            (Kind::Text(..), Value::Text(text)) => !text.is_empty(),
+            // A text may go into a packet, which bounds it and forbids U+0000.
+            (Kind::Text(..), Value::Text(text)) => (1..=65_535).contains(&text.len()) && !text.contains('\0'),
             (Kind::Path(..), Value::Path(path)) => !path.as_os_str().is_empty(),
             _ => true,
         }

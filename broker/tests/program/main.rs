@@ -7,3 +7,4 @@ mod logs;
 mod metrics;
 mod signals;
 mod support;
+mod users;

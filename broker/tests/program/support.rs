@@ -152,10 +152,17 @@ impl<Io: Read + Write> Client<Io> {
     }
 
     pub(crate) fn subscribe(&mut self, filter: &str, qos: Qos) {
-        let subscription =
-            Subscription::new(TopicFilter::new(Text::new(filter).expect("a text")).expect("a filter"), qos);
-        self.send(&Packet::Subscribe(Subscribe::new(PacketId::MIN, vec![subscription])));
-        assert!(matches!(self.next(), Some(Packet::Suback(_))));
+        assert_eq!(self.granted(filter, qos) as u8, qos as u8);
+    }
+
+    /// The answer to SUBSCRIBE.
+    pub(crate) fn granted(&mut self, filter: &str, qos: Qos) -> ReasonCode {
+        let filter = TopicFilter::new(Text::new(filter).expect("a text")).expect("a filter");
+        self.send(&Packet::Subscribe(Subscribe::new(PacketId::MIN, vec![Subscription::new(filter, qos)])));
+        match self.next() {
+            Some(Packet::Suback(suback)) => suback.reasons[0],
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn publish(&mut self, topic: &'static str, payload: &[u8]) {
