@@ -1,8 +1,19 @@
 //! What carries out `Effect::Persist`: keeps records, and gives them back after a restart.
 
+#[cfg(feature = "store")]
+mod backend;
+#[cfg(feature = "store")]
+mod changes;
+#[cfg(feature = "store")]
+pub mod disk;
+mod error;
+#[cfg(feature = "store")]
+mod load;
 pub mod memory;
+#[cfg(feature = "store")]
+mod value;
 
-use std::path::PathBuf;
+pub use error::StoreError;
 
 use crate::core::effect::Record;
 
@@ -15,7 +26,8 @@ pub trait Store: Send {
     /// A store that cannot be read, is damaged, or is of another kind.
     fn load(&mut self) -> Result<Vec<Record>, StoreError>;
 
-    /// Takes a record into the group at hand. Numbers count up by one.
+    /// Takes a record into the group at hand. Numbers count up by one. Between two commits go all the records of whole
+    /// inputs.
     fn persist(&mut self, seq: u64, record: Record);
 
     /// Keeps the group at hand: the number of the last record that a crash does not take away.
@@ -23,39 +35,23 @@ pub trait Store: Send {
     /// # Errors
     /// A disk that is full or broken. The group stays at hand and is tried again with the next commit.
     fn commit(&mut self) -> Result<u64, StoreError>;
-}
 
-/// Why a store cannot do its work. Each names the file.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file is there, and it is not ours.
-    #[error("'{}' is no store of squall: {detail}", file.display())]
-    Foreign {
-        /// Which.
-        file: PathBuf,
-        /// What was found.
-        detail: String,
-    },
-    /// The file is ours, and damaged.
-    #[error("the store '{}' is damaged: {detail}", file.display())]
-    Damaged {
-        /// Which.
-        file: PathBuf,
-        /// What was found.
-        detail: String,
-    },
-    /// The disk is full.
-    #[error("there is no room for the store '{}'", file.display())]
-    Full {
-        /// Which.
-        file: PathBuf,
-    },
-    /// Anything else that the system says.
-    #[error("failed to use the store '{}': {detail}", file.display())]
-    Io {
-        /// Which.
-        file: PathBuf,
-        /// What the system said.
-        detail: String,
-    },
+    /// Whether a commit takes no time worth mentioning, so that it may be made where everything else happens. Otherwise it
+    /// is made where it keeps nobody from anything.
+    fn is_prompt(&self) -> bool {
+        true
+    }
+
+    /// Whether what a crash could contradict waits for the commit. Otherwise a record counts as kept when it is taken.
+    fn is_awaited(&self) -> bool {
+        true
+    }
+
+    /// Keeps the group at hand and lets go of everything.
+    ///
+    /// # Errors
+    /// As for a commit; the group is then lost.
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.commit().map(drop)
+    }
 }

@@ -83,6 +83,10 @@ impl Content {
         Content { topic: (0, 0), ..self }
     }
 
+    pub(super) fn without_payload(self) -> Self {
+        Content { frame: self.frame.slice(..self.payload as usize), ..self }
+    }
+
     pub(super) fn topic_bytes(&self) -> &[u8] {
         &self.frame[range(self.topic)]
     }

@@ -100,6 +100,20 @@ impl Publish {
         self
     }
 
+    /// Without its payload: topic, properties and flags alone.
+    #[must_use]
+    pub fn without_payload(mut self) -> Self {
+        self.content = self.content.without_payload();
+        self
+    }
+
+    /// With another payload, in a frame of its own.
+    #[must_use]
+    pub fn with_payload(mut self, payload: &[u8]) -> Self {
+        self.content = Content::new(self.content.topic_bytes(), self.content.forwarded(), payload);
+        self
+    }
+
     /// The Topic Name; empty only where a Topic Alias stands for it.
     pub fn topic(&self) -> &str {
         self.content.topic()
