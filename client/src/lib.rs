@@ -7,3 +7,5 @@ pub mod core;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod options;
+#[cfg(feature = "scram")]
+pub mod scram;

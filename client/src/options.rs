@@ -1,6 +1,6 @@
 //! How the application wants to be connected.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use squall_codec::{
@@ -8,6 +8,8 @@ use squall_codec::{
     version::Version,
     wire::{Text, VARIABLE_BYTE_INTEGER_MAX},
 };
+
+use crate::core::authentication::Method;
 
 /// The largest frame that the wire can carry: fixed header and Remaining Length.
 pub const LARGEST_FRAME: u32 = VARIABLE_BYTE_INTEGER_MAX + 5;
@@ -62,6 +64,13 @@ pub struct Options {
     pub acknowledge: Acknowledge,
     /// What becomes of unacknowledged messages when the server has no session any more.
     pub on_session_lost: OnSessionLost,
+    /// Whether subscriptions that the server granted are asked for again when it has no session any more; what it
+    /// then refuses is an event. Without it the application subscribes anew after `Connected` with `resumed: false`.
+    pub resubscribe: bool,
+    /// Whether there is a store, to which `Effect::Keep` is said. The driver sets it.
+    pub durable: bool,
+    /// 5.0: enhanced authentication.
+    pub authentication: Option<Arc<dyn Method>>,
 }
 
 /// What follows a connection that was lost, or could not be had.
@@ -121,6 +130,9 @@ impl Options {
             queue_limit: 1000,
             acknowledge: Acknowledge::Automatic,
             on_session_lost: OnSessionLost::Republish,
+            resubscribe: true,
+            durable: false,
+            authentication: None,
         }
     }
 

@@ -7,7 +7,8 @@ use squall_client::{
     net::{
         connector::{Connector, TcpConnector},
         driver::start,
-        handle::{Events, Handle, Messages, PublishError},
+        handle::{Events, Handle, PublishError},
+        messages::Messages,
     },
     options::{Acknowledge, Options, Reconnect},
 };
@@ -255,7 +256,7 @@ async fn subscribing_gives_one_reason_each_and_messages_come_in_order() {
     for number in 1..=500u16 {
         let message = timeout(PATIENCE, world.messages.next()).await.expect("in time").expect("the client runs");
         assert_eq!(message.payload(), number.to_string().as_bytes());
-        world.handle.acknowledge(&message).await;
+        message.ack();
         assert_eq!(peer.next().await, Some(Packet::Puback(Ack::new(PacketId::new(number).expect("not 0")))));
     }
 }

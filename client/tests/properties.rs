@@ -6,7 +6,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use squall_client::{
     core::{
         client::Client,
-        effect::{Effect, Input, Token},
+        effect::{Delivery, Effect, Input, Token},
     },
     options::{Acknowledge, OnSessionLost, Options, Reconnect},
 };
@@ -33,7 +33,8 @@ enum Step {
     Publish(Qos, bool),
     Subscribe(usize),
     Unsubscribe(usize),
-    Acknowledge(PacketId),
+    /// One of the deliveries so far.
+    Acknowledge(usize),
     Disconnect(ReasonCode, Option<u32>),
     Paused,
     Resumed,
@@ -112,7 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (qos(), any::<bool>()).prop_map(|(qos, retain)| Step::Publish(qos, retain)),
         3 => (0usize..3).prop_map(Step::Subscribe),
         3 => (0usize..3).prop_map(Step::Unsubscribe),
-        3 => packet_id().prop_map(Step::Acknowledge),
+        3 => any::<usize>().prop_map(Step::Acknowledge),
         1 => (reason(), option::of(0u32..3)).prop_map(|(reason, expiry)| Step::Disconnect(reason, expiry)),
         1 => Just(Step::Paused),
         1 => Just(Step::Resumed),
@@ -136,10 +137,10 @@ fn options() -> impl Strategy<Value = Options> {
         Reconnect::Backoff { first: Duration::ZERO, max: Duration::ZERO },
         Reconnect::Backoff { first: Duration::from_secs(1), max: Duration::from_secs(8) },
     ]);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let numbers = (0u64..5, option::of(0u32..3), option::of(0u16..3), 0u16..3, 0usize..4);
     (select(&Version::ALL[..]), flags, numbers, reconnect).prop_map(|(version, flags, numbers, reconnect)| {
-        let (clean_start, existing_session, by_hand, give_up) = flags;
+        let (clean_start, existing_session, by_hand, give_up, durable) = flags;
         let (keep_alive, session_expiry_seconds, receive_maximum, topic_alias_maximum, queue_limit) = numbers;
         Options {
             clean_start,
@@ -152,13 +153,14 @@ fn options() -> impl Strategy<Value = Options> {
             acknowledge: if by_hand { Acknowledge::ByHand } else { Acknowledge::Automatic },
             on_session_lost: if give_up { OnSessionLost::GiveUp } else { OnSessionLost::Republish },
             reconnect,
+            durable,
             connect_timeout: Duration::from_secs(3),
             ..Options::new(version, Text::literal("alice"))
         }
     })
 }
 
-fn input(step: Step, version: Version, token: &mut u64) -> Input {
+fn input(step: Step, version: Version, token: &mut u64, deliveries: &[Delivery]) -> Input {
     let mut next = || {
         *token += 1;
         Token(*token)
@@ -187,7 +189,10 @@ fn input(step: Step, version: Version, token: &mut u64) -> Input {
         Step::Unsubscribe(count) => {
             Input::Unsubscribe { token: next(), filters: (0..count).map(|_| filter()).collect() }
         }
-        Step::Acknowledge(packet_id) => Input::Acknowledge { packet_id },
+        Step::Acknowledge(nth) => match deliveries.len() {
+            0 => Input::Tick,
+            count => Input::Acknowledge { delivery: deliveries[nth % count] },
+        },
         Step::Disconnect(reason, session_expiry_seconds) => Input::Disconnect { reason, session_expiry_seconds },
         Step::Paused => Input::Paused,
         Step::Resumed => Input::Resumed,
@@ -202,6 +207,7 @@ fn play(options: &Options, steps: &[Step]) -> Result<Vec<String>, TestCaseError>
     let mut token = 0;
     let mut answers: BTreeMap<Token, u32> = BTreeMap::new();
     let mut done = Vec::new();
+    let mut deliveries = Vec::new();
     // Whether the driver holds a Network Connection, or tries to get one.
     let mut network = false;
     let mut steps: Vec<Step> = steps.to_vec();
@@ -215,7 +221,7 @@ fn play(options: &Options, steps: &[Step]) -> Result<Vec<String>, TestCaseError>
             now = now.max(client.deadline().unwrap_or(now));
         }
         let effects: Vec<Effect> =
-            client.handle(Now::simulated(now), input(step.clone(), options.version, &mut token)).collect();
+            client.handle(Now::simulated(now), input(step.clone(), options.version, &mut token, &deliveries)).collect();
         if let (Step::Tick, Some(deadline)) = (&step, client.deadline()) {
             prop_assert!(deadline > now || !effects.is_empty(), "a tick at the deadline moved nothing");
         }
@@ -238,7 +244,11 @@ fn play(options: &Options, steps: &[Step]) -> Result<Vec<String>, TestCaseError>
                 }
                 // A connection that came too late is closed too.
                 Effect::Close => network = false,
-                Effect::Message { .. } => prop_assert!(client.is_connected()),
+                Effect::Message { delivery, .. } => {
+                    deliveries.extend(*delivery);
+                    prop_assert!(client.is_connected());
+                }
+                Effect::Keep(_) => prop_assert!(options.durable, "kept without a store"),
                 Effect::Done { token, .. } => *answers.entry(*token).or_default() += 1,
                 Effect::Event(squall_client::core::effect::Event::Disconnected { .. }) => network = false,
                 Effect::Event(_) => {}

@@ -22,6 +22,8 @@ pub(crate) fn event(event: &Event) -> String {
         Event::Connected { resumed: true, .. } => "connected, session resumed".to_owned(),
         Event::Connected { resumed: false, .. } => "connected, new session".to_owned(),
         Event::Refused { reason } => format!("refused: {reason}"),
+        Event::Resubscribed { refused } if refused.is_empty() => "subscriptions renewed".to_owned(),
+        Event::Resubscribed { refused } => format!("subscriptions renewed, but {} refused", refused.len()),
         Event::Disconnected { cause, reconnecting: true } => format!("disconnected: {cause}; will try again"),
         Event::Disconnected { cause, reconnecting: false } => format!("disconnected: {cause}"),
     }

@@ -1,8 +1,13 @@
-//! The command line. Exit status 0: done; 1: the server refused, or was lost; 2: no connection, or wrong arguments.
+//! The command line. Exit status 0: done; 1: the server refused or was lost, or what was waited for did not come;
+//! 2: no connection, or wrong arguments.
 
-mod address;
 pub(crate) mod arguments;
+mod bench;
+mod connection;
+mod format;
+mod properties;
 mod publish;
+mod request;
 mod session;
 mod subscribe;
 
@@ -34,34 +39,40 @@ impl Trouble {
 
 /// Runs the program to its exit status.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    let debug = match &arguments.command {
-        Command::Pub(publish) => publish.connection.debug,
-        Command::Sub(subscribe) => subscribe.connection.debug,
-    };
+    let (debug, quiet) = (arguments.command.connection().debug, arguments.command.connection().quiet);
     if debug {
         let lines = fmt::layer().with_writer(std::io::stderr).without_time().with_target(false).with_level(false);
         tracing_subscriber::registry().with(EnvFilter::new(format!("{PACKETS}=debug"))).with(lines).init();
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // One thread is enough but for a load of thousands.
+    let mut runtime = match &arguments.command {
+        Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return end(Err(Trouble::unable(format!("cannot start: {error}")))),
+        Err(error) => return end(Err(Trouble::unable(format!("cannot start: {error}"))), quiet),
     };
     let ended = runtime.block_on(async {
         match arguments.command {
             Command::Pub(publish) => publish::run(*publish).await,
             Command::Sub(subscribe) => subscribe::run(*subscribe).await,
+            Command::Request(request) => request::run(*request).await,
+            Command::Bench(bench) => bench::run(*bench).await,
         }
     });
     // A thread may still wait for standard input; nobody waits for it.
     runtime.shutdown_background();
-    end(ended)
+    end(ended, quiet)
 }
 
-fn end(ended: Result<(), Trouble>) -> ExitCode {
+fn end(ended: Result<(), Trouble>, quiet: bool) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
-            anstream::eprintln!("{} {}", "error:".red().bold(), trouble.sentence);
+            if !quiet {
+                anstream::eprintln!("{} {}", "error:".red().bold(), trouble.sentence);
+            }
             ExitCode::from(trouble.status)
         }
     }

@@ -1,25 +1,33 @@
 //! `client pub`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use squall_client::{
     net::handle::{Handle, PublishError, Receipt},
     options::Acknowledge,
 };
-use squall_codec::{packet::Publish as Message, qos::Qos, reason::ReasonCode, topic::TopicName};
+use squall_codec::{packet::Publish as Message, property::Properties, qos::Qos, topic::TopicName};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, stdin};
 
 use super::{
     Trouble,
     arguments::{Publish, Source},
-    session::{connect, interrupted},
+    session::{connect, goodbye, interrupted},
 };
 
 /// Lines that may be on their way before the next one is read.
 const ON_THEIR_WAY: usize = 1000;
 
 pub(crate) async fn run(arguments: Publish) -> Result<(), Trouble> {
-    let template = Template { topic: arguments.topic()?, qos: arguments.qos, retain: arguments.retain };
+    let said = arguments.connection.packet_properties()?;
+    let template = Template {
+        topic: arguments.topic()?,
+        qos: arguments.qos,
+        retain: arguments.retain,
+        properties: said.publish,
+        times: arguments.repeat,
+        pause: Duration::from_secs_f64(arguments.repeat_delay),
+    };
     // What cannot be read needs no connection.
     let payload = match &arguments.source {
         Source { stdin_line: true, .. } => None,
@@ -33,12 +41,12 @@ pub(crate) async fn run(arguments: Publish) -> Result<(), Trouble> {
         trouble = watch(&mut session.life) => Err(trouble),
         published = publish(&handle, &template, payload) => published,
     };
-    session.handle.disconnect(ReasonCode::NORMAL_DISCONNECTION, None).await;
+    goodbye(&session.handle, &said.disconnect).await;
     published
 }
 
 /// Ends only when the connection is lost for good.
-async fn watch(life: &mut super::session::Life) -> Trouble {
+pub(super) async fn watch(life: &mut super::session::Life) -> Trouble {
     loop {
         if let Err(trouble) = life.reconnected().await {
             return trouble;
@@ -50,17 +58,20 @@ struct Template {
     topic: TopicName,
     qos: Qos,
     retain: bool,
+    properties: Properties,
+    times: u64,
+    pause: Duration,
 }
 
 impl Template {
     fn message(&self, payload: &[u8]) -> Message {
         let mut message = Message::new(&self.topic, payload).at(self.qos, None);
         message.retain = self.retain;
-        message
+        if self.properties.is_empty() { message } else { message.with_properties(&self.properties) }
     }
 }
 
-async fn payload(source: &Source) -> Result<Vec<u8>, Trouble> {
+pub(super) async fn payload(source: &Source) -> Result<Vec<u8>, Trouble> {
     match source {
         Source { message: Some(message), .. } => Ok(message.clone().into_bytes()),
         Source { file: Some(path), .. } => {
@@ -77,7 +88,15 @@ async fn payload(source: &Source) -> Result<Vec<u8>, Trouble> {
 
 async fn publish(handle: &Handle, template: &Template, payload: Option<Vec<u8>>) -> Result<(), Trouble> {
     match payload {
-        Some(payload) => handle.publish(template.message(&payload)).await.map(drop).map_err(refused),
+        Some(payload) => {
+            for time in 0..template.times {
+                if time > 0 {
+                    tokio::time::sleep(template.pause).await;
+                }
+                handle.publish(template.message(&payload)).await.map_err(refused)?;
+            }
+            Ok(())
+        }
         None => publish_lines(handle, template).await,
     }
 }

@@ -1,16 +1,17 @@
-//! What both commands do: connect, and say in one sentence why it came to an end.
+//! What all commands do: connect, and say in one sentence why it came to an end.
 
 use squall_client::{
     core::effect::{DisconnectCause, Event},
     net::{
         clock::seed_of_this_run,
-        connector::TcpConnector,
-        driver::start,
-        handle::{Events, Handle, Messages},
+        driver::{start, start_with_store},
+        handle::{Events, Handle},
+        messages::Messages,
+        store::FileStore,
     },
     options::{Acknowledge, Options},
 };
-use squall_codec::{reason::ReasonCode, version::Version};
+use squall_codec::{property::Properties, reason::ReasonCode, version::Version};
 
 use super::{Trouble, arguments::Connection};
 
@@ -28,6 +29,7 @@ pub(crate) struct Life {
     refused: Option<ReasonCode>,
     seconds: u64,
     version: Version,
+    quiet: bool,
 }
 
 /// Connects, or says why not.
@@ -36,24 +38,44 @@ pub(crate) async fn connect(connection: &Connection, acknowledge: Acknowledge) -
     let options = Options { acknowledge, ..connection.options(seed)? };
     let version = options.version;
     let seconds = options.connect_timeout.as_secs();
-    let (host, port) = connection.server();
-    let server = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let (handle, messages, events, driver) = start(options, TcpConnector { host, port }, seed);
-    tokio::spawn(driver);
-    let mut life = Life { events, server, refused: None, seconds, version };
+    let server = connection.server().authority();
+    let connector = connection.connector()?;
+    let (handle, messages, events) = match &connection.session_file {
+        None => {
+            let (handle, messages, events, driver) = start(options, connector, seed);
+            tokio::spawn(driver);
+            (handle, messages, events)
+        }
+        Some(path) => {
+            let unusable = |error: std::io::Error| Trouble::unable(error.to_string());
+            let store = FileStore::open(path).map_err(unusable)?;
+            let (handle, messages, events, driver) =
+                start_with_store(options, connector, seed, Box::new(store)).map_err(unusable)?;
+            tokio::spawn(driver);
+            (handle, messages, events)
+        }
+    };
+    let mut life = Life { events, server, refused: None, seconds, version, quiet: connection.quiet };
     match life.next().await {
         Some(Event::Connected { .. }) => Ok(Session { handle, messages, life }),
         Some(Event::Disconnected { cause, .. }) => Err(life.no_connection(cause)),
-        Some(Event::Refused { .. }) | None => Err(Trouble::unable(format!("no connection to {}", life.server))),
+        Some(Event::Refused { .. } | Event::Resubscribed { .. }) | None => {
+            Err(Trouble::unable(format!("no connection to {}", life.server)))
+        }
     }
 }
 
 impl Life {
-    /// The next event but `Refused`, which is remembered.
+    /// The next event of those that begin or end a connection.
     async fn next(&mut self) -> Option<Event> {
         loop {
             match self.events.next().await {
                 Some(Event::Refused { reason }) => self.refused = Some(reason),
+                Some(Event::Resubscribed { refused }) => {
+                    for (filter, reason) in refused {
+                        self.tell(format_args!("the server refused to renew the subscription to '{filter}': {reason}"));
+                    }
+                }
                 other => return other,
             }
         }
@@ -65,11 +87,19 @@ impl Life {
             match self.next().await {
                 Some(Event::Connected { resumed, .. }) => return Ok(resumed),
                 Some(Event::Disconnected { cause, reconnecting: true }) => {
-                    anstream::eprintln!("{cause}; trying again");
+                    self.tell(format_args!("{}; trying again", explained(&cause)));
                 }
-                Some(Event::Disconnected { cause, .. }) => return Err(Trouble::refused(cause.to_string())),
-                Some(Event::Refused { .. }) | None => return Err(Trouble::refused("the client has ended")),
+                Some(Event::Disconnected { cause, .. }) => return Err(Trouble::refused(explained(&cause))),
+                Some(Event::Refused { .. } | Event::Resubscribed { .. }) | None => {
+                    return Err(Trouble::refused("the client has ended"));
+                }
             }
+        }
+    }
+
+    fn tell(&self, sentence: std::fmt::Arguments<'_>) {
+        if !self.quiet {
+            anstream::eprintln!("{sentence}");
         }
     }
 
@@ -79,7 +109,10 @@ impl Life {
             (Some(reason @ ReasonCode::UnsupportedProtocolVersion), _) => {
                 Trouble::refused(format!("{server} refused the connection: {reason}; try another version by -V"))
             }
-            (Some(reason), _) => Trouble::refused(format!("{server} refused the connection: {reason}")),
+            (Some(reason), cause) => {
+                let more = more(&cause);
+                Trouble::refused(format!("{server} refused the connection: {reason}{more}"))
+            }
             (None, DisconnectCause::Network(reason)) => {
                 Trouble::unable(format!("cannot connect to {server}: {reason}"))
             }
@@ -90,9 +123,27 @@ impl Life {
             (None, DisconnectCause::Violation(detail)) if self.version == Version::V5_0 => Trouble::unable(format!(
                 "cannot connect to {server}: {detail}; if it speaks an older MQTT, try -V 3.1.1"
             )),
-            (None, cause) => Trouble::unable(format!("cannot connect to {server}: {cause}")),
+            (None, cause @ DisconnectCause::Authentication(_)) => Trouble::refused(format!("{server}: {cause}")),
+            (None, cause) => Trouble::unable(format!("cannot connect to {server}: {}", explained(&cause))),
         }
     }
+}
+
+/// With what the server said for people, and where it sends them.
+fn explained(cause: &DisconnectCause) -> String {
+    format!("{cause}{}", more(cause))
+}
+
+fn more(cause: &DisconnectCause) -> String {
+    let DisconnectCause::Server { explanation, server_reference, .. } = cause else { return String::new() };
+    let explanation = explanation.as_ref().map(|text| format!(" ({text})"));
+    let reference = server_reference.as_ref().map(|server| format!("; it names another server: {server}"));
+    [explanation, reference].into_iter().flatten().collect()
+}
+
+/// DISCONNECT, and the end of the connection.
+pub(crate) async fn goodbye(handle: &Handle, said: &Properties) {
+    handle.disconnect(ReasonCode::NORMAL_DISCONNECTION, said.session_expiry_interval()).await;
 }
 
 /// Waits until a person or the system asks the program to end.

@@ -7,24 +7,44 @@ use std::{
 
 use squall_client::{
     core::effect::Failure,
-    net::handle::{Handle, Messages, SubscribeError},
+    net::{
+        clock::since_1970,
+        handle::{Handle, SubscribeError},
+        messages::{Message, Messages},
+    },
     options::Acknowledge,
 };
 use squall_codec::{
-    packet::{Publish as Message, Subscription},
+    packet::{Publish, Subscription, SubscriptionOptions},
     property::Properties,
     reason::ReasonCode,
+    topic::TopicFilter,
 };
 
 use super::{
     Trouble,
-    arguments::Subscribe,
-    session::{Session, connect, interrupted},
+    arguments::{Printing, Subscribe},
+    session::{Session, connect, goodbye, interrupted},
 };
 
+/// What the server is asked for.
+struct Wanted {
+    subscriptions: Vec<Subscription>,
+    properties: Properties,
+    not_any_more: Vec<TopicFilter>,
+}
+
 pub(crate) async fn run(arguments: Subscribe) -> Result<(), Trouble> {
-    let filters = arguments.filters()?;
-    let wanted: Vec<_> = filters.into_iter().map(|filter| Subscription::new(filter, arguments.qos)).collect();
+    let said = arguments.connection.packet_properties()?;
+    let options = SubscriptionOptions {
+        qos: arguments.qos,
+        no_local: arguments.no_local,
+        retain_as_published: arguments.retain_as_published,
+        retain_handling: arguments.retain_handling,
+    };
+    let subscriptions = arguments.filters()?.into_iter().map(|filter| Subscription { filter, options }).collect();
+    let not_any_more = arguments.unsubscribe.clone();
+    let wanted = Wanted { subscriptions, properties: said.subscribe, not_any_more };
     // A message counts as received when it is printed.
     let mut session = connect(&arguments.connection, Acknowledge::ByHand).await?;
     let ended = tokio::select! {
@@ -36,57 +56,84 @@ pub(crate) async fn run(arguments: Subscribe) -> Result<(), Trouble> {
         },
         ended = print_all(&mut session, &arguments, wanted) => ended,
     };
-    session.handle.disconnect(ReasonCode::NORMAL_DISCONNECTION, None).await;
+    goodbye(&session.handle, &said.disconnect).await;
     ended
 }
 
-async fn timed_out(seconds: Option<u64>) {
+async fn timed_out(seconds: Option<f64>) {
     match seconds {
-        Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+        Some(seconds) => tokio::time::sleep(Duration::from_secs_f64(seconds)).await,
         None => std::future::pending().await,
     }
 }
 
-async fn print_all(session: &mut Session, arguments: &Subscribe, wanted: Vec<Subscription>) -> Result<(), Trouble> {
+async fn print_all(session: &mut Session, arguments: &Subscribe, wanted: Wanted) -> Result<(), Trouble> {
     let Session { handle, messages, life } = session;
     let mut left = arguments.count;
-    let mut session_is_new = true;
+    // The client renews by itself what was granted once; what never was is asked for on the next connection.
+    let mut is_subscribed = false;
     loop {
         // Messages may come before SUBACK, and the connection may go at any time.
         let mut subscribed = std::pin::pin!(subscribe(handle, &wanted));
-        let mut waiting = session_is_new;
-        session_is_new = loop {
+        let mut waiting = !is_subscribed;
+        loop {
             tokio::select! {
                 biased;
                 answer = &mut subscribed, if waiting => {
-                    answer?;
+                    is_subscribed = answer?;
                     waiting = false;
+                    if is_subscribed && (arguments.exit_after_subscribing || wanted.subscriptions.is_empty()) {
+                        return Ok(());
+                    }
                 }
-                again = life.reconnected() => break !again?,
+                again = life.reconnected() => {
+                    again?;
+                    break;
+                }
                 message = next(messages) => {
                     let message = message?;
-                    match print(&message, arguments) {
-                        Ok(()) => {}
-                        // Whoever read has seen enough.
-                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                        Err(error) => return Err(Trouble::refused(format!("cannot write: {error}"))),
+                    if arguments.is_wanted(&message) {
+                        match print(&message, &arguments.printing) {
+                            Ok(()) => {}
+                            // Whoever read has seen enough.
+                            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                            Err(error) => return Err(Trouble::refused(format!("cannot write: {error}"))),
+                        }
+                        left = left.map(|left| left - 1);
                     }
-                    handle.acknowledge(&message).await;
-                    left = left.map(|left| left - 1);
+                    message.ack();
                     if left == Some(0) {
                         return Ok(());
                     }
                 }
             }
-        };
+        }
     }
 }
 
-async fn subscribe(handle: &Handle, wanted: &[Subscription]) -> Result<(), Trouble> {
-    match handle.subscribe(wanted.to_vec(), Properties::new()).await {
-        Ok(reasons) => report(wanted, &reasons),
+impl Subscribe {
+    fn is_wanted(&self, message: &Publish) -> bool {
+        let retained = if message.retain { !self.no_retained } else { !self.retained_only };
+        retained && !self.filter_out.iter().any(|filter| filter.matches(message.topic()))
+    }
+}
+
+/// Whether the server has answered.
+async fn subscribe(handle: &Handle, wanted: &Wanted) -> Result<bool, Trouble> {
+    if !wanted.not_any_more.is_empty() {
+        match handle.unsubscribe(wanted.not_any_more.clone()).await {
+            Ok(_) => {}
+            Err(error) if error.0 == Failure::ConnectionLost => return Ok(false),
+            Err(error) => return Err(Trouble::refused(format!("cannot unsubscribe: {error}"))),
+        }
+    }
+    if wanted.subscriptions.is_empty() {
+        return Ok(true);
+    }
+    match handle.subscribe(wanted.subscriptions.clone(), wanted.properties.clone()).await {
+        Ok(reasons) => report(&wanted.subscriptions, &reasons).map(|()| true),
         // The connection was lost meanwhile: the next one subscribes.
-        Err(SubscribeError(Failure::ConnectionLost)) => Ok(()),
+        Err(SubscribeError::Failed(Failure::ConnectionLost)) => Ok(false),
         Err(error) => Err(Trouble::refused(format!("cannot subscribe: {error}"))),
     }
 }
@@ -113,13 +160,19 @@ fn report(wanted: &[Subscription], reasons: &[ReasonCode]) -> Result<(), Trouble
     Ok(())
 }
 
-fn print(message: &Message, arguments: &Subscribe) -> io::Result<()> {
+/// On standard output, at once.
+pub(super) fn print(message: &Publish, printing: &Printing) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if arguments.verbose {
-        write!(out, "{} ", message.topic())?;
+    match &printing.format {
+        Some(format) => format.print(message, since_1970(), &mut out)?,
+        None => {
+            if printing.verbose {
+                write!(out, "{} ", message.topic())?;
+            }
+            out.write_all(message.payload())?;
+        }
     }
-    out.write_all(message.payload())?;
-    if !arguments.no_newline {
+    if !printing.no_newline {
         out.write_all(b"\n")?;
     }
     out.flush()

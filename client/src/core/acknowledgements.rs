@@ -1,14 +1,17 @@
 //! PUBACK and PUBREC that this client owes: who still has to say yes, and in which order they leave.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use squall_codec::{qos::Qos, wire::PacketId};
+
+use super::effect::Delivery;
 
 /// What is owed for messages that came.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledgements {
     at_least_once: Owed,
     exactly_once: Owed,
+    deliveries: u64,
 }
 
 #[derive(Debug, Default)]
@@ -16,17 +19,20 @@ struct Owed {
     /// In the order in which the PUBLISH packets came on this connection.
     order: VecDeque<PacketId>,
     /// Delivered, but the application has not acknowledged.
-    held: BTreeSet<PacketId>,
+    held: BTreeMap<PacketId, Delivery>,
 }
 
 impl Acknowledgements {
     /// A message was delivered: its acknowledgement is owed, at once or when the application says so.
-    pub(super) fn delivered(&mut self, qos: Qos, packet_id: PacketId, by_hand: bool) {
+    pub(super) fn delivered(&mut self, qos: Qos, packet_id: PacketId, by_hand: bool) -> Delivery {
+        let delivery = Delivery(self.deliveries);
+        self.deliveries += 1;
         let owed = self.owed(qos);
         owed.order.push_back(packet_id);
         if by_hand {
-            owed.held.insert(packet_id);
+            owed.held.insert(packet_id, delivery);
         }
+        delivery
     }
 
     /// A PUBLISH came again that was delivered before.
@@ -40,15 +46,20 @@ impl Acknowledgements {
     /// Whether the application has been given this message and has not acknowledged it.
     pub(super) fn is_held(&self, qos: Qos, packet_id: PacketId) -> bool {
         match qos {
-            Qos::ExactlyOnce => self.exactly_once.held.contains(&packet_id),
-            _ => self.at_least_once.held.contains(&packet_id),
+            Qos::ExactlyOnce => self.exactly_once.held.contains_key(&packet_id),
+            _ => self.at_least_once.held.contains_key(&packet_id),
         }
     }
 
-    /// The application has dealt with a message. The server's identifiers are one space, so no QoS is needed.
-    pub(super) fn acknowledge(&mut self, packet_id: PacketId) {
-        if !self.at_least_once.held.remove(&packet_id) {
-            self.exactly_once.held.remove(&packet_id);
+    /// The application has dealt with a message. One that is owed nothing any more is passed over.
+    pub(super) fn acknowledge(&mut self, delivery: Delivery) {
+        for owed in [&mut self.at_least_once, &mut self.exactly_once] {
+            // At most Receive Maximum are held, and most applications acknowledge in order.
+            let held = owed.order.iter().copied().find(|packet_id| owed.held.get(packet_id) == Some(&delivery));
+            let elsewhere = || owed.held.iter().find(|(_, held)| **held == delivery).map(|(packet_id, _)| *packet_id);
+            if let Some(packet_id) = held.or_else(elsewhere) {
+                owed.held.remove(&packet_id);
+            }
         }
     }
 
@@ -58,14 +69,14 @@ impl Acknowledgements {
     pub(super) fn next_due(&mut self, qos: Qos) -> Option<PacketId> {
         let owed = self.owed(qos);
         match owed.order.front() {
-            Some(first) if !owed.held.contains(first) => owed.order.pop_front(),
+            Some(first) if !owed.held.contains_key(first) => owed.order.pop_front(),
             _ => None,
         }
     }
 
     /// PUBREL came, so the exchange is over whatever the application says.
     pub(super) fn released(&mut self, packet_id: PacketId) {
-        if self.exactly_once.held.remove(&packet_id) {
+        if self.exactly_once.held.remove(&packet_id).is_some() {
             self.exactly_once.order.retain(|owed| *owed != packet_id);
         }
     }
@@ -75,6 +86,12 @@ impl Acknowledgements {
     pub(super) fn connection_ended(&mut self) {
         self.at_least_once = Owed::default();
         self.exactly_once.order.clear();
+    }
+
+    /// The session is lost: nothing is owed. Deliveries of before keep names that are never given again.
+    pub(super) fn session_lost(&mut self) {
+        self.at_least_once = Owed::default();
+        self.exactly_once = Owed::default();
     }
 
     fn owed(&mut self, qos: Qos) -> &mut Owed {

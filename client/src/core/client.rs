@@ -10,13 +10,16 @@ use squall_codec::{
     reason::{ReasonCode, Side},
     time::Now,
     version::Version,
+    wire::Text,
 };
 
 use super::{
+    authentication::Exchange,
     connection::{Connection, Due, KeepAlive},
     effect::{DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
     handshake,
     reconnect::Backoff,
+    record::{Kept, Record},
     requests::Request,
     session::Session,
 };
@@ -54,7 +57,7 @@ pub(super) enum Phase {
     /// `Effect::Open` was said.
     Opening { until: Duration },
     /// CONNECT was sent.
-    Handshake { until: Duration, clean_start: bool },
+    Handshake { until: Duration, clean_start: bool, exchange: Option<Box<dyn Exchange>> },
     /// CONNACK said success.
     Connected(Box<Connection>),
 }
@@ -90,6 +93,26 @@ impl Client {
         }
     }
 
+    /// A client that takes up what an earlier run kept, with its messages in their order: those that were not
+    /// acknowledged, and those that had not left.
+    pub fn restored(options: Options, seed: u64, kept: Kept) -> Self {
+        let mut client = Client::new(options, seed);
+        let outlives = client.options.session_outlives(client.options.session_expiry_seconds.unwrap_or(0));
+        let mut resumes = false;
+        if let Some(client_id) = &kept.client_id {
+            // Another name in the options is another session: only what waits is taken over.
+            let same = client.options.client_id.is_empty() || client.options.client_id == *client_id;
+            resumes = outlives && same;
+            if resumes {
+                client.session.client_id = client_id.clone();
+                client.session.exists = true;
+            }
+        }
+        client.queue =
+            client.session.restore(kept, resumes).map(|(number, message)| Request::kept(number, message)).collect();
+        client
+    }
+
     /// Takes one input. The effects must be carried out before the next input.
     pub fn handle(&mut self, now: Now, input: Input) -> Effects<'_> {
         let now = now.monotonic;
@@ -107,13 +130,23 @@ impl Client {
             }
             Input::Packet { packet } => self.handle_packet(now, packet),
             Input::Malformed { error } => self.handle_malformed(now, &error),
-            Input::Publish { token, message } => self.handle_request(now, Request::publish(token, message)),
+            Input::Publish { token, message } => {
+                let number = self.session.next_number();
+                self.handle_request(now, Request::publish(token, number, message));
+            }
             Input::Subscribe { token, subscriptions, properties } => {
-                self.handle_request(now, Request::Subscribe { token, subscriptions, properties });
+                self.handle_request(now, Request::Subscribe { token: Some(token), subscriptions, properties });
             }
             Input::Unsubscribe { token, filters } => self.handle_request(now, Request::Unsubscribe { token, filters }),
-            Input::Acknowledge { packet_id } => {
-                self.session.acknowledgements.acknowledge(packet_id);
+            Input::Reauthenticate { token } => self.handle_reauthenticate(now, token),
+            Input::KeepFailed { reason } => {
+                if !self.is_idle() {
+                    self.effects.push(Effect::Close);
+                    self.end(now, DisconnectCause::Store(reason), false);
+                }
+            }
+            Input::Acknowledge { delivery } => {
+                self.session.acknowledgements.acknowledge(delivery);
                 self.send_acknowledgements(now);
             }
             Input::Disconnect { reason, session_expiry_seconds } => {
@@ -183,9 +216,10 @@ impl Client {
     fn handle_opened(&mut self, now: Duration) {
         match self.phase {
             Phase::Opening { until } => {
+                let (authentication, exchange) = self.begin_authentication();
                 let clean_start = handshake::clean_start(&self.options, &self.session.client_id, self.session.exists);
-                let connect = handshake::connect(&self.options, &self.session.client_id, clean_start);
-                self.phase = Phase::Handshake { until, clean_start };
+                let connect = handshake::connect(&self.options, &self.session.client_id, clean_start, authentication);
+                self.phase = Phase::Handshake { until, clean_start, exchange };
                 // [MQTT-3.1.0-1] CONNECT is the first packet.
                 self.send(now, Packet::Connect(Box::new(connect)));
             }
@@ -202,7 +236,10 @@ impl Client {
             // [MQTT-4.13.2-1] A refusal ends the connection.
             self.effects.push(Effect::Close);
             let again = handshake::worth_another_try(connack.reason);
-            return self.end(now, DisconnectCause::Server(connack.reason), again);
+            return self.end(now, DisconnectCause::server(connack.reason, &connack.properties), again);
+        }
+        if !self.finish_authentication(now, &connack) {
+            return;
         }
         if connack.session_present && clean_start {
             return self.violation(now, ReasonCode::ProtocolError, "Session Present 1 in answer to Clean Start 1");
@@ -226,23 +263,35 @@ impl Client {
         if resumed {
             // [MQTT-4.4.0-1] What is not finished is sent again, now and at no other time.
             self.session.resume(receive_maximum, self.options.own_receive_maximum());
+            if self.session.is_unnamed() {
+                // The server's session alone was known: from here on it is this client's too.
+                self.keep(Record::Began { client_id: self.session.client_id.clone() });
+            }
+            self.session.is_kept = true;
         } else {
             self.start_session_over(receive_maximum);
         }
+        self.renew_subscriptions();
         self.flush_all(now);
     }
 
     fn start_session_over(&mut self, receive_maximum: u16) {
         let (messages, waiting) = self.session.restart(receive_maximum, self.options.own_receive_maximum());
-        for (token, message) in messages.into_iter().rev() {
+        for (token, number, message) in messages.into_iter().rev() {
             match self.options.on_session_lost {
-                OnSessionLost::Republish => self.queue.push_front(Request::Publish { token, message }),
-                OnSessionLost::GiveUp => self.fail(token, Failure::SessionLost),
+                OnSessionLost::Republish => self.queue.push_front(Request::Publish { token, number, message }),
+                OnSessionLost::GiveUp => {
+                    self.keep(Record::Finished { number });
+                    self.fail(token, Failure::SessionLost);
+                }
             }
         }
         for token in waiting {
             self.fail(Some(token), Failure::SessionLost);
         }
+        self.keep(Record::Began { client_id: self.session.client_id.clone() });
+        self.session.is_kept = true;
+        self.session.subscriptions.session_lost();
     }
 
     fn handle_malformed(&mut self, now: Duration, error: &DecodeError) {
@@ -354,8 +403,10 @@ impl Client {
 
     /// The connection has ended, or the try to have one. Every request is answered, or kept for the next connection.
     pub(super) fn end(&mut self, now: Duration, cause: DisconnectCause, again: bool) {
-        let lasted = match &self.phase {
+        let mut reauthentication = None;
+        let lasted = match &mut self.phase {
             Phase::Connected(connection) => {
+                reauthentication = connection.reauthentication.take().map(|(token, _)| token);
                 self.session.exists = self.options.session_outlives(connection.session_expiry_seconds);
                 Some(now.saturating_sub(connection.since))
             }
@@ -371,6 +422,9 @@ impl Client {
             _ => Failure::ConnectionLost,
         };
         for token in self.session.connection_ended() {
+            self.fail(token, failure.clone());
+        }
+        if let Some(token) = reauthentication {
             self.fail(Some(token), failure.clone());
         }
         if delay.is_none() {
@@ -378,8 +432,12 @@ impl Client {
             for token in std::mem::take(&mut self.session.tokens).into_values() {
                 self.fail(Some(token), failure.clone());
             }
-            for request in std::mem::take(&mut self.queue) {
-                self.fail(request.token(), Failure::Disconnected);
+            for mut request in std::mem::take(&mut self.queue) {
+                self.fail(request.take_token(), Failure::Disconnected);
+                // What a store has accepted stays accepted, like the exchanges.
+                if self.options.durable && request.is_counted() {
+                    self.queue.push_back(request);
+                }
             }
         }
         self.effects.push(Effect::Event(Event::Disconnected { cause, reconnecting: delay.is_some() }));
@@ -393,6 +451,13 @@ impl Client {
         self.effects.push(Effect::Send { version: self.options.version, packet });
     }
 
+    /// Has a change made durable, where there is a store.
+    pub(super) fn keep(&mut self, record: Record) {
+        if self.options.durable {
+            self.effects.push(Effect::Keep(record));
+        }
+    }
+
     pub(super) fn done(&mut self, token: Option<Token>, outcome: Outcome) {
         if let Some(token) = token {
             self.effects.push(Effect::Done { token, outcome });
@@ -401,5 +466,16 @@ impl Client {
 
     pub(super) fn fail(&mut self, token: Option<Token>, failure: Failure) {
         self.done(token, Outcome::Failed(failure));
+    }
+}
+
+impl DisconnectCause {
+    /// As the server put it in CONNACK or DISCONNECT.
+    pub(super) fn server(reason: ReasonCode, properties: &Properties) -> Self {
+        DisconnectCause::Server {
+            reason,
+            explanation: properties.reason_string().map(Text::detached),
+            server_reference: properties.server_reference().map(Text::detached),
+        }
     }
 }

@@ -10,7 +10,10 @@ use squall_codec::{
     version::Version,
 };
 
-use super::effect::Failure;
+use super::{
+    authentication::Exchange,
+    effect::{Failure, Token},
+};
 use crate::options::{LARGEST_FRAME, Options};
 
 /// A connection whose CONNACK said success.
@@ -24,6 +27,8 @@ pub(super) struct Connection {
     pub(super) session_expiry_seconds: u32,
     // [MQTT-3.3.2-7] Aliases live here, and so end with the connection.
     pub(super) aliases: Aliases,
+    /// An exchange of AUTH that is going on, and who waits for it.
+    pub(super) reauthentication: Option<(Token, Box<dyn Exchange>)>,
 }
 
 /// What the server said in CONNACK that it takes (section 3.2.2.3); before 5.0 everything.
@@ -76,6 +81,7 @@ impl Connection {
             keep_alive,
             session_expiry_seconds: connack.properties.session_expiry_interval().unwrap_or(asked),
             aliases: Aliases::new(options.topic_alias_maximum),
+            reauthentication: None,
         }
     }
 }

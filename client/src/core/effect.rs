@@ -7,12 +7,19 @@ use squall_codec::{
     reason::ReasonCode,
     topic::TopicFilter,
     version::Version,
-    wire::PacketId,
+    wire::Text,
 };
+
+use super::record::Record;
 
 /// Names an operation of the application, from request to outcome. The caller chooses it and uses it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);
+
+/// Names one delivery of a message to the application, for its acknowledgement. A message that comes again is another
+/// delivery, so a late acknowledgement never meets a message that happens to have the same packet identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Delivery(pub(super) u64);
 
 /// What happened outside, and what the application asks for.
 #[derive(Debug)]
@@ -63,8 +70,13 @@ pub enum Input {
     /// The application has done its work with a message that `Effect::Message` gave it: PUBACK or PUBREC may leave.
     /// Needed only where the options say that acknowledgement is by hand.
     Acknowledge {
-        /// Of the message.
-        packet_id: PacketId,
+        /// Which.
+        delivery: Delivery,
+    },
+    /// The application wants to prove anew who it is, by the method of the options.
+    Reauthenticate {
+        /// Named in `Effect::Done`.
+        token: Token,
     },
     /// The application ends the connection.
     Disconnect {
@@ -72,6 +84,11 @@ pub enum Input {
         reason: ReasonCode,
         /// 5.0: another Session Expiry Interval, in seconds.
         session_expiry_seconds: Option<u32>,
+    },
+    /// `Effect::Keep` could not be carried out.
+    KeepFailed {
+        /// What the store said.
+        reason: String,
     },
     /// The driver reads no more, because the application takes no message: from now on a missing PINGRESP proves
     /// nothing.
@@ -100,7 +117,11 @@ pub enum Effect {
     Message {
         /// With the topic in full, even where the server used a Topic Alias.
         message: Publish,
+        /// For its acknowledgement; `None` at QoS 0.
+        delivery: Option<Delivery>,
     },
+    /// Make this durable before anything is written that follows it. Said only where the options ask for it.
+    Keep(Record),
     /// An operation of the application has ended.
     Done {
         /// Which.
@@ -132,6 +153,8 @@ pub enum Outcome {
         /// One for each filter, in order; empty before 5.0.
         reasons: Vec<ReasonCode>,
     },
+    /// The server is convinced, and where the method says so the client is too.
+    Reauthenticated,
     /// It cannot be done any more.
     Failed(Failure),
 }
@@ -168,6 +191,12 @@ pub enum Failure {
         /// In bytes.
         limit: u32,
     },
+    /// There is no Authentication Method, or one exchange of it is going on.
+    #[error("there is {what} to authenticate with")]
+    NoAuthentication {
+        /// Which of the two.
+        what: &'static str,
+    },
     /// The standard does not allow it.
     #[error("the standard does not allow {what}")]
     NotAllowed {
@@ -191,6 +220,11 @@ pub enum Event {
         /// Of CONNACK.
         reason: ReasonCode,
     },
+    /// The server had lost the session, and has answered a SUBSCRIBE by which the client renewed subscriptions.
+    Resubscribed {
+        /// What the server does not grant any more, and why.
+        refused: Vec<(TopicFilter, ReasonCode)>,
+    },
     /// The connection ended.
     Disconnected {
         /// Who ended it and why.
@@ -206,9 +240,22 @@ pub enum DisconnectCause {
     /// The application did.
     #[error("the application disconnected")]
     Application,
-    /// The server said DISCONNECT (5.0).
-    #[error("the server disconnected: {0}")]
-    Server(ReasonCode),
+    /// The server refused in CONNACK, or said DISCONNECT (5.0).
+    #[error("the server disconnected: {reason}")]
+    Server {
+        /// Why.
+        reason: ReasonCode,
+        /// Reason String: for people.
+        explanation: Option<Text>,
+        /// Server Reference: where to go instead. Whether it is followed is the application's decision.
+        server_reference: Option<Text>,
+    },
+    /// The server could not prove who it is, or the method could not go on.
+    #[error("authentication failed: {0}")]
+    Authentication(String),
+    /// The store failed: what must not be forgotten would have been.
+    #[error("the session store failed: {0}")]
+    Store(String),
     /// The network did.
     #[error("the network connection was lost: {0}")]
     Network(String),

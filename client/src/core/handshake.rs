@@ -13,11 +13,11 @@ use super::connection::keep_alive_seconds;
 use crate::options::{LARGEST_FRAME, Options};
 
 /// CONNECT with this Clean Start.
-pub(super) fn connect(options: &Options, client_id: &Text, clean_start: bool) -> Connect {
+pub(super) fn connect(options: &Options, client_id: &Text, clean_start: bool, authentication: Properties) -> Connect {
     Connect {
         clean_start,
         keep_alive: keep_alive_seconds(options),
-        properties: properties(options),
+        properties: properties(options, &authentication),
         will: options.will.clone(),
         username: options.username.clone(),
         password: password(options),
@@ -42,7 +42,7 @@ fn password(options: &Options) -> Option<Bytes> {
     options.password.clone()
 }
 
-fn properties(options: &Options) -> Properties {
+fn properties(options: &Options, authentication: &Properties) -> Properties {
     if options.version != Version::V5_0 {
         return Properties::new();
     }
@@ -55,6 +55,7 @@ fn properties(options: &Options) -> Properties {
     ]
     .into_iter()
     .flatten()
+    .chain(authentication.iter().cloned())
     .chain(options.user_properties.iter().cloned().map(Property::UserProperty))
     .collect()
 }

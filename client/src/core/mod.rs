@@ -7,6 +7,9 @@ mod packets;
 mod reconnect;
 mod requests;
 mod session;
+mod subscriptions;
 
+pub mod authentication;
 pub mod client;
 pub mod effect;
+pub mod record;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use squall_codec::{
     flow::{Pubrec, Received},
-    packet::{Ack, Packet, Publish},
+    packet::{Ack, Packet, Publish, Suback, Unsuback},
     qos::Qos,
     reason::ReasonCode,
     wire::PacketId,
@@ -12,9 +12,10 @@ use squall_codec::{
 
 use super::{
     client::{Client, Phase},
-    effect::{DisconnectCause, Effect, Outcome},
+    effect::{DisconnectCause, Effect, Event, Outcome, Token},
     handshake,
-    session::AwaitedKind,
+    record::Record,
+    session::Asked,
 };
 use crate::options::Acknowledge;
 
@@ -23,7 +24,8 @@ impl Client {
         match self.phase {
             Phase::Handshake { clean_start, .. } => match packet {
                 Packet::Connack(connack) => self.handle_connack(now, clean_start, *connack),
-                // [MQTT-3.2.0-1] Nothing comes before CONNACK; this client asks for no AUTH.
+                Packet::Auth(auth) => self.handle_auth_in_handshake(now, &auth),
+                // [MQTT-3.2.0-1] Nothing but AUTH comes before CONNACK.
                 other => self.violation(now, ReasonCode::ProtocolError, format!("{} before CONNACK", other.kind())),
             },
             Phase::Connected(_) => self.handle_connected(now, packet),
@@ -38,10 +40,8 @@ impl Client {
             Packet::Pubrec(ack) => self.handle_pubrec(now, ack),
             Packet::Pubrel(ack) => self.handle_pubrel(now, &ack),
             Packet::Pubcomp(ack) => self.handle_pubcomp(now, &ack),
-            Packet::Suback(suback) => self.handle_answer(now, AwaitedKind::Suback, suback.packet_id, suback.reasons),
-            Packet::Unsuback(unsuback) => {
-                self.handle_answer(now, AwaitedKind::Unsuback, unsuback.packet_id, unsuback.reasons);
-            }
+            Packet::Suback(suback) => self.handle_suback(now, suback),
+            Packet::Unsuback(unsuback) => self.handle_unsuback(now, unsuback),
             Packet::Pingresp => {
                 if let Some(keep_alive) = self.keep_alive() {
                     keep_alive.answered();
@@ -51,12 +51,11 @@ impl Client {
                 // The sender of DISCONNECT closes; its receiver closes too.
                 self.effects.push(Effect::Close);
                 let again = handshake::worth_another_try(disconnect.reason);
-                self.end(now, DisconnectCause::Server(disconnect.reason), again);
+                self.end(now, DisconnectCause::server(disconnect.reason, &disconnect.properties), again);
             }
             // [MQTT-3.2.0-2] One CONNACK on a connection.
             Packet::Connack(_) => self.violation(now, ReasonCode::ProtocolError, "a second CONNACK"),
-            // [MQTT-4.12.0-6] No AUTH without an Authentication Method in CONNECT.
-            Packet::Auth(_) => self.violation(now, ReasonCode::ProtocolError, "AUTH without an Authentication Method"),
+            Packet::Auth(auth) => self.handle_auth(now, &auth),
             other => self.violation(now, ReasonCode::ProtocolError, format!("{} from a server", other.kind())),
         }
     }
@@ -73,7 +72,7 @@ impl Client {
         }
         let (qos, packet_id) = (message.qos, message.packet_id);
         let Some(packet_id) = packet_id.filter(|_| qos != Qos::AtMostOnce) else {
-            return self.effects.push(Effect::Message { message });
+            return self.effects.push(Effect::Message { message, delivery: None });
         };
         let acknowledgements = &mut self.session.acknowledgements;
         // A QoS 1 message that the application still holds is the same exchange, whatever the server calls it.
@@ -84,9 +83,12 @@ impl Client {
         match self.session.incoming.publish(qos, packet_id) {
             Received::New => {
                 let by_hand = self.options.acknowledge == Acknowledge::ByHand;
-                acknowledgements.delivered(qos, packet_id, by_hand);
+                let delivery = Some(acknowledgements.delivered(qos, packet_id, by_hand));
+                if qos == Qos::ExactlyOnce {
+                    self.keep(Record::Received { packet_id });
+                }
                 // QoS 2 is delivered here, at the first PUBLISH (method B of section 4.3.3).
-                self.effects.push(Effect::Message { message });
+                self.effects.push(Effect::Message { message, delivery });
             }
             // [MQTT-4.3.3-10] Acknowledged again, not delivered again.
             Received::Duplicate => acknowledgements.repeated(qos, packet_id),
@@ -117,6 +119,9 @@ impl Client {
         let packet_id = ack.packet_id;
         self.session.acknowledgements.released(packet_id);
         let known = self.session.incoming.pubrel(packet_id);
+        if known {
+            self.keep(Record::Completed { packet_id });
+        }
         // [MQTT-4.3.3-11] PUBCOMP in any case.
         let reason = match known || !self.options.version.has_properties() {
             true => ReasonCode::Success,
@@ -128,10 +133,18 @@ impl Client {
     fn handle_puback(&mut self, now: Duration, ack: Ack) {
         // [MQTT-4.4.0-2] With any reason the message is acknowledged. An unknown identifier is survived.
         if self.session.outgoing.puback(ack.packet_id).is_some() {
-            let token = self.session.tokens.remove(&ack.packet_id);
+            let token = self.finished(ack.packet_id);
             self.done(token, Outcome::Published { reason: ack.reason, properties: ack.properties });
             self.flush(now);
         }
+    }
+
+    /// An exchange is over: who waits for it.
+    pub(super) fn finished(&mut self, packet_id: PacketId) -> Option<Token> {
+        if let Some(number) = self.session.numbers.remove(&packet_id) {
+            self.keep(Record::Finished { number });
+        }
+        self.session.tokens.remove(&packet_id)
     }
 
     fn handle_pubrec(&mut self, now: Duration, ack: Ack) {
@@ -140,12 +153,15 @@ impl Client {
             // [MQTT-4.3.3-4] PUBREL; [MQTT-4.6.0-4] in the order in which the PUBRECs came.
             Pubrec::Release(_) => {
                 self.session.released.insert(packet_id, (ack.reason, ack.properties));
+                if let Some(number) = self.session.numbers.get(&packet_id).copied() {
+                    self.keep(Record::Released { number, packet_id });
+                }
                 self.send(now, Packet::Pubrel(Ack::new(packet_id)));
             }
             Pubrec::Again => self.send(now, Packet::Pubrel(Ack::new(packet_id))),
             // [MQTT-4.4.0-2] PUBREC with 0x80 or more ends the exchange.
             Pubrec::Refused(_) => {
-                let token = self.session.tokens.remove(&packet_id);
+                let token = self.finished(packet_id);
                 self.done(token, Outcome::Published { reason: ack.reason, properties: ack.properties });
                 self.flush(now);
             }
@@ -162,7 +178,7 @@ impl Client {
 
     fn handle_pubcomp(&mut self, now: Duration, ack: &Ack) {
         if self.session.outgoing.pubcomp(ack.packet_id) {
-            let token = self.session.tokens.remove(&ack.packet_id);
+            let token = self.finished(ack.packet_id);
             let said = self.session.released.remove(&ack.packet_id);
             let (reason, properties) = said.unwrap_or((ReasonCode::Success, Default::default()));
             self.done(token, Outcome::Published { reason, properties });
@@ -170,34 +186,53 @@ impl Client {
         }
     }
 
-    /// SUBACK or UNSUBACK came.
-    fn handle_answer(&mut self, now: Duration, kind: AwaitedKind, packet_id: PacketId, reasons: Vec<ReasonCode>) {
-        let name = match kind {
-            AwaitedKind::Suback => "SUBACK",
-            AwaitedKind::Unsuback => "UNSUBACK",
+    fn handle_suback(&mut self, now: Duration, suback: Suback) {
+        let packet_id = suback.packet_id;
+        let reasons = suback.reasons;
+        let Some(Asked::Subscribe { token, subscriptions, .. }) = self.session.asked.get(&packet_id) else {
+            return self.violation(now, ReasonCode::ProtocolError, "SUBACK for a packet identifier nobody asked with");
         };
-        match self.session.awaited.get(&packet_id).copied() {
-            Some(awaited) if awaited.kind == kind => {
-                // [MQTT-3.9.3-1], [MQTT-3.11.3-1] One reason for each filter, in order; a 3.x UNSUBACK has none.
-                let has_reasons = kind == AwaitedKind::Suback || self.options.version.has_properties();
-                if reasons.len() != if has_reasons { awaited.count } else { 0 } {
-                    let detail = format!("{} reasons in {name} for {} filters", reasons.len(), awaited.count);
-                    return self.violation(now, ReasonCode::ProtocolError, detail);
-                }
-                self.session.awaited.remove(&packet_id);
-                self.session.outgoing.free(packet_id);
-                let outcome = match kind {
-                    AwaitedKind::Suback => Outcome::Subscribed { reasons },
-                    AwaitedKind::Unsuback => Outcome::Unsubscribed { reasons },
-                };
-                self.done(Some(awaited.token), outcome);
-                self.flush(now);
-            }
-            _ => self.violation(
+        // [MQTT-3.9.3-1] One reason for each filter, in order.
+        if reasons.len() != subscriptions.len() {
+            let detail = format!("{} reasons in SUBACK for {} filters", reasons.len(), subscriptions.len());
+            return self.violation(now, ReasonCode::ProtocolError, detail);
+        }
+        let renewed = token.is_none();
+        let Some(Asked::Subscribe { token, subscriptions, identifier }) = self.answered(packet_id) else { return };
+        if renewed {
+            let answers = subscriptions.iter().map(|one| one.filter.clone()).zip(reasons.iter().copied());
+            let refused = answers.filter(|(_, reason)| reason.is_failure()).collect();
+            self.effects.push(Effect::Event(Event::Resubscribed { refused }));
+        }
+        self.remember_subscriptions(subscriptions, identifier, &reasons, renewed);
+        self.done(token, Outcome::Subscribed { reasons });
+        self.flush(now);
+    }
+
+    fn handle_unsuback(&mut self, now: Duration, unsuback: Unsuback) {
+        let packet_id = unsuback.packet_id;
+        let reasons = unsuback.reasons;
+        let Some(Asked::Unsubscribe { filters, .. }) = self.session.asked.get(&packet_id) else {
+            return self.violation(
                 now,
                 ReasonCode::ProtocolError,
-                format!("{name} for a packet identifier nobody asked with"),
-            ),
+                "UNSUBACK for a packet identifier nobody asked with",
+            );
+        };
+        // [MQTT-3.11.3-1] One reason for each filter, in order; before 5.0 there are none.
+        let expected = if self.options.version.has_properties() { filters.len() } else { 0 };
+        if reasons.len() != expected {
+            let detail = format!("{} reasons in UNSUBACK for {} filters", reasons.len(), filters.len());
+            return self.violation(now, ReasonCode::ProtocolError, detail);
         }
+        let Some(Asked::Unsubscribe { token, filters }) = self.answered(packet_id) else { return };
+        self.session.subscriptions.remove(&filters, &reasons);
+        self.done(Some(token), Outcome::Unsubscribed { reasons });
+        self.flush(now);
+    }
+
+    fn answered(&mut self, packet_id: PacketId) -> Option<Asked> {
+        self.session.outgoing.free(packet_id);
+        self.session.asked.remove(&packet_id)
     }
 }

@@ -1,6 +1,6 @@
 //! What the application asks for: PUBLISH, SUBSCRIBE, UNSUBSCRIBE, now or as soon as it may leave.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use squall_codec::{
     packet::{Ack, Packet, Publish, Subscribe, Subscription, Unsubscribe},
@@ -15,7 +15,8 @@ use squall_codec::{
 use super::{
     client::{Client, Phase},
     effect::{Failure, Outcome, Token},
-    session::{Again, Awaited, AwaitedKind},
+    record::Record,
+    session::{Again, Asked},
 };
 
 const VARIABLE_BYTE_INTEGER_TOO_LARGE: u32 = VARIABLE_BYTE_INTEGER_MAX + 1;
@@ -26,10 +27,13 @@ pub(super) enum Request {
     /// Nobody waits for a message of an earlier run of the connection.
     Publish {
         token: Option<Token>,
+        /// In the order in which messages were accepted.
+        number: u64,
         message: Publish,
     },
+    /// Nobody waits for a subscription that the client renews by itself.
     Subscribe {
-        token: Token,
+        token: Option<Token>,
         subscriptions: Vec<Subscription>,
         properties: Properties,
     },
@@ -41,7 +45,7 @@ pub(super) enum Request {
 
 impl Request {
     /// What belongs to this hop is the core's.
-    pub(super) fn publish(token: Token, mut message: Publish) -> Self {
+    pub(super) fn publish(token: Token, number: u64, mut message: Publish) -> Self {
         // [MQTT-3.3.1-2], [MQTT-4.3.2-2], [MQTT-4.3.3-2] DUP is 0 at first.
         message.dup = false;
         message.packet_id = None;
@@ -49,13 +53,26 @@ impl Request {
         message.topic_alias = None;
         // [MQTT-3.3.4-6] No Subscription Identifier from a client.
         message.subscription_identifiers.clear();
-        Request::Publish { token: Some(token), message }
+        Request::Publish { token: Some(token), number, message }
+    }
+
+    /// A message that an earlier run accepted.
+    pub(super) fn kept(number: u64, message: Publish) -> Self {
+        Request::Publish { token: None, number, message }
     }
 
     pub(super) fn token(&self) -> Option<Token> {
         match self {
-            Request::Publish { token, .. } => *token,
-            Request::Subscribe { token, .. } | Request::Unsubscribe { token, .. } => Some(*token),
+            Request::Publish { token, .. } | Request::Subscribe { token, .. } => *token,
+            Request::Unsubscribe { token, .. } => Some(*token),
+        }
+    }
+
+    /// Who is to be told, once.
+    pub(super) fn take_token(&mut self) -> Option<Token> {
+        match self {
+            Request::Publish { token, .. } | Request::Subscribe { token, .. } => token.take(),
+            Request::Unsubscribe { token, .. } => Some(*token),
         }
     }
 
@@ -97,7 +114,7 @@ impl Request {
     }
 
     /// Whether the server's Receive Maximum may hold it back.
-    fn is_counted(&self) -> bool {
+    pub(super) fn is_counted(&self) -> bool {
         matches!(self, Request::Publish { message, .. } if message.qos != Qos::AtMostOnce)
     }
 }
@@ -107,8 +124,19 @@ impl Client {
         if let Err(failure) = request.check(self.options.version) {
             return self.fail(request.token(), failure);
         }
+        if let Phase::Idle = self.phase {
+            return self.fail(request.token(), Failure::Disconnected);
+        }
+        let starts = self.is_connected() && (self.queue.is_empty() || !request.is_counted());
+        if !starts && !self.has_room() {
+            return self.fail(request.token(), Failure::QueueFull { limit: self.options.queue_limit });
+        }
+        if let Request::Publish { number, message, .. } = &request
+            && request.is_counted()
+        {
+            self.keep(Record::Accepted { number: *number, message: message.clone() });
+        }
         let request = match self.phase {
-            Phase::Idle => return self.fail(request.token(), Failure::Disconnected),
             // [MQTT-3.3.4-8], [MQTT-4.9.0-3] Only QoS 1 and 2 messages wait for the server's Receive Maximum, and for
             // those before them.
             Phase::Connected(_) if self.queue.is_empty() || !request.is_counted() => match self.start(now, request) {
@@ -120,18 +148,30 @@ impl Client {
         if self.has_room() {
             self.queue.push_back(request);
         } else {
-            self.fail(request.token(), Failure::QueueFull { limit: self.options.queue_limit });
+            self.give_up(&request, Failure::QueueFull { limit: self.options.queue_limit });
         }
+    }
+
+    /// Answers a request that cannot be carried out, and keeps nothing of it.
+    fn give_up(&mut self, request: &Request, failure: Failure) {
+        if let Request::Publish { number, .. } = request
+            && request.is_counted()
+        {
+            self.keep(Record::Finished { number: *number });
+        }
+        self.fail(request.token(), failure);
     }
 
     /// The connection is new: everything that may leave does, in order.
     pub(super) fn flush_all(&mut self, now: Duration) {
         self.resend(now);
-        for request in std::mem::take(&mut self.queue) {
+        let mut waiting = VecDeque::new();
+        while let Some(request) = self.queue.pop_front() {
             if let Err(request) = self.start(now, request) {
-                self.queue.push_back(request);
+                waiting.push_back(request);
             }
         }
+        self.queue = waiting;
     }
 
     /// An exchange is over: what waited for that may leave.
@@ -164,7 +204,8 @@ impl Client {
                     match taken.and_then(|()| offer.takes_size(version, &packet)) {
                         Ok(()) => self.send(now, packet),
                         Err(failure) => {
-                            let token = self.session.withdraw(packet_id, qos);
+                            self.session.withdraw(packet_id, qos);
+                            let token = self.finished(packet_id);
                             self.fail(token, failure);
                         }
                     }
@@ -176,7 +217,7 @@ impl Client {
     /// Sends the request, or answers it with a failure; gives it back if it has to wait.
     fn start(&mut self, now: Duration, request: Request) -> Result<(), Request> {
         match request {
-            Request::Publish { token, message } => self.start_publish(now, token, message),
+            Request::Publish { token, number, message } => self.start_publish(now, token, number, message),
             Request::Subscribe { token, subscriptions, properties } => {
                 self.start_subscribe(now, token, subscriptions, properties)
             }
@@ -184,15 +225,21 @@ impl Client {
         }
     }
 
-    fn start_publish(&mut self, now: Duration, token: Option<Token>, message: Publish) -> Result<(), Request> {
+    fn start_publish(
+        &mut self,
+        now: Duration,
+        token: Option<Token>,
+        number: u64,
+        message: Publish,
+    ) -> Result<(), Request> {
         let version = self.options.version;
         let qos = message.qos;
-        let Phase::Connected(connection) = &self.phase else { return Err(Request::Publish { token, message }) };
+        let Phase::Connected(connection) = &self.phase else { return Err(Request::Publish { token, number, message }) };
         let any_id = (qos != Qos::AtMostOnce).then_some(PacketId::MIN);
         let mut packet = Packet::Publish(message.clone().at(qos, any_id));
         let offer = &connection.offer;
         if let Err(failure) = offer.takes_publish(&message).and_then(|()| offer.takes_size(version, &packet)) {
-            self.fail(token, failure);
+            self.give_up(&Request::Publish { token, number, message }, failure);
             return Ok(());
         }
         if qos != Qos::AtMostOnce {
@@ -201,6 +248,8 @@ impl Client {
             match self.session.outgoing.publish(qos, message) {
                 Ok(packet_id) => {
                     self.session.tokens.extend(token.map(|token| (packet_id, token)));
+                    self.session.numbers.insert(packet_id, number);
+                    self.keep(Record::Sent { number, packet_id });
                     if let Packet::Publish(message) = &mut packet {
                         // [MQTT-2.2.1-3], [MQTT-4.3.2-1], [MQTT-4.3.3-1] An identifier that is not in use.
                         message.packet_id = Some(packet_id);
@@ -208,7 +257,7 @@ impl Client {
                     self.send(now, packet);
                     return Ok(());
                 }
-                Err(message) => return Err(Request::Publish { token, message }),
+                Err(message) => return Err(Request::Publish { token, number, message }),
             }
         }
         // [MQTT-2.2.1-2], [MQTT-4.3.1-1] QoS 0: no identifier, DUP 0.
@@ -220,15 +269,16 @@ impl Client {
     fn start_subscribe(
         &mut self,
         now: Duration,
-        token: Token,
+        token: Option<Token>,
         subscriptions: Vec<Subscription>,
         properties: Properties,
     ) -> Result<(), Request> {
         let Phase::Connected(connection) = &self.phase else {
             return Err(Request::Subscribe { token, subscriptions, properties });
         };
+        let identifier = properties.subscription_identifiers().next();
         if let Err(failure) = connection.offer.takes_subscribe(&subscriptions, &properties) {
-            self.fail(Some(token), failure);
+            self.refuse(Asked::Subscribe { token, subscriptions, identifier }, failure);
             return Ok(());
         }
         // [MQTT-2.2.1-3] One space of identifiers for all three.
@@ -236,9 +286,8 @@ impl Client {
             return Err(Request::Subscribe { token, subscriptions, properties });
         };
         let properties = properties.iter().filter(|property| self.may_stand_in_subscribe(property)).cloned().collect();
-        let count = subscriptions.len();
-        let packet = Packet::Subscribe(Subscribe { properties, ..Subscribe::new(packet_id, subscriptions) });
-        self.send_awaited(now, packet_id, packet, Awaited { token, kind: AwaitedKind::Suback, count });
+        let packet = Packet::Subscribe(Subscribe { properties, ..Subscribe::new(packet_id, subscriptions.clone()) });
+        self.ask(now, packet_id, packet, Asked::Subscribe { token, subscriptions, identifier });
         Ok(())
     }
 
@@ -250,26 +299,34 @@ impl Client {
         let Some(packet_id) = self.session.outgoing.reserve() else {
             return Err(Request::Unsubscribe { token, filters });
         };
-        let count = filters.len();
-        let packet = Packet::Unsubscribe(Unsubscribe::new(packet_id, filters));
-        self.send_awaited(now, packet_id, packet, Awaited { token, kind: AwaitedKind::Unsuback, count });
+        let packet = Packet::Unsubscribe(Unsubscribe::new(packet_id, filters.clone()));
+        self.ask(now, packet_id, packet, Asked::Unsubscribe { token, filters });
         Ok(())
     }
 
-    fn send_awaited(&mut self, now: Duration, packet_id: PacketId, packet: Packet, awaited: Awaited) {
+    fn ask(&mut self, now: Duration, packet_id: PacketId, packet: Packet, asked: Asked) {
         let taken = match &self.phase {
             Phase::Connected(connection) => connection.offer.takes_size(self.options.version, &packet),
             _ => Ok(()),
         };
         match taken {
             Ok(()) => {
-                self.session.awaited.insert(packet_id, awaited);
+                self.session.asked.insert(packet_id, asked);
                 self.send(now, packet);
             }
             Err(failure) => {
                 self.session.outgoing.free(packet_id);
-                self.fail(Some(awaited.token), failure);
+                self.refuse(asked, failure);
             }
+        }
+    }
+
+    fn refuse(&mut self, asked: Asked, failure: Failure) {
+        match asked {
+            Asked::Subscribe { token: None, subscriptions, identifier } => {
+                self.cannot_renew(subscriptions, identifier, &failure);
+            }
+            asked => self.fail(asked.token(), failure),
         }
     }
 }

@@ -4,14 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 
 use squall_codec::{
     flow::{Incoming, Outgoing, Resend},
-    packet::Publish,
+    packet::{Publish, Subscription},
     property::Properties,
     qos::Qos,
     reason::ReasonCode,
+    topic::TopicFilter,
     wire::{PacketId, Text},
 };
 
-use super::{acknowledgements::Acknowledgements, effect::Token};
+use super::{
+    acknowledgements::Acknowledgements,
+    effect::Token,
+    record::{Kept, KeptMessage},
+    subscriptions::Subscriptions,
+};
 
 /// What the client knows of its session, and of the connection that uses it.
 #[derive(Debug)]
@@ -21,13 +27,19 @@ pub(super) struct Session {
     pub(super) client_id: Text,
     /// Whether this client holds session state that the server may hold too, however little is in it.
     pub(super) exists: bool,
+    /// Whether the store knows of the session.
+    pub(super) is_kept: bool,
     pub(super) outgoing: Outgoing<Publish>,
     /// Who waits for an exchange; nobody for one whose application was told that the connection is gone.
     pub(super) tokens: BTreeMap<PacketId, Token>,
+    /// The numbers of the messages in exchanges.
+    pub(super) numbers: BTreeMap<PacketId, u64>,
+    next_number: u64,
     /// QoS 2 exchanges that wait for PUBCOMP, with what PUBREC said.
     pub(super) released: BTreeMap<PacketId, (ReasonCode, Properties)>,
     /// SUBSCRIBE and UNSUBSCRIBE that wait for their answer on this connection.
-    pub(super) awaited: BTreeMap<PacketId, Awaited>,
+    pub(super) asked: BTreeMap<PacketId, Asked>,
+    pub(super) subscriptions: Subscriptions,
     /// What has still to be sent again on this connection.
     resends: VecDeque<Again>,
     /// How many of them are PUBLISH.
@@ -37,19 +49,27 @@ pub(super) struct Session {
 }
 
 /// A SUBSCRIBE or UNSUBSCRIBE that has left.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Awaited {
-    pub(super) token: Token,
-    pub(super) kind: AwaitedKind,
-    /// How many filters it has.
-    pub(super) count: usize,
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Without a token where the client renews subscriptions by itself.
+    Subscribe {
+        token: Option<Token>,
+        subscriptions: Vec<Subscription>,
+        identifier: Option<u32>,
+    },
+    Unsubscribe {
+        token: Token,
+        filters: Vec<TopicFilter>,
+    },
 }
 
-/// Which answer is awaited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AwaitedKind {
-    Suback,
-    Unsuback,
+impl Asked {
+    pub(super) fn token(&self) -> Option<Token> {
+        match self {
+            Asked::Subscribe { token, .. } => *token,
+            Asked::Unsubscribe { token, .. } => Some(*token),
+        }
+    }
 }
 
 /// A packet of an earlier connection.
@@ -64,10 +84,14 @@ impl Session {
         Session {
             client_id,
             exists,
+            is_kept: false,
             outgoing: Outgoing::new(u16::MAX),
             tokens: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            next_number: 0,
             released: BTreeMap::new(),
-            awaited: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
             resends: VecDeque::new(),
             unsent: 0,
             incoming: Incoming::new(own_receive_maximum),
@@ -75,12 +99,52 @@ impl Session {
         }
     }
 
+    /// For the next message that is accepted.
+    pub(super) fn next_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    /// Whether it goes on though the store knows nothing of it.
+    pub(super) fn is_unnamed(&self) -> bool {
+        !self.is_kept
+    }
+
+    /// Takes up what a store kept; gives the messages that have still to leave. Where the session is not resumed these
+    /// are all that are left of it.
+    pub(super) fn restore(&mut self, kept: Kept, resumes: bool) -> impl Iterator<Item = (u64, Publish)> + use<> {
+        let mut waiting = Vec::new();
+        self.next_number = kept.outgoing.last_key_value().map_or(0, |(number, _)| number + 1);
+        self.is_kept = resumes;
+        let mut sent = BTreeMap::new();
+        for (number, message) in kept.outgoing {
+            match message {
+                KeptMessage::Sent(packet_id, message) if resumes => {
+                    self.outgoing.restore_published(packet_id, message.qos, message);
+                    sent.insert(packet_id, number);
+                }
+                KeptMessage::Released(packet_id) if resumes => {
+                    self.outgoing.restore_released(packet_id);
+                    sent.insert(packet_id, number);
+                }
+                KeptMessage::Released(_) => {}
+                KeptMessage::Waiting(message) | KeptMessage::Sent(_, message) => waiting.push((number, message)),
+            }
+        }
+        self.numbers = sent;
+        if resumes {
+            kept.received.into_iter().for_each(|packet_id| self.incoming.restore(packet_id));
+        }
+        waiting.into_iter()
+    }
+
     /// The connection ended; what it alone knew is forgotten. Gives who waited for SUBACK and UNSUBACK.
-    pub(super) fn connection_ended(&mut self) -> impl Iterator<Item = Token> + use<> {
+    pub(super) fn connection_ended(&mut self) -> impl Iterator<Item = Option<Token>> + use<> {
         self.resends.clear();
         self.unsent = 0;
         self.acknowledgements.connection_ended();
-        std::mem::take(&mut self.awaited).into_values().map(|awaited| awaited.token)
+        std::mem::take(&mut self.asked).into_values().map(|asked| asked.token())
     }
 
     /// The server carries on the session: what is not finished is sent again.
@@ -105,18 +169,22 @@ impl Session {
         &mut self,
         receive_maximum: u16,
         own_receive_maximum: u16,
-    ) -> (Vec<(Option<Token>, Publish)>, Vec<Token>) {
+    ) -> (Vec<(Option<Token>, u64, Publish)>, Vec<Token>) {
         let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::new(receive_maximum));
+        let numbers = std::mem::take(&mut self.numbers);
         let messages = outgoing
             .resends()
             .filter_map(|resend| match resend {
-                Resend::Publish(packet_id, _, message) => Some((self.tokens.remove(&packet_id), message.clone())),
+                Resend::Publish(packet_id, _, message) => {
+                    let number = numbers.get(&packet_id).copied().expect("a message in flight has its number");
+                    Some((self.tokens.remove(&packet_id), number, message.clone()))
+                }
                 Resend::Pubrel(_) => None,
             })
             .collect();
         self.released.clear();
         self.incoming = Incoming::new(own_receive_maximum);
-        self.acknowledgements = Acknowledgements::default();
+        self.acknowledgements.session_lost();
         (messages, std::mem::take(&mut self.tokens).into_values().collect())
     }
 
@@ -141,11 +209,10 @@ impl Session {
     }
 
     /// Takes back an exchange that the server of this connection would not take.
-    pub(super) fn withdraw(&mut self, packet_id: PacketId, qos: Qos) -> Option<Token> {
+    pub(super) fn withdraw(&mut self, packet_id: PacketId, qos: Qos) {
         match qos {
             Qos::ExactlyOnce => drop(self.outgoing.pubrec(packet_id, ReasonCode::UnspecifiedError)),
             _ => drop(self.outgoing.puback(packet_id)),
         }
-        self.tokens.remove(&packet_id)
     }
 }

@@ -30,11 +30,15 @@ impl Clock {
 }
 
 /// A seed that differs from run to run, for a program that is not simulated.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn seed_of_this_run() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     // The lower half holds what differs most.
-    since_1970.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
+    since_1970().as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
+}
+
+/// Time since 1970, for what a person reads. It may jump.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Fires at the core's deadline. A deadline that moves on, as it does with every packet, costs no timer.

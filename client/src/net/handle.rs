@@ -1,4 +1,4 @@
-//! What the application holds: a handle to ask with, its messages, and the events of the connection.
+//! What the application holds to ask with, and the events of the connection.
 //!
 //! Every future here may be dropped at any time. Dropped before the request was taken, nothing has happened; dropped
 //! after, the request is carried out all the same, and only its answer goes nowhere.
@@ -8,22 +8,24 @@ use squall_codec::{
     property::Properties,
     reason::ReasonCode,
     topic::TopicFilter,
-    wire::PacketId,
+    version::Version,
 };
 use tokio::sync::{mpsc, mpsc::error::SendError, oneshot};
 
+use super::{
+    messages::{Message, Subscribed},
+    router::MESSAGES,
+};
 use crate::core::effect::{Event, Failure, Outcome};
 
-/// Asks the client for things. Cheap to clone. When the last handle and [`Messages`] are gone, the client disconnects.
+/// Asks the client for things. Cheap to clone. When the last handle, the last
+/// [`Subscribed`] and [`Messages`](super::messages::Messages) are gone, the client disconnects.
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(super) publishes: mpsc::Sender<PublishCommand>,
     pub(super) commands: mpsc::Sender<Command>,
+    pub(super) version: Version,
 }
-
-/// Messages from the server, in order. While nobody takes them the socket is not read, so the server notices.
-#[derive(Debug)]
-pub struct Messages(pub(super) mpsc::Receiver<Publish>);
 
 /// The life of the connection. Of events that nobody takes only the newest are kept.
 #[derive(Debug)]
@@ -58,10 +60,28 @@ pub enum PublishError {
     Failed(#[from] Failure),
 }
 
-/// Why there was no SUBACK.
+/// Why there is no subscription.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The server refused every filter.
+    #[error("the server refused the subscription: {}", list(.reasons))]
+    Refused {
+        /// One for each filter, in order.
+        reasons: Vec<ReasonCode>,
+    },
+    /// There was no SUBACK.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+fn list(reasons: &[ReasonCode]) -> String {
+    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Why the server was not convinced anew. The connection may have ended with it: then an event says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
-pub struct SubscribeError(#[from] pub Failure);
+pub struct AuthenticateError(#[from] pub Failure);
 
 /// Why there was no UNSUBACK.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,10 +96,25 @@ pub(super) struct PublishCommand {
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Subscribe { subscriptions: Vec<Subscription>, properties: Properties, reply: oneshot::Sender<Outcome> },
-    Unsubscribe { filters: Vec<TopicFilter>, reply: oneshot::Sender<Outcome> },
-    Acknowledge { packet_id: PacketId },
-    Disconnect { reason: ReasonCode, session_expiry_seconds: Option<u32>, closed: oneshot::Sender<()> },
+    Subscribe {
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+        /// Where its messages go, if not to `Messages`.
+        stream: Option<mpsc::Sender<Message>>,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Unsubscribe {
+        filters: Vec<TopicFilter>,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Reauthenticate {
+        reply: oneshot::Sender<Outcome>,
+    },
+    Disconnect {
+        reason: ReasonCode,
+        session_expiry_seconds: Option<u32>,
+        closed: oneshot::Sender<()>,
+    },
 }
 
 impl Handle {
@@ -105,7 +140,8 @@ impl Handle {
         }
     }
 
-    /// Subscribes; gives one reason for each filter, in order, failures among them.
+    /// Subscribes; gives one reason for each filter, in order, failures among them. The messages come to
+    /// [`Messages`](super::messages::Messages).
     ///
     /// # Errors
     /// There was no SUBACK.
@@ -114,8 +150,37 @@ impl Handle {
         subscriptions: Vec<Subscription>,
         properties: Properties,
     ) -> Result<Vec<ReasonCode>, SubscribeError> {
+        self.ask_for(subscriptions, properties, None).await
+    }
+
+    /// Subscribes, with a stream for just these messages. A message that several streams subscribe to comes to each of
+    /// them as often as the server sends it; with a Subscription Identifier in the properties (5.0) a stream is given
+    /// what the server sends for this SUBSCRIBE, and nothing else.
+    ///
+    /// # Errors
+    /// The server refused every filter, or there was no SUBACK.
+    pub async fn stream(
+        &self,
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+    ) -> Result<Subscribed, SubscribeError> {
+        let filters: Vec<_> = subscriptions.iter().map(|one| one.filter.clone()).collect();
+        let (stream, messages) = mpsc::channel(MESSAGES);
+        let reasons = self.ask_for(subscriptions, properties, Some(stream)).await?;
+        if reasons.iter().all(|reason| reason.is_failure()) {
+            return Err(SubscribeError::Refused { reasons });
+        }
+        Ok(Subscribed { messages, results: filters.into_iter().zip(reasons).collect(), handle: self.clone() })
+    }
+
+    async fn ask_for(
+        &self,
+        subscriptions: Vec<Subscription>,
+        properties: Properties,
+        stream: Option<mpsc::Sender<Message>>,
+    ) -> Result<Vec<ReasonCode>, SubscribeError> {
         let (reply, outcome) = oneshot::channel();
-        let sent = self.commands.send(Command::Subscribe { subscriptions, properties, reply }).await;
+        let sent = self.commands.send(Command::Subscribe { subscriptions, properties, stream, reply }).await;
         match answer(sent, outcome).await {
             Outcome::Subscribed { reasons } => Ok(reasons),
             other => Err(failure(other).into()),
@@ -135,12 +200,16 @@ impl Handle {
         }
     }
 
-    /// The application has dealt with a message: PUBACK or PUBREC may leave. Needed only with
-    /// [`Acknowledge::ByHand`](crate::options::Acknowledge::ByHand); a message with QoS 0 has nothing to acknowledge.
-    pub async fn acknowledge(&self, message: &Publish) {
-        if let Some(packet_id) = message.packet_id {
-            // A client that has ended acknowledges nothing; the server will send the message again.
-            let _ = self.commands.send(Command::Acknowledge { packet_id }).await;
+    /// Proves anew who the client is, by the method of the options (5.0), while messages flow on.
+    ///
+    /// # Errors
+    /// There is no method, or the server was not convinced, or the client was not.
+    pub async fn reauthenticate(&self) -> Result<(), AuthenticateError> {
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.commands.send(Command::Reauthenticate { reply }).await;
+        match answer(sent, outcome).await {
+            Outcome::Reauthenticated => Ok(()),
+            other => Err(failure(other).into()),
         }
     }
 
@@ -169,13 +238,6 @@ impl Receipt {
             Outcome::Published { reason, properties } => Ok(Published { reason, properties }),
             other => Err(failure(other).into()),
         }
-    }
-}
-
-impl Messages {
-    /// The next message, with its topic in full; `None` when the client has ended. May be dropped at any time.
-    pub async fn next(&mut self) -> Option<Publish> {
-        self.0.recv().await
     }
 }
 

@@ -14,7 +14,16 @@ pub(super) struct Inbox<T> {
 impl<T> Inbox<T> {
     pub(super) fn new(capacity: usize) -> (Self, mpsc::Receiver<T>) {
         let (sender, receiver) = mpsc::channel(capacity);
-        (Inbox { sender, waiting: VecDeque::new() }, receiver)
+        (Inbox::with(sender), receiver)
+    }
+
+    pub(super) fn with(sender: mpsc::Sender<T>) -> Self {
+        Inbox { sender, waiting: VecDeque::new() }
+    }
+
+    /// Whether the reader is gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Hands it over, or keeps it until there is room. What nobody can read any more is dropped.

@@ -4,5 +4,22 @@ pub mod clock;
 pub mod connector;
 pub mod driver;
 pub mod handle;
+pub mod keeper;
+pub mod messages;
+pub mod request;
+#[cfg(feature = "store")]
+pub mod store;
+#[cfg(feature = "transports")]
+pub mod tls;
+#[cfg(feature = "transports")]
+pub mod transport;
+#[cfg(feature = "transports")]
+pub mod url;
+#[cfg(feature = "transports")]
+pub mod websocket;
 
+mod carrier;
 mod inbox;
+mod outbox;
+mod requests;
+mod router;

@@ -14,7 +14,7 @@ use squall_codec::{
     wire::Text,
 };
 
-use crate::support::{TestClient, disconnect, message, offering, options, resumed, seconds, success};
+use crate::support::{TestClient, by_server, disconnect, message, offering, options, resumed, seconds, success};
 
 #[test]
 fn connect_is_the_first_packet_and_carries_the_options() {
@@ -110,7 +110,7 @@ fn a_refusal_closes_and_is_not_repeated_where_that_is_useless() {
         client.server(Packet::Connack(Box::new(Connack::new(reason))));
         client.expect_event(Event::Refused { reason });
         client.expect_close();
-        client.expect_disconnected(DisconnectCause::Server(reason), again);
+        client.expect_disconnected(by_server(reason), again);
         client.expect_nothing();
         assert_eq!(client.client.is_idle(), !again, "{reason}");
     }

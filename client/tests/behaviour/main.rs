@@ -1,12 +1,16 @@
 //! The client's core against a server that a test plays, in virtual time: one behaviour each.
 
+mod authentication;
 mod connect;
+mod cuts;
+mod durable;
 mod keep_alive;
 mod limits;
 mod misbehaviour;
 mod publish;
 mod receive;
 mod reconnect;
+mod renewal;
 mod session;
 mod subscribe;
 mod support;

@@ -1,7 +1,7 @@
 //! A server that does what it must not.
 
 use squall_client::{
-    core::effect::{DisconnectCause, Input, Token},
+    core::effect::{Input, Token},
     options::Options,
 };
 use squall_codec::{
@@ -14,7 +14,7 @@ use squall_codec::{
     version::Version,
 };
 
-use crate::support::{TestClient, disconnect, id, options, publish, seconds, success};
+use crate::support::{TestClient, by_server, disconnect, id, options, publish, seconds, success};
 
 fn check(packet: Packet) {
     for version in Version::ALL {
@@ -96,7 +96,7 @@ fn a_disconnect_of_the_server_closes_and_says_why() {
         let mut client = TestClient::connected(options(Version::V5_0));
         client.server(disconnect(reason));
         client.expect_close();
-        client.expect_disconnected(DisconnectCause::Server(reason), again);
+        client.expect_disconnected(by_server(reason), again);
         client.expect_nothing();
     }
 }

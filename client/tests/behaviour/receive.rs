@@ -1,9 +1,6 @@
 //! Messages from the server, and what they are answered with.
 
-use squall_client::{
-    core::effect::Input,
-    options::{Acknowledge, Options},
-};
+use squall_client::options::{Acknowledge, Options};
 use squall_codec::{
     packet::{Ack, Packet, Publish},
     qos::Qos,
@@ -108,12 +105,12 @@ fn by_hand_acknowledgements_leave_when_asked_and_in_the_order_of_arrival() {
         client.expect_message(payload);
     }
     client.expect_nothing();
-    client.input(Input::Acknowledge { packet_id: id(2) });
+    client.acknowledge(2);
     client.expect_nothing();
     // The order of PUBRECs is apart from that of PUBACKs.
-    client.input(Input::Acknowledge { packet_id: id(3) });
+    client.acknowledge(3);
     client.expect_send(pubrec(3));
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_send(puback(1));
     client.expect_send(puback(2));
     client.expect_nothing();
@@ -126,7 +123,7 @@ fn by_hand_a_qos_1_message_that_comes_again_before_puback_is_one_message() {
     client.server(dup(publish(Qos::AtLeastOnce, 1, "a")));
     client.expect_message("a");
     client.expect_nothing();
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_send(puback(1));
     client.expect_nothing();
 }
@@ -139,12 +136,12 @@ fn by_hand_a_qos_2_message_acknowledged_while_away_is_answered_when_it_comes_aga
     client.expect_message("a");
     client.expect_message("b");
     client.lose_and_wait();
-    client.input(Input::Acknowledge { packet_id: id(2) });
+    client.acknowledge(2);
     client.connect_again(resumed([]));
     client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
     client.server(dup(publish(Qos::ExactlyOnce, 2, "b")));
     client.expect_nothing();
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_send(pubrec(1));
     client.expect_send(pubrec(2));
     client.expect_nothing();
@@ -160,7 +157,7 @@ fn by_hand_a_qos_1_message_is_delivered_again_on_the_next_connection() {
     client.server(dup(publish(Qos::AtLeastOnce, 1, "a")));
     client.expect_message("a");
     client.expect_nothing();
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_send(puback(1));
 }
 
@@ -199,7 +196,7 @@ fn by_hand_a_qos_2_message_that_comes_again_before_pubrec_gets_one_pubrec() {
     client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
     client.expect_message("a");
     client.expect_nothing();
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_send(pubrec(1));
     client.expect_nothing();
 }
@@ -211,7 +208,7 @@ fn by_hand_nothing_is_answered_on_a_connection_on_which_it_did_not_come() {
     client.expect_message("a");
     client.lose_and_wait();
     client.connect_again(resumed([]));
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_nothing();
     client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
     client.expect_send(pubrec(1));
@@ -225,8 +222,40 @@ fn by_hand_a_message_that_was_released_unasked_is_answered_once() {
     client.expect_message("a");
     client.server(pubrel(1));
     client.expect_send(pubcomp(1));
-    client.input(Input::Acknowledge { packet_id: id(1) });
+    client.acknowledge(1);
     client.expect_nothing();
+}
+
+#[test]
+fn by_hand_an_acknowledgement_of_a_lost_session_never_meets_a_message_with_the_same_identifier() {
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        let mut client = TestClient::connected(by_hand());
+        client.server(publish(qos, 1, "old"));
+        client.expect_message("old");
+        client.lose_and_wait();
+        client.connect_again(success());
+        client.server(publish(qos, 1, "new"));
+        client.expect_message("new");
+        client.acknowledge_nth(0);
+        client.expect_nothing();
+        client.acknowledge_nth(1);
+        client.expect_send(if qos == Qos::AtLeastOnce { puback(1) } else { pubrec(1) });
+    }
+}
+
+#[test]
+fn by_hand_an_acknowledgement_of_an_older_delivery_does_not_meet_the_repetition() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::AtLeastOnce, 1, "a"));
+    client.expect_message("a");
+    client.lose_and_wait();
+    client.connect_again(resumed([]));
+    client.server(dup(publish(Qos::AtLeastOnce, 1, "a")));
+    client.expect_message("a");
+    client.acknowledge_nth(0);
+    client.expect_nothing();
+    client.acknowledge_nth(1);
+    client.expect_send(puback(1));
 }
 
 fn aliased(topic: Option<&'static str>, alias: u16, payload: &str) -> Packet {

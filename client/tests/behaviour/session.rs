@@ -13,8 +13,8 @@ use squall_codec::{
 };
 
 use crate::support::{
-    TestClient, dup, lasting, message, offering, options, puback, pubcomp, publish, published, pubrec, pubrel, resumed,
-    seconds, success,
+    TestClient, by_server, dup, lasting, message, offering, options, puback, pubcomp, publish, published, pubrec,
+    pubrel, resumed, seconds, success,
 };
 
 #[test]
@@ -225,7 +225,7 @@ fn a_refused_reconnect_keeps_the_session_for_the_next() {
     client.server(Packet::Connack(Box::new(Connack::new(ReasonCode::ServerBusy))));
     assert!(client.next().is_some(), "Event::Refused");
     client.expect_close();
-    client.expect_disconnected(DisconnectCause::Server(ReasonCode::ServerBusy), true);
+    client.expect_disconnected(by_server(ReasonCode::ServerBusy), true);
     client.advance(seconds(2));
     client.connect_again(resumed([]));
     client.expect_send(dup(publish(Qos::AtLeastOnce, 1, "a")));

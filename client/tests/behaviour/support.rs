@@ -5,7 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use squall_client::{
     core::{
         client::Client,
-        effect::{DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
+        effect::{Delivery, DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
+        record::Record,
     },
     options::Options,
 };
@@ -25,6 +26,8 @@ pub(crate) struct TestClient {
     now: Duration,
     effects: VecDeque<Effect>,
     next_token: u64,
+    /// Every delivery that can be acknowledged, with its packet identifier.
+    deliveries: Vec<(PacketId, Delivery)>,
 }
 
 pub(crate) fn options(version: Version) -> Options {
@@ -90,13 +93,21 @@ pub(crate) fn published() -> Outcome {
     Outcome::Published { reason: ReasonCode::Success, properties: Properties::new() }
 }
 
+pub(crate) fn by_server(reason: ReasonCode) -> DisconnectCause {
+    DisconnectCause::Server { reason, explanation: None, server_reference: None }
+}
+
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 impl TestClient {
     pub(crate) fn new(options: Options) -> Self {
-        TestClient { client: Client::new(options, 1), now: Duration::ZERO, effects: VecDeque::new(), next_token: 0 }
+        TestClient::with(Client::new(options, 1))
+    }
+
+    pub(crate) fn with(client: Client) -> Self {
+        TestClient { client, now: Duration::ZERO, effects: VecDeque::new(), next_token: 0, deliveries: Vec::new() }
     }
 
     /// Connected, and nothing left to look at.
@@ -139,6 +150,19 @@ impl TestClient {
 
     pub(crate) fn server(&mut self, packet: Packet) {
         self.input(Input::Packet { packet });
+    }
+
+    /// The application acknowledges the last message that came with this packet identifier.
+    #[track_caller]
+    pub(crate) fn acknowledge(&mut self, packet_id: u16) {
+        let last = self.deliveries.iter().rposition(|(known, _)| *known == id(packet_id));
+        self.acknowledge_nth(last.expect("a message with this identifier was delivered"));
+    }
+
+    /// The application acknowledges the message that was delivered in this place.
+    pub(crate) fn acknowledge_nth(&mut self, nth: usize) {
+        let (_, delivery) = self.deliveries[nth];
+        self.input(Input::Acknowledge { delivery });
     }
 
     pub(crate) fn token(&mut self) -> Token {
@@ -210,8 +234,9 @@ impl TestClient {
     #[track_caller]
     pub(crate) fn expect_message(&mut self, payload: &str) -> Publish {
         match self.next() {
-            Some(Effect::Message { message }) => {
+            Some(Effect::Message { message, delivery }) => {
                 assert_eq!(message.payload(), payload.as_bytes());
+                self.deliveries.extend(message.packet_id.zip(delivery));
                 message
             }
             other => panic!("expected Message, saw {other:?}"),
@@ -242,6 +267,14 @@ impl TestClient {
     #[track_caller]
     pub(crate) fn expect_disconnected(&mut self, cause: DisconnectCause, reconnecting: bool) {
         self.expect_event(Event::Disconnected { cause, reconnecting });
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_keep(&mut self, expected: Record) {
+        match self.next() {
+            Some(Effect::Keep(record)) => assert_eq!(record, expected),
+            other => panic!("expected {expected:?}, saw {other:?}"),
+        }
     }
 
     /// The client says DISCONNECT where the version can, closes, and blames the server.

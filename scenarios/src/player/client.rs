@@ -91,6 +91,8 @@ impl ClientPart {
                     ClientReconnect::Backoff { first: first.0, max: first.0 * LONGEST_PAUSE }
                 }
             },
+            // A script says itself what is subscribed to, and when.
+            resubscribe: false,
             ..defaults
         }
     }
@@ -218,10 +220,11 @@ fn as_expected(expected: &EventWords, event: &Event) -> bool {
         Event::Refused { reason } => {
             expected.refused.is_some_and(|words| words.reason.is_none_or(|expected| expected.0 == *reason))
         }
+        Event::Resubscribed { .. } => false,
         Event::Disconnected { cause, reconnecting } => expected.disconnected.is_some_and(|words| {
             words.reconnecting.is_none_or(|expected| expected == *reconnecting)
                 && words.reason.is_none_or(
-                    |expected| matches!(cause, DisconnectCause::Server(reason) if *reason == expected.value.0),
+                    |expected| matches!(cause, DisconnectCause::Server { reason, .. } if *reason == expected.value.0),
                 )
         }),
     }
@@ -235,6 +238,7 @@ fn told(event: &Event) -> String {
             if *resumed { "resumed" } else { "a new session" }
         ),
         Event::Refused { reason } => format!("the server refused with {reason}"),
+        Event::Resubscribed { .. } => "the client has renewed subscriptions".to_owned(),
         Event::Disconnected { cause, reconnecting } => {
             format!("{cause}, and the client {}", if *reconnecting { "tries again" } else { "does not try again" })
         }

@@ -138,7 +138,9 @@ impl Network {
                     self.clients[index].opening = None;
                     self.hang_up(index, What::Closed { how: End::Fin.name() });
                 }
-                Effect::Message { message } => {
+                // Only where the options ask for a store.
+                Effect::Keep(_) => {}
+                Effect::Message { message, .. } => {
                     self.tell_application(index, told::message(&message));
                     self.clients[index].messages.push_back(message);
                 }

@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use squall_client::{
     core::effect::Event,
-    net::handle::{Events, Handle, Messages},
+    net::{
+        handle::{Events, Handle},
+        messages::Messages,
+    },
 };
 use squall_codec::{
     packet::{Publish, Subscription},
@@ -37,6 +40,7 @@ impl TurmoilClient {
         let record = Rc::clone(&recorder);
         tokio::task::spawn_local(async move {
             while let Some(message) = messages.next().await {
+                let message = message.into_publish();
                 record.tell(told::message(&message));
                 // The actor may be gone: the record is kept all the same.
                 let _ = message_in.send(message);

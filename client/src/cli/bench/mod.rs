@@ -1,0 +1,7 @@
+//! `client bench`: a load generator.
+
+mod load;
+mod measure;
+mod report;
+
+pub(crate) use load::{Shape, run};
