@@ -9,3 +9,8 @@ pub mod net;
 pub mod options;
 #[cfg(feature = "scram")]
 pub mod scram;
+
+/// The README compiles.
+#[cfg(all(doctest, feature = "transports"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

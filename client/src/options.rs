@@ -147,6 +147,7 @@ impl Options {
 
     /// Whether the server is asked to keep the session beyond its connection.
     pub(crate) fn session_outlives(&self, session_expiry_seconds: u32) -> bool {
+        // [MQTT-3.1.2-23]; 3.1.1 [MQTT-3.1.2-4]
         !self.clean_start || (self.version.has_properties() && session_expiry_seconds > 0)
     }
 }

@@ -302,3 +302,164 @@ fn debug_shows_packets_on_standard_error() {
     }
     assert_eq!(lines.len(), 4, "{seen}");
 }
+
+#[test]
+fn sub_prints_in_the_form_that_is_asked_for() {
+    let server = Server::new();
+    let child = server.run(&["sub", "-t", "a/#", "-q", "1", "-C", "2", "-F", "%t|%q|%r|%l|%p\\t%%", "-T", "a/not"]);
+    let (mut peer, _) = server.welcome();
+    peer.subscribed(ReasonCode::GrantedQos1);
+    peer.send(message(1, "a/b", "x y"));
+    peer.send(message(2, "a/not", "hidden"));
+    peer.send(message(3, "a/c", "z"));
+    for packet_id in 1..=3 {
+        assert_eq!(peer.next(), Some(Packet::Puback(Ack::new(PacketId::new(packet_id).expect("not 0")))));
+    }
+    peer.expect_goodbye();
+    check(&finished(child), 0, "a/b|1|0|3|x y\t%\na/c|1|0|1|z\t%\n", "");
+}
+
+#[test]
+fn properties_of_every_packet_are_said_by_d() {
+    let server = Server::new();
+    let child = server.run(&[
+        "pub",
+        "-t",
+        "t",
+        "-m",
+        "x",
+        "-D",
+        "publish",
+        "content-type",
+        "text/plain",
+        "-D",
+        "connect",
+        "user-property",
+        "a",
+        "b",
+        "-D",
+        "connect",
+        "session-expiry-interval",
+        "60",
+        "-D",
+        "disconnect",
+        "session-expiry-interval",
+        "5",
+    ]);
+    let (mut peer, connect) = server.welcome();
+    assert_eq!(connect.properties.session_expiry_interval(), Some(60));
+    assert_eq!(connect.properties.user_properties().count(), 1);
+    let publish = peer.expect_publish();
+    assert_eq!(publish.forwarded_properties().content_type().map(|text| text.as_str()), Some("text/plain"));
+    let Some(Packet::Disconnect(disconnect)) = peer.next() else { panic!("expected DISCONNECT") };
+    assert_eq!(disconnect.properties.session_expiry_interval(), Some(5));
+    drop(peer);
+    check(&finished(child), 0, "", "");
+}
+
+#[test]
+fn request_prints_the_answer() {
+    let server = Server::new();
+    let child = server.run(&["request", "-t", "ask", "-m", "?", "-q", "0", "-e", "answers"]);
+    let (mut peer, _) = server.welcome();
+    peer.subscribed(ReasonCode::GrantedQos1);
+    let question = peer.expect_publish();
+    let asked = question.forwarded_properties();
+    assert_eq!(asked.response_topic().map(|topic| topic.as_str()), Some("answers"));
+    let data = asked.correlation_data().expect("a question has Correlation Data").clone();
+    let properties = [squall_codec::property::Property::CorrelationData(data)].into_iter().collect();
+    let answer = Publish::new(&TopicName::literal("answers"), "42").with_properties(&properties);
+    peer.send(Packet::Publish(answer));
+    peer.expect_goodbye();
+    check(&finished(child), 0, "42\n", "");
+}
+
+#[test]
+fn a_request_without_an_answer_is_status_1() {
+    let server = Server::new();
+    let child = server.run(&["request", "-t", "ask", "-m", "?", "-q", "0", "-W", "0.2"]);
+    let (mut peer, _) = server.welcome();
+    peer.subscribed(ReasonCode::GrantedQos1);
+    peer.expect_publish();
+    peer.expect_goodbye();
+    check(&finished(child), 1, "", "error: no answer within 0.2 s\n");
+}
+
+#[test]
+fn a_session_file_brings_the_message_of_an_interrupted_run_to_the_server() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = folder.path().join("session").display().to_string();
+    let server = Server::new();
+    let line = ["pub", "-t", "t", "-m", "precious", "-q", "1", "-i", "me", "-c", "--session-file", &file];
+    let mut child = server.run(&line);
+    let (mut peer, _) = server.welcome();
+    let first = peer.expect_publish();
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    drop(peer);
+    let child = server.run(&["pub", "-t", "t", "-n", "-q", "1", "-i", "me", "-c", "--session-file", &file]);
+    let mut peer = server.accept();
+    assert!(matches!(peer.next(), Some(Packet::Connect(_))));
+    let connack = Connack { session_present: true, ..Connack::new(ReasonCode::Success) };
+    peer.send(Packet::Connack(Box::new(connack)));
+    let again = peer.expect_publish();
+    assert_eq!((again.payload(), again.packet_id, again.dup), (&b"precious"[..], first.packet_id, true));
+    let second = peer.expect_publish();
+    for publish in [again, second] {
+        peer.send(Packet::Puback(Ack::new(publish.packet_id.expect("QoS 1 has an identifier"))));
+    }
+    peer.expect_goodbye();
+    check(&finished(child), 0, "", "");
+}
+
+/// Serves one publisher and one subscriber, in the order in which they come; loses every message whose number it is told.
+fn relay(server: &Server, lost: impl Fn(u32) -> bool) -> (Peer, Peer) {
+    let (mut subscriber, _) = server.welcome();
+    subscriber.subscribed(ReasonCode::GrantedQos1);
+    let (mut publisher, _) = server.welcome();
+    let mut number = 0;
+    loop {
+        match publisher.next() {
+            Some(Packet::Publish(publish)) => {
+                let packet_id = publish.packet_id.expect("QoS 1 has an identifier");
+                publisher.send(Packet::Puback(Ack::new(packet_id)));
+                if !lost(number) {
+                    subscriber.send(Packet::Publish(publish.at(Qos::AtMostOnce, None)));
+                }
+                number += 1;
+            }
+            _ => return (publisher, subscriber),
+        }
+    }
+}
+
+#[test]
+fn bench_counts_what_it_sent_and_what_came() {
+    let server = Server::new();
+    let line = ["bench", "--shape", "1:1", "-q", "1", "-n", "500", "--json", "--quiet", "--drain", "0.2"];
+    let child = server.run(&line);
+    let peers = relay(&server, |_| false);
+    drop(peers);
+    let output = finished(child);
+    let seen = String::from_utf8_lossy(&output.stdout);
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{seen}");
+    let report: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
+    for (pointer, expected) in [
+        ("/publish/messages", 500),
+        ("/publish/acknowledged", 500),
+        ("/receive/messages", 500),
+        ("/receive/lost", 0),
+        ("/receive/duplicates", 0),
+        ("/receive/latency_us/count", 500),
+    ] {
+        assert_eq!(report.pointer(pointer).and_then(serde_json::Value::as_u64), Some(expected), "{pointer}: {seen}");
+    }
+
+    let server = Server::new();
+    let child = server.run(&line);
+    drop(relay(&server, |number| number % 10 == 3));
+    let output = finished(child);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report.pointer("/receive/lost").and_then(serde_json::Value::as_u64), Some(50));
+    assert_eq!(output.status.code(), Some(1), "what is lost at QoS 1 is an error");
+}

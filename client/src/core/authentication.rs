@@ -173,6 +173,8 @@ impl Client {
         self.end(now, DisconnectCause::Authentication(detail), false);
     }
 
+    // [MQTT-4.12.0-7] Without a method no AUTH leaves. [MQTT-3.15.2-2], [MQTT-3.15.2-3] It has neither Reason String nor
+    // User Properties.
     // [MQTT-4.12.0-3] AUTH of a client says Continue Authentication, or Re-authenticate at first.
     fn send_auth(&mut self, now: Duration, reason: ReasonCode, answer: Option<Bytes>) {
         let Some(method) = self.method_name() else { return };

@@ -21,7 +21,7 @@ use super::{
     reconnect::Backoff,
     record::{Kept, Record},
     requests::Request,
-    session::Session,
+    session::{Session, Unfinished},
 };
 use crate::options::{OnSessionLost, Options};
 
@@ -220,6 +220,7 @@ impl Client {
                 let clean_start = handshake::clean_start(&self.options, &self.session.client_id, self.session.exists);
                 let connect = handshake::connect(&self.options, &self.session.client_id, clean_start, authentication);
                 self.phase = Phase::Handshake { until, clean_start, exchange };
+                // [MQTT-3.1.2-30] Until CONNACK nothing follows it but AUTH and DISCONNECT.
                 // [MQTT-3.1.0-1] CONNECT is the first packet.
                 self.send(now, Packet::Connect(Box::new(connect)));
             }
@@ -276,7 +277,8 @@ impl Client {
     }
 
     fn start_session_over(&mut self, receive_maximum: u16) {
-        let (messages, waiting) = self.session.restart(receive_maximum, self.options.own_receive_maximum());
+        let Unfinished { messages, waiting } =
+            self.session.restart(receive_maximum, self.options.own_receive_maximum());
         for (token, number, message) in messages.into_iter().rev() {
             match self.options.on_session_lost {
                 OnSessionLost::Republish => self.queue.push_front(Request::Publish { token, number, message }),
@@ -302,6 +304,7 @@ impl Client {
 
     /// The server did what it must not: it is told where the version can say it, and the connection ends.
     // 3.1.1 [MQTT-4.8.0-1]; 5.0 section 4.13.1
+    // [MQTT-3.14.2-3], [MQTT-3.14.2-4] Its DISCONNECT has neither Reason String nor User Properties.
     pub(super) fn violation(&mut self, now: Duration, reason: ReasonCode, detail: impl ToString) {
         if self.options.version.has_properties() {
             // [MQTT-3.14.2-1] Only what a client may say.

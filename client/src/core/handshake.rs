@@ -31,6 +31,8 @@ pub(super) fn clean_start(options: &Options, client_id: &Text, session_exists: b
     if client_id.is_empty() && !options.version.has_properties() {
         return true;
     }
+    // [MQTT-3.1.2-4]; 3.1.1 [MQTT-3.1.2-6] A clean start discards the state of both ends, so it is asked for only where
+    // there is none to go on with.
     options.clean_start && !session_exists
 }
 

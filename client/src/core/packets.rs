@@ -105,6 +105,9 @@ impl Client {
         if !self.is_connected() {
             return;
         }
+        // [MQTT-3.4.2-2], [MQTT-3.4.2-3], [MQTT-3.5.2-2], [MQTT-3.5.2-3] Without Reason String and User Properties, like
+        // PUBREL and PUBCOMP ([MQTT-3.6.2-2], [MQTT-3.6.2-3], [MQTT-3.7.2-2], [MQTT-3.7.2-3]): none is ever too large.
+        // [MQTT-4.3.2-5] After PUBACK the identifier names a new message.
         // [MQTT-4.3.2-4] PUBACK, [MQTT-4.3.3-8] PUBREC, each with the identifier of the PUBLISH ([MQTT-2.2.1-5]).
         while let Some(packet_id) = self.session.acknowledgements.next_due(Qos::AtLeastOnce) {
             self.session.incoming.finished(packet_id);
@@ -122,6 +125,7 @@ impl Client {
         if known {
             self.keep(Record::Completed { packet_id });
         }
+        // [MQTT-4.3.3-12], [MQTT-4.3.3-13] From here on the identifier is free, and the message's age never mattered.
         // [MQTT-4.3.3-11] PUBCOMP in any case.
         let reason = match known || !self.options.version.has_properties() {
             true => ReasonCode::Success,
@@ -150,6 +154,7 @@ impl Client {
     fn handle_pubrec(&mut self, now: Duration, ack: Ack) {
         let packet_id = ack.packet_id;
         match self.session.outgoing.pubrec(packet_id, ack.reason) {
+            // [MQTT-4.3.3-5] Unacknowledged until PUBCOMP.
             // [MQTT-4.3.3-4] PUBREL; [MQTT-4.6.0-4] in the order in which the PUBRECs came.
             Pubrec::Release(_) => {
                 self.session.released.insert(packet_id, (ack.reason, ack.properties));
@@ -159,7 +164,7 @@ impl Client {
                 self.send(now, Packet::Pubrel(Ack::new(packet_id)));
             }
             Pubrec::Again => self.send(now, Packet::Pubrel(Ack::new(packet_id))),
-            // [MQTT-4.4.0-2] PUBREC with 0x80 or more ends the exchange.
+            // [MQTT-4.4.0-2], [MQTT-4.3.3-9] PUBREC with 0x80 or more ends the exchange.
             Pubrec::Refused(_) => {
                 let token = self.finished(packet_id);
                 self.done(token, Outcome::Published { reason: ack.reason, properties: ack.properties });

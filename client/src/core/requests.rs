@@ -49,7 +49,7 @@ impl Request {
         // [MQTT-3.3.1-2], [MQTT-4.3.2-2], [MQTT-4.3.3-2] DUP is 0 at first.
         message.dup = false;
         message.packet_id = None;
-        // [MQTT-3.2.2-17], [MQTT-3.2.2-18] This client uses no Topic Alias.
+        // [MQTT-3.2.2-17], [MQTT-3.2.2-18], [MQTT-3.3.2-9] This client uses no Topic Alias.
         message.topic_alias = None;
         // [MQTT-3.3.4-6] No Subscription Identifier from a client.
         message.subscription_identifiers.clear();
@@ -140,8 +140,8 @@ impl Client {
             // [MQTT-3.3.4-8], [MQTT-4.9.0-3] Only QoS 1 and 2 messages wait for the server's Receive Maximum, and for
             // those before them.
             Phase::Connected(_) if self.queue.is_empty() || !request.is_counted() => match self.start(now, request) {
-                Ok(()) => return,
-                Err(request) => request,
+                None => return,
+                Some(request) => request,
             },
             _ => request,
         };
@@ -167,7 +167,7 @@ impl Client {
         self.resend(now);
         let mut waiting = VecDeque::new();
         while let Some(request) = self.queue.pop_front() {
-            if let Err(request) = self.start(now, request) {
+            if let Some(request) = self.start(now, request) {
                 waiting.push_back(request);
             }
         }
@@ -178,7 +178,7 @@ impl Client {
     pub(super) fn flush(&mut self, now: Duration) {
         self.resend(now);
         while let Some(request) = self.queue.pop_front() {
-            if let Err(request) = self.start(now, request) {
+            if let Some(request) = self.start(now, request) {
                 self.queue.push_front(request);
                 return;
             }
@@ -215,7 +215,7 @@ impl Client {
     }
 
     /// Sends the request, or answers it with a failure; gives it back if it has to wait.
-    fn start(&mut self, now: Duration, request: Request) -> Result<(), Request> {
+    fn start(&mut self, now: Duration, request: Request) -> Option<Request> {
         match request {
             Request::Publish { token, number, message } => self.start_publish(now, token, number, message),
             Request::Subscribe { token, subscriptions, properties } => {
@@ -225,24 +225,22 @@ impl Client {
         }
     }
 
-    fn start_publish(
-        &mut self,
-        now: Duration,
-        token: Option<Token>,
-        number: u64,
-        message: Publish,
-    ) -> Result<(), Request> {
+    fn start_publish(&mut self, now: Duration, token: Option<Token>, number: u64, message: Publish) -> Option<Request> {
         let version = self.options.version;
         let qos = message.qos;
-        let Phase::Connected(connection) = &self.phase else { return Err(Request::Publish { token, number, message }) };
+        let Phase::Connected(connection) = &self.phase else {
+            return Some(Request::Publish { token, number, message });
+        };
         let any_id = (qos != Qos::AtMostOnce).then_some(PacketId::MIN);
         let mut packet = Packet::Publish(message.clone().at(qos, any_id));
         let offer = &connection.offer;
         if let Err(failure) = offer.takes_publish(&message).and_then(|()| offer.takes_size(version, &packet)) {
             self.give_up(&Request::Publish { token, number, message }, failure);
-            return Ok(());
+            return None;
         }
         if qos != Qos::AtMostOnce {
+            // [MQTT-4.3.2-3], [MQTT-4.3.3-3] From here on it is unacknowledged, until PUBACK or PUBREC; [MQTT-4.3.3-7] its
+            // expiry plays no part any more.
             // [MQTT-3.3.4-7] Receive Maximum. Messages that have still to be sent again take room too, so nothing new
             // leaves before them.
             match self.session.outgoing.publish(qos, message) {
@@ -255,15 +253,15 @@ impl Client {
                         message.packet_id = Some(packet_id);
                     }
                     self.send(now, packet);
-                    return Ok(());
+                    return None;
                 }
-                Err(message) => return Err(Request::Publish { token, number, message }),
+                Err(message) => return Some(Request::Publish { token, number, message }),
             }
         }
         // [MQTT-2.2.1-2], [MQTT-4.3.1-1] QoS 0: no identifier, DUP 0.
         self.send(now, packet);
         self.done(token, Outcome::Published { reason: ReasonCode::Success, properties: Properties::new() });
-        Ok(())
+        None
     }
 
     fn start_subscribe(
@@ -272,36 +270,36 @@ impl Client {
         token: Option<Token>,
         subscriptions: Vec<Subscription>,
         properties: Properties,
-    ) -> Result<(), Request> {
+    ) -> Option<Request> {
         let Phase::Connected(connection) = &self.phase else {
-            return Err(Request::Subscribe { token, subscriptions, properties });
+            return Some(Request::Subscribe { token, subscriptions, properties });
         };
         let identifier = properties.subscription_identifiers().next();
         if let Err(failure) = connection.offer.takes_subscribe(&subscriptions, &properties) {
             self.refuse(Asked::Subscribe { token, subscriptions, identifier }, failure);
-            return Ok(());
+            return None;
         }
         // [MQTT-2.2.1-3] One space of identifiers for all three.
         let Some(packet_id) = self.session.outgoing.reserve() else {
-            return Err(Request::Subscribe { token, subscriptions, properties });
+            return Some(Request::Subscribe { token, subscriptions, properties });
         };
         let properties = properties.iter().filter(|property| self.may_stand_in_subscribe(property)).cloned().collect();
         let packet = Packet::Subscribe(Subscribe { properties, ..Subscribe::new(packet_id, subscriptions.clone()) });
         self.ask(now, packet_id, packet, Asked::Subscribe { token, subscriptions, identifier });
-        Ok(())
+        None
     }
 
     fn may_stand_in_subscribe(&self, property: &Property) -> bool {
         self.options.version.has_properties() && property.id().allowed_in(Place::Subscribe)
     }
 
-    fn start_unsubscribe(&mut self, now: Duration, token: Token, filters: Vec<TopicFilter>) -> Result<(), Request> {
+    fn start_unsubscribe(&mut self, now: Duration, token: Token, filters: Vec<TopicFilter>) -> Option<Request> {
         let Some(packet_id) = self.session.outgoing.reserve() else {
-            return Err(Request::Unsubscribe { token, filters });
+            return Some(Request::Unsubscribe { token, filters });
         };
         let packet = Packet::Unsubscribe(Unsubscribe::new(packet_id, filters.clone()));
         self.ask(now, packet_id, packet, Asked::Unsubscribe { token, filters });
-        Ok(())
+        None
     }
 
     fn ask(&mut self, now: Duration, packet_id: PacketId, packet: Packet, asked: Asked) {

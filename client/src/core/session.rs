@@ -79,6 +79,14 @@ pub(super) enum Again {
     Pubrel(PacketId),
 }
 
+/// What a lost session leaves behind.
+pub(super) struct Unfinished {
+    /// Messages that were not acknowledged, in order, each with its number and who waits for it.
+    pub(super) messages: Vec<(Option<Token>, u64, Publish)>,
+    /// Who waits for exchanges whose message is no longer here.
+    pub(super) waiting: Vec<Token>,
+}
+
 impl Session {
     pub(super) fn new(client_id: Text, exists: bool, own_receive_maximum: u16) -> Self {
         Session {
@@ -139,6 +147,7 @@ impl Session {
         waiting.into_iter()
     }
 
+    // [MQTT-4.1.0-1]; 3.1.1 [MQTT-4.1.0-1] While a connection stands nothing of the session is discarded.
     /// The connection ended; what it alone knew is forgotten. Gives who waited for SUBACK and UNSUBACK.
     pub(super) fn connection_ended(&mut self) -> impl Iterator<Item = Option<Token>> + use<> {
         self.resends.clear();
@@ -149,6 +158,7 @@ impl Session {
 
     /// The server carries on the session: what is not finished is sent again.
     pub(super) fn resume(&mut self, receive_maximum: u16, own_receive_maximum: u16) {
+        // [MQTT-4.9.0-1] The quota begins anew at the server's Receive Maximum.
         self.outgoing.resume(receive_maximum);
         self.incoming.resume(own_receive_maximum);
         self.resends = self
@@ -162,14 +172,9 @@ impl Session {
         self.unsent = self.resends.iter().filter(|again| matches!(again, Again::Publish(..))).count();
     }
 
-    /// The server has no session. Gives the messages that were not acknowledged, in order, and who waited for exchanges
-    /// whose message is no longer here.
+    /// The server has no session.
     // [MQTT-3.2.2-5] The client's state is discarded too.
-    pub(super) fn restart(
-        &mut self,
-        receive_maximum: u16,
-        own_receive_maximum: u16,
-    ) -> (Vec<(Option<Token>, u64, Publish)>, Vec<Token>) {
+    pub(super) fn restart(&mut self, receive_maximum: u16, own_receive_maximum: u16) -> Unfinished {
         let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::new(receive_maximum));
         let numbers = std::mem::take(&mut self.numbers);
         let messages = outgoing
@@ -185,7 +190,7 @@ impl Session {
         self.released.clear();
         self.incoming = Incoming::new(own_receive_maximum);
         self.acknowledgements.session_lost();
-        (messages, std::mem::take(&mut self.tokens).into_values().collect())
+        Unfinished { messages, waiting: std::mem::take(&mut self.tokens).into_values().collect() }
     }
 
     /// What may be sent again now.

@@ -9,6 +9,7 @@ use tokio::{
 
 /// Gets Network Connections to one server, one after the other.
 pub trait Connector: Send + 'static {
+    // [MQTT-4.2.0-1]; 3.1.1 [MQTT-7.1.2-1]
     /// Any ordered, lossless stream of bytes.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 

@@ -26,8 +26,11 @@ pub trait Store: Send + 'static {
 pub(super) struct Keeper {
     store: Option<Box<dyn Store>>,
     pending: Vec<Record>,
-    committing: Option<JoinHandle<(Box<dyn Store>, io::Result<()>)>>,
+    committing: Option<JoinHandle<Committed>>,
 }
+
+/// The store comes back from its thread.
+type Committed = (Box<dyn Store>, io::Result<()>);
 
 impl Keeper {
     pub(super) fn new(store: Option<Box<dyn Store>>) -> Self {
