@@ -197,6 +197,9 @@ fn a_name_that_would_widen_a_rule_is_not_filled_in() {
             assert_eq!(allowed, [false; 3], "{client_id} {topic}");
         }
     }
+    // Neither is none at all: the level would be empty.
+    let acl_of_users = Acl::new([everybody(Allow, Actions::READ_WRITE, "home/%u/#")]);
+    assert!(!asks(&acl_of_users, Some(""), "c", Action::Receive, "home//x"));
     // Behind the first level a '$' is a character as any other.
     assert!(asks(&acl, None, "$a", Action::Publish, "home/$a/x"));
     assert!(!asks(&acl, None, "$a", Action::Publish, "$a/x"));

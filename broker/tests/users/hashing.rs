@@ -141,7 +141,13 @@ async fn never_more_at_once_than_there_are_turns_even_if_they_hang_up() {
 #[tokio::test]
 async fn a_hash_that_was_hung_up_on_holds_its_turn_until_it_ends() {
     let pool = HashingPool::new(2);
-    let (first, began_first, release_first) = held(false);
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let (Job { run, .. }, began_first, release_first) = held(false);
+    let ended = Arc::clone(&has_ended);
+    let first = job(false, move || {
+        run();
+        ended.store(true, Ordering::SeqCst);
+    });
     let (second, began_second, _release_second) = held(false);
     let (mut first, mut second) = (later(pool.work(first)), later(pool.work(second)));
     begin(&mut first).await;
@@ -149,11 +155,10 @@ async fn a_hash_that_was_hung_up_on_holds_its_turn_until_it_ends() {
     soon("the first", began_first).await.expect("it runs");
     soon("the second", began_second).await.expect("it runs");
     drop(first);
-    let still_running = Arc::new(AtomicBool::new(true));
-    let seen = Arc::clone(&still_running);
-    let mut third = later(pool.work(job(false, move || assert!(!seen.load(Ordering::SeqCst), "three at once"))));
+    let mut third = later(pool.work(job(false, move || assert!(has_ended.load(Ordering::SeqCst), "three at once"))));
     begin(&mut third).await;
-    still_running.store(false, Ordering::SeqCst);
+    // Threads take up in order: had the third begun, it would have done so before this one.
+    tokio::task::spawn_blocking(|| {}).await.expect("no panic");
     drop(release_first);
     assert!(matches!(soon("the third", third).await, AuthenticationOutcome::Allowed { .. }));
 }
