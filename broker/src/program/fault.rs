@@ -1,8 +1,14 @@
 //! What is wrong, as a person is told: one sentence, or the place in a file with its line and a caret.
 
-use std::{fmt, io::IsTerminal, ops::Range};
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    ops::Range,
+};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::start::warn;
 
 /// Why the program cannot do what it was asked.
 #[derive(Debug)]
@@ -42,12 +48,12 @@ impl Failure {
     /// Says it on standard error.
     pub(super) fn report(&self) {
         match self {
-            Failure::Sentence(sentence) => eprintln!("broker: {sentence}"),
+            Failure::Sentence(sentence) => warn(sentence),
             Failure::File(source, faults) => {
-                let terminal = std::io::stderr().is_terminal();
+                let terminal = io::stderr().is_terminal();
                 let renderer = if terminal { Renderer::styled() } else { Renderer::plain() };
                 let rendered: Vec<_> = faults.iter().map(|fault| fault.render(source, &renderer)).collect();
-                eprintln!("{}", rendered.join("\n\n"));
+                let _ = writeln!(io::stderr(), "{}", rendered.join("\n\n"));
             }
         }
     }

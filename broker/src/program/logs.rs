@@ -13,6 +13,8 @@ use super::{fault::Failure, settings::Log};
 /// A level that is none.
 pub(super) fn start(log: &Log) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter(log)?).with_writer(io::stderr);
+    // A standard error that nobody reads any more would be told of itself, with a panic.
+    let builder = builder.log_internal_errors(false);
     match log.json {
         true => builder.json().flatten_event(true).with_current_span(false).init(),
         false => builder.with_ansi(io::stderr().is_terminal()).init(),

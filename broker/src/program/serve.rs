@@ -22,7 +22,7 @@ use super::{
     http, logs,
     settings::Settings,
     signals,
-    start::say,
+    start::{say, warn},
 };
 
 /// How long the server may take to say goodbye to its clients and to close the store.
@@ -80,7 +80,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     for (number, door) in doors.into_iter().enumerate() {
         lines.push(format!("listening on {} ({}, in memory)", door.name, door.guests()));
         if let Some(warning) = door.closed() {
-            eprintln!("broker: {warning}");
+            warn(&warning);
         }
         server.listen(door.listener, files.listener_options(number, door.listen, &door.name));
     }
@@ -102,7 +102,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
             biased;
             outcome = &mut running => break Ok(outcome),
             Some(()) = signals.reload.recv() => {
-                announce(&files.reload(settings, &authenticator, &handle).await)?;
+                announce(&files.reload(settings, &authenticator, &handle).await);
             }
             _ = signals.stop.recv() => {
                 let _ = stop.send(());
@@ -119,15 +119,19 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// What came of reading the files again: what is in force on standard output, what is wrong in the log.
-fn announce(news: &[Result<String, String>]) -> Result<(), Failure> {
+fn announce(news: &[Result<String, String>]) {
     for wrong in news.iter().filter_map(|one| one.as_ref().err()) {
         tracing::error!("not reloaded, what was in force stays: {wrong}");
     }
     let reloaded: Vec<_> = news.iter().filter_map(|one| one.as_ref().ok()).map(String::as_str).collect();
-    match (reloaded.is_empty(), news.is_empty()) {
-        (false, _) => say(&format!("reloaded {}", reloaded.join(", "))),
-        (true, false) => Ok(()),
-        (true, true) => say("nothing to reload: the settings name no files that can change"),
+    let sentence = match (reloaded.is_empty(), news.is_empty()) {
+        (false, _) => format!("reloaded {}", reloaded.join(", ")),
+        (true, false) => return,
+        (true, true) => "nothing to reload: the settings name no files that can change".to_owned(),
+    };
+    // Whoever has started the program may have closed the pipe since.
+    if say(&sentence).is_err() {
+        tracing::warn!("{sentence}");
     }
 }
 

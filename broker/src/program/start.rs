@@ -31,7 +31,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     for warning in options::strange_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
-        eprintln!("broker: {warning}");
+        warn(&warning);
     }
     let settings = options::settings(matches)?;
     match options::task(matches) {
@@ -49,4 +49,9 @@ pub(super) fn say(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let said = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
     said.map_err(|error| Failure::to("write to standard output", error))
+}
+
+/// One sentence on standard error. Nothing ends because nobody reads it.
+pub(super) fn warn(sentence: &str) {
+    let _ = writeln!(io::stderr(), "broker: {sentence}");
 }

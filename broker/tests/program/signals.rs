@@ -136,6 +136,21 @@ fn a_hangup_without_anything_to_reload_says_so_and_everyone_stays() {
 }
 
 #[test]
+fn nobody_who_listens_to_it_is_no_reason_to_end() {
+    let mut program = Running::start(Path::new("/"), &["--listen", "127.0.0.1:0", "--log", "debug"]);
+    let address = program.address("mqtt");
+    program.hang_up();
+    program.signal("-HUP");
+    // The log is written and the reload is announced to nobody; both come before the answer.
+    let mut alice = Client::connected(address, Version::V5_0, "alice");
+    alice.send(&Packet::Pingreq);
+    assert_eq!(alice.next(), Some(Packet::Pingresp));
+    program.signal("-TERM");
+    assert!(matches!(alice.next(), Some(Packet::Disconnect(_))));
+    assert_eq!(program.status().code(), Some(0));
+}
+
+#[test]
 fn a_missing_certificate_is_one_sentence_before_anything_listens() {
     let arguments = ["--listen", "wss://127.0.0.1:0", "--certificate", "no.pem", "--key", "no.key"];
     for check in [&[][..], &["--check-config"]] {

@@ -55,6 +55,10 @@ pub(crate) fn one_sentence(output: &Output) -> String {
 /// The program while it runs. It is killed with its test.
 pub(crate) struct Running {
     child: Child,
+    pipes: Option<Pipes>,
+}
+
+struct Pipes {
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
 }
@@ -68,16 +72,25 @@ impl Running {
         let mut child = command.spawn().expect("the program starts");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        Running { child, stdout, stderr }
+        Running { child, pipes: Some(Pipes { stdout, stderr }) }
+    }
+
+    /// Closes standard output and standard error.
+    pub(crate) fn hang_up(&mut self) {
+        self.pipes = None;
+    }
+
+    fn pipes(&mut self) -> &mut Pipes {
+        self.pipes.as_mut().expect("nobody has hung up")
     }
 
     /// The next line of standard output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        let count = self.stdout.read_line(&mut line).expect("text");
+        let count = self.pipes().stdout.read_line(&mut line).expect("text");
         if count == 0 {
             let mut told = String::new();
-            let _ = self.stderr.read_to_string(&mut told);
+            let _ = self.pipes().stderr.read_to_string(&mut told);
             panic!("the program has ended: {told}");
         }
         line.trim_end().to_owned()
@@ -86,7 +99,7 @@ impl Running {
     /// The next line of the log.
     pub(crate) fn log(&mut self) -> String {
         let mut line = String::new();
-        assert_ne!(self.stderr.read_line(&mut line).expect("text"), 0, "the log has ended");
+        assert_ne!(self.pipes().stderr.read_line(&mut line).expect("text"), 0, "the log has ended");
         line.trim_end().to_owned()
     }
 
@@ -100,10 +113,15 @@ impl Running {
         assert!(sent.expect("kill is there").success());
     }
 
+    /// Waits for the end.
+    pub(crate) fn status(mut self) -> ExitStatus {
+        self.child.wait().expect("an end")
+    }
+
     /// Waits for the end, and returns what was said until then.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let mut told = String::new();
-        self.stderr.read_to_string(&mut told).expect("text");
+        self.pipes().stderr.read_to_string(&mut told).expect("text");
         (self.child.wait().expect("an end"), told)
     }
 }
