@@ -24,6 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   broker                                   serve on 127.0.0.1:1883
   broker --listen '[::1]:0'                serve on a free port and print it
+  broker --data /var/lib/squall            keep sessions and retained messages over a restart
   broker passwd passwords alice            give alice a password
   broker --print-config > squall.toml      write a commented configuration to begin with
   broker --config squall.toml              serve as it says; SIGHUP reloads passwords and the like
@@ -157,6 +158,14 @@ pub(super) fn settings(matches: &ArgMatches) -> Result<Settings, Failure> {
         for setting in of_tls {
             lay_over(matches, setting, listen)?;
         }
+    }
+    if settings.store.dir.is_none()
+        && let Some(given) = given(matches, "durability")
+    {
+        return Err(Failure::Sentence(format!(
+            "{} is given, and no folder to keep data in: give --data too",
+            given.name
+        )));
     }
     if !settings.listeners.iter().any(|listen| listen.url.scheme.uses_tls())
         && let Some(given) = LISTEN_TLS.iter().find_map(|setting| given(matches, setting.flag))

@@ -8,6 +8,7 @@ use squall_broker::{
         clock,
         server::{Server, ServerOptions},
     },
+    store::disk::DiskStore,
     users::{
         authenticator::FileAuthenticator,
         entropy::{Entropy, OsEntropy},
@@ -75,10 +76,18 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     config.acl = Arc::clone(&files.acl);
     let mut options = ServerOptions::new(random_key()?, clock::unix_time()).with_config(config);
     options.authenticator = Arc::<FileAuthenticator>::clone(&authenticator);
+    if let Some(folder) = &settings.store.dir {
+        let store = DiskStore::open(folder, settings.store.durability);
+        options.store = Box::new(store.map_err(|error| Failure::Sentence(error.to_string()))?);
+    }
+    let place = match &settings.store.dir {
+        Some(folder) => format!("data in {}", folder.display()),
+        None => "in memory".to_owned(),
+    };
     let mut server = Server::new(options);
     let mut lines = Vec::new();
     for (number, door) in doors.into_iter().enumerate() {
-        lines.push(format!("listening on {} ({}, in memory)", door.name, door.guests()));
+        lines.push(format!("listening on {} ({}, {place})", door.name, door.guests()));
         if let Some(warning) = door.closed() {
             warn(&warning);
         }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, time::Duration};
 
-use squall_broker::{core::config::Config, users::throttle::ThrottleLimits};
+use squall_broker::{core::config::Config, store::disk::Durability, users::throttle::ThrottleLimits};
 
 use super::url::{ListenUrl, Scheme};
 
@@ -17,6 +17,7 @@ pub(super) struct Settings {
     /// `[[listen]]`.
     pub(super) listeners: Vec<Listen>,
     pub(super) users: Users,
+    pub(super) store: Store,
     pub(super) log: Log,
     pub(super) http: Http,
 }
@@ -57,6 +58,14 @@ pub(super) struct Users {
     pub(super) throttle: ThrottleLimits,
 }
 
+/// What survives a restart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Store {
+    /// Without a folder all is in memory.
+    pub(super) dir: Option<PathBuf>,
+    pub(super) durability: Durability,
+}
+
 /// What is told about what happens.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Log {
@@ -79,6 +88,7 @@ impl Default for Settings {
             config: Config { sys_interval: Some(SYS_INTERVAL), ..Config::default() },
             listeners: vec![Listen::new(loopback, None)],
             users: Users::default(),
+            store: Store::default(),
             log: Log { level: "warn".to_owned(), json: false, packets: false },
             http: Http::default(),
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use squall_broker::core::limits::QueuePolicy;
+use squall_broker::{core::limits::QueuePolicy, store::disk::Durability};
 use squall_codec::{qos::Qos, wire::Text};
 
 use super::{
@@ -277,6 +277,38 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 count(1, MANY),
                 users.throttle.remembered,
                 "Addresses, and users, whose wrong log-ins are remembered; the oldest is forgotten then"
+            ),
+        ],
+    },
+    Section {
+        name: "store",
+        about: "What survives a restart.",
+        settings: &[
+            optional!(
+                "dir",
+                "data",
+                Kind::Path("a folder", "FOLDER"),
+                store.dir,
+                Path,
+                path,
+                "\"/var/lib/squall\"",
+                "Folder for sessions and retained messages; without it they are in memory"
+            ),
+            setting!(
+                "durability",
+                "durability",
+                Kind::Word(&["none", "os", "disk"]),
+                "What an acknowledged message survives: \"none\" a stop, \"os\" a crash too, \"disk\" a loss of power too",
+                |all| Value::Word(match all.store.durability {
+                    Durability::None => "none",
+                    Durability::Os => "os",
+                    Durability::Disk => "disk",
+                }),
+                |all, value| all.store.durability = match value.word() {
+                    "none" => Durability::None,
+                    "os" => Durability::Os,
+                    _ => Durability::Disk,
+                }
             ),
         ],
     },

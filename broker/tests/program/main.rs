@@ -6,5 +6,6 @@ mod config;
 mod logs;
 mod metrics;
 mod signals;
+mod store;
 mod support;
 mod users;

@@ -1,0 +1,50 @@
+//! `--data`: folders that cannot be used.
+
+use std::path::Path;
+
+use super::support::{Running, address, ended, one_sentence};
+
+fn started(folder: &Path) -> (Running, std::net::SocketAddr) {
+    let mut program = Running::start(folder, &["--listen", "127.0.0.1:0", "--data", "data"]);
+    let line = program.line();
+    assert!(line.ends_with(" (anonymous, data in data)"), "{line}");
+    let address = address(&line, "mqtt");
+    (program, address)
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_one_sentence_that_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_program, _) = started(folder.path());
+    std::fs::write(folder.path().join("file"), "no folder").expect("a file");
+    for (data, words) in
+        [("data", "is in use by another process"), ("file", "file"), ("/proc/nowhere", "/proc/nowhere")]
+    {
+        let output = ended(folder.path(), &["--listen", "127.0.0.1:0", "--data", data]);
+        let sentence = one_sentence(&output);
+        assert!(sentence.starts_with("broker: ") && sentence.contains(words), "{sentence}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_damaged_store_is_told_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, _) = started(folder.path());
+    program.signal("-TERM");
+    program.status();
+    let data = folder.path().join("data");
+    let files = std::fs::read_dir(&data).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let store = files.max_by_key(|path| path.metadata().expect("a file").len()).expect("a store");
+    let damaged = vec![b'x'; 8192];
+    std::fs::write(&store, &damaged).expect("a file");
+    let sentence = one_sentence(&ended(folder.path(), &["--listen", "127.0.0.1:0", "--data", "data"]));
+    assert!(sentence.contains("data/") && sentence.contains("is no store of squall"), "{sentence}");
+    assert_eq!(std::fs::read(&store).expect("a file"), damaged);
+}
+
+#[test]
+fn durability_without_a_folder_is_a_mistake() {
+    let sentence = one_sentence(&ended(Path::new("/"), &["--durability", "os"]));
+    assert_eq!(sentence, "broker: --durability is given, and no folder to keep data in: give --data too\n");
+}
