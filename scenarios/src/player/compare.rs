@@ -11,7 +11,7 @@ use squall_codec::{
 
 use crate::{
     player::scene::Scene,
-    script::{AckWords, ConnackWords, Expect, Message, PacketIdWord, PublishWords, Reason},
+    script::{AckWords, ConnackWords, Expect, Message, PacketIdWord, Placed, PropertyWord, PublishWords, Reason},
 };
 
 /// The first difference, in words that follow "but".
@@ -35,7 +35,9 @@ impl Scene<'_> {
         if packet.kind() != kind {
             return Err(format!("{} came", self.plain(packet)));
         }
-        self.compare_fields(expect, packet).map_err(|difference| format!("{difference}: {}", self.plain(packet)))
+        self.compare_fields(expect, packet)
+            .and_then(|()| compare_presence(expect, packet))
+            .map_err(|difference| format!("{difference}: {}", self.plain(packet)))
     }
 
     fn compare_fields(&self, expect: &Expect, packet: &Packet) -> Difference {
@@ -196,6 +198,33 @@ impl Scene<'_> {
             }
         }
         wanted
+    }
+}
+
+/// Properties that must be there or must not, whatever their values.
+fn compare_presence(expect: &Expect, packet: &Packet) -> Difference {
+    let properties = match packet {
+        Packet::Connack(connack) => connack.properties.clone(),
+        Packet::Publish(publish) => publish.properties(),
+        Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+            ack.properties.clone()
+        }
+        Packet::Suback(suback) => suback.properties.clone(),
+        Packet::Unsuback(unsuback) => unsuback.properties.clone(),
+        Packet::Disconnect(disconnect) => disconnect.properties.clone(),
+        Packet::Auth(auth) => auth.properties.clone(),
+        _ => Properties::new(),
+    };
+    let is_there = |word: &&PropertyWord| properties.iter().any(|property| property.id() == word.0);
+    let listed = |list: &Option<Placed<Vec<PropertyWord>>>| {
+        list.iter().flat_map(|placed| placed.value.clone()).collect::<Vec<_>>()
+    };
+    if let Some(PropertyWord(missing)) = listed(&expect.has).iter().find(|word| !is_there(word)) {
+        return Err(format!("it has no {missing}"));
+    }
+    match listed(&expect.lacks).iter().find(is_there) {
+        Some(PropertyWord(extra)) => Err(format!("it has {extra}")),
+        None => Ok(()),
     }
 }
 

@@ -236,7 +236,7 @@ impl<'a> Check<'a> {
     fn connect(&self, words: &ConnectWords, place: Place, old: Option<Version>) -> Checked {
         only_5(words.only_5(), old)?;
         if let Some(will) = &words.will {
-            if will.topic.is_none() {
+            if will.topic.as_ref().is_none_or(|topic| topic.0.is_empty()) {
                 return wrong(place, "the will has no topic");
             }
             only_5(will.only_5(), old)?;
@@ -303,6 +303,9 @@ impl<'a> Check<'a> {
         };
         if let (Some(old), PacketKind::Disconnect | PacketKind::Auth) = (old, kind) {
             return wrong(place, format!("a server sends no {kind} in {old}: say only: 5.0"));
+        }
+        for (name, properties) in [("has", &expect.has), ("lacks", &expect.lacks)] {
+            only_5(properties.as_ref().map(|placed| (name, placed.place)), old)?;
         }
         let mut id = None;
         if let Some(words) = &expect.connack {
@@ -430,6 +433,9 @@ fn no_packet_id(id: Option<&Placed<PacketIdWord>>, verb: &str) -> Checked {
 }
 
 fn published(words: &PublishWords, place: Place) -> Checked {
+    if words.topic.as_ref().is_some_and(|topic| topic.0.is_empty()) {
+        return wrong(place, "'' is no topic name: it is empty");
+    }
     match (&words.topic, &words.topic_alias) {
         (None, None) => wrong(place, "topic is missing"),
         _ => Ok(()),

@@ -99,6 +99,10 @@ fields! {
         subscription_identifier_available: bool,
         shared_subscription_available: bool,
         server_keep_alive: KeepAlive,
+        response_information: TextWord,
+        server_reference: TextWord,
+        authentication_method: TextWord,
+        authentication_data: String,
         user_properties: UserProperties,
     }
 }
@@ -306,6 +310,10 @@ impl ConnackWords {
             .flag(self.subscription_identifier_available.as_ref(), Property::SubscriptionIdentifierAvailable)
             .flag(self.shared_subscription_available.as_ref(), Property::SharedSubscriptionAvailable)
             .one(self.server_keep_alive.as_ref(), |keep_alive| Property::ServerKeepAlive(keep_alive.0))
+            .text(self.response_information.as_ref(), Property::ResponseInformation)
+            .text(self.server_reference.as_ref(), Property::ServerReference)
+            .text(self.authentication_method.as_ref(), Property::AuthenticationMethod)
+            .data(self.authentication_data.as_ref(), Property::AuthenticationData)
             .pairs(self.user_properties.as_ref())
             .done()
     }

@@ -102,7 +102,13 @@ steps:
           subscription_identifier_available: true
           shared_subscription_available: false
           server_keep_alive: 30s
+          response_information: answers/
+          server_reference: other
+          authentication_method: m
+          authentication_data: d
           user_properties: [{ c: d }]
+        has: [assigned_client_identifier, user_properties]
+        lacks: [topic_alias, message_expiry]
         within: 1.5s
   - alice: { connect: { session_present: true, reason: 0x00, within: 2s } }
   - alice:
@@ -298,6 +304,8 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("no filter", step("alice: { subscribe: { filter: t/#/x } }")),
         ("no reason", step("alice: { connect: { reason: sesion_taken_over } }")),
         ("no reason code", step("alice: { connect: { reason: 0x7F } }")),
+        ("no property", step("alice: { expect: { publish: {}, lacks: [topic_alais] } }\n    only: 5.0")),
+        ("5.0-only presence", step("alice: { expect: { publish: {}, has: [topic_alias] } }")),
         ("missing field", step("alice: { subscribe: { qos: 1 } }")),
         ("missing field of a fault", step("world: { cut: { link: alice, pass: before, how: fin } }")),
         ("5.0-only field", step("alice: { subscribe: { filter: t, no_local: true } }")),

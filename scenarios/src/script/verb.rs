@@ -15,7 +15,7 @@ use crate::{
             SubscribeWords, UnsubackWords, UnsubscribeWords,
         },
         place::Placed,
-        words::{Hex, Reason, Time, VersionWord},
+        words::{Hex, PropertyWord, Reason, Time, VersionWord},
         world::WorldVerb,
     },
     stage::End,
@@ -117,6 +117,10 @@ pub(crate) struct Expect {
     pub(crate) pingresp: Option<Nothing>,
     pub(crate) disconnect: Option<Box<DisconnectWords>>,
     pub(crate) auth: Option<Box<AuthWords>>,
+    /// Properties that must be there, whatever their value is.
+    pub(crate) has: Option<Placed<Vec<PropertyWord>>>,
+    /// Properties that must not be there.
+    pub(crate) lacks: Option<Placed<Vec<PropertyWord>>>,
     after: Option<Time>,
     within: Option<Time>,
     since: Option<Placed<String>>,

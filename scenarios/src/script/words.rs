@@ -9,7 +9,7 @@ use serde::{
 };
 use squall_codec::{
     packet::RetainHandling,
-    property::Property,
+    property::{Property, PropertyId},
     qos::Qos,
     reason::ReasonCode,
     topic::{TopicFilter, TopicName},
@@ -54,6 +54,10 @@ from_scalar! {
     Reason reason;
     TextWord |text| Text::new(text).map(TextWord).map_err(|error| error.to_string());
     Topic |text| {
+        // Where an alias stands for it, a PUBLISH that comes has none.
+        if text.is_empty() {
+            return Ok(Topic(String::new()));
+        }
         let checked = Text::new(text).map_err(|error| error.to_string())?;
         let name = TopicName::new(checked).map_err(|error| format!("'{text}' is no topic name: it {error}"))?;
         short(name.as_str()).map(|()| Topic(text.to_owned()))
@@ -64,6 +68,7 @@ from_scalar! {
         short(filter.as_str()).map(|()| Filter(text.to_owned()))
     };
     PacketIdWord packet_id;
+    PropertyWord property;
     VersionWord |text| Version::from_str(text).map(VersionWord).map_err(|error| error.to_string());
     Statement statement;
 }
@@ -118,6 +123,10 @@ pub(crate) enum PacketIdWord {
     Number(PacketId),
     Name(String),
 }
+
+/// A property by its name, as the fields of packets are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PropertyWord(pub(crate) PropertyId);
 
 /// A protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -358,6 +367,24 @@ fn reason(text: &str) -> Result<Reason, String> {
         .find(|(name, _)| name == text)
         .map(|(_, code)| Reason(*code))
         .ok_or_else(|| unknown("reason", text, names.iter().map(|(name, _)| name.as_str())))
+}
+
+/// The name of a property as a script writes it.
+pub(crate) fn property_word(id: PropertyId) -> String {
+    match reason_word(&id.to_string()).trim_end_matches("_interval") {
+        "user_property" => "user_properties".to_owned(),
+        "subscription_identifier" => "subscription_identifiers".to_owned(),
+        word => word.to_owned(),
+    }
+}
+
+fn property(text: &str) -> Result<PropertyWord, String> {
+    let names: Vec<(String, PropertyId)> = PropertyId::ALL.iter().map(|id| (property_word(*id), *id)).collect();
+    names
+        .iter()
+        .find(|(name, _)| name == text)
+        .map(|(_, id)| PropertyWord(*id))
+        .ok_or_else(|| unknown("property", text, names.iter().map(|(name, _)| name.as_str())))
 }
 
 fn packet_id(text: &str) -> Result<PacketIdWord, String> {
