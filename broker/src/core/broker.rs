@@ -154,7 +154,7 @@ impl Broker {
         }
         for (connection, cause) in std::mem::take(&mut self.doomed) {
             match cause {
-                CloseCause::StoreFailed => self.disconnect(connection, ReasonCode::UnspecifiedError, None),
+                CloseCause::StoreFailed => self.tell_of_shortage(connection),
                 CloseCause::QueueFull => {
                     self.disconnect(
                         connection,

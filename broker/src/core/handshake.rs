@@ -84,6 +84,9 @@ impl Broker {
         if known.is_some_and(|key| !self.may_have(key, user.as_ref())) {
             return Err(ReasonCode::NotAuthorized);
         }
+        if self.is_short_for_connect(connect, known) {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         let mut connack = Connack::new(ReasonCode::Success);
         connack.properties = self.negotiate(connect, assigned);
         announce(enhanced.as_deref(), data, &mut connack.properties);
@@ -197,7 +200,7 @@ impl Broker {
     }
 
     /// Seconds that the session outlives this connection.
-    fn expiry_seconds(&self, connect: &Connect) -> u32 {
+    pub(super) fn expiry_seconds(&self, connect: &Connect) -> u32 {
         match connect.version {
             Version::V5_0 => self.bounded_expiry(connect.properties.session_expiry_interval().unwrap_or(0)),
             // 3.1.1 [MQTT-3.1.2-6] A clean session ends with its connection; the others have no end.

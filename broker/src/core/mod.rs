@@ -23,6 +23,7 @@ mod retained;
 mod route;
 mod session;
 mod shared;
+mod shortage;
 pub mod statistics;
 mod subscribing;
 mod subscriptions;

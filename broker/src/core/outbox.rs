@@ -21,6 +21,8 @@ pub(super) struct Persistence {
     kept: u64,
     /// Whether what this input publishes must not be published again after a crash.
     once: bool,
+    /// The last record of which the store said that it could not keep it; 0 when all is well.
+    failed: u64,
     /// Connections with held packets.
     waiting: BTreeSet<ConnectionId>,
 }
@@ -30,6 +32,32 @@ impl Persistence {
     pub(super) fn begin_turn(&mut self) {
         self.turn = 0;
         self.once = false;
+    }
+
+    /// The store has kept all records up to this one.
+    fn keep(&mut self, up_to: u64) {
+        self.kept = self.kept.max(up_to.min(self.last));
+        if self.failed <= self.kept {
+            self.failed = 0;
+        }
+    }
+
+    /// The store could not keep this record; it keeps it later.
+    pub(super) fn fail(&mut self, seq: u64) {
+        self.failed = seq.min(self.last);
+        if self.failed <= self.kept {
+            self.failed = 0;
+        }
+    }
+
+    /// Whether the store cannot keep anything for now.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failed > 0
+    }
+
+    /// Connections with held packets.
+    pub(super) fn waiting(&self) -> Vec<ConnectionId> {
+        self.waiting.iter().copied().collect()
     }
 
     /// Whether packets are held until the store answers.
@@ -44,7 +72,7 @@ impl Persistence {
 }
 
 /// Whether a crash could contradict this packet: it says that something was kept, or it must not leave twice.
-fn waits_for_store(packet: &Packet, once: bool) -> bool {
+fn waits_for_store(packet: &Packet, once: bool, is_durable: bool) -> bool {
     match packet {
         Packet::Puback(_)
         | Packet::Pubrec(_)
@@ -53,7 +81,7 @@ fn waits_for_store(packet: &Packet, once: bool) -> bool {
         | Packet::Suback(_)
         | Packet::Unsuback(_)
         | Packet::Connack(_) => true,
-        Packet::Publish(publish) => once || publish.qos == Qos::ExactlyOnce,
+        Packet::Publish(publish) => once || (is_durable && publish.qos == Qos::ExactlyOnce),
         _ => false,
     }
 }
@@ -94,7 +122,10 @@ impl Broker {
             return;
         }
         connection.unflushed.add(size);
-        let seq = if waits_for_store(&packet, self.persistence.once) { self.persistence.turn } else { 0 };
+        let is_durable = self.sessions[open.session].durable;
+        let once = self.persistence.once && !self.persistence.is_failing();
+        let waits = waits_for_store(&packet, once, is_durable);
+        let seq = if waits { self.persistence.turn } else { 0 };
         if seq > self.persistence.kept || !connection.held.is_empty() {
             connection.held.push_back(Held { seq, packet });
             self.persistence.waiting.insert(id);
@@ -130,36 +161,31 @@ impl Broker {
 
     /// Records are kept: what waited for them leaves.
     pub(super) fn handle_persisted(&mut self, up_to: u64) {
-        self.persistence.kept = self.persistence.kept.max(up_to.min(self.persistence.last));
-        let waiting = std::mem::take(&mut self.persistence.waiting);
-        for id in waiting {
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            let Stage::Open(open) = &mut connection.stage else { continue };
-            while connection.held.front().is_some_and(|held| held.seq <= self.persistence.kept) {
-                let Some(Held { packet, .. }) = connection.held.pop_front() else { break };
-                open.connack_sent |= matches!(packet, Packet::Connack(_));
-                self.statistics.sent.count(&packet, packet.encoded_len(open.version));
-                self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
-            }
-            if !connection.held.is_empty() {
-                self.persistence.waiting.insert(id);
-            }
+        let was_failing = self.persistence.is_failing();
+        self.persistence.keep(up_to);
+        for id in self.persistence.waiting() {
+            self.release(id);
+        }
+        if was_failing && !self.persistence.is_failing() {
+            self.end_shortage();
         }
         if self.shutting_down && !self.persistence.is_awaited() {
             self.close_all();
         }
     }
 
-    /// A record could not be kept: the connections that were to hear that it was are closed.
-    pub(super) fn handle_persist_failed(&mut self, seq: u64) {
-        for id in &self.persistence.waiting {
-            let held = self.connections.get(id).map(|connection| &connection.held);
-            if held.is_some_and(|held| held.iter().any(|held| held.seq >= seq)) {
-                self.doomed.push((*id, CloseCause::StoreFailed));
-            }
+    /// Lets go of what a connection need not hold any more.
+    pub(super) fn release(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Stage::Open(open) = &mut connection.stage else { return };
+        while connection.held.front().is_some_and(|held| held.seq <= self.persistence.kept) {
+            let Some(Held { packet, .. }) = connection.held.pop_front() else { break };
+            open.connack_sent |= matches!(packet, Packet::Connack(_));
+            self.statistics.sent.count(&packet, packet.encoded_len(open.version));
+            self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
         }
-        if self.shutting_down {
-            self.close_all();
+        if connection.held.is_empty() {
+            self.persistence.forget(id);
         }
     }
 }

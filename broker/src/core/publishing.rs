@@ -65,6 +65,9 @@ impl Broker {
 
     /// A message with QoS 1 or 2 that was not seen before.
     fn accept_publish(&mut self, speaker: Speaker, qos: Qos, packet_id: PacketId, publish: Publish) {
+        if self.is_short_for_publish(speaker, &publish) {
+            return self.refuse_publish(speaker, qos, packet_id);
+        }
         let session = &self.sessions[speaker.session];
         let remembered = (qos == Qos::ExactlyOnce && session.durable).then(|| session.client_id.clone());
         if let Some(client_id) = remembered.clone() {
@@ -89,6 +92,18 @@ impl Broker {
         }
         // [MQTT-4.3.3-8]
         let packet = self.explained(speaker.id, Packet::Pubrec(ack), refused_publish(reason));
+        self.send(speaker.id, packet);
+    }
+
+    /// The store cannot keep what this message would leave behind.
+    fn refuse_publish(&mut self, speaker: Speaker, qos: Qos, packet_id: PacketId) {
+        self.sessions[speaker.session].incoming.finished(packet_id);
+        if !speaker.has_reasons {
+            return self.refuse_for_shortage(speaker.id);
+        }
+        let ack = speaker.ack(packet_id, ReasonCode::QuotaExceeded);
+        let ack = if qos == Qos::AtLeastOnce { Packet::Puback(ack) } else { Packet::Pubrec(ack) };
+        let packet = self.explained(speaker.id, ack, refused_publish(ReasonCode::QuotaExceeded));
         self.send(speaker.id, packet);
     }
 
@@ -202,6 +217,9 @@ impl Broker {
     /// PUBREL came: PUBCOMP is owed in any case ([MQTT-4.3.3-11]), also for a message that has expired ([MQTT-4.3.3-13]).
     pub(super) fn handle_pubrel(&mut self, speaker: Speaker, ack: &Ack) {
         let packet_id = ack.packet_id;
+        if self.is_short_for(speaker.session) {
+            return self.refuse_for_shortage(speaker.id);
+        }
         let session = &mut self.sessions[speaker.session];
         let reason = if session.incoming.pubrel(packet_id) {
             // [MQTT-4.3.3-12]

@@ -349,6 +349,11 @@ impl Broker {
         if qos > Qos::AtMostOnce && !session.outgoing.has_room() {
             return false;
         }
+        // It would have to wait for the store, and all others behind it.
+        if qos == Qos::ExactlyOnce && self.is_short_for(key) {
+            return false;
+        }
+        let session = &mut self.sessions[key];
         let Some(delivery) = session.dequeue() else { return false };
         // [MQTT-3.3.2-5]
         if delivery.is_expired(now) {

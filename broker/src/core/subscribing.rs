@@ -38,6 +38,9 @@ impl Broker {
         identifier: Option<u32>,
         scans: &mut Vec<Scan>,
     ) -> ReasonCode {
+        if self.is_short_for(key) {
+            return ReasonCode::QuotaExceeded;
+        }
         // Each filter is judged alone (section 3.9.3).
         if !self.may(key, Action::Subscribe, filter.filter()) {
             self.statistics.denied_subscriptions += 1;
@@ -97,6 +100,9 @@ impl Broker {
 
     /// UNSUBSCRIBE came ([MQTT-3.10.4-6]).
     pub(super) fn handle_unsubscribe(&mut self, speaker: Speaker, unsubscribe: Unsubscribe) {
+        if self.is_short_for(speaker.session) {
+            return self.refuse_for_shortage(speaker.id);
+        }
         let mut reasons: Vec<ReasonCode> = Vec::new();
         for filter in unsubscribe.filters {
             let session = &mut self.sessions[speaker.session];

@@ -31,8 +31,9 @@ impl Clock {
     }
 }
 
+/// tokio's clock.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads tokio's clock")]
-fn read() -> Instant {
+pub(super) fn read() -> Instant {
     Instant::now()
 }
 

@@ -11,16 +11,17 @@ use tokio::{
 use super::{
     clock::Clock,
     journal::{self, Who},
+    keeper::Keeper,
     mailbox::{Outgoing, Sender},
-    server::{Flush, ServerOptions, ToCore},
+    server::{Flush, ServerOptions, StartError, ToCore},
 };
-use crate::{
-    core::{
-        access::{Answer, Authenticator},
-        broker::Broker,
-        effect::{AuthenticationOutcome, CloseCause, ConnectionId, Effect, Input},
-    },
-    store::Store,
+use crate::core::{
+    HashKey,
+    access::{Answer, Authenticator},
+    broker::Broker,
+    config::Config,
+    effect::{AuthenticationOutcome, CloseCause, ConnectionId, Effect, Input},
+    statistics::Statistics,
 };
 
 /// Groups that the core takes at once before it hands out their effects: few enough that what they bring for one client
@@ -31,9 +32,9 @@ const GROUPS_PER_TURN: usize = 16;
 pub(super) struct Core {
     broker: Broker,
     clock: Clock,
-    store: Box<dyn Store>,
-    /// The last record handed to the store, and the last that it has kept.
-    persisted: (u64, u64),
+    keeper: Keeper,
+    /// What the broker is made of again when the store's records are there; `None` when they are.
+    fresh: Option<(Config, HashKey)>,
     authenticator: Arc<dyn Authenticator>,
     /// Answers that take their time.
     answers: JoinSet<(ConnectionId, AuthenticationOutcome)>,
@@ -63,16 +64,45 @@ impl Core {
     pub(super) fn new(options: ServerOptions) -> Self {
         let clock = Clock::start(options.unix_start);
         Core {
-            broker: Broker::new(clock.now(), options.config, options.key),
+            broker: Broker::new(clock.now(), options.config.clone(), options.key),
             clock,
-            store: options.store,
-            persisted: (0, 0),
+            keeper: Keeper::new(options.store),
+            fresh: Some((options.config, options.key)),
             authenticator: options.authenticator,
             answers: JoinSet::new(),
             asked: BTreeMap::new(),
             outboxes: BTreeMap::new(),
             dirty: Vec::new(),
         }
+    }
+
+    /// Takes back what the store has kept, once.
+    pub(super) fn restore(&mut self) -> Result<(), StartError> {
+        let Some((config, key)) = self.fresh.take() else { return Ok(()) };
+        let records = self.keeper.load()?;
+        if !records.is_empty() {
+            let count = records.len();
+            self.broker = Broker::restore(self.clock.now(), config, key, records)?;
+            let Statistics { sessions, retained_messages, queued_messages, .. } = self.broker.statistics();
+            tracing::info!(records = count, sessions, retained_messages, queued_messages, "restored");
+        }
+        Ok(())
+    }
+
+    /// Every client is told that this is the end, and the store keeps what it was given.
+    pub(super) async fn end(&mut self) {
+        self.handle(Input::Shutdown);
+        self.finish_turn();
+        while !self.keeper.is_idle() {
+            let answer = self.keeper.answered().await;
+            self.handle(answer);
+            self.finish_turn();
+        }
+    }
+
+    /// Closes the store.
+    pub(super) async fn close_store(&mut self) {
+        self.keeper.close().await;
     }
 
     pub(super) async fn run(
@@ -103,7 +133,8 @@ impl Core {
                 }
                 // Before the inputs, which may never end: who is waited for is few.
                 Some(answer) = self.answers.join_next_with_id() => self.take_answer(answer),
-                count = inputs.recv_many(&mut groups, GROUPS_PER_TURN) => {
+                answer = self.keeper.answered() => self.handle(answer),
+                count = inputs.recv_many(&mut groups, GROUPS_PER_TURN), if !self.keeper.is_full() => {
                     if count == 0 {
                         return;
                     }
@@ -178,10 +209,7 @@ impl Core {
                         let patient = cause != CloseCause::SlowReader;
                         push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Close { patient });
                     }
-                    Effect::Persist { seq, record } => {
-                        self.persisted.0 = seq;
-                        self.store.persist(seq, record);
-                    }
+                    Effect::Persist { seq, record } => self.keeper.persist(seq, record),
                     Effect::Authenticate { connection, request } => {
                         asked = Some((connection, self.authenticator.authenticate(request)));
                     }
@@ -228,17 +256,7 @@ impl Core {
 
     /// Settles with the store and hands the effects over, one group for each connection.
     pub(super) fn finish_turn(&mut self) {
-        while self.persisted.1 < self.persisted.0 {
-            let answer = match self.store.commit() {
-                Ok(up_to) => {
-                    self.persisted.1 = up_to;
-                    Input::Persisted { up_to }
-                }
-                Err(error) => {
-                    self.persisted.1 = self.persisted.0;
-                    Input::PersistFailed { seq: self.persisted.0, reason: error.to_string() }
-                }
-            };
+        while let Some(answer) = self.keeper.begin() {
             self.handle(answer);
         }
         for connection in std::mem::take(&mut self.dirty) {

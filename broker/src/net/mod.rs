@@ -7,6 +7,7 @@ mod core_task;
 #[cfg(feature = "users")]
 pub mod hashing;
 pub mod journal;
+mod keeper;
 pub mod listener;
 mod mailbox;
 #[cfg(feature = "transports")]

@@ -31,9 +31,10 @@ use crate::{
         acl::Acl,
         config::Config,
         effect::{ConnectionId, Input, PeerInfo},
+        restore::RestoreError,
         statistics::Statistics,
     },
-    store::{Store, memory::MemoryStore},
+    store::{Store, StoreError, memory::MemoryStore},
 };
 
 /// Groups of inputs that may wait for the core. A connection that finds the channel full reads no more.
@@ -73,6 +74,17 @@ impl ServerOptions {
         self.config = config;
         self
     }
+}
+
+/// Why a server cannot begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the store kept cannot be replayed.
+    #[error("the store is damaged: {0}; put a copy in its place, or move it away to begin with an empty one")]
+    Restore(#[from] RestoreError),
 }
 
 impl fmt::Debug for ServerOptions {
@@ -139,6 +151,15 @@ impl Server {
         Server { core: Core::new(options), to_core, inputs, flushed, door, accepting: Vec::new() }
     }
 
+    /// Takes back what the store has kept. `run` does it if it was not done before; who announces that the server is there
+    /// wants to know first whether it will be.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub fn restore(&mut self) -> Result<(), StartError> {
+        self.core.restore()
+    }
+
     /// Listens here too.
     pub fn listen<L: Listener>(&mut self, listener: L, options: ListenerOptions) {
         self.accepting.push(Box::pin(accept(listener, options, Arc::clone(&self.door))));
@@ -152,8 +173,9 @@ impl Server {
     /// Serves until `shutdown` is there; then tells every client, and returns when their connections are closed.
     ///
     /// # Errors
-    /// When a listener cannot accept any more. The others are closed with it.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// When a listener cannot accept any more: the others are closed with it. Or when the store cannot be read.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        self.restore().map_err(io::Error::other)?;
         let Server { mut core, to_core, mut inputs, mut flushed, door, accepting } = self;
         // From here the channel lives as long as those who speak through it.
         drop((to_core, door));
@@ -167,13 +189,15 @@ impl Server {
         };
         // Nobody else comes in; those who are here are told.
         listeners.shutdown().await;
-        core.handle(Input::Shutdown);
-        core.finish_turn();
-        // The channel ends when the last connection's task has.
-        let farewell = async { while inputs.recv().await.is_some() {} };
-        if tokio::time::timeout(SHUTDOWN_PATIENCE, farewell).await.is_err() {
+        let goodbye = async {
+            core.end().await;
+            // The channel ends when the last connection's task has.
+            while inputs.recv().await.is_some() {}
+        };
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, goodbye).await.is_err() {
             tracing::warn!("some connections were still open at the end");
         }
+        core.close_store().await;
         outcome
     }
 }

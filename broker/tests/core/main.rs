@@ -20,6 +20,7 @@ mod restore;
 mod retained;
 mod session;
 mod shared;
+mod shortage;
 mod subscribe;
 mod support;
 mod take_over;

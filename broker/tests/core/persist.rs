@@ -124,7 +124,7 @@ fn who_waited_for_a_store_that_failed_is_closed_and_nobody_else() {
     broker.payloads(bob);
     let seq = broker.records.last().expect("records").0;
     broker.input(Input::PersistFailed { seq, reason: "disk full".to_owned() });
-    assert_eq!(broker.disconnected(alice, ReasonCode::UnspecifiedError), CloseCause::StoreFailed);
+    assert_eq!(broker.disconnected(alice, ReasonCode::QuotaExceeded), CloseCause::StoreFailed);
     broker.quiet(bob);
 }
 

@@ -237,6 +237,23 @@ impl TestBroker {
         (0..count).map(|_| text(&self.next_publish(connection))).collect()
     }
 
+    /// The payloads of the messages among what waits for the client, and the one other packet.
+    #[track_caller]
+    pub(crate) fn payloads_before(&mut self, connection: ConnectionId, other: Packet) -> Vec<String> {
+        let (publishes, others): (Vec<_>, Vec<_>) =
+            self.received(connection).into_iter().partition(|packet| matches!(packet, Packet::Publish(_)));
+        assert_eq!(others, [other]);
+        publishes
+            .iter()
+            .filter_map(|packet| if let Packet::Publish(publish) = packet { Some(text(publish)) } else { None })
+            .collect()
+    }
+
+    /// All that waits for the client.
+    pub(crate) fn received(&mut self, connection: ConnectionId) -> Vec<Packet> {
+        self.clients.get_mut(&connection).expect("a known connection").received.drain(..).collect()
+    }
+
     /// The client gets nothing more for now, and its connection is open.
     #[track_caller]
     pub(crate) fn quiet(&self, connection: ConnectionId) {
