@@ -1,16 +1,17 @@
 //! Hashing of passwords beside everything else: on threads of their own, a few at a time, and refusals that are said late.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use squall_codec::reason::ReasonCode;
-use tokio::sync::Semaphore;
+use squall_codec::{reason::ReasonCode, wire::Text};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::clock::Clock;
 use crate::{
@@ -23,18 +24,21 @@ const WAITING: usize = 10_000;
 
 /// Hashes on the runtime's blocking threads.
 ///
-/// Two turns are taken at once, or as many as there are processors. Those who were wrong of late get at most half of them:
-/// who guesses passwords by the thousand keeps others who do the same waiting, and nobody else.
+/// Two turns are taken at once, or as many as there are processors. Those who come from where somebody was wrong of late get at
+/// most half of them, and one user's name has one place among those: who guesses a password by the thousand keeps others who
+/// guess the same one waiting, and hardly anybody else.
 pub struct HashingPool {
     clock: Clock,
     turns: Arc<Semaphore>,
     suspects: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl fmt::Debug for HashingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HashingPool").field("turns", &self.turns.available_permits()).finish_non_exhaustive()
+        let (turns, lanes) = (self.turns.available_permits(), self.lanes.map().len());
+        f.debug_struct("HashingPool").field("turns", &turns).field("lanes", &lanes).finish_non_exhaustive()
     }
 }
 
@@ -52,6 +56,7 @@ impl HashingPool {
             clock: Clock::start(Duration::ZERO),
             turns: Arc::new(Semaphore::new(at_once)),
             suspects: Arc::new(Semaphore::new(at_once / 2)),
+            lanes: Arc::default(),
             waiting: Arc::default(),
         }
     }
@@ -66,6 +71,43 @@ impl Drop for Place {
     }
 }
 
+/// One place for each name that suspects wait for.
+#[derive(Default)]
+struct Lanes(Mutex<BTreeMap<Text, Arc<Semaphore>>>);
+
+/// The place of a name, as long as it is held.
+struct Lane {
+    lanes: Arc<Lanes>,
+    name: Text,
+    /// Taken out before the lane is given up.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Lanes {
+    fn map(&self) -> MutexGuard<'_, BTreeMap<Text, Arc<Semaphore>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn enter(self: Arc<Self>, name: Text) -> Lane {
+        let semaphore = Arc::clone(self.map().entry(name.clone()).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        // Made first, so that who gives up waiting leaves nothing behind.
+        let mut lane = Lane { lanes: self, name, place: None };
+        lane.place = semaphore.acquire_owned().await.ok();
+        lane
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.place.take();
+        let mut map = self.lanes.map();
+        // Whoever waits holds the semaphore too.
+        if map.get(&self.name).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
+            map.remove(&self.name);
+        }
+    }
+}
+
 impl Workshop for HashingPool {
     fn now(&self) -> Duration {
         self.clock.now().monotonic
@@ -77,13 +119,14 @@ impl Workshop for HashingPool {
         if waiting >= WAITING {
             return Answer::Now(AuthenticationOutcome::Refused(ReasonCode::ServerBusy));
         }
-        let (turns, suspects) = (Arc::clone(&self.turns), Arc::clone(&self.suspects));
+        let (turns, suspects, lanes) = (Arc::clone(&self.turns), Arc::clone(&self.suspects), Arc::clone(&self.lanes));
         Answer::Later(Box::pin(async move {
-            let Job { is_suspect, run } = job;
+            let Job { name, is_suspect, run } = job;
             let mut among_suspects = None;
             let turn = loop {
                 if among_suspects.is_none() && is_suspect() {
-                    among_suspects = suspects.clone().acquire_owned().await.ok();
+                    let lane = lanes.clone().enter(name.clone()).await;
+                    among_suspects = Some((suspects.clone().acquire_owned().await.ok(), lane));
                 }
                 let turn = turns.clone().acquire_owned().await.ok();
                 // Others from the same address may have been wrong while this one waited.

@@ -31,7 +31,7 @@ use super::{
     entropy::Entropy,
     file_error::FileError,
     password_file::Passwords,
-    password_hash::PasswordHash,
+    remembered::{Code, Remembered},
     scram::{METHOD, ScramError, ServerFirst},
     throttle::{Throttle, ThrottleLimits},
     workshop::{Job, Workshop},
@@ -99,6 +99,8 @@ struct Desk {
     workshop: Arc<dyn Workshop>,
     entropy: Arc<dyn Entropy>,
     throttle: Mutex<Throttle>,
+    /// None where there was no key to be had.
+    remembered: Option<Remembered>,
     users: AtomicU64,
     anonymous: AtomicU64,
     failed: AtomicU64,
@@ -126,7 +128,10 @@ impl FileAuthenticator {
     /// With these users, or without any: then nobody's name is checked, and everybody is anonymous.
     pub fn new(passwords: Option<Passwords>, options: Options) -> Self {
         let Options { policy, listeners, throttle, secret, entropy, workshop } = options;
+        let mut key = [0; 32];
+        let remembered = entropy.fill(&mut key).is_ok().then(|| Remembered::new(key));
         let desk = Desk {
+            remembered,
             workshop,
             entropy,
             throttle: Mutex::new(Throttle::new(throttle)),
@@ -148,6 +153,9 @@ impl FileAuthenticator {
         if let Some(file) = &self.file {
             let passwords = Arc::new(Passwords::read(file)?);
             *self.passwords.write().unwrap_or_else(PoisonError::into_inner) = Some(passwords);
+            if let Some(remembered) = &self.desk.remembered {
+                remembered.forget();
+            }
         }
         Ok(self.current().map_or(0, |passwords| passwords.len()))
     }
@@ -179,10 +187,23 @@ impl FileAuthenticator {
                 false => desk.refuse(address, Some(&name), ReasonCode::BadUserNameOrPassword),
             };
         }
+        let code = desk.remembered.as_ref().filter(|_| is_known).map(|known| known.code(&name, &hash, &password));
+        if let (Some(remembered), Some(code)) = (&desk.remembered, &code)
+            && remembered.knows(&name, code)
+        {
+            return Answer::Now(desk.welcome(name, None));
+        }
         let suspects = Arc::clone(&desk);
         desk.clone().workshop.work(Job {
+            name: name.clone(),
             is_suspect: Box::new(move || suspects.is_suspect(address)),
-            run: Box::new(move || desk.compare(hash, is_known, name, &password, address)),
+            run: Box::new(move || match hash.matches(&password) & is_known {
+                true => (desk.remember(name, code), Duration::ZERO),
+                false => {
+                    let delay = desk.failed(address, Some(&name));
+                    (AuthenticationOutcome::Refused(ReasonCode::BadUserNameOrPassword), delay)
+                }
+            }),
         })
     }
 
@@ -258,20 +279,12 @@ impl Desk {
         self.workshop.after(delay, AuthenticationOutcome::Refused(reason))
     }
 
-    /// The expensive part of a log-in with a password.
-    fn compare(
-        &self,
-        hash: PasswordHash,
-        is_known: bool,
-        name: Text,
-        password: &[u8],
-        address: Option<IpAddr>,
-    ) -> (AuthenticationOutcome, Duration) {
-        if hash.matches(password) & is_known {
-            return (self.welcome(name, None), Duration::ZERO);
+    /// Somebody was right, and the next time it will not take so long.
+    fn remember(&self, user: Text, code: Option<Code>) -> AuthenticationOutcome {
+        if let (Some(remembered), Some(code)) = (&self.remembered, code) {
+            remembered.add(user.clone(), code);
         }
-        let delay = self.failed(address, Some(&name));
-        (AuthenticationOutcome::Refused(ReasonCode::BadUserNameOrPassword), delay)
+        self.welcome(user, None)
     }
 
     /// A failed exchange. The standard has no reason of its own for it.

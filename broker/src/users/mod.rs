@@ -8,6 +8,7 @@ pub mod file_error;
 pub mod password_edit;
 pub mod password_file;
 pub mod password_hash;
+mod remembered;
 pub mod scram;
 pub mod throttle;
 pub mod workshop;

@@ -3,6 +3,8 @@
 
 use std::{fmt, time::Duration};
 
+use squall_codec::wire::Text;
+
 use crate::core::{access::Answer, effect::AuthenticationOutcome};
 
 /// Does what takes its time.
@@ -19,6 +21,8 @@ pub trait Workshop: fmt::Debug + Send + Sync {
 
 /// Something that costs milliseconds.
 pub struct Job {
+    /// The user whom it is about: suspects do not wait for those who name somebody else.
+    pub name: Text,
     /// Whether those who ask for it have been wrong of late. Asked when its turn comes: what waits meanwhile may have
     /// learned something.
     pub is_suspect: Box<dyn Fn() -> bool + Send + Sync>,

@@ -276,6 +276,36 @@ fn the_wrong_wait_and_the_right_do_not() {
 }
 
 #[test]
+fn who_was_right_is_known_the_next_time_and_nobody_else_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("users");
+    fs::write(&path, format!("alice:{PBKDF2_SECRET}\ncarol:{PBKDF2_SECRET}\n")).expect("written");
+    let watched = Arc::new(Watched::default());
+    let authenticator =
+        FileAuthenticator::open(path.clone(), options(OPEN, Arc::clone(&watched) as _)).expect("a valid file");
+    let hashes = |name, password| (ask(&authenticator, Some(name), Some(password)), watched.jobs());
+    assert_eq!(hashes("alice", "secret"), (user("alice"), 1));
+    assert_eq!(hashes("alice", "secret"), (user("alice"), 0));
+    // Every other word is hashed each time, and what it does changes nothing.
+    for _ in 0..2 {
+        assert_eq!(hashes("alice", "secreT"), (BAD, 1));
+    }
+    assert_eq!(hashes("alice", "secret"), (user("alice"), 0));
+    // The same line is somebody else's too.
+    assert_eq!(hashes("carol", "secret"), (user("carol"), 1));
+    assert_eq!(hashes("mallory", "secret"), (BAD, 1));
+    assert_eq!(hashes("mallory", "secret"), (BAD, 1));
+    // Another line, or none: what was right is not right any more.
+    let other = squall_broker::users::password_hash::PasswordHash::create(b"other", [1; 16]);
+    fs::write(&path, format!("alice:{other}\nbob:{PBKDF2_SECRET}\n")).expect("written");
+    assert_eq!(authenticator.reload().expect("a valid file"), 2);
+    assert_eq!(hashes("alice", "secret"), (BAD, 1));
+    assert_eq!(hashes("carol", "secret"), (BAD, 1));
+    assert_eq!(hashes("alice", "other"), (user("alice"), 1));
+    assert_eq!(hashes("alice", "other"), (user("alice"), 0));
+}
+
+#[test]
 fn every_answer_is_counted() {
     let authenticator = at_once(users());
     for (username, password) in

@@ -19,7 +19,7 @@ use squall_broker::{
 };
 use squall_codec::reason::ReasonCode;
 
-use crate::server::soon;
+use crate::{server::soon, support::text};
 
 type Later = Pin<Box<dyn Future<Output = AuthenticationOutcome> + Send>>;
 
@@ -37,7 +37,7 @@ fn job(suspect: bool, run: impl FnOnce() + Send + 'static) -> Job {
         run();
         (ALLOWED, Duration::ZERO)
     };
-    Job { is_suspect: Box::new(move || suspect), run: Box::new(run) }
+    Job { name: text("alice"), is_suspect: Box::new(move || suspect), run: Box::new(run) }
 }
 
 /// Lets it begin, and nothing more.
@@ -85,7 +85,7 @@ async fn who_becomes_a_suspect_while_waiting_is_one() {
     let wrong = Arc::new(AtomicBool::new(false));
     let (begun, mut began) = tokio::sync::mpsc::unbounded_channel();
     let mut waiting = Vec::new();
-    for _ in 0..5 {
+    for number in 0..5 {
         let (begun, suspect) = (begun.clone(), Arc::clone(&wrong));
         let run = move || {
             let (release, released) = mpsc::channel::<()>();
@@ -93,7 +93,8 @@ async fn who_becomes_a_suspect_while_waiting_is_one() {
             let _ = released.recv();
         };
         let is_suspect = Box::new(move || suspect.load(Ordering::Relaxed));
-        let future = later(pool.work(Job { is_suspect, ..job(false, run) }));
+        let name = text(&format!("user{number}"));
+        let future = later(pool.work(Job { name, is_suspect, ..job(false, run) }));
         waiting.push(tokio::spawn(future));
     }
     // Both turns are taken before anybody was wrong; then somebody is.
@@ -111,6 +112,52 @@ async fn who_becomes_a_suspect_while_waiting_is_one() {
     for future in waiting {
         soon("all of them", future).await.expect("no panic");
     }
+}
+
+#[tokio::test]
+async fn many_guesses_at_one_name_take_one_place_among_those_who_wait() {
+    let pool = HashingPool::new(2);
+    let (begun, mut began) = tokio::sync::mpsc::unbounded_channel();
+    let mut waiting = Vec::new();
+    for name in ["alice", "alice", "alice", "alice", "bob"] {
+        let begun = begun.clone();
+        let run = move || {
+            let (release, released) = mpsc::channel::<()>();
+            begun.send((name, release)).expect("the test waits");
+            let _ = released.recv();
+        };
+        let mut future = later(pool.work(Job { name: text(name), ..job(true, run) }));
+        begin(&mut future).await;
+        waiting.push(tokio::spawn(future));
+    }
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        let (name, release) = soon("the next", began.recv()).await.expect("it runs");
+        order.push(name);
+        drop(release);
+    }
+    assert_eq!(order, ["alice", "bob", "alice", "alice", "alice"]);
+    for future in waiting {
+        soon("all of them", future).await.expect("no panic");
+    }
+    assert_eq!(format!("{pool:?}"), "HashingPool { turns: 2, lanes: 0, .. }");
+}
+
+#[tokio::test]
+async fn who_gives_up_waiting_leaves_nothing_behind() {
+    let pool = HashingPool::new(2);
+    let (first, began, release) = held(true);
+    let mut first = later(pool.work(first));
+    begin(&mut first).await;
+    soon("the first", began).await.expect("it runs");
+    for name in ["alice", "bob", "carol"] {
+        let mut future = later(pool.work(Job { name: text(name), ..job(true, || {}) }));
+        begin(&mut future).await;
+    }
+    assert_eq!(format!("{pool:?}"), "HashingPool { turns: 1, lanes: 1, .. }");
+    drop(release);
+    soon("the first", first).await;
+    assert_eq!(format!("{pool:?}"), "HashingPool { turns: 2, lanes: 0, .. }");
 }
 
 #[tokio::test]

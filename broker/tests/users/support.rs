@@ -97,12 +97,18 @@ pub(crate) fn outcome(answer: Answer) -> Result<Option<String>, ReasonCode> {
 #[derive(Debug, Default)]
 pub(crate) struct Watched {
     millis: AtomicU64,
+    jobs: AtomicU64,
     delays: Mutex<Vec<Duration>>,
 }
 
 impl Watched {
     pub(crate) fn advance(&self, by: Duration) {
         self.millis.fetch_add(by.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How many jobs there were since the last time.
+    pub(crate) fn jobs(&self) -> u64 {
+        self.jobs.swap(0, Ordering::Relaxed)
     }
 
     /// The delays of the answers since the last time.
@@ -117,6 +123,7 @@ impl Workshop for Watched {
     }
 
     fn work(&self, job: Job) -> Answer {
+        self.jobs.fetch_add(1, Ordering::Relaxed);
         let (outcome, delay) = (job.run)();
         self.after(delay, outcome)
     }
