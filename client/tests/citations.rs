@@ -126,6 +126,7 @@ fn every_rule_that_the_client_cites_exists() {
 #[test]
 fn every_rule_that_binds_a_client_is_cited_or_has_a_reason() {
     let [mut cited, mut cited_3_1_1] = citations("client");
+    let here: BTreeSet<_> = cited.keys().cloned().collect();
     let [codec, codec_3_1_1] = citations("codec");
     cited.extend(codec);
     cited_3_1_1.extend(codec_3_1_1);
@@ -135,7 +136,7 @@ fn every_rule_that_binds_a_client_is_cited_or_has_a_reason() {
     for (id, statement) in catalogue("5.0") {
         let is_cited = cited.contains_key(&id);
         let is_excused = excused.contains(id.as_str());
-        assert!(!(is_cited && is_excused), "5.0/{id} is cited, and needs no excuse");
+        assert!(!(here.contains(&id) && is_excused), "5.0/{id} is cited, and needs no excuse");
         if statement.binds_client && !is_cited && !is_excused {
             missing.push(format!("5.0/{id}"));
         }

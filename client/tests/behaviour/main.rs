@@ -5,6 +5,7 @@ mod connect;
 mod cuts;
 mod durable;
 mod keep_alive;
+mod lies;
 mod limits;
 mod misbehaviour;
 mod publish;

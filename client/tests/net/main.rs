@@ -1,6 +1,7 @@
 //! The library with its transports, its streams and its store, against servers that the tests play, and against
 //! Mosquitto where it is installed.
 
+mod authentication;
 mod mosquitto;
 mod request;
 mod store;

@@ -1,0 +1,133 @@
+//! SCRAM-SHA-256 over a connection, with a server that knows the password, and with one that pretends to.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use squall_client::{
+    core::effect::{DisconnectCause, Event},
+    options::Options,
+    scram::ScramSha256,
+};
+use squall_codec::{
+    packet::{Auth, Connack, Packet},
+    property::{Properties, Property},
+    reason::ReasonCode,
+    wire::Text,
+};
+use tokio::time::timeout;
+
+use crate::support::{PATIENCE, Peer, World, lasting};
+
+const SALT: &[u8] = b"sixteen bytes...";
+const ITERATIONS: u32 = 4096;
+
+/// The server's half, straight from RFC 5802.
+struct Scram {
+    password: &'static str,
+    first_bare: String,
+    nonce: String,
+}
+
+fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key");
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+impl Scram {
+    fn challenge(password: &'static str, first: &str) -> (Scram, String) {
+        let first_bare = first.strip_prefix("n,,").expect("no channel is bound").to_owned();
+        let (name, nonce) = first_bare.split_once(",r=").expect("a nonce");
+        assert_eq!(name, "n=ann");
+        let nonce = format!("{nonce}server");
+        let challenge = format!("r={nonce},s={},i={ITERATIONS}", STANDARD.encode(SALT));
+        (Scram { password, first_bare, nonce }, challenge)
+    }
+
+    /// Whether the client knows the password, and the proof that the server does.
+    fn check(&self, challenge: &str, last: &str) -> (bool, String) {
+        let mut salted = mac(self.password.as_bytes(), &[SALT, &[0, 0, 0, 1]].concat());
+        let mut block = salted.clone();
+        for _ in 1..ITERATIONS {
+            block = mac(self.password.as_bytes(), &block);
+            salted.iter_mut().zip(&block).for_each(|(sum, byte)| *sum ^= byte);
+        }
+        let (bare, proof) = last.split_once(",p=").expect("a proof");
+        assert_eq!(bare, format!("c=biws,r={}", self.nonce));
+        let all = format!("{},{challenge},{bare}", self.first_bare);
+        let client_key = mac(&salted, b"Client Key");
+        let signature = mac(&Sha256::digest(&client_key), all.as_bytes());
+        let expected: Vec<_> = client_key.iter().zip(&signature).map(|(key, signature)| key ^ signature).collect();
+        let server = mac(&mac(&salted, b"Server Key"), all.as_bytes());
+        (STANDARD.decode(proof).expect("Base64") == expected, format!("v={}", STANDARD.encode(server)))
+    }
+}
+
+fn properties(data: &str) -> Properties {
+    Properties::new()
+        .with(Property::AuthenticationMethod(Text::literal("SCRAM-SHA-256")))
+        .with(Property::AuthenticationData(bytes::Bytes::copy_from_slice(data.as_bytes())))
+}
+
+fn data(properties: &Properties) -> String {
+    assert_eq!(properties.authentication_method(), Some(&Text::literal("SCRAM-SHA-256")));
+    let data = properties.authentication_data().expect("Authentication Data");
+    String::from_utf8(data.to_vec()).expect("SCRAM is text")
+}
+
+/// From the client's first message to its proof; gives whether it is good, and the server's.
+async fn exchange(peer: &mut Peer, password: &'static str, first: &str) -> (bool, String) {
+    let (scram, challenge) = Scram::challenge(password, first);
+    let reason = ReasonCode::ContinueAuthentication;
+    peer.send(Packet::Auth(Auth { reason, properties: properties(&challenge) })).await;
+    let Some(Packet::Auth(auth)) = peer.next().await else { panic!("expected AUTH") };
+    assert_eq!(auth.reason, reason);
+    scram.check(&challenge, &data(&auth.properties))
+}
+
+async fn connecting() -> (World, Peer, String) {
+    let scram = ScramSha256::new("ann", "pencil").expect("printable");
+    let world = World::new(Options { authentication: Some(Arc::new(scram)), ..lasting() }).await;
+    let mut peer = world.accept().await;
+    let Some(Packet::Connect(connect)) = peer.next().await else { panic!("expected CONNECT") };
+    assert_eq!((&connect.username, &connect.password), (&None, &None));
+    let first = data(&connect.properties);
+    (world, peer, first)
+}
+
+#[tokio::test]
+async fn both_sides_prove_that_they_know_the_password_and_may_do_so_again() {
+    let (mut world, mut peer, first) = connecting().await;
+    let (is_good, proof) = exchange(&mut peer, "pencil", &first).await;
+    assert!(is_good, "the client's proof is wrong");
+    let connack = Connack { properties: properties(&proof), ..Connack::new(ReasonCode::Success) };
+    peer.send(Packet::Connack(Box::new(connack))).await;
+    assert!(matches!(timeout(PATIENCE, world.events.next()).await, Ok(Some(Event::Connected { .. }))));
+
+    let handle = world.handle.clone();
+    let again = tokio::spawn(async move { handle.reauthenticate().await });
+    let Some(Packet::Auth(auth)) = peer.next().await else { panic!("expected AUTH") };
+    assert_eq!(auth.reason, ReasonCode::ReAuthenticate);
+    let second = data(&auth.properties);
+    assert_ne!(first, second, "a nonce is used once");
+    let (is_good, proof) = exchange(&mut peer, "pencil", &second).await;
+    assert!(is_good, "the client's second proof is wrong");
+    peer.send(Packet::Auth(Auth { reason: ReasonCode::Success, properties: properties(&proof) })).await;
+    assert_eq!(again.await.expect("no panic"), Ok(()));
+}
+
+#[tokio::test]
+async fn a_server_that_only_pretends_to_know_the_password_is_left() {
+    let (mut world, mut peer, first) = connecting().await;
+    let (is_good, proof) = exchange(&mut peer, "eraser", &first).await;
+    assert!(!is_good, "the two passwords differ");
+    let connack = Connack { properties: properties(&proof), ..Connack::new(ReasonCode::Success) };
+    peer.send(Packet::Connack(Box::new(connack))).await;
+    match timeout(PATIENCE, world.events.next()).await.expect("in time") {
+        Some(Event::Disconnected { cause: DisconnectCause::Authentication(_), reconnecting: false }) => {}
+        other => panic!("expected a failed authentication, saw {other:?}"),
+    }
+    assert_eq!(peer.next().await, None);
+}
