@@ -202,6 +202,7 @@ fn wrong_arguments_are_status_2_and_name_the_fault() {
         (&["sub", "-t", "a", "-F", "%y"], "no field '%y'"),
         (&["pub", "-t", "a", "-m", "x", "-D", "publish", "colour", "red"], "no property 'colour'"),
         (&["pub", "-t", "a", "-m", "x", "--cafile", "/nowhere.pem"], "/nowhere.pem"),
+        (&["pub", "-t", "a", "-m", "x", "--scram", "-u", "ann"], "-u and -P"),
         (&["bench", "--shape", "0:1"], "publishers:subscribers"),
         (&["request", "-t", "a", "-m", "x", "-V", "3.1.1"], "5.0"),
         (&["sub", "-t", "a", "-c"], "-i"),

@@ -77,7 +77,7 @@ pub(crate) struct Connection {
     #[arg(short = 'P', long = "pw", alias = "password")]
     pub(crate) password: Option<String>,
     /// 5.0: prove the password by SCRAM-SHA-256 instead of sending it, and have the server prove that it knows it
-    #[arg(long, requires = "password")]
+    #[arg(long)]
     pub(crate) scram: bool,
     /// Seconds between two signs of life; 0: none needed
     #[arg(short, long, value_name = "SECONDS", default_value_t = 60)]
