@@ -85,6 +85,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         None => "in memory".to_owned(),
     };
     let mut server = Server::new(options);
+    server.restore().map_err(|error| Failure::Sentence(error.to_string()))?;
     let mut lines = Vec::new();
     for (number, door) in doors.into_iter().enumerate() {
         lines.push(format!("listening on {} ({}, {place})", door.name, door.guests()));
