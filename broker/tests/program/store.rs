@@ -1,8 +1,17 @@
-//! `--data`: folders that cannot be used.
+//! `--data`: what is there after the program has ended and begins again, and folders that cannot be used.
 
 use std::path::Path;
 
-use super::support::{Running, address, ended, one_sentence};
+use squall_codec::{
+    packet::{Connect, Packet, Publish},
+    property::Property,
+    qos::Qos,
+    topic::TopicName,
+    version::Version,
+    wire::{PacketId, Text},
+};
+
+use super::support::{Client, Running, address, ended, one_sentence, tcp};
 
 fn started(folder: &Path) -> (Running, std::net::SocketAddr) {
     let mut program = Running::start(folder, &["--listen", "127.0.0.1:0", "--data", "data"]);
@@ -10,6 +19,48 @@ fn started(folder: &Path) -> (Running, std::net::SocketAddr) {
     assert!(line.ends_with(" (anonymous, data in data)"), "{line}");
     let address = address(&line, "mqtt");
     (program, address)
+}
+
+/// bob, whose session is kept. Whether it was there.
+fn bob(address: std::net::SocketAddr) -> (Client<std::net::TcpStream>, bool) {
+    let mut bob = Client::over(tcp(address), Version::V5_0);
+    let mut connect = Connect::new(Version::V5_0, Text::literal("bob"));
+    connect.clean_start = false;
+    connect.properties.push(Property::SessionExpiryInterval(3600));
+    bob.send(&Packet::Connect(Box::new(connect)));
+    match bob.next() {
+        Some(Packet::Connack(connack)) => (bob, connack.session_present),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_stop_and_after_a_kill() {
+    for signal in ["-TERM", "-KILL"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (program, address) = started(folder.path());
+        let (mut subscriber, present) = bob(address);
+        assert!(!present);
+        subscriber.subscribe("t", Qos::AtLeastOnce);
+        drop(subscriber);
+        let mut alice = Client::connected(address, Version::V5_0, "alice");
+        let mut publish = Publish::new(&TopicName::literal("t"), b"kept".as_slice());
+        publish.qos = Qos::AtLeastOnce;
+        publish.packet_id = Some(PacketId::MIN);
+        publish.retain = true;
+        alice.send(&Packet::Publish(publish));
+        assert!(matches!(alice.next(), Some(Packet::Puback(_))));
+        program.signal(signal);
+        program.status();
+
+        let (_program, address) = started(folder.path());
+        let (mut bob, present) = bob(address);
+        assert!(present, "after {signal}");
+        assert!(matches!(bob.next(), Some(Packet::Publish(publish)) if publish.payload() == b"kept"), "after {signal}");
+        let mut carol = Client::connected(address, Version::V3_1_1, "carol");
+        carol.subscribe("t", Qos::AtMostOnce);
+        assert!(matches!(carol.next(), Some(Packet::Publish(publish)) if publish.retain), "after {signal}");
+    }
 }
 
 #[test]
