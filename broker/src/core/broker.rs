@@ -177,10 +177,12 @@ impl Broker {
 
     /// Numbers about the state and what was dropped.
     pub fn statistics(&self) -> Statistics {
+        debug_assert!(self.sessions.is_sum_right(), "the bytes that sessions hold are counted wrong");
         Statistics {
             uptime: self.now.monotonic.saturating_sub(self.started),
             filter_bytes: self.subscriptions.filter_bytes(),
             shared_subscriptions: self.subscriptions.shared(),
+            held_bytes: self.sessions.held_bytes(),
             queued_bytes: self.sessions.iter().map(|session| session.queue_bytes).sum(),
             connections: self.connections.len(),
             sessions: self.sessions.len(),

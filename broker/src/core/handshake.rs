@@ -81,6 +81,11 @@ impl Broker {
         if known.is_none() && self.sessions.len() >= self.config.limits.sessions {
             return Err(ReasonCode::QuotaExceeded);
         }
+        let will = StoredWill::of(connect);
+        let size = will.as_ref().map_or(0, |will| will.message.size_bytes());
+        if size > 0 && self.sessions.held_bytes() + size > self.config.limits.held_bytes {
+            return Err(ReasonCode::QuotaExceeded);
+        }
         if known.is_some_and(|key| !self.may_have(key, user.as_ref())) {
             return Err(ReasonCode::NotAuthorized);
         }
@@ -115,7 +120,7 @@ impl Broker {
         let resumed = known.is_some() && !connect.clean_start;
         let enhanced = enhanced.map(|enhanced| Box::new(Enhanced { turn: Turn::Nobody, ..*enhanced }));
         self.sessions[key].user = user;
-        self.open(id, key, connect, enhanced, maximum_packet_size);
+        self.open(id, key, connect, enhanced, will, maximum_packet_size);
 
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; 3.1 has no such bit.
         connack.session_present = resumed && connect.version != Version::V3_1;
@@ -138,6 +143,7 @@ impl Broker {
         key: SessionKey,
         connect: &Connect,
         enhanced: Option<Box<Enhanced>>,
+        will: Option<StoredWill>,
         maximum_packet_size: usize,
     ) {
         let expiry_seconds = self.expiry_seconds(connect);
@@ -173,7 +179,7 @@ impl Broker {
             // It now ends with its connection, and a crash would end that.
             self.persist(Record::SessionEnded { client_id });
         }
-        self.set_will(key, StoredWill::of(connect));
+        self.set_will(key, will);
 
         self.statistics.clients += 1;
         self.statistics.clients_maximum = self.statistics.clients_maximum.max(self.statistics.clients);

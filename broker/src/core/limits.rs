@@ -45,11 +45,16 @@ pub struct Limits {
     /// QoS 1 and 2 messages on their way to one client, unless its own Receive Maximum is less. Beyond: they wait in the
     /// session's queue.
     pub in_flight: u16,
+    /// Bytes of topics, properties and payloads of these messages. Beyond: as `in_flight`; one of any size is sent.
+    pub in_flight_bytes: usize,
     /// Messages waiting in one session. Beyond: `queue_policy`.
     pub queued_messages: usize,
     /// Bytes of topics, properties and payloads waiting in one session. Beyond: `queue_policy`. An empty queue takes one
     /// message of any size.
     pub queued_bytes: usize,
+    /// Bytes of the messages that wait or are in flight in all sessions, and of all wills. Beyond: as `queued_bytes`; for a
+    /// will CONNACK 0x97 (3.x: 0x03).
+    pub held_bytes: usize,
     /// What a full queue does.
     pub queue_policy: QueuePolicy,
     /// Retained messages. Beyond: a new topic's message is delivered but not kept; 5.0 publishers of QoS 1 and 2 are
@@ -101,8 +106,10 @@ impl Default for Limits {
             filter_bytes: 256 << 20,
             filter_levels: 4_000_000,
             in_flight: 1024,
+            in_flight_bytes: 64 << 20,
             queued_messages: 10_000,
             queued_bytes: 64 << 20,
+            held_bytes: 1 << 30,
             queue_policy: QueuePolicy::default(),
             retained_messages: 100_000,
             retained_bytes: 256 << 20,

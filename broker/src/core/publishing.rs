@@ -186,6 +186,7 @@ impl Broker {
     pub(super) fn handle_puback(&mut self, speaker: Speaker, ack: &Ack) {
         // An identifier that is unknown, or of another kind of exchange, is ignored.
         if let Some(delivery) = self.sessions[speaker.session].outgoing.puback(ack.packet_id) {
+            self.sessions[speaker.session].let_go(&delivery);
             self.settle(speaker.session, ack.packet_id, Some(delivery.number));
         }
     }
@@ -197,6 +198,7 @@ impl Broker {
         match session.outgoing.pubrec(packet_id, ack.reason) {
             // [MQTT-4.3.3-4]
             Pubrec::Release(delivery) => {
+                session.let_go(&delivery);
                 session.forget_resend(packet_id);
                 if session.durable {
                     let client_id = session.client_id.clone();
@@ -206,7 +208,10 @@ impl Broker {
             }
             Pubrec::Again => self.send(speaker.id, Packet::Pubrel(Ack::new(packet_id))),
             // [MQTT-4.8.2-6] The message goes to nobody else; nor does one that a PUBACK refuses.
-            Pubrec::Refused(delivery) => self.settle(speaker.session, packet_id, Some(delivery.number)),
+            Pubrec::Refused(delivery) => {
+                session.let_go(&delivery);
+                self.settle(speaker.session, packet_id, Some(delivery.number));
+            }
             Pubrec::Unknown => {
                 let ack = speaker.ack(packet_id, ReasonCode::PacketIdentifierNotFound);
                 self.send(speaker.id, Packet::Pubrel(ack));

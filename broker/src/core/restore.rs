@@ -89,6 +89,7 @@ impl Broker {
         }
         // The rules may be others than before.
         broker.sessions.judge_again();
+        broker.sessions.count_in_flight();
         broker.catch_up(pending);
         Ok(broker)
     }

@@ -52,6 +52,11 @@ pub(super) struct Scan {
 }
 
 impl Scan {
+    /// The message of this topic is dealt with.
+    pub(super) fn pass(&mut self, topic: Box<str>) {
+        self.after = Some(topic);
+    }
+
     /// The message as it is sent to the subscriber.
     pub(super) fn message(&self, stored: &Stored) -> Publish {
         let mut message = stored.message.clone();
@@ -124,7 +129,7 @@ impl Retained {
     }
 
     /// The next message of a scan.
-    pub(super) fn next(&self, scan: &mut Scan, now: Duration) -> Option<&Stored> {
+    pub(super) fn next(&self, scan: &Scan, now: Duration) -> Option<(&str, &Stored)> {
         let filter = scan.filter.filter();
         let wanted = |stored: &Stored| stored.number <= scan.up_to && !stored.is_expired(now);
         let literal = &filter[..filter.find(['+', '#']).unwrap_or(filter.len())];
@@ -139,8 +144,6 @@ impl Retained {
                 .take_while(|(name, _)| name.starts_with(start))
                 .find(|(name, stored)| topic::matches(filter, name) && wanted(stored))
         };
-        let (name, stored) = found?;
-        scan.after = Some(name.clone());
-        Some(stored)
+        found.map(|(name, stored)| (&**name, stored))
     }
 }

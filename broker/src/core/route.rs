@@ -65,6 +65,7 @@ struct Placing<'a> {
     connections: &'a Map<ConnectionId, Connection>,
     acl: &'a Acl,
     soft: usize,
+    in_flight_bytes: usize,
     topic: &'a str,
 }
 
@@ -79,7 +80,7 @@ impl Placing<'_> {
         };
         let waits = !session.queue.is_empty()
             || !session.resends.is_empty()
-            || !session.outgoing.has_room()
+            || !session.may_send(self.in_flight_bytes)
             || connection.unflushed.memory() >= self.soft;
         if waits { Fitness::Busy } else { Fitness::Ready }
     }
@@ -116,6 +117,7 @@ impl Broker {
             connections: &self.connections,
             acl: &self.config.acl,
             soft: self.config.limits.unflushed_soft,
+            in_flight_bytes: self.config.limits.in_flight_bytes,
             topic: message.live.topic(),
         };
         self.subscriptions.matching(message.live.topic(), |key| placing.fitness(key), &mut matches);
@@ -240,7 +242,10 @@ impl Broker {
         let limits = &self.config.limits;
         let (messages, bytes, policy) = (limits.queued_messages, limits.queued_bytes, limits.queue_policy);
         let size = delivery.message.size_bytes();
-        while !self.sessions[key].queue_has_room(size, messages, bytes) {
+        let held_bytes = limits.held_bytes;
+        while !self.sessions[key].queue_has_room(size, messages, bytes)
+            || self.sessions.held_bytes() + size > held_bytes
+        {
             self.statistics.dropped_queue_full += 1;
             let oldest = match policy {
                 QueuePolicy::DropOldest => self.sessions[key].dequeue(),
@@ -292,18 +297,27 @@ impl Broker {
     /// The next retained message that a subscription asks for ([MQTT-3.3.1-9]). `false` when there is none, or it has to
     /// wait for the queue.
     fn send_retained(&mut self, key: SessionKey, id: ConnectionId) -> bool {
-        let (now, ahead) = (self.now.unix, self.config.limits.queued_messages / 2);
+        let now = self.now.unix;
+        let limits = &self.config.limits;
+        let held_bytes = self.sessions.held_bytes();
         let session = &mut self.sessions[key];
-        // Some go to the queue ahead of their time, so that they stand before what is published from now on.
-        if !session.queue.is_empty() && session.queue.len() >= ahead {
-            return false;
-        }
-        let Some(scan) = session.scans.front_mut() else { return false };
-        let Some(stored) = self.retained.next(scan, now) else {
+        let Some(scan) = session.scans.front() else { return false };
+        let Some((topic, stored)) = self.retained.next(scan, now) else {
             session.scans.pop_front();
             return true;
         };
+        // Some go to the queue ahead of their time, so that they stand before what is published from now on; the rest does not
+        // have to fear for its place in the queue.
+        let size = stored.message.size_bytes();
+        let ahead = session.queue_has_room(size, limits.queued_messages / 2, limits.queued_bytes);
+        if !ahead || (held_bytes + size > limits.held_bytes && !session.queue.is_empty()) {
+            return false;
+        }
         let delivery = Delivery { message: scan.message(stored), arrived: stored.arrived, number: 0, share: None };
+        let topic = Box::from(topic);
+        if let Some(scan) = session.scans.front_mut() {
+            scan.pass(topic);
+        }
         if !self.may(key, Action::Receive, delivery.message.topic()) {
             self.statistics.denied_deliveries += 1;
         } else if delivery.message.qos > Qos::AtMostOnce {
@@ -342,11 +356,10 @@ impl Broker {
     /// The first of the queue. `false` when it has to wait.
     fn send_queued(&mut self, key: SessionKey, id: ConnectionId) -> bool {
         let now = self.now.unix;
-        let session = &mut self.sessions[key];
-        let Some(first) = session.queue.front() else { return false };
-        let qos = first.message.qos;
+        let session = &self.sessions[key];
+        let Some(qos) = session.queue.front().map(|first| first.message.qos) else { return false };
         // [MQTT-3.3.4-9] [MQTT-4.9.0-2] Only these wait for the quota: [MQTT-3.3.4-10] [MQTT-4.9.0-3].
-        if qos > Qos::AtMostOnce && !session.outgoing.has_room() {
+        if !session.may_send(self.config.limits.in_flight_bytes) {
             return false;
         }
         // It would have to wait for the store, and all others behind it.
@@ -369,31 +382,20 @@ impl Broker {
             self.forget_queued(key, &delivery);
             return true;
         }
-        let stand_in = (qos > Qos::AtMostOnce).then_some(PacketId::MIN);
         // [MQTT-3.1.2-25] It takes no identifier and no quota.
-        let Some(mut publish) = self.fitting(id, delivery.publish(now, stand_in, false)) else {
+        let Some(mut publish) = self.fitting(id, delivery.publish(now, Some(PacketId::MIN), false)) else {
             self.statistics.dropped_too_large += 1;
             self.forget_queued(key, &delivery);
             return true;
         };
-        if qos > Qos::AtMostOnce {
-            let number = delivery.number;
-            let session = &mut self.sessions[key];
-            // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]
-            match session.outgoing.publish(qos, delivery) {
-                Ok(packet_id) => {
-                    publish.packet_id = Some(packet_id);
-                    if session.durable {
-                        let client_id = session.client_id.clone();
-                        self.persist(Record::Sent { client_id, number, packet_id });
-                    }
-                }
-                Err(delivery) => {
-                    session.queue_bytes += delivery.message.size_bytes();
-                    session.queue.push_front(delivery);
-                    return false;
-                }
-            }
+        let number = delivery.number;
+        let session = &mut self.sessions[key];
+        // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+        let Some(packet_id) = session.begin(delivery) else { return false };
+        publish.packet_id = Some(packet_id);
+        if session.durable {
+            let client_id = session.client_id.clone();
+            self.persist(Record::Sent { client_id, number, packet_id });
         }
         self.send_publish(id, publish);
         true
@@ -414,6 +416,7 @@ impl Broker {
     fn give_up(&mut self, key: SessionKey, packet_id: PacketId, delivery: &Delivery) {
         self.statistics.dropped_too_large += 1;
         let session = &mut self.sessions[key];
+        session.let_go(delivery);
         match delivery.message.qos {
             Qos::ExactlyOnce => drop(session.outgoing.pubrec(packet_id, ReasonCode::PacketTooLarge)),
             _ => drop(session.outgoing.puback(packet_id)),
@@ -476,6 +479,7 @@ impl Broker {
             connections: &self.connections,
             acl: &self.config.acl,
             soft: self.config.limits.unflushed_soft,
+            in_flight_bytes: self.config.limits.in_flight_bytes,
             topic: delivery.message.topic(),
         };
         let fitness = |key| match placing.fitness(key) {

@@ -75,6 +75,8 @@ pub(super) struct Session {
     pub(super) queue: VecDeque<Delivery>,
     /// Their topics, properties and payloads.
     pub(super) queue_bytes: usize,
+    /// As `queue_bytes`, of the messages in `outgoing`.
+    pub(super) in_flight_bytes: usize,
     /// Retained messages that its subscriptions ask for and that were not looked at yet.
     pub(super) scans: VecDeque<Scan>,
     /// [MQTT-3.1.2-7] Of the latest connection.
@@ -126,6 +128,7 @@ impl Session {
             resends: VecDeque::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
+            in_flight_bytes: 0,
             scans: VecDeque::new(),
             will: None,
             judge_up_to: 0,
@@ -173,6 +176,39 @@ impl Session {
         self.queue.is_empty() || (self.queue.len() < messages && self.queue_bytes + size <= bytes)
     }
 
+    /// Bytes of all messages that it holds: those that wait, those in flight, and the will.
+    fn held_bytes(&self) -> usize {
+        let will = self.will.as_ref().map_or(0, |will| will.message.size_bytes());
+        self.queue_bytes + self.in_flight_bytes + will
+    }
+
+    /// Whether one more message may be in flight ([MQTT-3.3.4-9] [MQTT-4.9.0-2]): as the client allows, and as many bytes as
+    /// `limits.rs` does.
+    pub(super) fn may_send(&self, bytes: usize) -> bool {
+        self.outgoing.has_room() && (self.in_flight_bytes < bytes || self.in_flight_bytes == 0)
+    }
+
+    /// A message begins to be sent under this identifier; `None` where there is none, and the message waits on.
+    pub(super) fn begin(&mut self, delivery: Delivery) -> Option<PacketId> {
+        let size = delivery.message.size_bytes();
+        match self.outgoing.publish(delivery.message.qos, delivery) {
+            Ok(packet_id) => {
+                self.in_flight_bytes += size;
+                Some(packet_id)
+            }
+            Err(delivery) => {
+                self.queue_bytes += size;
+                self.queue.push_front(delivery);
+                None
+            }
+        }
+    }
+
+    /// A message is the client's, or was refused by it.
+    pub(super) fn let_go(&mut self, delivery: &Delivery) {
+        self.in_flight_bytes = self.in_flight_bytes.saturating_sub(delivery.message.size_bytes());
+    }
+
     /// Appends to the queue.
     pub(super) fn enqueue(&mut self, delivery: Delivery) {
         self.queue_bytes += delivery.message.size_bytes();
@@ -216,6 +252,9 @@ pub(super) struct Sessions {
     places: Vec<Option<Session>>,
     free: Vec<u32>,
     by_client_id: Map<Text, SessionKey>,
+    /// Bytes that all hold, but for the one that was touched last: it counts as it did before.
+    held_bytes: usize,
+    touched: Option<(SessionKey, usize)>,
 }
 
 impl SessionKey {
@@ -235,7 +274,13 @@ impl SessionKey {
 impl Sessions {
     /// None.
     pub(super) fn new(key: HashKey) -> Self {
-        Sessions { places: Vec::new(), free: Vec::new(), by_client_id: Map::with_hasher(key) }
+        Sessions {
+            places: Vec::new(),
+            free: Vec::new(),
+            by_client_id: Map::with_hasher(key),
+            held_bytes: 0,
+            touched: None,
+        }
     }
 
     /// How many.
@@ -246,6 +291,39 @@ impl Sessions {
     /// The rules of who may do what are others: all that waits will be judged again.
     pub(super) fn judge_again(&mut self) {
         self.places.iter_mut().flatten().for_each(|session| session.judge_up_to = session.next_number);
+    }
+
+    /// Bytes of the messages that all sessions hold.
+    pub(super) fn held_bytes(&self) -> usize {
+        let touched = self.touched.and_then(|(key, before)| Some((self.places[key.0 as usize].as_ref()?, before)));
+        touched.map_or(self.held_bytes, |(session, before)| self.held_bytes - before + session.held_bytes())
+    }
+
+    /// Whether the sum is that of every message, counted one by one.
+    pub(super) fn is_sum_right(&self) -> bool {
+        let size = |delivery: &Delivery| delivery.message.size_bytes();
+        let counted = self.iter().map(|session| {
+            let in_flight = session.outgoing.resends().map(|resend| match resend {
+                squall_codec::flow::Resend::Publish(_, _, delivery) => size(delivery),
+                squall_codec::flow::Resend::Pubrel(_) => 0,
+            });
+            let will = session.will.as_ref().map_or(0, |will| will.message.size_bytes());
+            session.queue.iter().map(size).sum::<usize>() + in_flight.sum::<usize>() + will
+        });
+        counted.sum::<usize>() == self.held_bytes()
+    }
+
+    /// Exchanges were taken back from a store: their bytes are counted.
+    pub(super) fn count_in_flight(&mut self) {
+        for session in self.places.iter_mut().flatten() {
+            let messages = session.outgoing.resends().map(|resend| match resend {
+                squall_codec::flow::Resend::Publish(_, _, delivery) => delivery.message.size_bytes(),
+                squall_codec::flow::Resend::Pubrel(_) => 0,
+            });
+            session.in_flight_bytes = messages.sum();
+        }
+        self.touched = None;
+        self.held_bytes = self.iter().map(Session::held_bytes).sum();
     }
 
     /// In the order of their places.
@@ -267,6 +345,7 @@ impl Sessions {
     /// Begins one.
     pub(super) fn insert(&mut self, session: Session) -> SessionKey {
         let client_id = session.client_id.clone();
+        self.held_bytes += session.held_bytes();
         let key = match self.free.pop() {
             Some(place) => {
                 self.places[place as usize] = Some(session);
@@ -283,7 +362,10 @@ impl Sessions {
 
     /// Ends one.
     pub(super) fn remove(&mut self, key: SessionKey) -> Session {
+        self.held_bytes = self.held_bytes();
+        self.touched = None;
         let session = self.places[key.0 as usize].take().expect("a key is held no longer than its session");
+        self.held_bytes -= session.held_bytes();
         self.free.push(key.0);
         self.by_client_id.remove(&session.client_id);
         session
@@ -298,7 +380,12 @@ impl Index<SessionKey> for Sessions {
 }
 
 impl IndexMut<SessionKey> for Sessions {
+    /// Whoever changes a session comes this way: so the sum of what all hold is kept.
     fn index_mut(&mut self, key: SessionKey) -> &mut Session {
+        if self.touched.is_none_or(|(touched, _)| touched != key) {
+            self.held_bytes = self.held_bytes();
+            self.touched = Some((key, self[key].held_bytes()));
+        }
         self.places[key.0 as usize].as_mut().expect("a key is held no longer than its session")
     }
 }

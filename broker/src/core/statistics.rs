@@ -31,6 +31,8 @@ pub struct Statistics {
     pub queued_messages: usize,
     /// Bytes of the messages that wait in sessions.
     pub queued_bytes: usize,
+    /// Bytes of the messages that wait or are in flight in sessions, and of all wills.
+    pub held_bytes: usize,
     /// Messages sent and not yet acknowledged.
     pub in_flight: usize,
     /// Bytes not yet `Flushed`, of all connections.

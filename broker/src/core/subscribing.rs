@@ -2,13 +2,21 @@
 
 use squall_codec::{
     packet::{Packet, RetainHandling, Suback, Subscribe, Subscription, Unsuback, Unsubscribe},
+    qos::Qos,
     reason::ReasonCode,
     topic::TopicFilter,
+    version::Version,
 };
 
 use super::{
-    acl::Action, broker::Broker, effect::Record, explaining::refused_subscription, publishing::Speaker, retained::Scan,
-    session::SessionKey, subscriptions::Subscribed,
+    acl::Action,
+    broker::Broker,
+    effect::{ConnectionId, Record},
+    explaining::refused_subscription,
+    publishing::Speaker,
+    retained::Scan,
+    session::SessionKey,
+    subscriptions::Subscribed,
 };
 
 impl Broker {
@@ -22,12 +30,26 @@ impl Broker {
             .map(|subscription| self.subscribe(speaker.session, subscription, identifier, &mut scans))
             .collect();
         // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
+        let reasons = self.as_granted(speaker.id, &subscribe.subscriptions, reasons);
         let detail = reasons.iter().find_map(|reason| refused_subscription(*reason));
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, reasons));
         let suback = self.explained(speaker.id, suback, detail);
         self.send(speaker.id, suback);
         self.sessions[speaker.session].scans.extend(scans);
         self.pump(speaker.session);
+    }
+
+    /// 3.1 section 3.9 has no code for a refusal: its SUBACK grants what was asked for, and nothing comes of it.
+    fn as_granted(&self, id: ConnectionId, asked: &[Subscription], reasons: Vec<ReasonCode>) -> Vec<ReasonCode> {
+        let open = self.connections.get(&id).and_then(|connection| connection.open());
+        if open.is_none_or(|open| open.version != Version::V3_1) {
+            return reasons;
+        }
+        let granted = |(reason, asked): (ReasonCode, &Subscription)| match reason.is_failure() {
+            true => granted(asked.options.qos),
+            false => reason,
+        };
+        reasons.into_iter().zip(asked).map(granted).collect()
     }
 
     /// One subscription. The retained messages that it asks for are appended to `scans`.
@@ -91,11 +113,7 @@ impl Broker {
             scans.retain(|scan: &Scan| scan.filter != filter);
             scans.push(self.retained.scan(filter, options.qos, identifier));
         }
-        match options.qos.bits() {
-            0 => ReasonCode::GRANTED_QOS_0,
-            1 => ReasonCode::GrantedQos1,
-            _ => ReasonCode::GrantedQos2,
-        }
+        granted(options.qos)
     }
 
     /// UNSUBSCRIBE came ([MQTT-3.10.4-6]).
@@ -128,6 +146,15 @@ impl Broker {
         }
         // [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.11.3-1]
         self.send(speaker.id, Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, reasons)));
+    }
+}
+
+/// The code that grants a QoS.
+fn granted(qos: Qos) -> ReasonCode {
+    match qos {
+        Qos::AtMostOnce => ReasonCode::GRANTED_QOS_0,
+        Qos::AtLeastOnce => ReasonCode::GrantedQos1,
+        Qos::ExactlyOnce => ReasonCode::GrantedQos2,
     }
 }
 

@@ -225,3 +225,82 @@ fn bytes_before_connack_are_bounded() {
     assert_eq!(connack.reason, ReasonCode::QuotaExceeded);
     broker.closed(alice);
 }
+
+#[test]
+fn bytes_in_flight_are_bounded_and_one_message_of_any_size_is_sent() {
+    let mut broker = TestBroker::with(|config| config.limits.in_flight_bytes = 30);
+    let bob = broker.join(clean(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_2);
+    let alice = broker.join(clean(V5, "alice"));
+    let large = "a payload that is larger than all that may be in flight";
+    for (packet_id, payload) in [(1, "0123456789"), (2, "0123456789"), (3, "0123456789"), (4, large), (5, "last")] {
+        broker.recv(alice, publish_at(QOS_2, packet_id, "t", payload));
+    }
+    // Each takes eleven bytes with its topic: the third goes beyond the bound, and nothing follows it.
+    assert_eq!(broker.payloads(bob), ["0123456789"; 3]);
+    for packet_id in 1..=3 {
+        broker.recv(bob, pubrec(packet_id));
+        broker.expect(bob, pubrel(packet_id));
+        broker.recv(bob, pubcomp(packet_id));
+        let follows = broker.payloads(bob);
+        assert_eq!(follows, if packet_id == 1 { vec![large] } else { vec![] }, "{packet_id}");
+    }
+    broker.recv(bob, pubrec(4));
+    broker.next(bob);
+    broker.recv(bob, pubcomp(4));
+    assert_eq!(broker.payloads(bob), ["last"]);
+}
+
+#[test]
+fn what_all_sessions_hold_together_is_bounded() {
+    let mut broker = TestBroker::with(|config| config.limits.held_bytes = 30);
+    for name in ["bob", "carol"] {
+        let client = broker.join(durable(V5, name));
+        broker.subscribed(client, "t", QOS_1);
+        broker.drop_connection(client);
+    }
+    let alice = broker.join(clean(V5, "alice"));
+    // Eleven bytes for each of the two, and then there is room for neither.
+    for payload in ["0123456789", "9876543210"] {
+        broker.recv(alice, publish_at(QOS_1, 1, "t", payload));
+    }
+    let statistics = broker.statistics();
+    assert_eq!((statistics.held_bytes, statistics.queued_messages, statistics.dropped_queue_full), (22, 2, 2));
+    // A will counts with the messages: eight bytes are left.
+    for (name, payload, taken) in [("dave", "12345678", false), ("erin", "1234567", true)] {
+        for version in [V5, V3] {
+            let mut connect = clean(version, name);
+            connect.will = Some(will("w", payload));
+            let connection = broker.open();
+            let reason = broker.connect(connection, connect).reason;
+            let refused = if version == V5 { ReasonCode::QuotaExceeded } else { ReasonCode::ServerUnavailable };
+            assert_eq!(reason, if taken { ReasonCode::Success } else { refused });
+            broker.drop_connection(connection);
+        }
+    }
+    // What is delivered and acknowledged makes room.
+    let bob = broker.join(durable(V5, "bob"));
+    broker.next_publish(bob);
+    assert_eq!(broker.statistics().held_bytes, 22);
+    broker.recv(bob, puback(1));
+    assert_eq!(broker.statistics().held_bytes, 11);
+}
+
+#[test]
+fn the_oldest_of_a_session_make_room_within_the_bound_of_all() {
+    let mut broker = TestBroker::with(|config| {
+        config.limits.held_bytes = 30;
+        config.limits.queue_policy = QueuePolicy::DropOldest;
+    });
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_1);
+    broker.drop_connection(bob);
+    let alice = broker.join(clean(V5, "alice"));
+    for payload in ["0123456789", "1123456789", "2123456789", "larger than the bound of all sessions"] {
+        broker.recv(alice, publish_at(QOS_1, 1, "t", payload));
+    }
+    // The last finds no room however many make place for it.
+    assert_eq!(broker.statistics().held_bytes, 0);
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "3123456789"));
+    assert_eq!(resumed(&mut broker), ["3123456789"]);
+}

@@ -182,3 +182,27 @@ fn more_retained_messages_than_the_queue_holds_all_come_at_the_clients_pace() {
     assert_eq!(live, [("t/060", ""), ("t/050", "changed")].map(|(topic, text)| (topic.to_owned(), text.to_owned())));
     assert_eq!(broker.statistics().dropped_queue_full, 0);
 }
+
+#[test]
+fn retained_messages_wait_for_room_in_bytes_too() {
+    let mut broker = TestBroker::with(|config| config.limits.queued_bytes = 20);
+    let alice = broker.join(clean(V5, "alice"));
+    let names = ["t/1", "t/2", "t/3", "t/4", "t/5"];
+    for name in names {
+        let mut message = publish_at(QOS_1, 1, name, "0123456789");
+        message.retain = true;
+        broker.recv(alice, message);
+        broker.next(alice);
+    }
+    let mut slow = clean(V5, "slow");
+    slow.properties.push(Property::ReceiveMaximum(1));
+    let slow = broker.join(slow);
+    broker.subscribed(slow, "t/#", QOS_1);
+    for name in names {
+        let message = broker.next_publish(slow);
+        assert_eq!(message.topic(), name);
+        broker.recv(slow, puback(message.packet_id.map_or(0, |id| id.value())));
+    }
+    broker.quiet(slow);
+    assert_eq!(broker.statistics().dropped_queue_full, 0);
+}

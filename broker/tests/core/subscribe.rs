@@ -4,6 +4,7 @@ use squall_codec::{
     packet::{Packet, Subscribe, Subscription, Unsuback, Unsubscribe},
     property::Property,
     reason::ReasonCode,
+    version::Version,
 };
 
 use crate::support::*;
@@ -104,4 +105,17 @@ fn identifiers_are_kept_with_the_session() {
     broker.recv(alice, publish_at(QOS_1, 1, "t", "hi"));
     let bob = broker.join(durable(V5, "bob"));
     assert_eq!(broker.next_publish(bob).subscription_identifiers, [5]);
+}
+
+#[test]
+fn a_refusal_looks_like_a_grant_in_3_1_which_has_no_code_for_it() {
+    let mut broker = TestBroker::with(|config| config.limits.subscriptions_per_session = 1);
+    for (version, code) in [(Version::V3_1, 1), (V3, 0x80)] {
+        let alice = broker.join(clean(version, "alice"));
+        broker.subscribed(alice, "a", QOS_0);
+        assert_eq!(broker.subscribe(alice, subscribe(2, "b", QOS_1))[0].value(), code);
+        broker.recv(alice, publish("b", "not subscribed"));
+        broker.quiet(alice);
+        broker.drop_connection(alice);
+    }
 }
