@@ -304,3 +304,74 @@ impl Value {
         unreachable!("a kind reads only values of its own: {self:?}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Kind = Kind::Size { least: 16, most: 1 << 40 };
+    const TIME: Kind = Kind::Time {
+        least: Duration::ZERO,
+        most: Duration::from_secs(86_400 * 30),
+        grain: Duration::from_millis(1),
+        never: true,
+    };
+
+    #[test]
+    fn sizes_and_times_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("16", 16),
+            ("16B", 16),
+            ("1_000", 1000),
+            ("4KiB", 4096),
+            ("16 MiB", 16 << 20),
+            ("1GiB", 1 << 30),
+            ("2kB", 2000),
+            ("1MiB 1KiB", (1 << 20) + 1024),
+        ] {
+            assert_eq!(SIZE.read(text), Ok(Value::Number(bytes)), "{text}");
+        }
+        for (text, milliseconds) in
+            [("0", 0), ("10", 10_000), ("250ms", 250), ("10s", 10_000), ("1h30m", 5_400_000), ("2d", 172_800_000)]
+        {
+            assert_eq!(TIME.read(text), Ok(Value::Time(Duration::from_millis(milliseconds))), "{text}");
+        }
+        assert_eq!(TIME.read("never"), Ok(Value::Never));
+    }
+
+    #[test]
+    fn what_is_no_size_or_time_or_out_of_bounds_is_refused() {
+        for text in [
+            "",
+            " ",
+            "-1",
+            "+20",
+            "15",
+            "1.5MiB",
+            "16 MB!",
+            "MiB",
+            "16m",
+            "2048GiB",
+            "99999999999999999999",
+            "18446744073709551615GiB",
+            "_1",
+        ] {
+            assert_eq!(SIZE.read(text), Err(SIZE.expected()), "{text:?}");
+        }
+        for text in ["", "s", "10x", "10 seconds", "1.5s", "31d", "18446744073709551615d", "Never", "10s5"] {
+            assert_eq!(TIME.read(text), Err(TIME.expected()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        for bytes in [16, 1000, 4096, 4097, 16 << 20, (16 << 20) + 1, 1 << 40] {
+            let text = SIZE.show(&Value::Number(bytes));
+            assert_eq!(SIZE.read(&text), Ok(Value::Number(bytes)), "{text}");
+        }
+        for milliseconds in [0, 1, 1000, 1001, 60_000, 90_000, 86_400_000] {
+            let value = Value::Time(Duration::from_millis(milliseconds));
+            assert_eq!(TIME.read(&TIME.show(&value)), Ok(value));
+        }
+    }
+}

@@ -69,3 +69,19 @@ fn wrong_options_are_status_2() {
         assert_eq!(ended(Path::new("/"), arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
+    let script = format!("ulimit -Sn 64 && exec {} --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_broker"));
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &script]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut program = Running::spawn(&mut shell);
+    program.address("mqtt");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.id())).expect("Linux has it");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    let columns: Vec<_> = files.split_whitespace().collect();
+    let [.., soft, hard, _unit] = columns.as_slice() else { panic!("{files}") };
+    assert_eq!(soft, hard);
+    assert_ne!(*soft, "64");
+}

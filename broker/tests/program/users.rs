@@ -16,7 +16,7 @@ use squall_codec::{
     wire::Text,
 };
 
-use super::support::{Client, Running, broker, ended, one_sentence, printed, tcp};
+use super::support::{Client, Running, broker, ended, one_sentence, printed, tcp, timed};
 
 /// `broker passwd` with something on standard input.
 fn passwd(folder: &Path, arguments: &[&str], input: &str) -> Output {
@@ -172,6 +172,34 @@ fn a_hangup_reloads_passwords_and_rules_and_a_wrong_file_changes_nothing() {
     let told = program.log();
     assert!(told.contains("not reloaded, what was in force stays") && told.contains("acl:2"), "{told}");
     assert_eq!(alice.granted("b", Qos::AtMostOnce), ReasonCode::GRANTED_QOS_0);
+}
+
+#[test]
+fn passwords_that_are_still_being_checked_do_not_keep_it_from_ending() {
+    let folder = tempfile::tempdir().expect("a folder");
+    printed(passwd(folder.path(), &["passwords", "alice"], "sesame"));
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--password-file=passwords", "--refusal-delay=1h", "--longest-refusal-delay=1h"];
+    let mut program = Running::start(folder.path(), &arguments);
+    let address = program.address("mqtt");
+    // More than are hashed before it ends, and refusals that nobody will hear.
+    let waiting: Vec<_> = (0..100)
+        .map(|_| {
+            let mut client = Client::over(tcp(address), Version::V3_1_1);
+            let mut connect = Connect::new(Version::V3_1_1, Text::literal(""));
+            connect.username = Some(Text::literal("alice"));
+            connect.password = Some(Bytes::from_static(b"wrong"));
+            client.send(&Packet::Connect(Box::new(connect)));
+            client
+        })
+        .collect();
+    // Who comes behind them waits as well; but without a name there is nothing to check.
+    assert_eq!(log_in(address, None, ""), ReasonCode::NotAuthorized);
+    program.signal("-TERM");
+    let ((status, told), time) = timed(|| program.end());
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(time < std::time::Duration::from_secs(5), "{time:?}");
+    drop(waiting);
 }
 
 #[test]
