@@ -17,6 +17,7 @@ mod publish;
 mod qos;
 mod random;
 mod restore;
+mod restore_random;
 mod retained;
 mod session;
 mod shared;

@@ -24,10 +24,10 @@ use squall_codec::{
 
 use crate::support::{clean, filter, id, publish, unsubscribe, will};
 
-const CONNECTIONS: u64 = 6;
+pub(crate) const CONNECTIONS: u64 = 6;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Open(u64),
     Connect { on: u64, version: Version, client: u8, clean: bool, expiry: u8, will: bool, keep_alive: u8, quota: u8 },
     Auth { on: u64, again: bool, other: bool },
@@ -76,7 +76,7 @@ fn options() -> impl Strategy<Value = SubscriptionOptions> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let on = || 1..=CONNECTIONS;
     let topic = || 0..TOPICS.len() as u8;
     let filter = || 0..FILTERS.len() as u8;
@@ -113,7 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The input of a step; `None` for those that only let time pass.
-fn input(step: &Step) -> Option<Input> {
+pub(crate) fn input(step: &Step) -> Option<Input> {
     let packet = |on: u64, packet: Packet| Some(Input::Packet { connection: ConnectionId(on), packet });
     match *step {
         Step::Open(on) => Some(Input::Opened { connection: ConnectionId(on), peer: PeerInfo::default() }),

@@ -5,3 +5,4 @@ mod damage;
 mod failing;
 mod life;
 mod records;
+mod serving;
