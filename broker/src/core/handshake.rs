@@ -82,8 +82,11 @@ impl Broker {
             return Err(ReasonCode::QuotaExceeded);
         }
         let will = StoredWill::of(connect);
-        let size = will.as_ref().map_or(0, |will| will.message.size_bytes());
-        if size > 0 && self.sessions.held_bytes() + size > self.config.limits.held_bytes {
+        let size = |will: &StoredWill| will.message.size_bytes();
+        // The will of the connection before is published or forgotten now.
+        let former = known.and_then(|key| self.sessions[key].will.as_ref()).map_or(0, size);
+        let held_bytes = self.sessions.held_bytes() - former;
+        if will.as_ref().is_some_and(|will| held_bytes + size(will) > self.config.limits.held_bytes) {
             return Err(ReasonCode::QuotaExceeded);
         }
         if known.is_some_and(|key| !self.may_have(key, user.as_ref())) {

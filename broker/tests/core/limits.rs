@@ -304,3 +304,20 @@ fn the_oldest_of_a_session_make_room_within_the_bound_of_all() {
     broker.recv(alice, publish_at(QOS_1, 1, "t", "3123456789"));
     assert_eq!(resumed(&mut broker), ["3123456789"]);
 }
+
+#[test]
+fn a_will_takes_the_place_of_the_one_before_it() {
+    let mut broker = TestBroker::with(|config| config.limits.held_bytes = 10);
+    let with_will = || {
+        let mut connect = durable(V5, "alice");
+        connect.will = Some(will("w", "123456789"));
+        connect
+    };
+    broker.join(with_will());
+    broker.join(with_will());
+    assert_eq!(broker.statistics().held_bytes, 10);
+    let bob = broker.open();
+    let mut connect = clean(V5, "bob");
+    connect.will = Some(will("w", ""));
+    assert_eq!(broker.connect(bob, connect).reason, ReasonCode::QuotaExceeded);
+}
