@@ -53,6 +53,7 @@ const METRICS: &[Metric] = &[
     state!(retained_bytes, "Size of all retained messages"),
     state!(queued_messages, "Messages that wait in sessions"),
     state!(queued_bytes, "Size of the messages that wait in sessions"),
+    state!(held_bytes, "Size of the messages that wait or are in flight in sessions, and of all wills"),
     state!(in_flight, "Messages sent and not yet acknowledged"),
     state!(unflushed_bytes, "Packets on their way to all connections"),
     count!(connections_opened, "Network connections that were opened"),

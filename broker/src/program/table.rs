@@ -523,6 +523,13 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 "QoS 1 and 2 messages on their way to one client; others wait in its queue"
             ),
             number!(
+                "in_flight_bytes",
+                "in-flight-bytes",
+                size(1, VAST),
+                config.limits.in_flight_bytes,
+                "Bytes on their way to one client at QoS 1 and 2; others wait in its queue"
+            ),
+            number!(
                 "queued_messages",
                 "queued-messages",
                 count(1, MANY),
@@ -535,6 +542,13 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 size(1, VAST),
                 config.limits.queued_bytes,
                 "Bytes that wait in one session; queue_policy says what happens then"
+            ),
+            number!(
+                "held_bytes",
+                "held-bytes",
+                size(1, VAST),
+                config.limits.held_bytes,
+                "Bytes that wait or are in flight in all sessions, with all wills; queue_policy says what happens then"
             ),
             setting!(
                 "queue_policy",
