@@ -14,6 +14,7 @@ use super::{
     figures::Figures,
     hash::{HashKey, Map},
     outbox::Persistence,
+    pressure::Audience,
     publishing::Speaker,
     retained::Retained,
     session::{SessionKey, Sessions},
@@ -54,6 +55,8 @@ pub struct Broker {
     pub(super) doomed: Vec<(ConnectionId, CloseCause)>,
     /// Room for the matches of one PUBLISH, kept from one to the next.
     pub(super) matches: Vec<Match>,
+    /// The readers of the message at hand.
+    pub(super) audience: Audience,
     pub(super) statistics: Statistics,
     pub(super) hard_bound: usize,
     pub(super) assigned_client_ids: u64,
@@ -100,6 +103,7 @@ impl Broker {
             persistence: Persistence::default(),
             doomed: Vec::new(),
             matches: Vec::new(),
+            audience: Audience::default(),
             statistics: Statistics::default(),
             hard_bound: config.limits.unflushed_hard(),
             assigned_client_ids: 0,
@@ -118,6 +122,7 @@ impl Broker {
         while let Some(timer) = self.timers.take_due(now.monotonic) {
             match timer {
                 Timer::Connect(_) | Timer::KeepAlive(_) => waited.push(timer),
+                Timer::Patience(reader) => self.give_up_on(reader),
                 // [MQTT-3.1.2-8]
                 Timer::WillDelay(key) => self.publish_will(key),
                 // [MQTT-4.1.0-2]
@@ -289,6 +294,10 @@ impl Broker {
             return;
         };
         let Some(silence) = open.silence else { return };
+        if connection.pressure.is_held_back() {
+            self.timers.set(Timer::KeepAlive(id), self.now.monotonic + silence);
+            return;
+        }
         // The timer is not moved at each packet, but here.
         let due = open.last_packet + silence;
         if due > self.now.monotonic {

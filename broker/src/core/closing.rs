@@ -168,6 +168,7 @@ impl Broker {
         self.timers.cancel(Timer::Connect(id));
         self.timers.cancel(Timer::KeepAlive(id));
         self.persistence.forget(id);
+        self.end_pressure(id, connection.pressure);
         let Stage::Open(open) = connection.stage else { return };
         self.statistics.clients -= 1;
         let key = open.session;

@@ -11,7 +11,9 @@ use squall_codec::{
     version::Version,
 };
 
-use super::{aliasing::OutgoingAliases, authenticating::Enhanced, effect::PeerInfo, session::SessionKey};
+use super::{
+    aliasing::OutgoingAliases, authenticating::Enhanced, effect::PeerInfo, pressure::Pressure, session::SessionKey,
+};
 
 /// One Network Connection.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(super) struct Connection {
     pub(super) unflushed: Unflushed,
     /// Packets that wait for the store, and those behind them.
     pub(super) held: VecDeque<Held>,
+    /// Who waits for whom.
+    pub(super) pressure: Pressure,
 }
 
 /// How far the handshake is.
@@ -135,7 +139,13 @@ pub(super) struct Held {
 impl Connection {
     /// A new one.
     pub(super) fn new(peer: PeerInfo) -> Self {
-        Connection { peer, stage: Stage::New, unflushed: Unflushed::default(), held: VecDeque::new() }
+        Connection {
+            peer,
+            stage: Stage::New,
+            unflushed: Unflushed::default(),
+            held: VecDeque::new(),
+            pressure: Pressure::default(),
+        }
     }
 
     /// What holds, if the client is in.

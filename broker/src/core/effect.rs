@@ -164,6 +164,17 @@ pub enum Effect {
         /// Why, for logs and traces.
         cause: CloseCause,
     },
+    /// Read nothing more from this connection: its readers lag behind. What was read already may be kept for later; the core
+    /// takes it, should it come all the same.
+    Pause {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Read on.
+    Resume {
+        /// Which.
+        connection: ConnectionId,
+    },
     /// Ask whether a client may come in, or, where `again` is set, may stay. Until `Input::Authenticated` a client that is
     /// not in yet is not acted on.
     Authenticate {

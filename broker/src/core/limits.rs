@@ -67,6 +67,9 @@ pub struct Limits {
     pub unflushed_soft: usize,
     /// As above. Beyond: the connection is closed. At least `unflushed_soft` and twice `maximum_packet_size` more.
     pub unflushed_hard: usize,
+    /// Time for which a publisher is not read because its readers lag behind: half of what may wait for one of them does.
+    /// Beyond: the bounds above hold for that reader, and nobody waits for it until it has caught up. Zero: nobody waits.
+    pub publisher_patience: Duration,
     /// Packets taken from a client that is still being authenticated. Beyond: CONNACK 0x97 and close (3.x: 0x03).
     pub pipelined_packets: usize,
     /// Bytes of these packets. Beyond: as `pipelined_packets`.
@@ -115,6 +118,7 @@ impl Default for Limits {
             retained_bytes: 256 << 20,
             unflushed_soft: 4 << 20,
             unflushed_hard: 64 << 20,
+            publisher_patience: Duration::from_secs(1),
             pipelined_packets: 64,
             pipelined_bytes: 1 << 20,
         }

@@ -17,6 +17,7 @@ mod handshake;
 mod hash;
 pub mod limits;
 mod outbox;
+mod pressure;
 mod publishing;
 pub mod restore;
 mod retained;

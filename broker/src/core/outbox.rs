@@ -156,6 +156,7 @@ impl Broker {
         connection.unflushed.flush(bytes);
         if let Some(session) = connection.open().map(|open| open.session) {
             self.pump(session);
+            self.relieve(id);
         }
     }
 

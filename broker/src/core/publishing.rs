@@ -176,7 +176,11 @@ impl Broker {
             return ReasonCode::QuotaExceeded;
         }
         let client_id: Text = self.sessions[speaker.session].client_id.clone();
-        match self.publish(&client_id, publish) {
+        let size = publish.size_bytes();
+        self.begin_audience();
+        let receivers = self.publish(&client_id, publish);
+        self.hold_back(speaker.id, size);
+        match receivers {
             0 => ReasonCode::NoMatchingSubscribers,
             _ => ReasonCode::Success,
         }
@@ -255,5 +259,8 @@ impl Broker {
             self.persist(Record::Settled { client_id, packet_id, number });
         }
         self.pump(key);
+        if let Some(id) = self.sessions[key].connection {
+            self.relieve(id);
+        }
     }
 }

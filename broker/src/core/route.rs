@@ -226,15 +226,17 @@ impl Broker {
         if delivery.message.qos > Qos::AtMostOnce {
             self.enqueue(key, delivery);
             self.pump(key);
+            self.note_reader(key);
             return;
         }
         // [MQTT-4.3.1-1] A QoS 0 message is for those who are there now; sessions without a connection are not.
         let Some(id) = self.sessions[key].connection else { return };
         if self.is_congested(id) {
             self.statistics.dropped_slow_reader += 1;
-            return;
+        } else {
+            self.send_publish(id, delivery.publish(self.now.unix, None, false));
         }
-        self.send_publish(id, delivery.publish(self.now.unix, None, false));
+        self.note_reader(key);
     }
 
     /// Puts a message into the session's queue, if there is room or the policy makes some.

@@ -85,6 +85,8 @@ pub struct Statistics {
     pub dropped_queue_full: u64,
     /// QoS 0 messages not sent because the client reads too slowly.
     pub dropped_slow_reader: u64,
+    /// Times that a publisher was not read because its readers lag behind.
+    pub publisher_pauses: u64,
     /// Packets not sent because the client's Maximum Packet Size is less.
     pub dropped_too_large: u64,
     /// Messages whose Message Expiry Interval passed while they waited.

@@ -12,6 +12,8 @@ use super::{effect::ConnectionId, session::SessionKey};
 pub(super) enum Timer {
     /// No CONNECT came in time.
     Connect(ConnectionId),
+    /// Publishers have waited long enough for this reader.
+    Patience(ConnectionId),
     /// One and a half Keep Alive may have passed: the last packet decides.
     KeepAlive(ConnectionId),
     /// The Will Delay Interval is over.

@@ -1,6 +1,10 @@
 //! The task that owns the core: inputs in, effects out, one turn after the other. It never awaits a connection.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    vec,
+};
 
 use squall_codec::reason::ReasonCode;
 use tokio::{
@@ -44,17 +48,30 @@ pub(super) struct Core {
     outboxes: BTreeMap<ConnectionId, Outbox>,
     /// Connections with effects that were not yet handed over.
     dirty: Vec<ConnectionId>,
+    /// The core has just held somebody back.
+    held_back: bool,
+    /// Those who were held back and go on.
+    resumed: VecDeque<ConnectionId>,
 }
 
+/// What a connection has to do with the core.
 struct Outbox {
     who: Who,
     mailbox: Sender,
     pending: Vec<Outgoing>,
     /// Groups of its inputs that were dealt with, and that it was not yet told of.
     done: u8,
+    /// Nothing more is taken from it for the time being.
+    held_back: bool,
+    /// What it said before it knew; never more than may be under way.
+    waiting: VecDeque<vec::IntoIter<Input>>,
 }
 
 impl Outbox {
+    fn new(who: Who, mailbox: Sender) -> Self {
+        Outbox { who, mailbox, pending: Vec::new(), done: 0, held_back: false, waiting: VecDeque::new() }
+    }
+
     fn is_clean(&self) -> bool {
         self.pending.is_empty() && self.done == 0
     }
@@ -73,6 +90,8 @@ impl Core {
             asked: BTreeMap::new(),
             outboxes: BTreeMap::new(),
             dirty: Vec::new(),
+            held_back: false,
+            resumed: VecDeque::new(),
         }
     }
 
@@ -154,37 +173,65 @@ impl Core {
         match group {
             ToCore::Opened { connection, peer, mailbox } => {
                 let who = Who::new(connection, &peer);
-                self.outboxes.insert(connection, Outbox { who, mailbox, pending: Vec::new(), done: 0 });
+                self.outboxes.insert(connection, Outbox::new(who, mailbox));
                 self.handle(Input::Opened { connection, peer });
             }
-            ToCore::Inputs { connection, inputs } => {
-                let mut closed = false;
-                for input in inputs {
-                    if let Input::Packet { packet, .. } = &input
-                        && journal::notes(packet)
-                        && let Some(outbox) = self.outboxes.get_mut(&connection)
-                    {
-                        outbox.who.received(packet);
-                    }
-                    closed |= matches!(input, Input::Closed { .. });
-                    self.handle(input);
+            ToCore::Inputs { connection, inputs } => match self.outboxes.get_mut(&connection) {
+                Some(outbox) if outbox.held_back || !outbox.waiting.is_empty() => {
+                    outbox.waiting.push_back(inputs.into_iter());
                 }
-                if closed {
-                    self.forget_question(connection);
-                    self.hand_over(connection);
-                    if let Some(outbox) = self.outboxes.remove(&connection) {
-                        outbox.who.lost();
-                    }
-                } else if let Some(outbox) = self.outboxes.get_mut(&connection) {
-                    if outbox.is_clean() {
-                        self.dirty.push(connection);
-                    }
-                    outbox.done += 1;
-                }
-            }
+                _ => self.work_off(connection, inputs.into_iter()),
+            },
             // Nobody may be left who wants to know.
             ToCore::Statistics(answer) => drop(answer.send(self.broker.statistics())),
             ToCore::Reload(acl) => self.handle(Input::Reload { acl }),
+        }
+    }
+
+    /// Takes what one connection has said, up to where it is held back.
+    fn work_off(&mut self, connection: ConnectionId, mut inputs: vec::IntoIter<Input>) {
+        while let Some(input) = inputs.next() {
+            if let Input::Packet { packet, .. } = &input
+                && journal::notes(packet)
+                && let Some(outbox) = self.outboxes.get_mut(&connection)
+            {
+                outbox.who.received(packet);
+            }
+            let closed = matches!(input, Input::Closed { .. });
+            self.handle(input);
+            if closed {
+                self.forget_question(connection);
+                self.hand_over(connection);
+                if let Some(outbox) = self.outboxes.remove(&connection) {
+                    outbox.who.lost();
+                }
+                return;
+            }
+            if std::mem::take(&mut self.held_back)
+                && let Some(outbox) = self.outboxes.get_mut(&connection)
+                && outbox.held_back
+            {
+                outbox.waiting.push_front(inputs);
+                return;
+            }
+        }
+        if let Some(outbox) = self.outboxes.get_mut(&connection) {
+            if outbox.is_clean() {
+                self.dirty.push(connection);
+            }
+            outbox.done += 1;
+        }
+    }
+
+    /// Takes what those have said who were held back and go on.
+    fn catch_up(&mut self) {
+        while let Some(connection) = self.resumed.pop_front() {
+            while let Some(outbox) = self.outboxes.get_mut(&connection)
+                && !outbox.held_back
+                && let Some(inputs) = outbox.waiting.pop_front()
+            {
+                self.work_off(connection, inputs);
+            }
         }
     }
 
@@ -210,6 +257,18 @@ impl Core {
                         push(&mut self.outboxes, &mut self.dirty, connection, Outgoing::Close { patient });
                     }
                     Effect::Persist { seq, record } => self.keeper.persist(seq, record),
+                    Effect::Pause { connection } => {
+                        if let Some(outbox) = self.outboxes.get_mut(&connection) {
+                            outbox.held_back = true;
+                            self.held_back = true;
+                        }
+                    }
+                    Effect::Resume { connection } => {
+                        if let Some(outbox) = self.outboxes.get_mut(&connection) {
+                            outbox.held_back = false;
+                            self.resumed.push_back(connection);
+                        }
+                    }
                     Effect::Authenticate { connection, request } => {
                         asked = Some((connection, self.authenticator.authenticate(request)));
                     }
@@ -256,7 +315,9 @@ impl Core {
 
     /// Settles with the store and hands the effects over, one group for each connection.
     pub(super) fn finish_turn(&mut self) {
-        while let Some(answer) = self.keeper.begin() {
+        loop {
+            self.catch_up();
+            let Some(answer) = self.keeper.begin() else { break };
             self.handle(answer);
         }
         for connection in std::mem::take(&mut self.dirty) {

@@ -13,6 +13,7 @@ mod limits;
 mod malformed;
 mod permissions;
 mod persist;
+mod pressure;
 mod publish;
 mod qos;
 mod random;

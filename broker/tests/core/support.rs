@@ -1,7 +1,7 @@
 //! A broker whose clients are function calls and whose time moves when it is told to.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct TestBroker {
     pub(crate) authenticates: Habit,
     /// Who answers, where it is not enough that everybody is whom they say they are.
     pub(crate) authenticator: Option<Box<dyn Authenticator>>,
+    /// Those from which nothing is read for the time being.
+    pub(crate) held_back: BTreeSet<ConnectionId>,
     /// Every record, in order.
     pub(crate) records: Vec<(u64, Record)>,
     /// Those that the store has from the lives before this one.
@@ -83,6 +85,7 @@ impl TestBroker {
             stores: Habit::Prompt,
             authenticates: Habit::Prompt,
             authenticator: None,
+            held_back: BTreeSet::new(),
             records: Vec::new(),
             earlier: Vec::new(),
         }
@@ -360,6 +363,8 @@ impl TestBroker {
                 let client = self.clients.get_mut(&connection).expect("a known connection");
                 assert_eq!(client.closed.replace(cause), None, "closed twice");
             }
+            Effect::Pause { connection } => assert!(self.held_back.insert(connection), "held back twice"),
+            Effect::Resume { connection } => assert!(self.held_back.remove(&connection), "it was not held back"),
             Effect::Authenticate { connection, request } => {
                 if self.authenticates == Habit::Prompt {
                     let answer = match &self.authenticator {

@@ -313,6 +313,8 @@ impl Network {
                     Effect::Continue { connection, exchange, data } => {
                         answers.push((connection, exchange.next(data)));
                     }
+                    // Advice to a driver that could stop reading. Here what has arrived is heard.
+                    Effect::Pause { .. } | Effect::Resume { .. } => {}
                     Effect::Persist { seq, record } => self.broker.persist(seq, record),
                 }
             }
