@@ -5,6 +5,7 @@
 mod authorities;
 mod client;
 mod conversation;
+mod flood;
 mod garbage;
 mod listeners;
 mod proxy;
