@@ -56,7 +56,7 @@ fn tell(world: &World, library: Library, version: &str, transport: Transport) ->
 
 /// Where `.ci/run` installs what is in no package of the system.
 fn peers() -> PathBuf {
-    match std::env::var_os("SQUALL_PEERS") {
+    match std::env::var_os("MQTT_PEERS") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers"),
     }
