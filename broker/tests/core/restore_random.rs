@@ -49,6 +49,8 @@ impl Prompt {
                         inputs.push_back(Input::Authenticated { connection, outcome });
                     }
                     Effect::Continue { .. } => unreachable!("nobody here authenticates in steps"),
+                    // A driver may go on reading.
+                    Effect::Pause { .. } | Effect::Resume { .. } => {}
                     Effect::Persist { seq, record } => {
                         self.records.push(record);
                         inputs.push_back(Input::Persisted { up_to: seq });
