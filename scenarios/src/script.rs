@@ -23,7 +23,7 @@ pub(crate) use packet::{
 };
 pub(crate) use place::Placed;
 pub(crate) use verb::{Act, Closed, EventWords, Expect, Message, Send, Step, Timing, Verb};
-pub(crate) use words::{Expiry, KeepAlive, Latency, PacketIdWord, PropertyWord, QosWord, Reason, Time};
+pub(crate) use words::{Expiry, KeepAlive, Latency, PacketIdWord, PropertyWord, QosWord, Reason, TextWord, Time};
 pub(crate) use world::{CutHow, PassWord, WorldVerb};
 
 use crate::{

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
-use squall_codec::qos::Qos;
+use squall_codec::{qos::Qos, wire::Text};
 
-use crate::script::{Expiry, KeepAlive, QosWord, Time};
+use crate::script::{Expiry, KeepAlive, QosWord, TextWord, Time};
 
 /// What a script asks for. What is left out is as the broker has it by itself.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -48,8 +48,30 @@ pub struct Settings {
     pub in_flight: Option<u16>,
     /// Messages waiting in one session.
     pub queued_messages: Option<usize>,
+    /// What a full queue does.
+    pub queue_policy: Option<QueuePolicy>,
     /// Retained messages.
     pub retained_messages: Option<usize>,
+    /// Levels of a topic.
+    pub topic_levels: Option<usize>,
+    /// What 5.0 clients that ask for it are told to begin their Response Topics with.
+    #[serde(deserialize_with = "text")]
+    pub response_information: Option<Text>,
+    /// How often the broker tells its figures below `$SYS`.
+    #[serde(deserialize_with = "duration")]
+    pub sys_interval: Option<Duration>,
+}
+
+/// What happens to a message that finds a session's queue full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueuePolicy {
+    /// It is dropped.
+    DropNewest,
+    /// What has waited longest is.
+    DropOldest,
+    /// It is dropped, and the client disconnected.
+    Disconnect,
 }
 
 /// Where a broker keeps what must survive a restart.
@@ -64,6 +86,10 @@ pub enum Storage {
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     Time::deserialize(deserializer).map(|time| Some(time.0))
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    TextWord::deserialize(deserializer).map(|text| Some(text.0))
 }
 
 fn qos<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Qos>, D::Error> {

@@ -7,10 +7,15 @@ use squall_broker::{
         HashKey,
         access::{AllowAll, Authenticator},
         config::Config,
+        limits,
     },
-    store::{Store, StoreError, memory::MemoryStore},
+    store::{
+        Store, StoreError,
+        disk::{DiskStore, Durability},
+        memory::MemoryStore,
+    },
 };
-use squall_scenarios::settings::{Settings, Storage};
+use squall_scenarios::settings::{QueuePolicy, Settings, Storage};
 
 use crate::{disk::SimulatedDisk, seed::derive};
 
@@ -46,10 +51,7 @@ impl Subject {
     pub(crate) fn store(&self) -> Result<Box<dyn Store>, StoreError> {
         match &self.disk {
             None => Ok(Box::new(MemoryStore::default())),
-            Some(disk) => {
-                let _ = disk.open();
-                Ok(Box::new(MemoryStore::default()))
-            }
+            Some(disk) => Ok(Box::new(DiskStore::with_backend(disk.open(), "the simulated disk", Durability::Disk)?)),
         }
     }
 }
@@ -75,8 +77,20 @@ fn config(settings: &Settings) -> Config {
     set(&mut config.maximum_qos, settings.maximum_qos);
     set(&mut config.retain_available, settings.retain_available);
     set(&mut config.maximum_session_expiry, settings.maximum_session_expiry);
+    set(&mut config.limits.topic_levels, settings.topic_levels);
+    set(&mut config.limits.queue_policy, settings.queue_policy.map(policy));
     config.server_keep_alive = settings.server_keep_alive;
+    config.response_information.clone_from(&settings.response_information);
+    config.sys_interval = settings.sys_interval;
     config
+}
+
+const fn policy(word: QueuePolicy) -> limits::QueuePolicy {
+    match word {
+        QueuePolicy::DropNewest => limits::QueuePolicy::DropNewest,
+        QueuePolicy::DropOldest => limits::QueuePolicy::DropOldest,
+        QueuePolicy::Disconnect => limits::QueuePolicy::Disconnect,
+    }
 }
 
 fn set<T: Copy>(field: &mut T, asked: Option<T>) {

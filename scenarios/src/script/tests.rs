@@ -50,7 +50,11 @@ broker:
   subscriptions_per_session: 5
   in_flight: 4
   queued_messages: 2
+  queue_policy: drop_oldest
   retained_messages: 7
+  topic_levels: 20
+  response_information: answers/
+  sys_interval: 10s
 network:
   all: { latency: 10ms }
   alice: { latency: { min: 5ms, max: 20ms }, drop: 10%, split: 1 }

@@ -32,18 +32,22 @@ struct Run {
     store: Box<dyn Store>,
     /// Its monotonic clock begins here.
     started: Duration,
-    /// The last record that the store was given.
+    /// The last record that the store was given, and the last that it has kept.
     given: u64,
-    /// The last record of a commit, done or tried.
-    committed: u64,
+    kept: u64,
     commit: Option<Commit>,
+    /// When a commit that failed is tried again.
+    retry: Option<Duration>,
 }
 
 /// A commit under way.
 struct Commit {
     due: Duration,
-    answer: Input,
+    outcome: Result<u64, StoreError>,
 }
+
+/// As long as the driver waits.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 impl BrokerHost {
     pub(super) fn new(subject: Subject, seed: u64) -> Self {
@@ -65,12 +69,13 @@ impl BrokerHost {
     /// Starts it with what its store has kept.
     pub(super) fn start(&mut self, now: Duration) -> Result<(), String> {
         let mut store = self.subject.store().map_err(|error| error.to_string())?;
-        let _records = store.load().map_err(|error| error.to_string())?;
+        let records = store.load().map_err(|error| error.to_string())?;
         let key = subject::key(self.seed, self.starts);
         self.starts += 1;
         let clock = Now { monotonic: Duration::ZERO, unix: now };
-        let core = Broker::new(clock, self.subject.config.clone(), key);
-        self.run = Some(Run { core, store, started: now, given: 0, committed: 0, commit: None });
+        let core =
+            Broker::restore(clock, self.subject.config.clone(), key, records).map_err(|error| error.to_string())?;
+        self.run = Some(Run { core, store, started: now, given: 0, kept: 0, commit: None, retry: None });
         Ok(())
     }
 
@@ -78,7 +83,8 @@ impl BrokerHost {
     pub(super) fn stop(&mut self, how: Stop) {
         let disk = self.subject.disk.as_ref();
         match how {
-            Stop::Restart => {}
+            // What cannot be kept now is lost: nobody was told that it was.
+            Stop::Restart => drop(self.run.as_mut().map(|run| run.store.close())),
             Stop::Crash => disk.into_iter().for_each(SimulatedDisk::crash),
             Stop::PowerLoss => disk.into_iter().for_each(SimulatedDisk::lose_power),
         }
@@ -99,31 +105,36 @@ impl BrokerHost {
         }
     }
 
-    /// Commits the group at hand, unless a commit is under way. The answer, if it is there at once.
+    /// Commits the group at hand, unless a commit is under way or has just failed. The answer, if it is there at once.
     pub(super) fn commit(&mut self, now: Duration) -> Option<Input> {
-        let run = self.run.as_mut().filter(|run| run.commit.is_none() && run.committed < run.given)?;
-        run.committed = run.given;
-        if self.subject.sync.is_zero() {
-            return Some(answer(run.store.commit(), run.given));
+        let run = self.run.as_mut().filter(|run| run.commit.is_none() && run.kept < run.given)?;
+        if run.retry.is_some_and(|retry| retry > now) {
+            return None;
         }
-        let disk = self.subject.disk.as_ref();
-        disk.inspect(|disk| disk.begin_commit());
-        let answer = answer(run.store.commit(), run.given);
-        run.commit = Some(Commit { due: now + self.subject.sync, answer });
+        run.retry = None;
+        if self.subject.sync.is_zero() {
+            let outcome = run.store.commit();
+            return Some(run.answer(now, outcome));
+        }
+        self.subject.disk.as_ref().inspect(|disk| disk.begin_commit());
+        run.commit = Some(Commit { due: now + self.subject.sync, outcome: run.store.commit() });
         None
     }
 
-    /// The answer of a commit whose time is over.
+    /// The answer of a commit whose time is over, or of one that is tried again.
     pub(super) fn committed(&mut self, now: Duration) -> Option<Input> {
         let run = self.run.as_mut()?;
+        if run.retry.is_some_and(|retry| retry <= now) {
+            return self.commit(now);
+        }
         let commit = run.commit.take_if(|commit| commit.due <= now)?;
         self.subject.disk.as_ref().inspect(|disk| disk.end_commit());
-        Some(commit.answer)
+        Some(run.answer(now, commit.outcome))
     }
 
-    /// Whether the store owes no answer.
+    /// Whether the store owes no answer, or none that is worth waiting for.
     pub(super) fn is_settled(&self) -> bool {
-        self.run.as_ref().is_none_or(|run| run.commit.is_none() && run.committed == run.given)
+        self.run.as_ref().is_none_or(|run| run.commit.is_none() && (run.kept == run.given || run.retry.is_some()))
     }
 
     /// When the core wants a tick.
@@ -134,8 +145,8 @@ impl BrokerHost {
 
     /// When something happens here by itself.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let commit = self.run.as_ref().and_then(|run| run.commit.as_ref()).map(|commit| commit.due);
-        [commit, self.tick_due()].into_iter().flatten().min()
+        let run = self.run.as_ref()?;
+        [run.commit.as_ref().map(|commit| commit.due), run.retry, self.tick_due()].into_iter().flatten().min()
     }
 }
 
@@ -143,11 +154,17 @@ impl Run {
     fn clock(&self, now: Duration) -> Now {
         Now { monotonic: now - self.started, unix: now }
     }
-}
 
-fn answer(outcome: Result<u64, StoreError>, given: u64) -> Input {
-    match outcome {
-        Ok(up_to) => Input::Persisted { up_to },
-        Err(error) => Input::PersistFailed { seq: given, reason: error.to_string() },
+    fn answer(&mut self, now: Duration, outcome: Result<u64, StoreError>) -> Input {
+        match outcome {
+            Ok(up_to) => {
+                self.kept = up_to;
+                Input::Persisted { up_to }
+            }
+            Err(error) => {
+                self.retry = Some(now + RETRY_PAUSE);
+                Input::PersistFailed { seq: self.given, reason: error.to_string() }
+            }
+        }
     }
 }

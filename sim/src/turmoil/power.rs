@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use squall_broker::net::server::{ServerOptions, serve};
+use squall_broker::net::{
+    listener::ListenerOptions,
+    server::{Server, ServerOptions},
+};
 use squall_scenarios::{links::Links, outage::Stop};
 use tokio::sync::oneshot;
 
@@ -94,13 +97,18 @@ impl Power {
                 }
             }
         };
-        let listener = SimulatedListener::bind(PORT).await?;
+        let mut server = Server::new(options);
+        if let Err(error) = server.restore() {
+            self.lock().condition = Condition::Failed(error.to_string());
+            return Ok(());
+        }
+        server.listen(SimulatedListener::bind(PORT).await?, ListenerOptions::default());
         self.lock().condition = Condition::Listening;
         let shutdown = async {
             // The switch outlives the host: it is dropped only when nobody can ask any more.
             let _ = asked.await;
         };
-        serve(listener, options, shutdown).await?;
+        server.run(shutdown).await?;
         self.lock().condition = Condition::Down;
         Ok(())
     }
