@@ -34,6 +34,8 @@ pub(super) struct Keeper {
     answered: u64,
     /// When a commit that failed is tried again.
     retry: Option<Instant>,
+    /// The last commit failed: it is said once, not at each try.
+    is_failing: bool,
 }
 
 /// Where the store is.
@@ -56,6 +58,7 @@ impl Keeper {
             given: 0,
             answered: 0,
             retry: None,
+            is_failing: false,
         }
     }
 
@@ -168,12 +171,17 @@ impl Keeper {
     fn answer(&mut self, outcome: Result<u64, StoreError>) -> Option<Input> {
         match outcome {
             Ok(up_to) => {
+                if std::mem::take(&mut self.is_failing) {
+                    tracing::warn!("everything is kept again");
+                }
                 let news = up_to > self.answered;
                 self.answered = self.answered.max(up_to);
                 news.then_some(Input::Persisted { up_to })
             }
             Err(error) => {
-                tracing::error!(%error, "nothing can be kept until this is mended");
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    tracing::error!(%error, "nothing can be kept until this is mended");
+                }
                 self.retry = Some(clock::read() + RETRY_PAUSE);
                 self.waiting_bytes = 0;
                 if let Place::Here(store) = &mut self.place {

@@ -99,7 +99,7 @@ impl Actor {
         });
         self.link = Some((broker.connect(), Decoder::new(Side::Server, Some(Version::V5_0), u32::MAX)));
         self.send(&Packet::Connect(Box::new(connect)));
-        let Packet::Connack(connack) = self.wait() else { panic!("{}: no CONNACK", self.name) };
+        let Some(Packet::Connack(connack)) = self.wait() else { panic!("{}: no CONNACK", self.name) };
         assert_eq!(connack.reason, ReasonCode::Success);
         if self.has_session && !connack.session_present {
             self.broken.push(format!("the session of {} is lost", self.name));
@@ -173,28 +173,53 @@ impl Actor {
         }
     }
 
-    /// The next packet, awaited.
-    fn wait(&mut self) -> Packet {
-        let (stream, decoder) = self.link.as_mut().expect("a connection");
+    /// The next packet, awaited. `None`, and a promise broken, if there is none.
+    fn wait(&mut self) -> Option<Packet> {
+        let (stream, decoder) = self.link.as_mut()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let mut buffer = [0; 4096];
         loop {
             if let Some(packet) = decoder.next_packet().expect("the broker sends packets") {
-                return packet;
+                return Some(packet);
             }
             match stream.read(&mut buffer) {
-                Ok(0) => panic!("{}: the broker has hung up", self.name),
-                Ok(count) => decoder.extend(&buffer[..count]),
-                Err(error) => panic!("{}: no answer: {error}", self.name),
+                Ok(count @ 1..) => decoder.extend(&buffer[..count]),
+                other => {
+                    self.broken.push(format!("{} waits in vain: {other:?}", self.name));
+                    return None;
+                }
             }
         }
     }
 
-    /// Awaits packets and answers them until this holds.
+    /// Awaits packets and answers them until this holds, or nothing more comes.
     pub(crate) fn until(&mut self, holds: impl Fn(&Actor) -> bool) {
         while !holds(self) {
-            let packet = self.wait();
+            let Some(packet) = self.wait() else { return };
             self.hear(packet);
+        }
+    }
+
+    /// The connection ends without a word.
+    pub(crate) fn leave(&mut self) {
+        self.link = None;
+    }
+
+    /// The answer to what was published, awaited; `None` if the broker closes the connection instead.
+    pub(crate) fn answered(&mut self, payload: &str) -> Option<ReasonCode> {
+        loop {
+            if let Some(reason) = self.reasons.get(payload) {
+                return Some(*reason);
+            }
+            match self.wait() {
+                None => return None,
+                Some(Packet::Disconnect(disconnect)) => {
+                    assert_eq!(disconnect.reason, ReasonCode::QuotaExceeded);
+                    self.link = None;
+                    return None;
+                }
+                Some(packet) => self.hear(packet),
+            }
         }
     }
 

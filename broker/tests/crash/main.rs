@@ -4,6 +4,7 @@
 
 mod actor;
 mod broker;
+mod full_disk;
 mod story;
 
 use story::Story;

@@ -95,7 +95,7 @@ impl Story {
         let probe = self.payload("probe");
         self.hasty.publish(message("u/x", &probe, Qos::AtLeastOnce));
         self.hasty.until(|actor| actor.reasons.contains_key(&probe));
-        let is_there = self.hasty.reasons[&probe] != ReasonCode::NoMatchingSubscribers;
+        let is_there = self.hasty.reasons.get(&probe) != Some(&ReasonCode::NoMatchingSubscribers);
         if !self.toggle.contains(&is_there) {
             self.broken.push(format!("a subscription is there: {is_there}, told otherwise"));
         }
@@ -151,7 +151,7 @@ impl Story {
             }
         }
         broker.kill();
-        for actor in [&mut self.once, &mut self.exactly, &mut self.hasty, &mut self.careful] {
+        for actor in self.actors() {
             actor.hear_the_last();
         }
         self.settle_retained();
@@ -195,6 +195,11 @@ impl Story {
     /// Everything comes to rest; then every promise is looked at. Those that were broken.
     pub(crate) fn end(mut self) -> Vec<String> {
         let broker = self.begin();
+        let broken_already = self.actors().iter().any(|actor| !actor.broken.is_empty());
+        if broken_already {
+            // What waits for a session that is lost would wait for ever.
+            return self.all_broken();
+        }
         self.careful.until(|actor| actor.unfinished() == 0);
         let end = self.payload("end");
         self.hasty.publish(message("t/end", &end, Qos::AtLeastOnce));
@@ -203,7 +208,7 @@ impl Story {
             actor.until(|actor| actor.delivered.contains_key(&end));
         }
         broker.kill();
-        let mut broken = std::mem::take(&mut self.broken);
+        let mut broken = Vec::new();
         let promised = |payload: &&String| payload.starts_with("hasty") || payload.starts_with("careful");
         let accepted = self.hasty.accepted.union(&self.careful.accepted).filter(promised);
         for payload in accepted.chain(&self.wills) {
@@ -226,7 +231,18 @@ impl Story {
                 }
             }
         }
-        for actor in [&mut self.once, &mut self.exactly, &mut self.hasty, &mut self.careful] {
+        broken.extend(self.all_broken());
+        broken
+    }
+
+    fn actors(&mut self) -> [&mut Actor; 4] {
+        [&mut self.once, &mut self.exactly, &mut self.hasty, &mut self.careful]
+    }
+
+    /// What was noticed on the way.
+    fn all_broken(&mut self) -> Vec<String> {
+        let mut broken = std::mem::take(&mut self.broken);
+        for actor in self.actors() {
             broken.append(&mut actor.broken);
         }
         broken
