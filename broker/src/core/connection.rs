@@ -1,13 +1,10 @@
 //! The scope of one Network Connection: how far the handshake is, what was negotiated, what is on its way out.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use squall_codec::{
+    flow::Aliases,
     packet::{Connect, Packet},
-    topic::TopicName,
     version::Version,
 };
 
@@ -75,7 +72,7 @@ pub(super) struct Open {
     /// Session Expiry Interval of CONNECT was 0 or absent: DISCONNECT must not change it.
     pub(super) expiry_was_zero: bool,
     /// The client's Topic Aliases. [MQTT-3.3.2-7] They end with the connection.
-    pub(super) aliases: BTreeMap<u16, TopicName>,
+    pub(super) aliases: Aliases,
     /// Ours, where the client takes any.
     pub(super) outgoing_aliases: Option<OutgoingAliases>,
     /// Where CONNECT had an Authentication Method.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use squall_codec::{
+    flow::Aliases,
     packet::{Connack, Connect, Packet},
     property::{Properties, Property},
     qos::Qos,
@@ -200,7 +201,7 @@ impl Broker {
                 maximum_packet_size,
                 problem_information: is_v5 && connect.properties.request_problem_information() != Some(0),
                 expiry_was_zero: connect.properties.session_expiry_interval().unwrap_or(0) == 0,
-                aliases: Default::default(),
+                aliases: Aliases::new(self.config.limits.topic_alias_maximum),
                 outgoing_aliases: (aliases > 0).then(|| OutgoingAliases::new(aliases)),
                 enhanced,
                 connack_sent: false,

@@ -1,7 +1,7 @@
 //! PUBLISH from a client and the acknowledgements of both directions (sections 3.3 to 3.7 and 4.3).
 
 use squall_codec::{
-    flow::{Pubrec, Received},
+    flow::{AliasError, Pubrec, Received},
     packet::{Ack, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
@@ -127,37 +127,28 @@ impl Broker {
                 "PUBLISH with RETAIN where CONNACK said that it is not available",
             ));
         }
-        match publish.topic_alias.take() {
-            Some(alias) => self.resolve_alias(speaker, alias, publish),
+        match publish.topic_alias {
+            Some(_) => self.resolve_alias(speaker, publish),
             None => Ok(publish),
         }
     }
 
     /// Topic Alias (section 3.3.2.3.4): sets the mapping, or puts its topic in.
-    fn resolve_alias(&mut self, speaker: Speaker, alias: u16, publish: Publish) -> Result<Publish, Violation> {
-        // [MQTT-3.3.2-9]; 0 is no alias for the decoder already.
-        if alias > self.config.limits.topic_alias_maximum {
-            return Err(Violation::of(
-                ReasonCode::TopicAliasInvalid,
-                "MQTT-3.3.2-9",
-                "Topic Alias above the Topic Alias Maximum of CONNACK",
-            ));
-        }
+    fn resolve_alias(&mut self, speaker: Speaker, publish: Publish) -> Result<Publish, Violation> {
         let Some(open) = self.connections.get_mut(&speaker.id).and_then(|connection| connection.open_mut()) else {
             return Ok(publish);
         };
         // [MQTT-3.3.2-12]
-        match publish.topic_name() {
-            Some(topic) => {
-                let topic = squall_codec::topic::TopicName::new(topic.text().detached()).unwrap_or(topic);
-                open.aliases.insert(alias, topic);
-                Ok(publish)
+        open.aliases.resolve(publish).map_err(|error| match error {
+            AliasError::AboveMaximum { .. } => Violation::of(
+                error.reason_code(),
+                "MQTT-3.3.2-9",
+                "Topic Alias above the Topic Alias Maximum of CONNACK",
+            ),
+            AliasError::Unknown { .. } => {
+                Violation::new(error.reason_code(), "Topic Alias that stands for no Topic Name")
             }
-            None => match open.aliases.get(&alias) {
-                Some(topic) => Ok(publish.with_topic(topic)),
-                None => Err(Violation::new(ReasonCode::ProtocolError, "Topic Alias that stands for no Topic Name")),
-            },
-        }
+        })
     }
 
     /// Publishes in the name of the speaker, or says why not.

@@ -147,3 +147,83 @@ impl Retained {
         found.map(|(name, stored)| (&**name, stored))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message whose topic and payload together have `size` bytes.
+    fn message(topic: &'static str, size: usize) -> Publish {
+        Publish::new(&TopicName::literal(topic), vec![0; size - topic.len()])
+    }
+
+    fn expiring(topic: &'static str, seconds: u32) -> Publish {
+        let mut message = message(topic, 10);
+        message.message_expiry_interval = Some(seconds);
+        message
+    }
+
+    fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn bytes_are_counted_when_a_message_is_kept_replaced_and_cleared() {
+        let mut retained = Retained::default();
+        let bytes = |retained: &Retained| (retained.len(), retained.size_bytes());
+        retained.set(message("a", 10), at(0));
+        retained.set(message("b", 20), at(0));
+        assert_eq!(bytes(&retained), (2, 30));
+        retained.set(message("a", 15), at(0));
+        assert_eq!(bytes(&retained), (2, 35));
+        assert!(!retained.clear("c"));
+        assert!(retained.clear("a"));
+        assert_eq!(bytes(&retained), (1, 20));
+    }
+
+    #[test]
+    fn what_is_replaced_makes_room() {
+        let mut retained = Retained::default();
+        retained.set(message("a", 10), at(0));
+        retained.set(message("b", 20), at(0));
+        // The bounds on messages and bytes; the size of another message for `a`, and of one for a new topic.
+        for (messages, bytes, size, replaces, adds) in [
+            (2, 30, 10, true, false),
+            (2, 30, 11, false, false),
+            (3, 31, 2, true, false),
+            (3, 31, 1, true, true),
+            (1, 99, 1, false, false),
+        ] {
+            assert_eq!(
+                retained.has_room("a", size, messages, bytes),
+                replaces,
+                "{size} bytes for a, {messages}, {bytes}"
+            );
+            assert_eq!(retained.has_room("c", size, messages, bytes), adds, "{size} bytes for c, {messages}, {bytes}");
+        }
+    }
+
+    #[test]
+    fn what_expired_is_looked_for_again_after_a_pause() {
+        let mut retained = Retained::default();
+        let purge = |retained: &mut Retained, now| {
+            let topics = retained.purge(now);
+            topics.iter().map(|topic| topic.text().to_string()).collect::<Vec<_>>()
+        };
+        retained.set(expiring("a", 1), at(0));
+        retained.set(expiring("b", 2), at(0));
+        retained.set(expiring("c", 2), at(100));
+        retained.set(message("d", 10), at(0));
+        assert_eq!(purge(&mut retained, at(1000)), ["a"]);
+        assert_eq!(
+            retained.size_bytes(),
+            retained.messages.values().map(|stored| stored.message.size_bytes()).sum::<usize>()
+        );
+        assert_eq!(purge(&mut retained, at(1999)), [""; 0]);
+        assert_eq!(purge(&mut retained, at(2000)), ["b"]);
+        // `c` is over meanwhile, but it has just been looked for.
+        assert_eq!(purge(&mut retained, at(2999)), [""; 0]);
+        assert_eq!(purge(&mut retained, at(3000)), ["c"]);
+        assert_eq!(retained.len(), 1);
+    }
+}
