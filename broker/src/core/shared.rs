@@ -116,4 +116,18 @@ mod tests {
         share.remove(SessionKey::new(0));
         assert_eq!(turns(&mut share, |_| Away, 3), [1, 2, 1]);
     }
+
+    #[test]
+    fn who_leaves_takes_nobody_s_turn_away() {
+        let mut share = Share::new(TopicFilter::literal("$share/g/t"));
+        for index in 0..4 {
+            share.insert(SessionKey::new(index), subscribed());
+        }
+        assert_eq!(turns(&mut share, |_| Fitness::Ready, 2), [0, 1]);
+        share.remove(SessionKey::new(0));
+        assert_eq!(turns(&mut share, |_| Fitness::Ready, 1), [2]);
+        // One whose turn is still to come takes none with it either.
+        share.remove(SessionKey::new(3));
+        assert_eq!(turns(&mut share, |_| Fitness::Ready, 2), [1, 2]);
+    }
 }

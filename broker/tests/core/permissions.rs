@@ -118,6 +118,7 @@ fn what_may_not_be_received_is_delivered_neither_live_nor_from_the_queue_nor_ret
     let (alice, connack) = broker.join_as(durable(V5, "alice"));
     assert!(connack.session_present);
     assert_eq!(broker.payloads(alice), ["queued"]);
+    assert_eq!(broker.statistics().denied_deliveries, 3, "one retained, one live, one for the queue");
 }
 
 #[test]

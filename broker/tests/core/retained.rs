@@ -1,7 +1,7 @@
 //! Retained messages (section 3.3.1.3).
 
 use squall_codec::{
-    packet::{PacketKind, RetainHandling, Subscribe, Subscription},
+    packet::{Packet, PacketKind, RetainHandling, Subscribe, Subscription},
     property::Property,
     reason::ReasonCode,
 };
@@ -39,6 +39,26 @@ fn an_empty_retained_message_clears_and_is_delivered_like_any_other() {
     broker.subscribed(bob, "t", QOS_0);
     broker.quiet(bob);
     assert_eq!((broker.statistics().retained_messages, broker.statistics().retained_bytes), (0, 0));
+}
+
+#[test]
+fn what_expired_makes_room_if_it_is_enough() {
+    let mut broker = TestBroker::with(|config| config.limits.retained_bytes = 100);
+    let alice = broker.join(clean(V5, "alice"));
+    let mut short = retained("short", "lived");
+    short.message_expiry_interval = Some(1);
+    broker.recv(alice, short);
+    broker.recv(alice, retained("long", &"x".repeat(70)));
+    broker.advance(seconds(2));
+    let large = |packet_id, size| retained("new", &"x".repeat(size)).at(QOS_1, Some(id(packet_id)));
+    broker.recv(alice, large(1, 50));
+    let Packet::Puback(ack) = broker.next(alice) else { panic!("no PUBACK") };
+    assert_eq!(ack.reason, ReasonCode::QuotaExceeded);
+    assert_eq!(broker.statistics().retained_messages, 1, "what expired is gone all the same");
+    broker.advance(seconds(2));
+    broker.recv(alice, large(2, 20));
+    broker.expect(alice, nobody(Packet::Puback, 2));
+    assert_eq!(broker.statistics().retained_messages, 2);
 }
 
 #[test]

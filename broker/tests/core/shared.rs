@@ -1,6 +1,6 @@
 //! Shared Subscriptions (section 4.8.2).
 
-use squall_broker::core::effect::ConnectionId;
+use squall_broker::core::effect::{ConnectionId, Input};
 use squall_codec::{
     packet::{Ack, Packet},
     property::Property,
@@ -57,6 +57,66 @@ fn members_who_are_away_are_passed_over_while_someone_is_there() {
     broker.drop_connection(two);
     broker.recv(alice, publish_at(QOS_1, 4, "t", "4"));
     assert_eq!(broker.statistics().queued_messages, 1);
+}
+
+#[test]
+fn a_member_that_may_be_sent_no_more_is_passed_over_until_it_acknowledges() {
+    let mut broker = TestBroker::new();
+    let mut connect = clean(V5, "one");
+    connect.properties.push(Property::ReceiveMaximum(1));
+    let (one, two) = (broker.join(connect), broker.join(clean(V5, "two")));
+    for member in [one, two] {
+        broker.subscribed(member, "$share/g/t", QOS_1);
+    }
+    let alice = broker.join(clean(V5, "alice"));
+    let send = |broker: &mut TestBroker, packet_id: u16| {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    };
+    send(&mut broker, 1);
+    let first = broker.next_publish(one).packet_id.expect("QoS 1").value();
+    (2..=4).for_each(|packet_id| send(&mut broker, packet_id));
+    assert_eq!(broker.payloads(two), ["2", "3", "4"]);
+    broker.recv(one, puback(first));
+    send(&mut broker, 5);
+    assert_eq!(broker.payloads(one), ["5"]);
+}
+
+#[test]
+fn a_member_that_reads_slowly_is_passed_over_until_it_has_caught_up() {
+    let mut broker = TestBroker::with(|config| config.limits.unflushed_soft = 64);
+    let members = ["one", "two"].map(|name| {
+        let member = broker.join(clean(V5, name));
+        broker.subscribed(member, "$share/g/t", QOS_0);
+        member
+    });
+    let [one, two] = members;
+    let alice = broker.join(clean(V5, "alice"));
+    broker.flushes = Habit::Late;
+    let flush = |broker: &mut TestBroker, connection| {
+        let bytes = broker.unflushed(connection).expect("it is connected");
+        broker.input(Input::Flushed { connection, bytes });
+    };
+    for payload in ["1", "2", "3", "4"] {
+        broker.recv(alice, publish("t", payload));
+        flush(&mut broker, two);
+    }
+    assert_eq!(broker.payloads(one), ["1"]);
+    assert_eq!(broker.payloads(two), ["2", "3", "4"]);
+    flush(&mut broker, one);
+    broker.recv(alice, publish("t", "5"));
+    assert_eq!(broker.payloads(one), ["5"]);
+}
+
+#[test]
+fn shared_subscriptions_are_counted() {
+    let (mut broker, [one, two], _) = share(QOS_1, 0);
+    let counted = |broker: &TestBroker| (broker.statistics().subscriptions, broker.statistics().shared_subscriptions);
+    broker.subscribed(one, "t", QOS_1);
+    assert_eq!(counted(&broker), (3, 2));
+    broker.recv(one, unsubscribe(2, "$share/g/t"));
+    assert_eq!(counted(&broker), (2, 1));
+    broker.drop_connection(two);
+    assert_eq!(counted(&broker), (1, 0));
 }
 
 #[test]
