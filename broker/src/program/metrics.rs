@@ -77,6 +77,7 @@ const METRICS: &[Metric] = &[
     count!(dropped_topic, "Messages and filters refused because their topic is too long or has too many levels"),
     count!(dropped_queue_full, "Messages not queued because the queue of a session was full"),
     count!(dropped_slow_reader, "QoS 0 messages not sent because a client reads too slowly"),
+    count!(publisher_pauses, "Times that a publisher was not read because its readers lag behind"),
     count!(dropped_too_large, "Packets not sent because they are larger than a client allows"),
     count!(dropped_expired, "Messages that expired while they waited"),
     count!(dropped_retained, "Messages not retained because there are too many"),

@@ -594,6 +594,14 @@ pub(super) const SECTIONS: &[Section<Settings>] = &[
                 config.limits.unflushed_hard,
                 "Bytes on their way to one connection; it is closed then"
             ),
+            setting!(
+                "publisher_patience",
+                "publisher-patience",
+                time(Duration::ZERO, HOUR),
+                "Time for which a publisher waits for readers that lag behind; 0s lets nobody wait",
+                |all| Value::Time(all.config.limits.publisher_patience),
+                |all, value| all.config.limits.publisher_patience = value.time()
+            ),
             number!(
                 "pipelined_packets",
                 "pipelined-packets",

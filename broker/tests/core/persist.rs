@@ -1,7 +1,7 @@
 //! The store that answers late: what a crash could contradict waits for it, and the rest keeps its order.
 
 use squall_broker::core::effect::{CloseCause, Input, Record};
-use squall_codec::{packet::Packet, reason::ReasonCode};
+use squall_codec::{packet::Packet, property::Property, reason::ReasonCode};
 
 use crate::support::*;
 
@@ -252,4 +252,26 @@ fn who_clears_what_another_has_just_cleared_waits_for_the_same_record() {
     broker.quiet(bob);
     keep_all(&mut broker);
     broker.expect(bob, nobody(Packet::Puback, 1));
+}
+
+#[test]
+fn what_expires_in_the_queue_of_a_kept_session_is_dropped_from_the_store_too() {
+    for (connect, dropped) in [(durable(V5, "bob"), 1), (clean(V5, "bob"), 0)] {
+        let mut broker = TestBroker::new();
+        let mut connect = connect;
+        connect.properties.push(Property::ReceiveMaximum(1));
+        let bob = broker.join(connect);
+        broker.subscribed(bob, "t", QOS_1);
+        let alice = broker.join(clean(V5, "alice"));
+        broker.recv(alice, publish_at(QOS_1, 1, "t", "first"));
+        let mut short = publish_at(QOS_1, 2, "t", "lived");
+        short.message_expiry_interval = Some(1);
+        broker.recv(alice, short);
+        broker.advance(seconds(2));
+        let packet_id = broker.next_publish(bob).packet_id.expect("QoS 1").value();
+        broker.recv(bob, puback(packet_id));
+        broker.quiet(bob);
+        let records = broker.records.iter().filter(|(_, record)| matches!(record, Record::Dropped { .. }));
+        assert_eq!(records.count(), dropped);
+    }
 }

@@ -102,6 +102,7 @@ fn it_comes_at_shutdown_while_someone_still_listens() {
     broker.input(Input::Shutdown);
     assert_eq!(text(&broker.next_publish(watcher)), "gone");
     broker.disconnected(watcher, ReasonCode::ServerShuttingDown);
+    assert_eq!(broker.deadline(), None, "what would be due later is for the next run");
 }
 
 #[test]
