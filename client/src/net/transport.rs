@@ -41,7 +41,7 @@ enum Transport {
 
 impl UrlConnector {
     /// Over the transport that the URL names. A WebSocket without a path goes to `/mqtt`. The TLS options are looked at
-    /// only where there is TLS; its credentials are for [`Options`](crate::options::Options).
+    /// only where there is TLS; its credentials are for [`Options`].
     ///
     /// # Errors
     /// TLS cannot be set up.
