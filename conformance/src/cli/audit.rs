@@ -1,0 +1,67 @@
+//! Does what was asked.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use squall_conformance::{
+    report::model::{Header, Spoken},
+    run::Audit,
+    select::Selection,
+};
+
+use super::{
+    output, subject,
+    trouble::Trouble,
+    words::{AuditArgs, Cli, Command},
+};
+use crate::tell;
+
+/// Does what was asked; the exit status.
+pub(crate) fn run(cli: Cli) -> Result<u8, Trouble> {
+    let mut out = anstream::stdout();
+    match cli.command {
+        Some(Command::Explain { id }) => tell::explain(&mut out, &id).map(|()| 0),
+        Some(Command::Coverage) => tell::coverage(&mut out).map(|()| 0),
+        None => audit(&cli.audit),
+    }
+}
+
+fn audit(args: &AuditArgs) -> Result<u8, Trouble> {
+    let selection = args.choice.selection();
+    let tests = selection.tests().map_err(Trouble::new)?;
+    if args.list {
+        return tell::list(&mut anstream::stdout(), &tests).map(|()| 0);
+    }
+    if tests.is_empty() {
+        return Err(Trouble::new("no test is left to run: those that were chosen are slow and run with --slow"));
+    }
+    let named = args.subject.named()?;
+    let mut audience = output::audience(&args.output)?;
+    let audit = Audit {
+        selection: &selection,
+        tests,
+        jobs: args.subject.jobs(),
+        bounds: args.subject.bounds(),
+        header: header(&selection),
+        profile: named.profile.as_ref(),
+    };
+    Ok(subject::audit(audit, &named, &mut audience)?.exit_status())
+}
+
+fn header(selection: &Selection) -> Header {
+    let words = std::env::args().skip(1).map(|word| if word.contains(' ') { format!("'{word}'") } else { word });
+    Header {
+        tool: "conformance".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("SQUALL_COMMIT").unwrap_or("unknown").to_owned(),
+        command: std::iter::once("conformance".to_owned()).chain(words).collect::<Vec<_>>().join(" "),
+        started_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        world: "events".to_owned(),
+        target: "squall-broker".to_owned(),
+        subject: None,
+        mqtt: selection
+            .versions
+            .iter()
+            .map(|version| Spoken { version: version.to_string(), spoken: true, reason: None })
+            .collect(),
+    }
+}

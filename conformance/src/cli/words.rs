@@ -1,0 +1,54 @@
+//! The words that are understood.
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{choice::ChoiceArgs, output::OutputArgs, subject::SubjectArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  conformance                                        audit our own broker in virtual time
+  conformance --target localhost:1883                audit a broker over TCP, MQTT 3.1.1 and 5.0
+  conformance --target broker:1883 --mqtt 5.0        one version
+  conformance --target broker:1883 MQTT-3.3          the statements of PUBLISH
+  conformance --target broker:1883 5.0/MQTT-3.1.2-24 one statement
+  conformance --target broker:1883 \"will\"            tests with this word
+  conformance --target broker:1883 --report json=report.json --report markdown=report.md
+  conformance --list MQTT-3.1                        what would run
+  conformance explain MQTT-3.1.0-2                   the rule, and the tests that prove it
+  conformance coverage                               what is tested, and what could be
+
+Exit status: 0 no rule is broken, 1 a rule is broken, 2 the audit could not run.";
+
+/// Audits any MQTT broker against the numbered statements of the standard.
+#[derive(Debug, Parser)]
+#[command(name = "conformance", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) audit: AuditArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Tell a statement in plain words, and the tests that prove it
+    Explain {
+        /// As in the standard, with or without a version: MQTT-3.1.0-2, 5.0/MQTT-3.1.0-2
+        id: String,
+    },
+    /// Count what is tested, what could be observed at a server, and all there is
+    Coverage,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    #[command(flatten)]
+    pub(super) subject: SubjectArgs,
+    #[command(flatten)]
+    pub(super) choice: ChoiceArgs,
+    /// List the tests that would run, and run none
+    #[arg(long)]
+    pub(super) list: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
