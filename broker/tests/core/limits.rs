@@ -287,6 +287,49 @@ fn what_all_sessions_hold_together_is_bounded() {
 }
 
 #[test]
+fn what_all_sessions_hold_is_bounded_to_the_byte() {
+    for (payload, taken) in [("012345678", true), ("0123456789", false)] {
+        let mut broker = TestBroker::with(|config| config.limits.held_bytes = 21);
+        let bob = broker.join(durable(V5, "bob"));
+        broker.subscribed(bob, "t", QOS_1);
+        broker.drop_connection(bob);
+        let alice = broker.join(clean(V5, "alice"));
+        for payload in ["0123456789", payload] {
+            broker.recv(alice, publish_at(QOS_1, 1, "t", payload));
+        }
+        let statistics = broker.statistics();
+        assert_eq!((statistics.queued_messages, statistics.dropped_queue_full), if taken { (2, 0) } else { (1, 1) });
+    }
+}
+
+#[test]
+fn retained_messages_that_are_asked_for_go_to_the_queue_within_the_bound_of_all() {
+    // Eleven bytes each: one in flight, and as many ahead in the queue as all sessions may hold.
+    for (held_bytes, ahead) in [(33, 2), (32, 1)] {
+        let mut broker = TestBroker::with(|config| config.limits.held_bytes = held_bytes);
+        let alice = broker.join(clean(V5, "alice"));
+        for name in ["r/a", "r/b", "r/c", "r/d"] {
+            let mut message = publish_at(QOS_1, 1, name, "01234567");
+            message.retain = true;
+            broker.recv(alice, message);
+        }
+        let mut connect = clean(V5, "bob");
+        connect.properties.push(Property::ReceiveMaximum(1));
+        let bob = broker.join(connect);
+        broker.subscribed(bob, "r/+", QOS_1);
+        let mut packet_id = broker.next_publish(bob).packet_id.expect("QoS 1").value();
+        broker.quiet(bob);
+        assert_eq!(broker.statistics().queued_messages, ahead, "{held_bytes}");
+        assert_eq!(broker.statistics().dropped_queue_full, 0);
+        // What found no place waits where it is retained.
+        for _ in 0..3 {
+            broker.recv(bob, puback(packet_id));
+            packet_id = broker.next_publish(bob).packet_id.expect("QoS 1").value();
+        }
+    }
+}
+
+#[test]
 fn the_oldest_of_a_session_make_room_within_the_bound_of_all() {
     let mut broker = TestBroker::with(|config| {
         config.limits.held_bytes = 30;

@@ -1,10 +1,16 @@
 //! Shared Subscriptions (section 4.8.2).
 
-use squall_broker::core::effect::{ConnectionId, Input};
+use std::sync::Arc;
+
+use squall_broker::core::{
+    acl::{Acl, Actions, Rule, RuleFilter, Verdict, Whom},
+    effect::{ConnectionId, Input},
+};
 use squall_codec::{
     packet::{Ack, Packet},
     property::Property,
     reason::ReasonCode,
+    wire::Text,
 };
 
 use crate::support::*;
@@ -251,4 +257,53 @@ fn what_waits_for_a_share_waits_on_while_nobody_is_there() {
     assert_eq!(broker.statistics().queued_messages, 1);
     let two = broker.join(expiring(V5, "two", 60));
     assert_eq!([first, broker.payloads(two)].concat().len(), 2);
+}
+
+#[test]
+fn what_waits_for_a_member_who_leaves_goes_to_one_who_is_busy_and_not_to_one_who_is_away() {
+    let mut broker = TestBroker::new();
+    let busy = |name| {
+        let mut connect = expiring(V5, name, 60);
+        connect.properties.push(Property::ReceiveMaximum(1));
+        connect
+    };
+    let members = ["one", "two", "three"].map(|name| broker.join(busy(name)));
+    for member in members {
+        broker.subscribed(member, "$share/g/t", QOS_1);
+    }
+    let [one, two, three] = members;
+    let alice = broker.join(clean(V5, "alice"));
+    for packet_id in 1..=4 {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    }
+    assert_eq!(members.map(|member| broker.payloads(member).len()), [1, 1, 1]);
+    // The fourth waits for the first member.
+    broker.drop_connection(three);
+    broker.drop_connection(one);
+    broker.recv(two, puback(1));
+    assert_eq!(broker.payloads(two), ["4"]);
+}
+
+#[test]
+fn a_message_left_behind_waits_for_a_member_who_is_away_and_whom_rules_allow() {
+    for may_receive in [true, false] {
+        let client_id = Text::literal("two");
+        let verdict = if may_receive { Verdict::Allow } else { Verdict::Deny };
+        let rules = [(Whom::Client(client_id), verdict), (Whom::Everybody, Verdict::Allow)].map(|(whom, verdict)| {
+            Rule { whom, verdict, actions: Actions::READ_WRITE, filter: RuleFilter::pattern("#").expect("a filter") }
+        });
+        let mut broker = TestBroker::new();
+        let one = broker.join(clean(V5, "one"));
+        let two = broker.join(expiring(V5, "two", 60));
+        for member in [one, two] {
+            broker.subscribed(member, "$share/g/t", QOS_1);
+        }
+        broker.input(Input::Reload { acl: Arc::new(Acl::new(rules)) });
+        broker.drop_connection(two);
+        let alice = broker.join(clean(V5, "alice"));
+        broker.recv(alice, publish_at(QOS_1, 1, "t", "left behind"));
+        assert_eq!(broker.payloads(one), ["left behind"]);
+        broker.drop_connection(one);
+        assert_eq!(broker.statistics().queued_messages, usize::from(may_receive));
+    }
 }

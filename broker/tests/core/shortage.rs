@@ -201,3 +201,28 @@ fn a_qos_2_message_waits_in_the_queue_and_holds_up_nothing_else() {
     recover(&mut broker);
     assert_eq!(broker.payloads(bob), ["two"]);
 }
+
+#[test]
+fn a_member_of_a_share_for_whom_a_message_waits_is_passed_over_though_its_quota_is_free() {
+    let mut broker = TestBroker::new();
+    let mut request = durable(V5, "bob");
+    request.properties.push(squall_codec::property::Property::ReceiveMaximum(1));
+    let bob = broker.join(request);
+    broker.subscribed(bob, "q", QOS_2);
+    let other = broker.join(clean(V5, "other"));
+    for member in [bob, other] {
+        broker.subscribed(member, "$share/g/t", QOS_0);
+    }
+    let alice = broker.join(clean(V5, "alice"));
+    broker.recv(alice, publish_at(QOS_1, 1, "q", "one"));
+    broker.recv(alice, publish_at(QOS_2, 2, "q", "two"));
+    assert_eq!(broker.payloads(bob), ["one"]);
+    broker.stores = Habit::Late;
+    broker.recv(bob, puback(1));
+    fail(&mut broker);
+    broker.quiet(bob);
+    for payload in ["1", "2"] {
+        broker.recv(alice, publish("t", payload));
+    }
+    assert_eq!(broker.payloads(other), ["1", "2"]);
+}
