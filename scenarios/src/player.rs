@@ -4,6 +4,7 @@ mod client;
 mod compare;
 mod compose;
 mod peer;
+mod proving;
 mod scene;
 
 use std::{collections::BTreeMap, fmt, future::poll_fn, task::Poll, time::Duration};

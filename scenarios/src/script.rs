@@ -18,12 +18,14 @@ pub use place::{Place, ScriptError};
 pub use words::Statement;
 
 pub(crate) use packet::{
-    AckWords, AuthWords, ConnackWords, ConnectWords, DisconnectWords, PublishWords, Reconnect, SubscribeWords,
-    UnsubscribeWords, WillWords,
+    AckWords, AuthWords, ConnackWords, ConnectWords, DisconnectWords, PublishWords, ReauthenticateWords, Reconnect,
+    ScramWords, SubscribeWords, UnsubscribeWords, WillWords,
 };
-pub(crate) use place::Placed;
+pub(crate) use place::{Placed, unknown};
 pub(crate) use verb::{Act, Closed, EventWords, Expect, Message, Send, Step, Timing, Verb};
-pub(crate) use words::{Expiry, KeepAlive, Latency, PacketIdWord, PropertyWord, QosWord, Reason, TextWord, Time};
+pub(crate) use words::{
+    Expiry, Filter, KeepAlive, Latency, PacketIdWord, PropertyWord, QosWord, Reason, ScramWord, TextWord, Time,
+};
 pub(crate) use world::{CutHow, PassWord, WorldVerb};
 
 use crate::{

@@ -2,12 +2,17 @@
 //!
 //! A world that does not start the subject itself cannot have it so, and the script is unsupported there.
 
+pub mod access;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 use squall_codec::{qos::Qos, wire::Text};
 
-use crate::script::{Expiry, KeepAlive, QosWord, TextWord, Time};
+use crate::{
+    script::{Expiry, KeepAlive, QosWord, TextWord, Time},
+    settings::access::{AclLine, Users},
+};
 
 /// What a script asks for. What is left out is as the broker has it by itself.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -60,6 +65,20 @@ pub struct Settings {
     /// How often the broker tells its figures below `$SYS`.
     #[serde(deserialize_with = "duration")]
     pub sys_interval: Option<Duration>,
+    /// Who has a name. Left out, no name is checked.
+    pub users: Option<Users>,
+    /// Whether clients without a user name may come in. Left out: where no name is checked.
+    pub anonymous: Option<bool>,
+    /// What clients may do. Left out, everything.
+    pub acl: Option<Vec<AclLine>>,
+}
+
+impl Settings {
+    /// The rules as a file of the broker has them, for a stage with this namespace.
+    pub fn acl_file(&self, namespace: &str) -> Option<String> {
+        let lines = self.acl.as_ref()?.iter();
+        Some(lines.map(|line| line.placed(namespace) + "\n").collect())
+    }
 }
 
 /// What happens to a message that finds a session's queue full.

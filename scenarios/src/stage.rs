@@ -89,6 +89,9 @@ pub trait ClientActor {
     /// Resolves with one reason for each filter; empty before 5.0.
     fn unsubscribe(&self, filters: Vec<TopicFilter>) -> LocalFuture<'_, Result<Vec<ReasonCode>, String>>;
 
+    /// Proves anew who it is (5.0). An error is one sentence.
+    fn reauthenticate(&self) -> LocalFuture<'_, Result<(), String>>;
+
     /// Says DISCONNECT and ends.
     fn disconnect(&self, reason: ReasonCode, session_expiry_seconds: Option<u32>) -> LocalFuture<'_, ()>;
 
@@ -158,6 +161,23 @@ pub trait World {
     }
 }
 
+/// `Stage::client_id` of a stage with this namespace.
+pub(crate) fn client_id_in(namespace: &str, actor: &str) -> Text {
+    let actor: String = actor.chars().filter(char::is_ascii_alphanumeric).collect();
+    let mut id = format!("{namespace}{actor}");
+    id.truncate(23);
+    Text::new(id).expect("letters and digits are a string of MQTT")
+}
+
+fn topic_in(namespace: &str, below: &str) -> String {
+    format!("squall/{namespace}/{below}")
+}
+
+/// `Stage::full_topic` of a stage with this namespace.
+pub(crate) fn full_topic_in(namespace: &str, topic: &str) -> String {
+    if topic.starts_with('$') { topic.to_owned() } else { topic_in(namespace, topic) }
+}
+
 /// A world, a protocol version, names that no other test uses, and patience. A cheap clone.
 #[derive(Clone)]
 pub struct Stage {
@@ -202,15 +222,17 @@ impl Stage {
 
     /// The client identifier of an actor of this test: the same for the same name, 1 to 23 letters and digits.
     pub fn client_id(&self, actor: &str) -> Text {
-        let actor: String = actor.chars().filter(char::is_ascii_alphanumeric).collect();
-        let mut id = format!("{}{actor}", self.namespace);
-        id.truncate(23);
-        Text::new(id).expect("letters and digits are a string of MQTT")
+        client_id_in(&self.namespace, actor)
     }
 
     /// A topic (or filter) below this test's own root: `topic("a/b")` is `squall/{namespace}/a/b`.
     pub fn topic(&self, below: &str) -> String {
-        format!("squall/{}/{below}", self.namespace)
+        topic_in(&self.namespace, below)
+    }
+
+    /// As `topic`; topics that begin with $ are the server's own and stand as they are.
+    pub(crate) fn full_topic(&self, topic: &str) -> String {
+        full_topic_in(&self.namespace, topic)
     }
 
     /// Whether a topic is one of this test's.

@@ -3,6 +3,7 @@
 //! Import a name from the module that defines it.
 #![warn(missing_docs)]
 
+mod access;
 pub mod diagram;
 pub mod disk;
 pub mod events;

@@ -28,7 +28,7 @@ pub const TOPIC_ROOT: &str = "squall//";
 /// Plays once, with the broker as the script wants it.
 pub fn play(world: VirtualWorld, script: &Rc<Script>, version: Version, seed: u64) -> Run<Played> {
     let script = Rc::clone(script);
-    let subject = Subject::of(script.settings(), seed);
+    let subject = Subject::of(script.settings(), NAMESPACE, seed);
     world.run(seed, subject, move |world| {
         Box::pin(async move {
             let stage = Stage::new(world, version, NAMESPACE, PATIENCE);

@@ -17,7 +17,7 @@ use squall_broker::{
 };
 use squall_scenarios::settings::{QueuePolicy, Settings, Storage};
 
-use crate::{disk::SimulatedDisk, seed::derive};
+use crate::{access, disk::SimulatedDisk, seed::derive};
 
 /// A machine that does not answer is asked again after this long.
 pub(crate) const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -41,10 +41,12 @@ impl Subject {
         Subject { config, authenticator: Arc::new(AllowAll), disk: None, sync: Duration::ZERO }
     }
 
-    /// As a script asks for it; what the disk loses comes from the seed.
-    pub fn of(settings: &Settings, seed: u64) -> Self {
+    /// As a script asks for it, on a stage with this namespace; everything random comes from the seed.
+    pub fn of(settings: &Settings, namespace: &str, seed: u64) -> Self {
         let disk = (settings.store == Some(Storage::Disk)).then(|| SimulatedDisk::new(derive(seed, "disk", 0)));
-        Subject { disk, sync: settings.sync.unwrap_or_default(), ..Subject::new(config(settings)) }
+        let config = Config { acl: access::acl(settings, namespace), ..config(settings) };
+        let authenticator = access::authenticator(settings, seed);
+        Subject { config, authenticator, disk, sync: settings.sync.unwrap_or_default() }
     }
 
     /// The store for the next run.

@@ -48,3 +48,11 @@ pub(crate) fn answered(what: &str, outcome: &Result<Vec<ReasonCode>, String>) ->
         Err(failure) => format!("{what} failed: {failure}"),
     }
 }
+
+/// A re-authentication was done, or failed.
+pub(crate) fn reauthenticated(outcome: &Result<(), String>) -> String {
+    match outcome {
+        Ok(()) => "authenticated anew".to_owned(),
+        Err(failure) => format!("re-authentication failed: {failure}"),
+    }
+}

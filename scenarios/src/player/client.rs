@@ -1,19 +1,22 @@
 //! A whole client in a story: it connects, keeps alive, acknowledges and reconnects by itself.
 
-use std::{future::Future, rc::Rc, time::Duration};
+use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use squall_client::{
-    core::effect::{DisconnectCause, Event},
+    core::{
+        authentication::Method,
+        effect::{DisconnectCause, Event},
+    },
     options::{Options, Reconnect as ClientReconnect},
 };
-use squall_codec::reason::ReasonCode;
+use squall_codec::{property::Property, reason::ReasonCode, wire::Text};
 
 use crate::{
-    player::scene::Scene,
+    player::{proving::Credentials, scene::Scene},
     script::{
-        ConnectWords, DisconnectWords, EventWords, Message, PublishWords, Reconnect, SubscribeWords, UnsubscribeWords,
-        Verb,
+        ConnectWords, DisconnectWords, EventWords, Message, PublishWords, ReauthenticateWords, Reconnect,
+        SubscribeWords, UnsubscribeWords, Verb,
     },
     stage::ClientActor,
     verdict::Halt,
@@ -29,11 +32,12 @@ pub(super) struct ClientPart {
     actor: Option<Rc<dyn ClientActor>>,
     /// It has been connected before: a session of its own may be there.
     known: bool,
+    credentials: Arc<Credentials>,
 }
 
 impl ClientPart {
     pub(super) fn new(name: &str) -> Self {
-        ClientPart { name: name.to_owned(), actor: None, known: false }
+        ClientPart { name: name.to_owned(), actor: None, known: false, credentials: Credentials::new(name) }
     }
 
     pub(super) async fn act(&mut self, scene: &Scene<'_>, verb: &Verb) -> Result<(), Halt> {
@@ -44,6 +48,7 @@ impl ClientPart {
             Verb::Publish(words) => self.publish(scene, words).await,
             Verb::Message(message) => self.message(scene, message).await,
             Verb::Event(event) => self.event(scene, event).await,
+            Verb::Reauthenticate(words) => self.reauthenticate(scene, words).await,
             Verb::Disconnect(words) => self.disconnect(words).await,
             Verb::Open(_)
             | Verb::Send(_)
@@ -84,6 +89,13 @@ impl ClientPart {
             will: words.will.as_ref().map(|will| scene.will(will)),
             username: words.username.as_ref().map(|username| username.0.clone()),
             password: words.password.clone().map(Bytes::from),
+            user_properties: words
+                .user_properties
+                .iter()
+                .flat_map(|placed| placed.value.properties())
+                .filter_map(pair)
+                .collect(),
+            authentication: words.scram.as_ref().map(|_| Arc::clone(&self.credentials) as Arc<dyn Method>),
             reconnect: match words.reconnect.as_ref().map(|reconnect| reconnect.value) {
                 None => defaults.reconnect,
                 Some(Reconnect::Never) => ClientReconnect::Never,
@@ -99,6 +111,7 @@ impl ClientPart {
 
     async fn connect(&mut self, scene: &Scene<'_>, words: &ConnectWords) -> Result<(), Halt> {
         let wanted = words.reason.as_ref().map_or(ReasonCode::Success, |reason| reason.value.0);
+        self.credentials.set(words.scram.as_ref().map(|scram| &scram.value));
         let options = self.options(scene, words);
         let actor = scene.stage.world().client(&self.name, options).await.map_err(Halt::inconclusive)?;
         self.actor = Some(Rc::clone(&actor));
@@ -192,12 +205,43 @@ impl ClientPart {
         scene.in_time(window, scene.stage.now(), &"the event")
     }
 
+    /// Where a refusal is expected, the server says it in DISCONNECT, which the client tells as an event.
+    async fn reauthenticate(&mut self, scene: &Scene<'_>, words: &ReauthenticateWords) -> Result<(), Halt> {
+        let actor = self.actor()?;
+        if let Some(scram) = &words.scram {
+            self.credentials.set(Some(scram));
+        }
+        let wanted = words.reason.as_ref().map(|reason| reason.value.0);
+        let expected = match wanted {
+            None => "expected the re-authentication to succeed".to_owned(),
+            Some(reason) => format!("expected the re-authentication to be refused with {reason}"),
+        };
+        let outcome = in_time(scene, scene.stage.patience(), &expected, actor.reauthenticate()).await?;
+        let Some(wanted) = wanted else {
+            return outcome.map_err(|error| Halt::fail(format!("{expected}, but {error}")));
+        };
+        if outcome.is_ok() {
+            return Err(Halt::fail(format!("{expected}, but it succeeded")));
+        }
+        match in_time(scene, scene.stage.patience(), &expected, actor.event()).await? {
+            Event::Disconnected { cause: DisconnectCause::Server { reason, .. }, .. } if reason == wanted => Ok(()),
+            other => Err(Halt::fail(format!("{expected}, but {}", told(&other)))),
+        }
+    }
+
     async fn disconnect(&mut self, words: &DisconnectWords) -> Result<(), Halt> {
         let reason = words.reason.as_ref().map_or(ReasonCode::NORMAL_DISCONNECTION, |reason| reason.value.0);
         let expiry = words.session_expiry.as_ref().map(|expiry| expiry.value.0);
         self.actor()?.disconnect(reason, expiry).await;
         self.actor = None;
         Ok(())
+    }
+}
+
+fn pair(property: Property) -> Option<(Text, Text)> {
+    match property {
+        Property::UserProperty(pair) => Some(pair),
+        _ => None,
     }
 }
 

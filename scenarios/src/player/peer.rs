@@ -1,6 +1,6 @@
 //! A raw peer in a story: its connections, and the verbs that use them.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use squall_codec::{
     packet::{Ack, Packet, PacketKind, Publish},
@@ -11,10 +11,10 @@ use squall_codec::{
 
 use crate::{
     peer::{Next, Peer, Seen},
-    player::{Window, compose, scene::Scene},
+    player::{Window, compose, proving::Credentials, scene::Scene},
     script::{
-        Closed, ConnectWords, DisconnectWords, Expect, Placed, PublishWords, Send, SubscribeWords, UnsubscribeWords,
-        Verb,
+        Closed, ConnectWords, DisconnectWords, Expect, Placed, PublishWords, ReauthenticateWords, Send, SubscribeWords,
+        UnsubscribeWords, Verb,
     },
     stage::End,
     verdict::Halt,
@@ -35,6 +35,7 @@ pub(super) struct PeerPart {
     /// The last PUBLISH above QoS 0 that was expected: what `acknowledge` answers.
     unanswered: Option<(Qos, PacketId)>,
     next_id: u16,
+    credentials: Arc<Credentials>,
 }
 
 impl PeerPart {
@@ -46,6 +47,7 @@ impl PeerPart {
             pending: VecDeque::new(),
             unanswered: None,
             next_id: FIRST_OWN_ID,
+            credentials: Credentials::new(name),
         }
     }
 
@@ -60,6 +62,7 @@ impl PeerPart {
             Verb::Unsubscribe(words) => self.unsubscribe(scene, words).await,
             Verb::Publish(words) => self.publish(scene, words).await,
             Verb::Acknowledge(_) => self.acknowledge(scene).await,
+            Verb::Reauthenticate(words) => self.reauthenticate(scene, words).await,
             Verb::Disconnect(words) => self.disconnect(scene, words).await,
             Verb::Close(how) => self.close((*how).into()).await,
             Verb::Closed(closed) => self.closed(scene, closed).await,
@@ -97,30 +100,45 @@ impl PeerPart {
         let wanted = words.reason.as_ref().map_or(ReasonCode::Success, |reason| reason.value.0);
         let within = words.within.as_ref().map_or(scene.stage.patience(), |within| within.value.0);
         let deadline = scene.stage.now() + within;
-        let connect = scene.connect(&self.name, words);
+        self.credentials.set(words.scram.as_ref().map(|scram| &scram.value));
+        let mut proving = self.credentials.proving();
+        let mut connect = scene.connect(&self.name, words);
+        for property in proving.iter_mut().flat_map(|proving| proving.first()) {
+            connect.properties.push(property);
+        }
         let peer = self.peer()?;
         peer.send(Packet::Connect(Box::new(connect))).await;
         let expected = format!("expected CONNACK {wanted}");
-        let connack = match peer.next_by(deadline).await {
-            Next::Packet(seen) => match &*seen {
-                Packet::Connack(connack) => {
-                    let but = |difference| Halt::fail(format!("{expected}, but {difference}")).at(&seen);
+        let connack = loop {
+            let seen = match peer.next_by(deadline).await {
+                Next::Packet(seen) => seen,
+                // Before 5.0 not every refusal has a return code, and a CONNACK may always be left out.
+                Next::End(_) if wanted.is_failure() => {
+                    self.leave();
+                    return Ok(());
+                }
+                other => return Err(missed(scene, &expected, other, within)),
+            };
+            let but = |difference| Halt::fail(format!("{expected}, but {difference}")).at(&seen);
+            match (&*seen, &mut proving) {
+                (Packet::Auth(auth), Some(proving)) if auth.reason == ReasonCode::ContinueAuthentication => {
+                    let answer = proving.answer(auth).map_err(but)?;
+                    peer.send(answer).await;
+                }
+                (Packet::Connack(connack), proving) => {
                     scene.compare_connack_reason(wanted, connack).map_err(but)?;
                     let present = words.session_present.as_ref().map(|present| present.value);
                     if present.is_some_and(|present| present != connack.session_present) {
                         let seen_bit = u8::from(connack.session_present);
                         return Err(but(format!("its session_present is {seen_bit}: {}", scene.plain(&*seen))));
                     }
-                    seen
+                    if let (Some(proving), false) = (proving, wanted.is_failure()) {
+                        proving.finish(&connack.properties).map_err(but)?;
+                    }
+                    break seen;
                 }
-                other => return Err(Halt::fail(format!("{expected}, but {} came", scene.plain(other))).at(&seen)),
-            },
-            // Before 5.0 not every refusal has a return code, and a CONNACK may always be left out.
-            Next::End(_) if wanted.is_failure() => {
-                self.leave();
-                return Ok(());
+                (other, _) => return Err(but(format!("{} came", scene.plain(other)))),
             }
-            other => return Err(missed(scene, &expected, other, within)),
         };
         if wanted.is_failure() {
             match peer.next_by(deadline).await {
@@ -303,6 +321,45 @@ impl PeerPart {
         self.answer(scene, PacketKind::Pubrel, id).await?;
         self.peer()?.send(Packet::Pubcomp(Ack::new(id))).await;
         Ok(())
+    }
+
+    /// What comes between belongs to later expectations: everything else goes on meanwhile.
+    async fn reauthenticate(&mut self, scene: &Scene<'_>, words: &ReauthenticateWords) -> Result<(), Halt> {
+        if let Some(scram) = &words.scram {
+            self.credentials.set(Some(scram));
+        }
+        let Some(mut proving) = self.credentials.proving() else {
+            return Err(Halt::inconclusive(format!(
+                "{} has not connected with scram, and nothing is said here of whom to be",
+                self.name
+            )));
+        };
+        let wanted = words.reason.as_ref().map_or(ReasonCode::Success, |reason| reason.value.0);
+        let expected = format!("expected the re-authentication to end with {wanted}");
+        let deadline = scene.stage.now() + scene.stage.patience();
+        let begin = proving.again();
+        self.peer()?.send(begin).await;
+        loop {
+            let seen = match self.peer()?.next_by(deadline).await {
+                Next::Packet(seen) => seen,
+                other => return Err(missed(scene, &expected, other, scene.stage.patience())),
+            };
+            let but = |difference| Halt::fail(format!("{expected}, but {difference}")).at(&seen);
+            match &*seen {
+                Packet::Auth(auth) if auth.reason == ReasonCode::ContinueAuthentication => {
+                    let answer = proving.answer(auth).map_err(but)?;
+                    self.peer()?.send(answer).await;
+                }
+                Packet::Auth(auth) if auth.reason == wanted => return proving.finish(&auth.properties).map_err(but),
+                Packet::Disconnect(disconnect) if disconnect.reason == wanted => {
+                    return self.closed(scene, &Closed::default()).await;
+                }
+                other @ (Packet::Auth(_) | Packet::Disconnect(_)) => {
+                    return Err(but(format!("{} came", scene.plain(other))));
+                }
+                _ => self.pending.push_back(seen),
+            }
+        }
     }
 
     async fn disconnect(&mut self, scene: &Scene<'_>, words: &DisconnectWords) -> Result<(), Halt> {

@@ -108,13 +108,9 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Topics that begin with $ are the server's own and stand as they are.
+    /// As the wire has it. No topic stays none.
     pub(super) fn full_topic(&self, topic: &str) -> String {
-        match topic {
-            "" => String::new(),
-            own if own.starts_with('$') => own.to_owned(),
-            below => self.stage.topic(below),
-        }
+        if topic.is_empty() { String::new() } else { self.stage.full_topic(topic) }
     }
 
     pub(super) fn topic(&self, topic: &str) -> TopicName {

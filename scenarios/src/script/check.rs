@@ -143,7 +143,7 @@ impl<'a> Check<'a> {
     /// A raw peer sends and expects packets; a whole client does that by itself.
     #[expect(clippy::unused_self, reason = "one rule beside the others")]
     fn fits(&self, kind: Kind, verb: &Placed<Verb>) -> Checked {
-        const BOTH: [&str; 5] = ["connect", "subscribe", "unsubscribe", "publish", "disconnect"];
+        const BOTH: [&str; 6] = ["connect", "subscribe", "unsubscribe", "publish", "reauthenticate", "disconnect"];
         const PEER: [&str; 8] = ["open", "send", "expect", "expect_all", "acknowledge", "close", "closed", "quiet"];
         const CLIENT: [&str; 2] = ["message", "event"];
         let name = verb.value.name();
@@ -166,8 +166,18 @@ impl<'a> Check<'a> {
                 if let (Some(reconnect), Kind::Peer) = (&words.reconnect, kind) {
                     return wrong(reconnect.place, "a peer does nothing by itself: 'reconnect' is for a client");
                 }
+                if let (Some((field, place)), Kind::Client) = (words.only_peer(), kind) {
+                    return wrong(place, format!("a client has no say in this: '{field}' is for a peer"));
+                }
+                if let (Some((field, place)), true) = (words.authentication(), words.scram.is_some()) {
+                    return wrong(
+                        place,
+                        format!("'scram' is a method with data of its own: '{field}' is one too many"),
+                    );
+                }
                 self.connect(words, place, old)
             }
+            Verb::Reauthenticate(_) => only_5(Some(("reauthenticate", place)), old),
             Verb::Send(packet) => self.send(packet, place, old),
             Verb::Expect(expect) => {
                 self.timing(expect.timing(), place)?;
@@ -258,6 +268,7 @@ impl<'a> Check<'a> {
                 let expected = expected.or(words.reason.as_ref().map(|placed| (placed.place, "reason")));
                 let expected = expected.or(words.within.as_ref().map(|placed| (placed.place, "within")));
                 let expected = expected.or(words.reconnect.as_ref().map(|placed| (placed.place, "reconnect")));
+                let expected = expected.or(words.scram.as_ref().map(|placed| (placed.place, "scram")));
                 if let Some((place, field)) = expected {
                     return wrong(place, format!("'{field}' is for the verb 'connect', which also has the answer"));
                 }

@@ -7,8 +7,8 @@ use squall_codec::property::{Properties, Property};
 use crate::script::{
     place::{Place, Placed},
     words::{
-        Expiry, Filter, KeepAlive, PacketIdWord, QosWord, Reason, RetainHandlingWord, Seconds, TextWord, Time, Topic,
-        UserProperties,
+        Expiry, Filter, KeepAlive, PacketIdWord, QosWord, Reason, RetainHandlingWord, ScramWord, Seconds, TextWord,
+        Time, Topic, UserProperties,
     },
 };
 
@@ -60,6 +60,8 @@ fields! {
         authentication_method: TextWord,
         authentication_data: String,
         user_properties: UserProperties,
+        // The whole exchange of a verb: its method, its data, and the AUTH packets that follow.
+        scram: ScramWords,
     }
 }
 
@@ -211,6 +213,24 @@ fields! {
     }
 }
 
+/// Name and password of SCRAM-SHA-256.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScramWords {
+    pub(crate) username: ScramWord,
+    pub(crate) password: ScramWord,
+}
+
+/// A re-authentication, and how it ends.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReauthenticateWords {
+    /// Left out: as the actor has connected.
+    pub(crate) scram: Option<ScramWords>,
+    /// Of the DISCONNECT that says no.
+    pub(crate) reason: Option<Placed<Reason>>,
+}
+
 /// `{}`: a packet or a verb without fields.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -266,6 +286,20 @@ impl Collect {
 }
 
 impl ConnectWords {
+    /// What the client library leaves to itself.
+    pub(crate) fn only_peer(&self) -> Option<(&'static str, Place)> {
+        let flag = |name, field: &Option<Placed<bool>>| field.as_ref().map(|field| (name, field.place));
+        self.authentication()
+            .or(flag("request_response_information", &self.request_response_information))
+            .or(flag("request_problem_information", &self.request_problem_information))
+    }
+
+    /// A method in the words of the wire.
+    pub(crate) fn authentication(&self) -> Option<(&'static str, Place)> {
+        let method = self.authentication_method.as_ref().map(|field| ("authentication_method", field.place));
+        method.or(self.authentication_data.as_ref().map(|field| ("authentication_data", field.place)))
+    }
+
     pub(crate) fn properties(&self) -> Properties {
         Collect::new()
             .one(self.session_expiry.as_ref(), |expiry| Property::SessionExpiryInterval(expiry.0))

@@ -139,6 +139,7 @@ fn in_our_words(error: &serde_saphyr::Error) -> String {
             "one word too many: only one stands here, with its fields".to_owned()
         }
         Yaml::Unexpected { expected: "mapping start", .. } => "expected fields: { name: value }".to_owned(),
+        Yaml::Unexpected { expected: "sequence start", .. } => "expected a list: [ one, another ]".to_owned(),
         other => {
             let text = other.to_string();
             let end = text.rfind(" at line ").unwrap_or(text.len());

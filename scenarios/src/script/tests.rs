@@ -55,6 +55,22 @@ broker:
   topic_levels: 20
   response_information: answers/
   sys_interval: 10s
+  anonymous: true
+  users:
+    alice: { password: secret }
+    bob: { scram: pencil }
+    "carol k.": { password: "", scram: "two words" }
+  acl:
+    - topic read public/#
+    - user alice
+    - topic home/#
+    - topic deny-write home/settings/#
+    - client boiler
+    - topic publish plant/boiler
+    - everybody
+    - pattern subscribe users/%u/+
+    - anonymous
+    - 'pattern receive #'
 network:
   all: { latency: 10ms }
   alice: { latency: { min: 5ms, max: 20ms }, drop: 10%, split: 1 }
@@ -157,6 +173,10 @@ steps:
   - alice: { closed: { reason: keep_alive_timeout, after: 15s, within: 20s, since: alice } }
   - alice: { close: fin }
   - alice: { close: reset }
+  - alice: { connect: { username: alice, password: secret, scram: { username: alice, password: secret } } }
+  - alice: { reauthenticate: {} }
+  - bob: { connect: { scram: { username: bob, password: pencil }, user_properties: [{ a: b }] } }
+  - bob: { reauthenticate: { scram: { username: bob, password: wrong }, reason: not_authorized } }
   - alice: { disconnect: { reason: normal_disconnection, session_expiry: 10s } }
   - bob: { connect: { reconnect: never } }
   - bob: { connect: { reconnect: { after: 1s } } }
@@ -203,6 +223,10 @@ fn every_word_is_read() {
     assert_eq!((settings.store, settings.sync), (Some(Storage::Disk), Some(Duration::from_millis(5))));
     assert_eq!((settings.maximum_qos, settings.server_keep_alive), (Some(Qos::AtLeastOnce), Some(20)));
     assert_eq!((settings.maximum_session_expiry, settings.in_flight), (Some(3600), Some(4)));
+    let users: Vec<&str> = settings.users.iter().flat_map(|users| &users.0).map(|user| user.name.as_str()).collect();
+    assert_eq!(users, ["alice", "bob", "carol k."]);
+    let rules = settings.acl_file("").expect("there are rules");
+    assert!(rules.starts_with("topic read squall//public/#\nuser alice\ntopic readwrite squall//home/#\n"), "{rules}");
     let proves: Vec<String> = script.proves().map(ToString::to_string).collect();
     assert_eq!(proves, ["5.0/MQTT-4.3.3-10", "5.0/X-CLIENT-RECONNECT-RESEND"]);
 }
@@ -345,6 +369,39 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("unknown setting", head("broker: { recieve_maximum: 3 }")),
         ("wrong unit of a setting", head("broker: { sync: 5 }")),
         ("unknown store", head("broker: { store: tape }")),
+        ("unknown way of a user", head("broker:\n  users:\n    alice: { pasword: secret }")),
+        ("user without a way", head("broker:\n  users:\n    alice: { password: secret }\n    bob: {}")),
+        ("user twice", head("broker:\n  users:\n    alice: { password: a }\n    alice: { password: b }")),
+        ("no name of a user", head("broker:\n  users:\n    alice: { password: a }\n    a:b: { password: b }")),
+        ("no password for SCRAM", head("broker:\n  users:\n    alice: { password: a }\n    bob: { scram: \"\\a\" }")),
+        ("no name for SCRAM", head("broker:\n  users:\n    alice: { password: a }\n    ﬁ: { scram: b }")),
+        ("users in a list", head("broker:\n  users: [alice]")),
+        ("anonymous by name", head("broker: { anonymous: nobody }")),
+        ("unknown word of a rule", head("broker:\n  acl:\n    - user alice\n    - topci home/#")),
+        ("unknown access", head("broker:\n  acl:\n    - user alice\n    - topic raed home/#")),
+        ("unknown access, nothing near", head("broker:\n  acl:\n    - topic all of/it")),
+        ("no filter of a rule", head("broker:\n  acl:\n    - user alice\n    - topic home/#/x")),
+        ("rule lost in a comment", head("broker:\n  acl:\n    - user alice\n    - topic read #")),
+        ("shared rule", head("broker:\n  acl:\n    - topic read $share/g/t")),
+        ("section without a name", head("broker:\n  acl:\n    - user")),
+        ("name of a section for all", head("broker:\n  acl:\n    - everybody else")),
+        ("rules in one text", head("broker:\n  acl: topic a")),
+        ("scram in 3.1.1", step("alice: { connect: { scram: { username: a, password: b } } }")),
+        ("re-authentication in 3.1.1", step("alice: { reauthenticate: {} }")),
+        ("scram without a password", step("alice: { connect: { scram: { username: a } } }\n    only: 5.0")),
+        ("scram with nothing", step("alice: { connect: { scram: { username: a, password: \"\" } } }\n    only: 5.0")),
+        (
+            "scram in one packet",
+            step("alice: { send: { connect: { scram: { username: a, password: b } } } }\n    only: 5.0"),
+        ),
+        (
+            "scram and a method",
+            step(
+                "alice: { connect: { scram: { username: a, password: b }, authentication_method: m } }\n    only: 5.0",
+            ),
+        ),
+        ("method of a client", step("bob: { connect: { authentication_method: m } }\n    only: 5.0")),
+        ("client that asks", step("bob: { connect: { request_response_information: true } }\n    only: 5.0")),
         ("actor without a step", script(HEAD, &["alice: { connect: {} }"])),
         ("reserved name", script("title: t\nactors: { world: peer }\n", &["world: { wait: 1s }"])),
         ("same key twice", step("alice: { subscribe: { filter: t, filter: u } }")),

@@ -11,8 +11,8 @@ use squall_codec::{packet::PacketKind, version::Version};
 use crate::{
     script::{
         packet::{
-            AckWords, AuthWords, ConnackWords, ConnectWords, DisconnectWords, Nothing, PublishWords, SubackWords,
-            SubscribeWords, UnsubackWords, UnsubscribeWords,
+            AckWords, AuthWords, ConnackWords, ConnectWords, DisconnectWords, Nothing, PublishWords,
+            ReauthenticateWords, SubackWords, SubscribeWords, UnsubackWords, UnsubscribeWords,
         },
         place::Placed,
         words::{Hex, PropertyWord, Reason, Time, VersionWord},
@@ -53,6 +53,7 @@ pub(crate) enum Verb {
     Unsubscribe(Box<UnsubscribeWords>),
     Publish(Box<PublishWords>),
     Acknowledge(Nothing),
+    Reauthenticate(Box<ReauthenticateWords>),
     Disconnect(Box<DisconnectWords>),
     Close(How),
     Closed(Closed),
@@ -74,6 +75,7 @@ impl Verb {
             Verb::Unsubscribe(_) => "unsubscribe",
             Verb::Publish(_) => "publish",
             Verb::Acknowledge(_) => "acknowledge",
+            Verb::Reauthenticate(_) => "reauthenticate",
             Verb::Disconnect(_) => "disconnect",
             Verb::Close(_) => "close",
             Verb::Closed(_) => "closed",

@@ -62,10 +62,11 @@ from_scalar! {
         let name = TopicName::new(checked).map_err(|error| format!("'{text}' is no topic name: it {error}"))?;
         short(name.as_str()).map(|()| Topic(text.to_owned()))
     };
-    Filter |text| {
-        let checked = Text::new(text).map_err(|error| error.to_string())?;
-        let filter = TopicFilter::new(checked).map_err(|error| format!("'{text}' is no topic filter: it {error}"))?;
-        short(filter.as_str()).map(|()| Filter(text.to_owned()))
+    Filter Filter::parse;
+    ScramWord |text| match stringprep::saslprep(text) {
+        Ok(prepared) if !prepared.is_empty() => Ok(ScramWord(text.to_owned())),
+        Ok(_) => Err("SCRAM has no empty names and passwords".to_owned()),
+        Err(_) => Err(format!("'{text}' is nothing for SCRAM: SASLprep (RFC 4013) does not allow it")),
     };
     PacketIdWord packet_id;
     PropertyWord property;
@@ -116,6 +117,18 @@ pub(crate) struct Topic(pub(crate) String);
 /// A topic filter of the script, below the stage's own root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter(pub(crate) String);
+
+impl Filter {
+    pub(crate) fn parse(text: &str) -> Result<Filter, String> {
+        let checked = Text::new(text).map_err(|error| error.to_string())?;
+        let filter = TopicFilter::new(checked).map_err(|error| format!("'{text}' is no topic filter: it {error}"))?;
+        short(filter.as_str()).map(|()| Filter(text.to_owned()))
+    }
+}
+
+/// A name or a password that SCRAM takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScramWord(pub(crate) String);
 
 /// A packet identifier: a number, or a name that the first expectation binds and all later uses mean.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -98,6 +98,19 @@ impl ClientActor for EventsClient {
         })
     }
 
+    fn reauthenticate(&self) -> LocalFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let token = self.operate(|token| Input::Reauthenticate { token });
+            let outcome = match self.outcome(token).await {
+                Outcome::Reauthenticated => Ok(()),
+                Outcome::Failed(failure) => Err(failure.to_string()),
+                other => unreachable!("a re-authentication ends as done or failed, not as {other:?}"),
+            };
+            self.tell(told::reauthenticated(&outcome));
+            outcome
+        })
+    }
+
     fn disconnect(&self, reason: ReasonCode, session_expiry_seconds: Option<u32>) -> LocalFuture<'_, ()> {
         Box::pin(async move {
             let input = Input::Disconnect { reason, session_expiry_seconds };

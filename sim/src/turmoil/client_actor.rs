@@ -89,6 +89,14 @@ impl ClientActor for TurmoilClient {
         })
     }
 
+    fn reauthenticate(&self) -> LocalFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let outcome = self.handle.reauthenticate().await.map_err(|error| error.to_string());
+            self.recorder.tell(told::reauthenticated(&outcome));
+            outcome
+        })
+    }
+
     fn disconnect(&self, reason: ReasonCode, session_expiry_seconds: Option<u32>) -> LocalFuture<'_, ()> {
         Box::pin(self.handle.disconnect(reason, session_expiry_seconds))
     }
