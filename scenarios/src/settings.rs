@@ -34,6 +34,17 @@ pub struct Settings {
     pub maximum_qos: Option<Qos>,
     /// Whether messages are retained.
     pub retain_available: Option<bool>,
+    /// Whether filters may hold wildcards.
+    pub wildcard_subscription_available: Option<bool>,
+    /// Whether subscriptions may have identifiers.
+    pub subscription_identifiers_available: Option<bool>,
+    /// Whether there are Shared Subscriptions.
+    pub shared_subscription_available: Option<bool>,
+    /// Where clients are sent instead of being let in.
+    #[serde(deserialize_with = "text")]
+    pub server_reference: Option<Text>,
+    /// Whether they are to go there for good.
+    pub server_moved: Option<bool>,
     /// The Keep Alive that 5.0 clients are told to use, in seconds.
     #[serde(deserialize_with = "keep_alive")]
     pub server_keep_alive: Option<u16>,

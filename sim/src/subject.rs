@@ -78,6 +78,11 @@ fn config(settings: &Settings) -> Config {
     set(&mut limits.retained_messages, settings.retained_messages);
     set(&mut config.maximum_qos, settings.maximum_qos);
     set(&mut config.retain_available, settings.retain_available);
+    set(&mut config.wildcard_subscription_available, settings.wildcard_subscription_available);
+    set(&mut config.subscription_identifiers_available, settings.subscription_identifiers_available);
+    set(&mut config.shared_subscription_available, settings.shared_subscription_available);
+    set(&mut config.server_moved, settings.server_moved);
+    config.server_reference.clone_from(&settings.server_reference);
     set(&mut config.maximum_session_expiry, settings.maximum_session_expiry);
     set(&mut config.limits.topic_levels, settings.topic_levels);
     set(&mut config.limits.queue_policy, settings.queue_policy.map(policy));

@@ -15,6 +15,16 @@ pub struct Config {
     pub maximum_qos: Qos,
     /// Whether messages are retained.
     pub retain_available: bool,
+    /// Whether filters may hold wildcards.
+    pub wildcard_subscription_available: bool,
+    /// Whether subscriptions may have identifiers.
+    pub subscription_identifiers_available: bool,
+    /// Whether there are Shared Subscriptions.
+    pub shared_subscription_available: bool,
+    /// Where clients are to go instead: nobody is let in, and 5.0 clients are told this Server Reference.
+    pub server_reference: Option<Text>,
+    /// Whether they are to go there for good (0x9D), and not for now (0x9C).
+    pub server_moved: bool,
     /// Whether an empty Client Identifier is answered by an assigned one.
     pub allow_empty_client_id: bool,
     /// The Keep Alive in seconds that 5.0 clients are told to use instead of their own.
@@ -38,6 +48,11 @@ impl Default for Config {
             limits: Limits::default(),
             maximum_qos: Qos::ExactlyOnce,
             retain_available: true,
+            wildcard_subscription_available: true,
+            subscription_identifiers_available: true,
+            shared_subscription_available: true,
+            server_reference: None,
+            server_moved: false,
             allow_empty_client_id: true,
             server_keep_alive: None,
             maximum_session_expiry: u32::MAX,

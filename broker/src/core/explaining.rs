@@ -54,6 +54,7 @@ pub(super) fn refused_connect(reason: ReasonCode) -> Option<&'static str> {
         ReasonCode::QuotaExceeded => Some("there is no room for another session"),
         ReasonCode::QosNotSupported => Some("the will's QoS is above what this server offers"),
         ReasonCode::RetainNotSupported => Some("this server retains no will"),
+        ReasonCode::UseAnotherServer | ReasonCode::ServerMoved => Some("this server sends its clients to another one"),
         _ => None,
     }
 }

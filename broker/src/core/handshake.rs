@@ -42,6 +42,14 @@ impl Broker {
         if size > limits.connect_packet_size as usize {
             return Err(ReasonCode::PacketTooLarge);
         }
+        // Section 4.11. Before 5.0 a client cannot be told where to go.
+        if self.config.server_reference.is_some() {
+            return Err(match (connect.version.has_properties(), self.config.server_moved) {
+                (true, true) => ReasonCode::ServerMoved,
+                (true, false) => ReasonCode::UseAnotherServer,
+                (false, _) => ReasonCode::ServerUnavailable,
+            });
+        }
         if connect.will.as_ref().is_some_and(|will| !limits.takes_topic(will.topic.as_str())) {
             return Err(ReasonCode::TopicNameInvalid);
         }
@@ -242,8 +250,14 @@ impl Broker {
         if self.config.maximum_qos < Qos::ExactlyOnce {
             properties.push(Property::MaximumQos(self.config.maximum_qos.bits()));
         }
-        if !self.config.retain_available {
-            properties.push(Property::RetainAvailable(0));
+        let offered = [
+            (self.config.retain_available, Property::RetainAvailable(0)),
+            (self.config.wildcard_subscription_available, Property::WildcardSubscriptionAvailable(0)),
+            (self.config.subscription_identifiers_available, Property::SubscriptionIdentifierAvailable(0)),
+            (self.config.shared_subscription_available, Property::SharedSubscriptionAvailable(0)),
+        ];
+        for (_, denial) in offered.into_iter().filter(|(available, _)| !available) {
+            properties.push(denial);
         }
         properties.push(Property::MaximumPacketSize(limits.maximum_packet_size));
         // [MQTT-3.1.3-7] [MQTT-3.2.2-16]
@@ -303,14 +317,20 @@ impl Broker {
             return;
         }
         // [MQTT-3.2.2-6] Session Present is 0.
-        let plain = Connack::new(reason);
+        let bare = Connack::new(reason);
+        let mut plain = bare.clone();
+        if let Some(reference) = &self.config.server_reference
+            && matches!(reason, ReasonCode::UseAnotherServer | ReasonCode::ServerMoved)
+        {
+            plain.properties.push(Property::ServerReference(reference.clone()));
+        }
         let mut explained = plain.clone();
         if let Some(detail) = detail.filter(|_| version.has_properties()) {
             explained.properties.push(Property::ReasonString(Text::literal(detail)));
         }
         let maximum = maximum_packet_size.map_or(usize::MAX, |maximum| maximum as usize);
         // [MQTT-3.2.2-19] [MQTT-3.1.2-24]
-        let fitting = [explained, plain].map(|connack| Packet::Connack(Box::new(connack)));
+        let fitting = [explained, plain, bare].map(|connack| Packet::Connack(Box::new(connack)));
         if let Some(packet) = fitting.into_iter().find(|packet| packet.encoded_len(version) <= maximum) {
             self.send_last(id, version, packet);
         }

@@ -11,6 +11,7 @@ use squall_codec::{
 use super::{
     acl::Action,
     broker::Broker,
+    closing::Violation,
     effect::{ConnectionId, Record},
     explaining::refused_subscription,
     publishing::Speaker,
@@ -23,6 +24,9 @@ impl Broker {
     /// SUBSCRIBE came: one after the other ([MQTT-3.8.4-5]), one answer, then the retained messages.
     pub(super) fn handle_subscribe(&mut self, speaker: Speaker, subscribe: Subscribe) {
         let identifier = subscribe.properties.subscription_identifiers().next();
+        if let Some(violation) = self.unavailable(speaker, &subscribe.subscriptions, identifier) {
+            return self.violation(speaker.id, violation);
+        }
         let mut scans = Vec::new();
         let reasons: Vec<ReasonCode> = subscribe
             .subscriptions
@@ -37,6 +41,25 @@ impl Broker {
         self.send(speaker.id, suback);
         self.sessions[speaker.session].scans.extend(scans);
         self.pump(speaker.session);
+    }
+
+    /// What a 5.0 client asks for though CONNACK said that it is not there (sections 3.2.2.3.11 to 3.2.2.3.13).
+    fn unavailable(
+        &self,
+        speaker: Speaker,
+        subscriptions: &[Subscription],
+        identifier: Option<u32>,
+    ) -> Option<Violation> {
+        let config = &self.config;
+        let asked = |asks: fn(&TopicFilter) -> bool| subscriptions.iter().any(|asked| asks(&asked.filter));
+        match speaker.has_reasons {
+            true if !config.wildcard_subscription_available && asked(TopicFilter::has_wildcard) => Some(NO_WILDCARDS),
+            true if !config.subscription_identifiers_available && identifier.is_some() => Some(NO_IDENTIFIERS),
+            true if !config.shared_subscription_available && asked(|filter| filter.share_name().is_some()) => {
+                Some(NO_SHARES)
+            }
+            _ => None,
+        }
     }
 
     /// 3.1 section 3.9 has no code for a refusal: its SUBACK grants what was asked for, and nothing comes of it.
@@ -62,6 +85,10 @@ impl Broker {
     ) -> ReasonCode {
         if self.is_short_for(key) {
             return ReasonCode::QuotaExceeded;
+        }
+        // A 5.0 client was told, and has gone too far; the others find out here.
+        if filter.has_wildcard() && !self.config.wildcard_subscription_available {
+            return ReasonCode::WildcardSubscriptionsNotSupported;
         }
         // Each filter is judged alone (section 3.9.3).
         if !self.may(key, Action::Subscribe, filter.filter()) {
@@ -148,6 +175,21 @@ impl Broker {
         self.send(speaker.id, Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, reasons)));
     }
 }
+
+const NO_WILDCARDS: Violation = Violation::new(
+    ReasonCode::WildcardSubscriptionsNotSupported,
+    "SUBSCRIBE with a wildcard where CONNACK said that there are none",
+);
+
+const NO_IDENTIFIERS: Violation = Violation::new(
+    ReasonCode::SubscriptionIdentifiersNotSupported,
+    "SUBSCRIBE with a Subscription Identifier where CONNACK said that there are none",
+);
+
+const NO_SHARES: Violation = Violation::new(
+    ReasonCode::SharedSubscriptionsNotSupported,
+    "SUBSCRIBE to a Shared Subscription where CONNACK said that there are none",
+);
 
 /// The code that grants a QoS.
 fn granted(qos: Qos) -> ReasonCode {

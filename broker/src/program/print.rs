@@ -161,6 +161,9 @@ mod tests {
                     // A section of its own, and a file of its own.
                     "limits" | "acl" => continue,
                     "retain_available" => "retain",
+                    "wildcard_subscription_available" => "wildcards",
+                    "subscription_identifiers_available" => "subscription_identifiers",
+                    "shared_subscription_available" => "shared_subscriptions",
                     field => field,
                 };
                 assert!(section.settings.iter().any(|row| row.key == key), "`{field}` has no row in table.rs");

@@ -1,7 +1,7 @@
 //! CONNECT and CONNACK (sections 3.1 and 3.2).
 
 use squall_broker::core::effect::CloseCause;
-use squall_codec::{packet::Packet, property::Property, reason::ReasonCode, version::Version};
+use squall_codec::{packet::Packet, property::Property, reason::ReasonCode, version::Version, wire::Text};
 
 use crate::support::*;
 
@@ -24,6 +24,9 @@ fn connack_tells_5_0_clients_what_is_not_the_default() {
         config.limits.topic_alias_maximum = 3;
         config.maximum_qos = QOS_1;
         config.retain_available = false;
+        config.wildcard_subscription_available = false;
+        config.subscription_identifiers_available = false;
+        config.shared_subscription_available = false;
         config.server_keep_alive = Some(7);
         config.maximum_session_expiry = 100;
     });
@@ -34,10 +37,13 @@ fn connack_tells_5_0_clients_what_is_not_the_default() {
     assert_eq!(properties.topic_alias_maximum(), Some(3));
     assert_eq!(properties.maximum_qos(), Some(1));
     assert_eq!(properties.retain_available(), Some(0));
+    assert_eq!(properties.wildcard_subscription_available(), Some(0));
+    assert_eq!(properties.subscription_identifier_available(), Some(0));
+    assert_eq!(properties.shared_subscription_available(), Some(0));
     assert_eq!(properties.server_keep_alive(), Some(7));
     assert_eq!(properties.session_expiry_interval(), Some(100));
     assert_eq!(properties.assigned_client_identifier(), None);
-    assert_eq!(properties.len(), 7);
+    assert_eq!(properties.len(), 10);
 }
 
 #[test]
@@ -193,4 +199,29 @@ fn shutdown_tells_5_0_clients_and_closes_everyone() {
     let late = broker.open();
     assert_eq!(broker.closed(late), CloseCause::ShuttingDown);
     assert_eq!(broker.deadline(), None);
+}
+
+#[test]
+fn clients_are_sent_to_another_server_for_now_or_for_good() {
+    for (moved, reason) in [(false, ReasonCode::UseAnotherServer), (true, ReasonCode::ServerMoved)] {
+        let mut broker = TestBroker::with(|config| {
+            config.server_reference = Some(Text::literal("other:1883"));
+            config.server_moved = moved;
+        });
+        let alice = broker.open();
+        let connack = broker.connect(alice, clean(V5, "alice"));
+        assert_eq!(connack.reason, reason);
+        assert_eq!(connack.properties.server_reference().map(Text::as_str), Some("other:1883"));
+        assert_eq!(broker.closed(alice), CloseCause::Refused(reason));
+        // It is told that much though the reference has no room.
+        let mut connect = clean(V5, "bob");
+        connect.properties.push(Property::MaximumPacketSize(5));
+        let bob = broker.open();
+        let connack = broker.connect(bob, connect);
+        assert_eq!((connack.reason, connack.properties.server_reference()), (reason, None));
+        broker.closed(bob);
+        let old = broker.open();
+        assert_eq!(broker.connect(old, clean(V3, "old")).reason.connack_return_code(), Some(3));
+        broker.closed(old);
+    }
 }

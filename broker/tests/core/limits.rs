@@ -136,6 +136,21 @@ fn a_full_queue_drops_the_newest_or_the_oldest_or_lets_the_client_go() {
 }
 
 #[test]
+fn the_bytes_of_a_queue_are_bounded_to_the_byte() {
+    for (queued_bytes, kept) in [(22, 2), (21, 1)] {
+        let mut broker = TestBroker::with(|config| config.limits.queued_bytes = queued_bytes);
+        let bob = broker.join(durable(V5, "bob"));
+        broker.subscribed(bob, "t", QOS_1);
+        broker.drop_connection(bob);
+        let alice = broker.join(clean(V5, "alice"));
+        for _ in 0..3 {
+            broker.recv(alice, publish_at(QOS_1, 1, "t", "0123456789"));
+        }
+        assert_eq!(broker.statistics().queued_messages, kept);
+    }
+}
+
+#[test]
 fn the_oldest_make_room_for_one_that_is_larger_than_all_of_them() {
     let mut broker = TestBroker::with(|config| {
         config.limits.queued_bytes = 30;

@@ -119,3 +119,41 @@ fn a_refusal_looks_like_a_grant_in_3_1_which_has_no_code_for_it() {
         broker.drop_connection(alice);
     }
 }
+
+#[test]
+fn what_connack_denied_ends_the_connection_of_a_5_0_client_that_asks_for_it() {
+    let asks: [(&str, bool, ReasonCode); 3] = [
+        ("a/+", false, ReasonCode::WildcardSubscriptionsNotSupported),
+        ("a", true, ReasonCode::SubscriptionIdentifiersNotSupported),
+        ("$share/g/a", false, ReasonCode::SharedSubscriptionsNotSupported),
+    ];
+    for (position, (text, identified, reason)) in asks.into_iter().enumerate() {
+        let mut broker = TestBroker::with(|config| {
+            config.wildcard_subscription_available = position != 0;
+            config.subscription_identifiers_available = position != 1;
+            config.shared_subscription_available = position != 2;
+        });
+        // What the others ask for is there.
+        for (other, (text, identified, _)) in asks.into_iter().enumerate().filter(|(other, _)| *other != position) {
+            let bob = broker.join(clean(V5, "bob"));
+            let mut subscribe = subscribe(1, text, QOS_1);
+            subscribe.properties =
+                [identified.then_some(Property::SubscriptionIdentifier(1))].into_iter().flatten().collect();
+            assert_eq!(broker.subscribe(bob, subscribe), [ReasonCode::GrantedQos1], "{other}");
+        }
+        let alice = broker.join(clean(V5, "alice"));
+        let mut subscribe = subscribe(1, text, QOS_1);
+        subscribe.properties =
+            [identified.then_some(Property::SubscriptionIdentifier(1))].into_iter().flatten().collect();
+        broker.recv(alice, Packet::Subscribe(subscribe));
+        broker.disconnected(alice, reason);
+    }
+}
+
+#[test]
+fn before_5_0_a_wildcard_that_is_not_there_is_refused_alone() {
+    let mut broker = TestBroker::with(|config| config.wildcard_subscription_available = false);
+    let alice = broker.join(clean(V3, "alice"));
+    let reasons = broker.subscribe(alice, many(&[("a/#", QOS_1), ("a", QOS_1)]));
+    assert_eq!(reasons.iter().map(|reason| reason.value()).collect::<Vec<_>>(), [0x80, 1]);
+}

@@ -126,6 +126,37 @@ pub(in crate::program) const SECTIONS: &[Section<Settings>] = &[
             ),
             truth!("retain", "retain", config.retain_available, "Whether messages are retained"),
             truth!(
+                "wildcards",
+                "wildcards",
+                config.wildcard_subscription_available,
+                "Whether filters may hold wildcards"
+            ),
+            truth!(
+                "subscription_identifiers",
+                "subscription-identifiers",
+                config.subscription_identifiers_available,
+                "Whether subscriptions may have identifiers"
+            ),
+            truth!(
+                "shared_subscriptions",
+                "shared-subscriptions",
+                config.shared_subscription_available,
+                "Whether there are shared subscriptions"
+            ),
+            setting!(
+                "server_reference",
+                "server-reference",
+                Kind::Text("a text", "TEXT"),
+                "Lets nobody in and sends 5.0 clients there instead";
+                "\"mqtt.example.org:1883\"",
+                |all| match &all.config.server_reference {
+                    None => Value::Nothing,
+                    Some(text) => Value::Text(text.as_str().to_owned()),
+                },
+                |all, value| all.config.server_reference = Text::new(value.text()).ok()
+            ),
+            truth!("server_moved", "server-moved", config.server_moved, "Whether they are told to go there for good"),
+            truth!(
                 "allow_empty_client_id",
                 "allow-empty-client-id",
                 config.allow_empty_client_id,
