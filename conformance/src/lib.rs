@@ -1,6 +1,8 @@
 //! The normative statements of MQTT, the tests that prove them, and the runner that audits any broker.
 #![warn(missing_docs)]
 
+pub mod baseline;
+pub mod capture;
 pub mod event;
 mod liars;
 pub mod live;
@@ -10,7 +12,11 @@ pub mod profile;
 pub mod report;
 pub mod run;
 pub mod select;
+#[cfg(feature = "own-broker")]
+pub mod selftest;
 pub mod statement;
+pub mod stop;
+pub mod suite;
 mod sweep;
 pub mod tally;
 pub mod target;

@@ -14,6 +14,7 @@ use squall_scenarios::{
     stage::{Stage, World},
 };
 use squall_sim::{
+    diagram,
     events::{self, EventsOptions},
     run::Run,
     turmoil::{self, TurmoilOptions},
@@ -21,9 +22,11 @@ use squall_sim::{
 
 use crate::{
     event::Event,
-    report::model::{Line, Report, TestEntry},
-    run::{Audience, Audit, Bounds, base36, internal_error, panicked, play},
+    report::human::transcript_line,
+    report::model::{CutShort, Line, Report, TestEntry},
+    run::{Audience, Audit, Bounds, Ended, base36, internal_error, panicked, play},
     select::Planned,
+    stop::Stop,
 };
 
 /// Virtual time costs nothing, and no machine is slow in it.
@@ -32,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SEED: u64 = 1;
 
 /// An hour of it: no test is cut short while its world goes on.
-const BOUNDS: Bounds = Bounds { patience: PATIENCE, test: Duration::from_secs(3600) };
+const BOUNDS: Bounds = Bounds { patience: PATIENCE, test: Duration::from_secs(3600), tolerance: Duration::ZERO };
 
 async fn on_stage(world: Rc<dyn World>, planned: Planned) -> TestEntry {
     let namespace = format!("t{}", base36(planned.number as u64, 3));
@@ -55,6 +58,28 @@ pub fn in_events(planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
 }
 
+/// More actors than this leave no room for arrows.
+const DRAWN_ACTORS: usize = 4;
+
+/// One test in the events world on the honest broker, and its packets drawn for a terminal of this width.
+pub fn drawn(planned: &Planned, width: usize) -> (TestEntry, String) {
+    let test = *planned;
+    let play = || events::run(EventsOptions::new(SEED), |world| Box::pin(on_stage(world, test)));
+    let run = match catch_unwind(AssertUnwindSafe(play)) {
+        Ok(run) => run,
+        Err(panic) => return (panicked(planned, &*panic), String::new()),
+    };
+    let entries = run.transcript.entries();
+    let mut actors: Vec<_> = entries.iter().map(|entry| Rc::clone(&entry.actor)).collect();
+    actors.sort_unstable();
+    actors.dedup();
+    let picture = (actors.len() <= DRAWN_ACTORS).then(|| diagram::draw_packets(&entries, width));
+    let entry = concluded(planned, run);
+    let lines = || entry.transcript.iter().map(transcript_line).collect::<Vec<_>>().join("\n");
+    let picture = picture.unwrap_or_else(lines);
+    (entry, picture)
+}
+
 /// One test in the turmoil world, on the honest broker with its real driver.
 pub fn in_turmoil(planned: &Planned) -> TestEntry {
     let test = *planned;
@@ -74,26 +99,53 @@ pub fn audit(audit: Audit<'_>, audience: &mut Audience) -> io::Result<Report> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(audit.jobs.max(1));
     let waiting = Mutex::new(audit.tests.clone().into_iter());
     let mut done = Vec::new();
+    let mut cut_short = None;
+    // Ends the workers, whether somebody asked for it or a failure does.
+    let enough = Stop::default();
     thread::scope(|scope| {
-        let (sender, finished) = mpsc::channel();
+        let (sender, news) = mpsc::channel();
         for _ in 0..workers {
-            let (sender, waiting) = (sender.clone(), &waiting);
+            let (sender, waiting, enough, stop) = (sender.clone(), &waiting, &enough, &audit.stop);
             scope.spawn(move || {
-                let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let next = || {
+                    let asked = enough.is_asked() || stop.is_asked();
+                    waiting.lock().unwrap_or_else(PoisonError::into_inner).next().filter(|_| !asked)
+                };
                 while let Some(planned) = next() {
                     // Nobody listens any more when a report could not be written.
-                    if sender.send((planned, in_events(&planned, None))).is_err() {
+                    let heard = sender.send(News::Started(planned)).is_ok()
+                        && sender.send(News::Finished(planned, Box::new(in_events(&planned, None)))).is_ok();
+                    if !heard {
                         break;
                     }
                 }
             });
         }
         drop(sender);
-        for (planned, entry) in finished {
-            audience.tell(Event::TestFinished(&entry))?;
-            done.push((planned, entry));
+        for news in news {
+            match news {
+                News::Started(planned) => audience.tell(Event::TestStarted(&planned))?,
+                News::Finished(planned, mut entry) => {
+                    audience.tell(Event::TestFinished(&entry))?;
+                    entry.forget_frames();
+                    if audit.fail_fast && audit.is_failure(&entry) {
+                        cut_short = Some(CutShort::FirstFailure);
+                        enough.ask();
+                    }
+                    done.push((planned, *entry));
+                }
+            }
         }
         io::Result::Ok(())
     })?;
-    audit.finish(done, started.elapsed(), None, audience)
+    if audit.stop.is_asked() && done.len() < audit.tests.len() {
+        cut_short = Some(CutShort::Interrupted);
+    }
+    audit.finish(Ended { done, duration: started.elapsed(), gone: None, cut_short }, audience)
+}
+
+/// What a worker tells.
+enum News {
+    Started(Planned),
+    Finished(Planned, Box<TestEntry>),
 }

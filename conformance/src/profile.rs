@@ -1,6 +1,6 @@
 //! What is known of a broker: how to start and reach it, and which failures a person has checked (`brokers/*.toml`).
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde::Deserialize;
 use squall_scenarios::verdict::Verdict;
@@ -9,6 +9,9 @@ use crate::{
     report::model::Report,
     statement::{Key, catalogue},
 };
+
+/// What is later than this is no coarse clock.
+const LARGEST_TOLERANCE_S: f64 = 60.0;
 
 /// A profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Profile {
     pub start: Vec<String>,
     /// Where it then listens.
     pub target: String,
+    /// How many seconds later than usual its clocks may be before they are late: it runs them coarsely.
+    #[serde(default)]
+    pub tolerance_s: f64,
     /// Failures that were looked at.
     #[serde(default)]
     pub known: Vec<Known>,
@@ -59,7 +65,15 @@ impl Profile {
                 return Err(format!("there is no statement {}", known.statement));
             }
         }
+        if !(0.0..=LARGEST_TOLERANCE_S).contains(&profile.tolerance_s) {
+            return Err(format!("tolerance_s is {}, expected 0 to {LARGEST_TOLERANCE_S}", profile.tolerance_s));
+        }
         Ok(profile)
+    }
+
+    /// How much later than usual its clocks may be before they are late.
+    pub fn tolerance(&self) -> Duration {
+        Duration::from_secs_f64(self.tolerance_s)
     }
 
     /// Writes what is known beside the verdicts. A known failure that passes keeps its line, so that the list shrinks.

@@ -17,11 +17,13 @@ use squall_scenarios::{
 use tokio::task::JoinSet;
 
 use crate::{
+    baseline::Baseline,
     event::{Event, Listener},
     live::Live,
     profile::Profile,
-    report::model::{Header, Line, Report, TestEntry, micros},
+    report::model::{CutShort, Header, Line, Report, TestEntry, micros},
     select::{Planned, Selection},
+    stop::Stop,
     sweep::Leftovers,
     tally::tally,
     target::Subject,
@@ -35,12 +37,14 @@ pub struct Bounds {
     pub patience: Duration,
     /// A test, beyond what its statements have to wait.
     pub test: Duration,
+    /// How much later than usual the subject's clocks may be before they are late.
+    pub tolerance: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         // A test of thirty malformed packets at a server that overlooks them all is patient thirty times.
-        Bounds { patience: Duration::from_secs(5), test: Duration::from_secs(180) }
+        Bounds { patience: Duration::from_secs(5), test: Duration::from_secs(180), tolerance: Duration::ZERO }
     }
 }
 
@@ -48,7 +52,7 @@ impl Bounds {
     /// A test may take so long.
     fn of(&self, planned: &Planned) -> Duration {
         // A rule with a clock is watched from before it begins until well after it is due, perhaps more than once.
-        self.test + 4 * Duration::from_secs(planned.wait_seconds())
+        self.test + 4 * (Duration::from_secs(planned.wait_seconds()) + self.tolerance)
     }
 }
 
@@ -72,7 +76,7 @@ pub async fn play(stage: &Stage, planned: &Planned, bounds: Bounds) -> TestEntry
         }
     };
     let transcript = stage.transcript().entries().iter().map(Line::from).collect();
-    entry(planned, concluded, transcript, stage.now())
+    TestEntry { timings: stage.timings(), ..entry(planned, concluded, transcript, stage.now()) }
 }
 
 thread_local! {
@@ -149,6 +153,9 @@ fn entry(planned: &Planned, concluded: Concluded, transcript: Vec<Line>, duratio
         information: planned.is_information(),
         internal_error: concluded.internal_error,
         evidence,
+        accepted: None,
+        timings: Vec::new(),
+        started_us: 0,
         duration_us: micros(duration),
         transcript,
     }
@@ -202,6 +209,12 @@ pub struct Audit<'a> {
     pub header: Header,
     /// What is known of the subject.
     pub profile: Option<&'a Profile>,
+    /// Deviations that are accepted.
+    pub baseline: Option<&'a Baseline>,
+    /// The run ends at the first failure that nobody accepted.
+    pub fail_fast: bool,
+    /// Ends the run before its time.
+    pub stop: Stop,
 }
 
 impl Audit<'_> {
@@ -215,6 +228,7 @@ impl Audit<'_> {
         let run = run_id(self.header.started_unix);
         let leftovers = Rc::new(RefCell::new(Leftovers::default()));
         let mut done = Vec::new();
+        let mut cut_short = None;
 
         let (spoken, unspoken): (Vec<Planned>, Vec<Planned>) =
             self.tests.iter().copied().partition(|planned| subject.speaks(planned.version).is_ok());
@@ -227,7 +241,7 @@ impl Audit<'_> {
         // Those that share come first, so that the others find the subject with nobody else on it.
         let (shared, alone): (Vec<Planned>, Vec<Planned>) =
             spoken.into_iter().partition(|planned| planned.test.isolation == Isolation::Shared);
-        for (group, jobs) in [(shared, self.jobs.max(1)), (alone, 1)] {
+        'run: for (group, jobs) in [(shared, self.jobs.max(1)), (alone, 1)] {
             let mut waiting = group.into_iter();
             let mut running = JoinSet::new();
             loop {
@@ -238,16 +252,34 @@ impl Audit<'_> {
                     let (bounds, leftovers) = (self.bounds, Rc::clone(&leftovers));
                     let world = Rc::new(Live::new(subject.address));
                     let namespace = format!("{run}{}", base36(planned.number as u64, 3));
+                    let started_us = micros(started.elapsed());
                     running.spawn_local(async move {
-                        let stage = Stage::new(world, planned.version, &namespace, bounds.patience);
+                        let stage = Stage::new(world, planned.version, &namespace, bounds.patience)
+                            .tolerating(bounds.tolerance);
                         let entry = play(&stage, &planned, bounds).await;
                         leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
-                        (planned, entry)
+                        (planned, TestEntry { started_us, ..entry })
                     });
                 }
-                let Some(finished) = running.join_next().await else { break };
-                done.push(finished.expect("a test's panic is caught, and nobody cancels it"));
-                audience.tell(Event::TestFinished(&done[done.len() - 1].1))?;
+                // What is still running when somebody asks to stop ends with the set.
+                let finished = tokio::select! {
+                    biased;
+                    () = self.stop.asked() => {
+                        cut_short = Some(CutShort::Interrupted);
+                        break 'run;
+                    }
+                    finished = running.join_next() => finished,
+                };
+                let Some(finished) = finished else { break };
+                let (planned, mut entry) = finished.expect("a test's panic is caught, and nobody cancels it");
+                audience.tell(Event::TestFinished(&entry))?;
+                entry.forget_frames();
+                let ends = self.fail_fast && self.is_failure(&entry);
+                done.push((planned, entry));
+                if ends {
+                    cut_short = Some(CutShort::FirstFailure);
+                    break 'run;
+                }
             }
         }
         let duration = started.elapsed();
@@ -255,24 +287,40 @@ impl Audit<'_> {
         let leftovers = leftovers.take();
         leftovers.sweep(subject, &format!("{run}end"), self.bounds.patience).await;
         let gone = subject.is_there().await.err();
-        self.finish(done, duration, gone, audience)
+        self.finish(Ended { done, duration, gone, cut_short }, audience)
+    }
+
+    /// Whether a run that stops at the first failure stops here.
+    pub(crate) fn is_failure(&self, entry: &TestEntry) -> bool {
+        let counts = match entry.verdict {
+            Verdict::Fail => true,
+            Verdict::Warn => self.header.strict && !entry.information,
+            _ => false,
+        };
+        counts && self.baseline.is_none_or(|baseline| baseline.of_test(entry).is_none())
     }
 
     /// Counts, and tells it.
-    pub(crate) fn finish(
-        self,
-        done: Vec<(Planned, TestEntry)>,
-        duration: Duration,
-        gone: Option<String>,
-        audience: &mut Audience,
-    ) -> std::io::Result<Report> {
-        let mut report = Report { gone, ..tally(self.header, self.selection, done, duration) };
+    pub(crate) fn finish(self, ended: Ended, audience: &mut Audience) -> std::io::Result<Report> {
+        let Ended { done, duration, gone, cut_short } = ended;
+        let mut report = Report { gone, ..tally(self.header, self.selection, done, duration, cut_short) };
         if let Some(profile) = self.profile {
             profile.annotate(&mut report);
+        }
+        if let Some(baseline) = self.baseline {
+            baseline.compare(&mut report);
         }
         audience.tell(Event::RunFinished(&report))?;
         Ok(report)
     }
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) done: Vec<(Planned, TestEntry)>,
+    pub(crate) duration: Duration,
+    pub(crate) gone: Option<String>,
+    pub(crate) cut_short: Option<CutShort>,
 }
 
 /// Letters and digits that no other run on the same subject is likely to use.

@@ -1,5 +1,7 @@
 //! Which tests run: of which versions, by which filters, in which order.
 
+mod mark;
+
 use std::{fmt, str::FromStr};
 
 use squall_codec::version::Version;
@@ -9,6 +11,8 @@ use crate::{
     test::{Isolation, Section, Test},
     tests::SECTIONS,
 };
+
+pub use mark::{Grade, Tag};
 
 /// One test with its place in the tables.
 #[derive(Clone, Copy, Debug)]
@@ -141,12 +145,18 @@ fn begins(id: &str, prefix: &str) -> bool {
 }
 
 /// What the command line asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Selection {
     /// The versions to speak.
     pub versions: Vec<Version>,
     /// A test that any of these takes; all tests if there is none.
     pub filters: Vec<Filter>,
+    /// Only these sections of the standard: `3.1` takes `3.1.2.4` too. All if there is none.
+    pub sections: Vec<String>,
+    /// Only tests of rules of such a weight.
+    pub grades: Vec<Grade>,
+    /// Only tests with such a mark.
+    pub tags: Vec<Tag>,
     /// Also tests that need more than 5 s on a healthy broker.
     pub slow: bool,
 }
@@ -167,6 +177,15 @@ impl Selection {
     /// Why it does not.
     pub fn admits(&self, planned: &Planned) -> Result<(), LeftOut> {
         let taken = self.filters.is_empty() || self.filters.iter().any(|filter| filter.takes(planned));
+        let of_section = |prefix: &String| {
+            let here = |section: &str| begins(section, prefix);
+            here(planned.section.number) || planned.statements().any(|(_, rule)| here(&rule.section))
+        };
+        let of_grade = |grade: &Grade| planned.statements().any(|(_, rule)| Grade::of(rule.level) == *grade);
+        let taken = taken
+            && (self.sections.is_empty() || self.sections.iter().any(of_section))
+            && (self.grades.is_empty() || self.grades.iter().any(of_grade))
+            && (self.tags.is_empty() || self.tags.iter().any(|tag| tag.marks(planned)));
         if !taken || !self.versions.contains(&planned.version) {
             return Err(LeftOut::Filtered);
         }
@@ -176,7 +195,7 @@ impl Selection {
     /// The tests that run, those that wait for a clock first and those that must be alone last.
     ///
     /// # Errors
-    /// One sentence, when a filter takes no test of these versions at all.
+    /// One sentence, when a filter takes no test of these versions at all, or all of them together take none.
     pub fn tests(&self) -> Result<Vec<Planned>, String> {
         let all = all();
         let spoken = |planned: &&Planned| self.versions.contains(&planned.version);
@@ -184,6 +203,9 @@ impl Selection {
             self.filters.iter().find(|filter| !all.iter().filter(spoken).any(|test| filter.takes(test)))
         {
             return Err(filter.complaint());
+        }
+        if all.iter().all(|planned| self.admits(planned) == Err(LeftOut::Filtered)) {
+            return Err("no test has all that was asked for: version, filter, section, grade and tag".to_owned());
         }
         let mut chosen: Vec<_> = all.into_iter().filter(|planned| self.admits(planned).is_ok()).collect();
         chosen.sort_by_key(|planned| {
@@ -196,6 +218,8 @@ impl Selection {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -224,11 +248,31 @@ mod tests {
         let selection = |filter: &str| Selection {
             versions: vec![Version::V3_1_1, Version::V5_0],
             filters: vec![filter.parse().expect("any word is a filter")],
-            slow: false,
+            ..Selection::default()
         };
         let complaint = |filter| selection(filter).tests().expect_err("nothing matches");
         assert!(complaint("MQTT-9.9.9-1").contains("the nearest are MQTT-"));
         assert!(complaint("3.1.1/MQTT-4.8.0-2").contains("not observable"));
         assert_eq!(complaint("no such words anywhere"), "no test matches 'no such words anywhere'");
+    }
+
+    #[test]
+    fn sections_grades_and_tags_narrow_the_choice_together() {
+        let both = Selection { versions: vec![Version::V3_1_1, Version::V5_0], slow: true, ..Selection::default() };
+        let names = |selection: &Selection| -> BTreeSet<_> {
+            let tests = selection.tests().expect("some are left");
+            tests.into_iter().map(|planned| planned.number).collect()
+        };
+        let all = names(&both);
+        let connect = names(&Selection { sections: vec!["3.1".to_owned()], ..both.clone() });
+        let should = names(&Selection { grades: vec![Grade::Should], ..both.clone() });
+        let timed = names(&Selection { tags: vec![Tag::Time], ..both.clone() });
+        for part in [&connect, &should, &timed] {
+            assert!(!part.is_empty() && part.len() < all.len());
+        }
+        let together = Selection { sections: vec!["3.1".to_owned()], tags: vec![Tag::Time], ..both.clone() };
+        assert_eq!(names(&together), connect.intersection(&timed).copied().collect());
+        let nowhere = Selection { sections: vec!["9.9".to_owned()], ..both };
+        assert!(nowhere.tests().expect_err("no such section").contains("no test has all that was asked for"));
     }
 }

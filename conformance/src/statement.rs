@@ -215,10 +215,23 @@ impl Chapter {
     }
 }
 
+/// What is disputed about a statement, and which side the tests take.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Of the statement.
+    pub version: String,
+    /// Of the statement.
+    pub id: String,
+    /// In plain words.
+    pub reading: String,
+}
+
 /// Every statement of every version.
 #[derive(Debug)]
 pub struct Catalogue {
     statements: Vec<(Version, Statement)>,
+    readings: Vec<Reading>,
     index: BTreeMap<(Version, String), usize>,
 }
 
@@ -251,12 +264,25 @@ impl Catalogue {
             .enumerate()
             .map(|(position, (version, statement))| ((*version, statement.id.clone()), position))
             .collect();
-        Catalogue { statements, index }
+        let readings: Vec<Reading> = serde_saphyr::from_str(include_str!("../statements/readings.yaml"))
+            .unwrap_or_else(|error| panic!("statements/readings.yaml is part of the program: {error}"));
+        Catalogue { statements, readings, index }
     }
 
     /// Every statement once for each version it holds for, in the order of the standard, those without a number last.
     pub fn iter(&self) -> impl Iterator<Item = (Key<'_>, &Statement)> {
         self.statements.iter().map(|(version, statement)| (Key { version: *version, id: &statement.id }, statement))
+    }
+
+    /// What is known of disputes about a statement.
+    pub fn readings(&self, key: Key<'_>) -> impl Iterator<Item = &Reading> {
+        let version = key.version.max(Version::V3_1_1).to_string();
+        self.readings.iter().filter(move |reading| reading.version == version && reading.id == key.id)
+    }
+
+    /// All of them.
+    pub fn all_readings(&self) -> &[Reading] {
+        &self.readings
     }
 
     /// Those of one version.

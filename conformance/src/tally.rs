@@ -6,13 +6,19 @@ use squall_codec::version::Version;
 use squall_scenarios::verdict::Verdict;
 
 use crate::{
-    report::model::{Counts, Decided, Header, Report, SCHEMA, StatementEntry, TestEntry, Totals},
+    report::model::{CutShort, Decided, FILTERED_OUT, Header, Report, SCHEMA, StatementEntry, TestEntry, Totals},
     select::{LeftOut, Planned, Selection, all},
     statement::{Key, Statement, catalogue},
 };
 
 /// Counts a run: every statement of the chosen versions gets its verdict.
-pub fn tally(run: Header, selection: &Selection, mut tests: Vec<(Planned, TestEntry)>, duration: Duration) -> Report {
+pub fn tally(
+    run: Header,
+    selection: &Selection,
+    mut tests: Vec<(Planned, TestEntry)>,
+    duration: Duration,
+    cut_short: Option<CutShort>,
+) -> Report {
     tests.sort_by_key(|(planned, _)| planned.number);
     let table = all();
     let mut versions = selection.versions.clone();
@@ -33,7 +39,8 @@ pub fn tally(run: Header, selection: &Selection, mut tests: Vec<(Planned, TestEn
         for (key, statement) in catalogue().of((*version).max(Version::V3_1_1)).filter(|(key, _)| told(key)) {
             let key = Key { version: *version, id: key.id };
             let deciders = deciders.get(key.id).map_or(&[][..], Vec::as_slice);
-            statements.push(judge(key, statement, deciders, || why_untested(key, statement, selection, &table)));
+            statements
+                .push(judge(key, statement, deciders, || why_untested(key, statement, selection, &table, cut_short)));
         }
     }
 
@@ -59,6 +66,8 @@ pub fn tally(run: Header, selection: &Selection, mut tests: Vec<(Planned, TestEn
         duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         totals,
         gone: None,
+        cut_short,
+        baseline: None,
         internal_errors: tests.iter().filter(|test| test.internal_error).count(),
         statements,
         tests,
@@ -83,6 +92,7 @@ fn judge(
         verdict,
         reason,
         known: None,
+        accepted: None,
         level: statement.level,
         section: statement.section.clone(),
         title: statement.title.clone(),
@@ -101,15 +111,29 @@ fn judge(
     }
 }
 
-fn why_untested(key: Key<'_>, statement: &Statement, selection: &Selection, table: &[Planned]) -> String {
+fn why_untested(
+    key: Key<'_>,
+    statement: &Statement,
+    selection: &Selection,
+    table: &[Planned],
+    cut_short: Option<CutShort>,
+) -> String {
     let of_statement = |planned: &&Planned| {
         planned.version == key.version && planned.statements().any(|(cited, _)| cited.id == key.id)
     };
     let left_out = table.iter().filter(of_statement).filter_map(|planned| selection.admits(planned).err());
+    let chosen = table.iter().filter(of_statement).any(|planned| selection.admits(planned).is_ok());
+    if let Some(why) = cut_short.filter(|_| chosen) {
+        let why = match why {
+            CutShort::Interrupted => "the run was interrupted",
+            CutShort::FirstFailure => "the run stopped at the first failure",
+        };
+        return format!("not reached: {why}");
+    }
     // Of several reasons the one that a flag can change is the more useful one.
     match left_out.max_by_key(|reason| *reason == LeftOut::Slow) {
         Some(LeftOut::Slow) => "slow: runs with --slow".to_owned(),
-        Some(LeftOut::Filtered) => "filtered out".to_owned(),
+        Some(LeftOut::Filtered) => FILTERED_OUT.to_owned(),
         None => statement.why_untested(),
     }
 }
@@ -137,20 +161,4 @@ pub fn coverage(belongs: impl Fn(Key<'_>, &Statement) -> bool) -> Coverage {
         coverage.tested += usize::from(table.iter().any(decides));
     }
     coverage
-}
-
-impl Report {
-    /// Of all versions that count: 3.1 is only told.
-    pub fn sum(&self, of: impl Fn(&Totals) -> Counts) -> Counts {
-        self.totals.iter().map(of).sum()
-    }
-
-    /// 0: nothing failed. 1: a rule is broken. 2: a test of ours broke down, or the subject was gone at the end.
-    pub fn exit_status(&self) -> u8 {
-        if self.internal_errors > 0 || self.gone.is_some() {
-            2
-        } else {
-            u8::from(self.sum(|totals| totals.statements).fail > 0 || self.sum(|totals| totals.tests).fail > 0)
-        }
-    }
 }

@@ -12,6 +12,10 @@ use squall_conformance::{
 
 use crate::cli::Trouble;
 
+/// Columns of a diagram.
+#[cfg(feature = "own-broker")]
+const DIAGRAM_WIDTH: usize = 110;
+
 /// The rule, whom it binds, how it is observed, which tests prove it.
 pub(crate) fn explain(out: &mut impl Write, text: &str) -> Result<(), Trouble> {
     let (version, id) = match Key::parse(text) {
@@ -72,6 +76,10 @@ fn explain_one(out: &mut impl Write, key: Key<'_>, statement: &Statement) -> Res
         writeln!(out, "            {}", planned.test.about)?;
         let made = if planned.test.should { "warn" } else { "fail" };
         writeln!(out, "            proven able to {made}: a liar breaks just this rule in front of our own broker")?;
+        writeln!(out, "            liar: {}", planned.test.lie.split_whitespace().collect::<Vec<_>>().join(" "))?;
+    }
+    for reading in catalogue().readings(key) {
+        writeln!(out, "  reading   {}", reading.reading)?;
     }
     for related in &statement.related {
         let of = |version| catalogue().find(Key { version, id: related }).map(|found| (version, found));
@@ -86,6 +94,23 @@ fn explain_one(out: &mut impl Write, key: Key<'_>, statement: &Statement) -> Res
             None => writeln!(out, "  related   {related}")?,
         }
     }
+    play(out, tests.first())
+}
+
+/// The first of its tests on our own broker, as a diagram.
+#[cfg(feature = "own-broker")]
+fn play(out: &mut impl Write, planned: Option<&Planned>) -> Result<(), Trouble> {
+    let Some(planned) = planned else { return Ok(()) };
+    let (entry, diagram) = squall_conformance::own::drawn(planned, DIAGRAM_WIDTH);
+    writeln!(out, "\n  {} on our own broker, in virtual time: {}\n", planned.test.name.bold(), entry.verdict)?;
+    for line in diagram.lines() {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "own-broker"))]
+fn play(_out: &mut impl Write, _planned: Option<&Planned>) -> Result<(), Trouble> {
     Ok(())
 }
 

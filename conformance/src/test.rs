@@ -39,6 +39,10 @@ pub struct Test {
     pub needs: &'static [Need],
     /// It holds for MQTT 3.1 as well: it then also runs on a stage of 3.1, for information.
     pub also_3_1: bool,
+    /// The liar, in the words of the table.
+    pub lie: &'static str,
+    /// Where those words stand: the same words in two files may mean two liars.
+    pub module: &'static str,
 }
 
 impl Test {
@@ -100,6 +104,8 @@ macro_rules! test {
             slow: false,
             needs: &[],
             also_3_1: false,
+            lie: stringify!($liar),
+            module: module_path!(),
         }
     };
 }

@@ -153,3 +153,14 @@ fn every_profile_can_be_read() {
         assert!(profile.target.parse::<squall_conformance::target::Target>().is_ok(), "{}", path.display());
     }
 }
+
+#[test]
+fn every_known_reading_is_of_a_statement_that_exists() {
+    assert!(catalogue().all_readings().len() > 10, "the readings are gone");
+    for reading in catalogue().all_readings() {
+        let key = format!("{}/{}", reading.version, reading.id);
+        let known = Key::parse(&key).and_then(|key| catalogue().find(key));
+        assert!(known.is_some(), "there is no statement {key}");
+        assert!(reading.reading.ends_with('.'), "{key}: '{}' is no sentence", reading.reading);
+    }
+}

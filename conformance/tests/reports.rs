@@ -1,13 +1,45 @@
 //! What a report looks like: a small run with one of each verdict, drawn as text and as Markdown.
 
-use squall_conformance::{
-    report::{
-        human, json, markdown,
-        model::{Counts, Decided, Direction, Header, Line, Report, SCHEMA, Spoken, StatementEntry, TestEntry, Totals},
-    },
-    statement::{Key, catalogue},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
-use squall_scenarios::verdict::Verdict;
+
+use squall_codec::version::Version;
+use squall_conformance::{
+    baseline::{self, Baseline},
+    capture::Capture,
+    event::{Event, Listener},
+    own,
+    report::{
+        badge,
+        diff::diff,
+        html, human, json, junit, markdown,
+        model::{
+            Compared, Counts, CutShort, Decided, Direction, Header, Line, Report, SCHEMA, Spoken, StatementEntry,
+            TestEntry, Totals,
+        },
+        summary, tap,
+    },
+    select::all,
+    selftest::{self, Depth},
+    statement::{Key, catalogue},
+    stop::Stop,
+    suite::Suite,
+};
+use squall_scenarios::{
+    timing::{Due, Punctuality, Timing},
+    verdict::Verdict,
+};
+
+const WILL: Due<'static> = Due {
+    what: "the will",
+    since: "the end of the connection",
+    earliest: Duration::from_secs(1),
+    due: Duration::from_secs(2),
+    latest: Duration::from_secs(3),
+};
 
 fn line(at_us: u64, direction: Direction, summary: &str, hex: &str) -> Line {
     let frame = !hex.is_empty();
@@ -19,6 +51,7 @@ fn line(at_us: u64, direction: Direction, summary: &str, hex: &str) -> Line {
         summary: summary.to_owned(),
         hex: frame.then(|| hex.to_owned()),
         bytes: frame.then_some(hex.len() / 2),
+        frame: None,
     }
 }
 
@@ -34,6 +67,9 @@ fn test(name: &str, key: &str, verdict: Verdict, reason: Option<&str>) -> TestEn
         information: false,
         internal_error: false,
         evidence: vec![2],
+        accepted: None,
+        timings: Vec::new(),
+        started_us: 250,
         duration_us: 1_500,
         transcript: vec![
             line(0, Direction::Opened, "opens a connection", ""),
@@ -58,6 +94,7 @@ fn statement(key: &str, test: Option<&TestEntry>, reason: &str, known: Option<&s
         verdict: test.map_or(Verdict::Untested, |test| test.verdict),
         reason: reason.to_owned(),
         known: known.map(str::to_owned),
+        accepted: None,
         level: rule.level,
         section: rule.section.clone(),
         title: rule.title.clone(),
@@ -80,7 +117,10 @@ fn report() -> Report {
     let tests = vec![
         test("a_pingreq_is_answered", "5.0/MQTT-3.12.4-1", Verdict::Fail, Some("expected PINGRESP, but PUBLISH came")),
         test("a_second_connect_closes", "5.0/MQTT-3.1.0-2", Verdict::Pass, None),
-        test("a_server_is_polite", "5.0/MQTT-3.1.0-1", Verdict::Warn, Some("it came late")),
+        TestEntry {
+            timings: vec![Timing::came(WILL, Duration::ZERO, Duration::from_millis(3412))],
+            ..test("a_server_is_polite", "5.0/MQTT-3.1.0-1", Verdict::Warn, Some("it came late"))
+        },
         test("nobody_came_so_far", "5.0/MQTT-3.14.4-1", Verdict::Inconclusive, Some("the question was not reached")),
     ];
     let statements = vec![
@@ -115,6 +155,7 @@ fn report() -> Report {
                 },
                 Spoken { version: "5.0".to_owned(), spoken: true, reason: None },
             ],
+            strict: false,
         },
         duration_ms: 5_100,
         totals: vec![Totals {
@@ -123,6 +164,8 @@ fn report() -> Report {
             tests: tests.iter().map(|test| test.verdict).collect(),
         }],
         gone: None,
+        cut_short: None,
+        baseline: None,
         internal_errors: 0,
         statements,
         tests,
@@ -151,6 +194,242 @@ fn a_report_as_json_reads_back() {
 }
 
 #[test]
+fn a_report_as_junit_xml() {
+    let text = junit::write(&report());
+    // What wrote it reads it back: it is well-formed, and its sums are those of its cases.
+    let read = quick_junit::Report::deserialize_from_str(&text).expect("JUnit XML");
+    assert_eq!((read.tests, read.failures, read.errors), (4, 1, 0));
+    for suite in &read.test_suites {
+        assert_eq!(suite.tests, suite.test_cases.len());
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn nothing_that_a_broker_says_breaks_xml_or_html() {
+    let mut hostile = report();
+    let said = "</failure></script><script>alert(1)</script>]]>\u{0}\u{1b}[31m\u{fffe}&\"'";
+    hostile.run.subject = Some(said.to_owned());
+    hostile.tests[0].reason = Some(said.to_owned());
+    hostile.tests[0].transcript[2].summary = said.to_owned();
+    hostile.statements[2].reason = said.to_owned();
+    hostile.statements[2].rule = said.to_owned();
+    let xml = junit::write(&hostile);
+    quick_junit::Report::deserialize_from_str(&xml).expect("JUnit XML");
+    assert!(!xml.contains('\u{0}') && !xml.contains('\u{1b}'), "{xml}");
+    let page = html::write(&hostile);
+    assert_eq!(page.matches("<script>").count(), 1, "only the page's own script");
+    assert!(!page.contains("alert(1)</script>"), "what a broker says is text");
+}
+
+#[test]
+fn a_report_in_the_test_anything_protocol() {
+    let mut accepted = report();
+    insta::assert_snapshot!(tap::write(&accepted));
+    accepted.tests[0].accepted = Some("until # 2".to_owned());
+    assert!(
+        tap::write(&accepted).contains("not ok 1 - MQTT 5.0 3.12 PINGREQ: a pingreq is answered # TODO until \\# 2")
+    );
+    accepted.gone = Some("connection refused".to_owned());
+    assert!(tap::write(&accepted).ends_with("Bail out! tcp://broker:1883 was gone at the end: connection refused\n"));
+}
+
+#[test]
+fn a_report_for_a_pull_request() {
+    let text = summary::write(&report());
+    assert!(text.lines().count() < 40, "{text}");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_badge_names_the_version_and_what_was_asked() {
+    let read = |report: &Report, version| -> serde_json::Value {
+        serde_json::from_str(&badge::write(report, version)).expect("JSON")
+    };
+    let failing = report();
+    let badge = read(&failing, Some("5.0"));
+    // Of the four with MUST that were asked one passes and one warns.
+    assert_eq!(
+        (&badge["label"], &badge["message"], &badge["color"]),
+        (&"MQTT 5.0 core".into(), &"2/4".into(), &"red".into())
+    );
+    assert_eq!(badge["schemaVersion"], 1);
+    let mut clean = failing.clone();
+    for entry in clean.statements.iter_mut().filter(|entry| entry.verdict != Verdict::Untested) {
+        entry.verdict = Verdict::Pass;
+    }
+    let badge = read(&clean, None);
+    assert_eq!((&badge["message"], &badge["color"]), (&"4/4".into(), &"brightgreen".into()));
+    clean.statements[4].reason = "filtered out".to_owned();
+    assert_eq!(read(&clean, None)["label"], "MQTT 5.0 part");
+    clean.gone = Some("connection refused".to_owned());
+    assert_eq!(read(&clean, None)["color"], "lightgrey");
+}
+
+/// What stands between two tags, in order: enough of a parser for a page that we write ourselves.
+fn tags(page: &str) -> Vec<&str> {
+    page.split('<').skip(1).filter_map(|rest| rest.split('>').next()).collect()
+}
+
+#[test]
+fn a_report_as_a_page_needs_nothing_else() {
+    let page = html::write(&report());
+    let tags = tags(&page);
+    for outside in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!page.contains(outside), "the page asks for {outside}");
+    }
+    // Every tag that opens closes, in order.
+    let void = ["meta", "input", "br", "!DOCTYPE"];
+    let mut open = Vec::new();
+    for tag in &tags {
+        let name = tag.split([' ', '/', '\n']).find(|name| !name.is_empty()).unwrap_or_default();
+        if let Some(closed) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "</{closed}>");
+        } else if !void.contains(&name) && !tag.ends_with('/') {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "{open:?} stay open");
+    // Each cell of the map leads somewhere, and each statement has its cell.
+    let anchors: Vec<_> = tags.iter().filter_map(|tag| tag.split("href=\"#").nth(1)?.split('"').next()).collect();
+    let ids: Vec<_> = tags.iter().filter_map(|tag| tag.split(" id=\"").nth(1)?.split('"').next()).collect();
+    for anchor in &anchors {
+        assert!(ids.contains(anchor), "#{anchor} leads nowhere");
+    }
+    for entry in &report().statements {
+        let anchor = format!("s-{}-{}", entry.version, entry.id);
+        assert!(anchors.contains(&anchor.as_str()), "{anchor} has no cell");
+    }
+    // The failure is there with its rule, its arrows, its byte, its control arm.
+    for part in [
+        "PINGREQ is answered by PINGRESP.",
+        "<svg class=\"seq\"",
+        "<b>Expected</b>: PINGRESP",
+        "<b>Observed</b>: PUBLISH came",
+        "class=\"field marked\"",
+        "Control: what the same broker answered",
+        "the will: due 2.000 s after the end of the connection, it came after 3.412 s: late (3.000 s at most)",
+        "prefers-color-scheme: dark",
+    ] {
+        assert!(page.contains(part), "{part} is missing");
+    }
+    for (verdict, glyph) in [("fail", "✗"), ("pass", "✓"), ("warn", "!"), ("inconclusive", "?"), ("untested", "·")]
+    {
+        let cell = format!("class=\"cell {verdict}\"");
+        let cell = page.split(&cell).nth(1).unwrap_or_else(|| panic!("no cell for {verdict}"));
+        assert!(cell.split("</a>").next().is_some_and(|cell| cell.contains(glyph)), "{verdict} has another sign");
+    }
+}
+
+fn schema() -> jsonschema::Validator {
+    let text = include_str!("../report.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(text).expect("JSON")).expect("a schema")
+}
+
+/// Everything that a report can hold, once.
+fn full() -> Report {
+    let mut full = report();
+    full.gone = Some("connection refused".to_owned());
+    full.cut_short = Some(CutShort::FirstFailure);
+    full.baseline = Some(Compared { file: "known.toml".to_owned(), better: vec!["a".to_owned()], expired: Vec::new() });
+    full.run.strict = true;
+    full.statements[2].accepted = Some("accepted".to_owned());
+    full.tests[0].accepted = Some("accepted".to_owned());
+    full.tests[0].timings = vec![Timing::missing(WILL, Duration::from_secs(1), Duration::from_secs(9))];
+    full
+}
+
+#[test]
+fn a_report_is_what_the_schema_says() {
+    let schema = schema();
+    for report in [report(), full()] {
+        let value = serde_json::to_value(&report).expect("JSON");
+        let errors: Vec<_> =
+            schema.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path)).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        for spoilt in
+            ["/totals/0/version", "/tests/0/verdict", "/statements/0/level", "/tests/0/transcript/0/direction"]
+        {
+            let mut value = value.clone();
+            *value.pointer_mut(spoilt).expect("it is there") = "nonsense".into();
+            assert!(!schema.is_valid(&value), "{spoilt} may be nonsense");
+        }
+        let mut more = value.clone();
+        more["tests"][0]["news"] = true.into();
+        assert!(!schema.is_valid(&more), "a field that the schema does not know");
+    }
+}
+
+#[test]
+fn warnings_count_where_that_was_asked() {
+    let mut strict = report();
+    for entry in &mut strict.statements {
+        entry.verdict = Verdict::Warn;
+    }
+    for test in &mut strict.tests {
+        test.verdict = Verdict::Warn;
+    }
+    assert_eq!(strict.exit_status(), 0);
+    strict.run.strict = true;
+    assert_eq!(strict.exit_status(), 1);
+    assert!(junit::write(&strict).contains("type=\"warn\""));
+    for entry in &mut strict.statements {
+        entry.information = true;
+    }
+    for test in &mut strict.tests {
+        test.information = true;
+    }
+    assert_eq!(strict.exit_status(), 0, "3.1 is only told");
+}
+
+/// 2027-01-15.
+const NOW: u64 = 1_800_000_000;
+
+fn compared(list: &str) -> Report {
+    let mut report = report();
+    Baseline::parse("known.toml", list, NOW).expect("a list").compare(&mut report);
+    report
+}
+
+#[test]
+fn a_baseline_leaves_only_what_is_new() {
+    let known = "[[known]]\nstatement = \"5.0/MQTT-3.12.4-1\"\nreason = \"reported, fixed in 1.1\"\n";
+    let report = compared(known);
+    assert_eq!(report.exit_status(), 0, "the one failure is accepted");
+    assert_eq!(report.statements[2].accepted.as_deref(), Some("reported, fixed in 1.1"));
+    assert_eq!(report.tests[0].accepted.as_deref(), Some("reported, fixed in 1.1"));
+    assert!(junit::write(&report).contains("accepted by the baseline (reported, fixed in 1.1)"));
+
+    let mut text = anstream::StripStream::new(Vec::new());
+    human::write(&mut text, &report).expect("a vector takes everything");
+    let text = String::from_utf8(text.into_inner()).expect("text");
+    assert!(text.contains("1 deviation is accepted, no other rule is broken: exit status 0"), "{text}");
+
+    let expired = compared(&format!("{known}expires = 2027-01-14\n"));
+    assert_eq!(expired.exit_status(), 1, "what has expired counts again");
+    let told = expired.baseline.expect("it was compared").expired;
+    assert_eq!(told, ["5.0/MQTT-3.12.4-1: fail, accepted until 2027-01-14 (reported, fixed in 1.1)"]);
+
+    let other = compared("[[known]]\nstatement = \"5.0/MQTT-3.1.0-2\"\nreason = \"once\"\n");
+    assert_eq!(other.exit_status(), 1, "another statement excuses nothing");
+    let better = other.baseline.expect("it was compared").better;
+    assert_eq!(better, ["5.0/MQTT-3.1.0-2: pass, the baseline says fail (once)"]);
+
+    let milder = compared("[[known]]\nstatement = \"5.0/MQTT-3.12.4-1\"\nverdict = \"warn\"\nreason = \"mild\"\n");
+    assert_eq!(milder.exit_status(), 1, "a failure is worse than the warning that was accepted");
+}
+
+#[test]
+fn a_baseline_that_was_written_accepts_what_it_was_written_from() {
+    let written = baseline::write(&report());
+    let again = compared(&written);
+    assert_eq!(again.exit_status(), 0, "{written}");
+    let kept = compared("[[known]]\nstatement = \"5.0/MQTT-3.12.4-1\"\nreason = \"a \\\"reason\\\"\"\n");
+    assert!(baseline::write(&kept).contains("a \"reason\""), "{}", baseline::write(&kept));
+    assert_eq!(compared(&baseline::write(&kept)).exit_status(), 0);
+}
+
+#[test]
 fn the_exit_status_is_that_of_the_worst_verdict() {
     let failing = report();
     assert_eq!(failing.exit_status(), 1);
@@ -158,10 +437,207 @@ fn the_exit_status_is_that_of_the_worst_verdict() {
     assert_eq!(broken.exit_status(), 2);
     let gone = Report { gone: Some("connection refused".to_owned()), ..failing.clone() };
     assert_eq!(gone.exit_status(), 2);
-    let totals = vec![Totals {
-        version: "5.0".to_owned(),
-        statements: Counts { pass: 1, inconclusive: 1, warn: 1, ..Counts::default() },
-        tests: Counts::default(),
-    }];
-    assert_eq!(Report { totals, ..failing }.exit_status(), 0);
+    let interrupted = Report { cut_short: Some(CutShort::Interrupted), ..failing.clone() };
+    assert_eq!(interrupted.exit_status(), 130);
+    let mut well = failing;
+    well.tests.retain(|test| test.verdict != Verdict::Fail);
+    well.statements.retain(|entry| entry.verdict != Verdict::Fail);
+    assert_eq!(well.exit_status(), 0, "neither a warning nor what was not reached breaks a rule");
+}
+
+#[test]
+fn two_reports_are_compared() {
+    let before = report();
+    let same = diff(&before, &before);
+    assert_eq!(same.exit_status(), 0);
+    assert!(same.newly_failing.is_empty() && same.fixed.is_empty() && same.changed.is_empty());
+
+    let mut after = report();
+    // The failure is fixed, the pass fails, what was not reached is gone, something new passes.
+    (after.statements[2].verdict, after.tests[0].verdict) = (Verdict::Pass, Verdict::Pass);
+    (after.statements[1].verdict, after.tests[1].verdict) = (Verdict::Fail, Verdict::Fail);
+    after.tests.remove(3);
+    after.statements[3].verdict = Verdict::Pass;
+    after.tests.push(test("a_new_test", "5.0/MQTT-3.14.4-1", Verdict::Pass, None));
+    let difference = diff(&before, &after);
+    assert_eq!(difference.exit_status(), 1);
+    let mut text = anstream::StripStream::new(Vec::new());
+    difference.write(&mut text).expect("a vector takes everything");
+    insta::assert_snapshot!(String::from_utf8(text.into_inner()).expect("text"));
+    let json: serde_json::Value = serde_json::from_str(&difference.json()).expect("JSON");
+    assert_eq!(json["schema"], "squall-conformance-diff/1");
+    assert_eq!(json["newly_failing"][0]["after"], "fail");
+    assert_eq!(diff(&after, &before).fixed.len(), difference.newly_failing.len(), "the other way round it is the fix");
+}
+
+/// One packet of a capture: the time, who sent it, the flags of TCP, the sequence number, what is in it.
+struct Captured {
+    at_us: u64,
+    ends: (Vec<u8>, u16, Vec<u8>, u16),
+    flags: u8,
+    sequence: u32,
+    payload: Vec<u8>,
+    comment: String,
+}
+
+fn sum(bytes: &[u8]) -> u16 {
+    let mut sum: u32 = 0;
+    for pair in bytes.chunks(2) {
+        sum += u32::from(pair[0]) * 256 + pair.get(1).map_or(0, |low| u32::from(*low));
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).expect("it was folded")
+}
+
+/// Reads pcapng as the format says, and checks every length and checksum on the way.
+fn captured(file: &[u8]) -> Vec<Captured> {
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes"));
+    let mut packets = Vec::new();
+    let mut at = 0;
+    let mut kinds = Vec::new();
+    while at < file.len() {
+        let (kind, length) = (word(at), word(at + 4) as usize);
+        assert_eq!(length % 4, 0);
+        assert_eq!(word(at + length - 4) as usize, length, "a block says its length twice");
+        kinds.push(kind);
+        if kind == 6 {
+            let caplen = word(at + 20) as usize;
+            let ip = &file[at + 28..at + 28 + caplen];
+            assert_eq!((ip[0], ip[9]), (0x45, 6), "IPv4 with TCP");
+            assert_eq!(usize::from(u16::from_be_bytes([ip[2], ip[3]])), ip.len());
+            assert_eq!(sum(&ip[..20]), 0xffff, "the checksum of IP");
+            let tcp = &ip[20..];
+            let length = u16::try_from(tcp.len()).expect("short").to_be_bytes();
+            let pseudo = [&ip[12..20], &[0, 6], &length, tcp].concat();
+            assert_eq!(sum(&pseudo), 0xffff, "the checksum of TCP");
+            let port = |at: usize| u16::from_be_bytes([tcp[at], tcp[at + 1]]);
+            let options = at + 28 + caplen.next_multiple_of(4);
+            let comment = if options < at + length_of(&file[at..]) - 4 {
+                let length = usize::from(u16::from_le_bytes([file[options + 2], file[options + 3]]));
+                String::from_utf8(file[options + 4..options + 4 + length].to_vec()).expect("text")
+            } else {
+                String::new()
+            };
+            packets.push(Captured {
+                at_us: u64::from(word(at + 12)) << 32 | u64::from(word(at + 16)),
+                ends: (ip[12..16].to_vec(), port(0), ip[16..20].to_vec(), port(2)),
+                flags: tcp[13],
+                sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
+                payload: tcp[20..].to_vec(),
+                comment,
+            });
+        }
+        at += length;
+    }
+    assert_eq!(kinds[..2], [0x0A0D_0D0A, 1], "a section, then its interface");
+    packets
+}
+
+fn length_of(block: &[u8]) -> usize {
+    u32::from_le_bytes(block[4..8].try_into().expect("four bytes")) as usize
+}
+
+#[test]
+fn a_capture_reads_back_as_the_packets_that_were_sent() {
+    let planned = all().into_iter().find(|planned| planned.test.name == "a_second_connect_closes_the_connection");
+    let planned = planned.expect("the test is there");
+    let played = own::in_events(&planned, None);
+    let report = report();
+    let mut file = Vec::new();
+    {
+        let mut capture = Capture::new(&mut file);
+        capture.hear(Event::RunStarted(&report.run, 1)).expect("a vector takes everything");
+        capture.hear(Event::TestFinished(&played)).expect("a vector takes everything");
+        capture.hear(Event::RunFinished(&report)).expect("a vector takes everything");
+    }
+    let packets = captured(&file);
+    assert!(packets.iter().all(|packet| packet.at_us >= report.run.started_unix * 1_000_000));
+    assert!(packets.windows(2).all(|pair| pair[0].at_us <= pair[1].at_us), "in the order of time");
+    let mut flows: BTreeMap<_, (u32, Vec<u8>)> = BTreeMap::new();
+    for packet in &packets {
+        let (next, bytes) = flows.entry(packet.ends.clone()).or_insert((packet.sequence, Vec::new()));
+        assert_eq!(packet.sequence, *next, "no byte is missing and none is there twice");
+        let counted = u32::from(packet.flags & 0b11 != 0);
+        *next = next.wrapping_add(counted + u32::try_from(packet.payload.len()).expect("short"));
+        bytes.extend(&packet.payload);
+    }
+    let connections = played.transcript.iter().filter(|line| line.direction == Direction::Opened).count();
+    assert_eq!(flows.len(), 2 * connections, "a flow each way for each connection");
+    let syns = packets.iter().filter(|packet| packet.flags == 0b10);
+    assert!(syns.clone().all(|packet| packet.ends.3 == 1883 && packet.comment.contains(planned.test.name)));
+    assert_eq!(syns.count(), connections);
+    let bytes_of = |direction| -> Vec<String> {
+        let lines = played.transcript.iter().filter(|line| line.direction == direction);
+        lines.filter_map(|line| line.hex.clone()).collect()
+    };
+    let mut sent = bytes_of(Direction::Sent).concat();
+    for (ends, (_, bytes)) in &flows {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        if ends.3 == 1883 {
+            let at = sent.find(&hex).unwrap_or_else(|| panic!("{hex} was never sent"));
+            sent.replace_range(at..at + hex.len(), "");
+        }
+    }
+    assert_eq!(sent, "", "these bytes are in no flow");
+    let decided = packets.iter().filter(|packet| packet.comment.starts_with("pass: ")).count();
+    assert!(decided > 0, "what decided carries the reason");
+}
+
+#[test]
+fn a_self_test_tells_who_notices_whose_liar() {
+    let chosen: Vec<_> = all()
+        .into_iter()
+        .filter(|planned| planned.version == Version::V5_0 && planned.section.number == "3.12")
+        .collect();
+    assert!(!chosen.is_empty());
+    let table = selftest::run(&chosen, Depth::All, &Stop::default(), &|_, _| {});
+    assert_eq!(table.exit_status(), 0, "{}", table.json());
+    assert!(table.complete);
+    assert_eq!(table.tests.len(), chosen.len());
+    for crude in &table.crude {
+        assert!(crude.passed.is_empty() || !crude.nothing_may_pass, "{}: {:?}", crude.liar, crude.passed);
+    }
+    let mut broken = table.clone();
+    broken.tests[0].deceived = Verdict::Pass;
+    assert_eq!(broken.exit_status(), 1, "a liar that gets away");
+    let mut broken = table.clone();
+    broken.tests[0].honest = Verdict::Fail;
+    assert_eq!(broken.exit_status(), 1, "a false accusation");
+    let mut broken = table;
+    broken.crude[0].passed.push("5.0/a_test".to_owned());
+    assert_eq!(broken.exit_status(), 1, "a test that passes where nobody answers");
+}
+
+#[test]
+fn a_clock_is_measured_and_late_is_not_missing() {
+    let planned = all().into_iter().find(|planned| planned.test.name == "a_will_waits_for_its_delay");
+    let played = own::in_events(&planned.expect("the test is there"), None);
+    assert_eq!(played.verdict, Verdict::Pass, "{:?}", played.reason);
+    let timing = played.timings.first().expect("what was measured");
+    assert_eq!((timing.due_us, timing.grade), (2_000_000, Punctuality::InTime));
+    assert!(timing.measured_us.is_some_and(|us| (2_000_000..3_000_000).contains(&us)), "{timing:?}");
+}
+
+#[test]
+fn the_library_audits_our_own_broker() {
+    let heard = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&heard);
+    struct Count(Arc<Mutex<usize>>);
+    impl Listener for Count {
+        fn hear(&mut self, event: Event<'_>) -> std::io::Result<()> {
+            if let Event::TestFinished(_) = event {
+                *self.0.lock().expect("nobody panicked") += 1;
+            }
+            Ok(())
+        }
+    }
+    let report = Suite::new().versions([Version::V5_0]).filter("MQTT-3.12").listener(Count(count)).run_on_own_broker();
+    let report = report.expect("a report");
+    assert_eq!(report.exit_status(), 0);
+    assert!(!report.tests.is_empty());
+    assert_eq!(*heard.lock().expect("nobody panicked"), report.tests.len());
+    let nothing = Suite::new().filter("MQTT-9.9").run_on_own_broker().expect_err("no such statement");
+    assert!(nothing.to_string().contains("the nearest are"), "{nothing}");
+    let nowhere = Suite::new().run("a:0").expect_err("no such port");
+    assert!(nowhere.to_string().contains("is no port"), "{nowhere}");
 }

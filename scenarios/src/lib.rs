@@ -16,6 +16,7 @@ pub mod script;
 pub mod settings;
 pub mod shared_link;
 pub mod stage;
+pub mod timing;
 pub mod transcript;
 pub mod verdict;
 mod words;

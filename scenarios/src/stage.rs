@@ -2,7 +2,14 @@
 //!
 //! Tests ask the stage for deadlines and never a runtime; they cannot tell which world it is.
 
-use std::{cell::Cell, future::Future, pin::Pin, rc::Rc, task::Poll, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use squall_client::{core::effect::Event, options::Options};
@@ -21,6 +28,7 @@ pub use squall_client::options::Options as ClientOptions;
 use crate::{
     fault::Fault,
     outage::{DiskState, Outage},
+    timing::{Due, Punctuality, Timing},
     transcript::Transcript,
 };
 
@@ -185,14 +193,30 @@ pub struct Stage {
     version: Version,
     namespace: Rc<str>,
     patience: Duration,
+    tolerance: Duration,
     names: Rc<Cell<u32>>,
+    timings: Rc<RefCell<Vec<Timing>>>,
 }
 
 impl Stage {
     /// `namespace` keeps this test's client identifiers and topics apart from those of any other on the same subject:
     /// letters and digits only, at most 12. `patience` is how long an answer may take.
     pub fn new(world: Rc<dyn World>, version: Version, namespace: &str, patience: Duration) -> Self {
-        Stage { world, version, namespace: Rc::from(namespace), patience, names: Rc::new(Cell::new(0)) }
+        Stage {
+            world,
+            version,
+            namespace: Rc::from(namespace),
+            patience,
+            tolerance: Duration::ZERO,
+            names: Rc::new(Cell::new(0)),
+            timings: Rc::default(),
+        }
+    }
+
+    /// So much later than usual the subject's clocks may be before they are late, and as much later they are given up.
+    #[must_use]
+    pub fn tolerating(self, tolerance: Duration) -> Self {
+        Stage { tolerance, ..self }
     }
 
     /// The version that this test speaks.
@@ -203,6 +227,32 @@ impl Stage {
     /// How long an answer may take.
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// How much later than usual the subject's clocks may be before they are late.
+    pub fn tolerance(&self) -> Duration {
+        self.tolerance
+    }
+
+    /// Writes down when something came that a clock rules, and grades it.
+    pub fn came(&self, due: Due<'_>, after: Duration) -> Punctuality {
+        self.timed(Timing::came(due, self.tolerance, after))
+    }
+
+    /// Writes down that it had not come when it was given up.
+    pub fn missed(&self, due: Due<'_>, given_up: Duration) {
+        self.timed(Timing::missing(due, self.tolerance, given_up));
+    }
+
+    fn timed(&self, timing: Timing) -> Punctuality {
+        let grade = timing.grade;
+        self.timings.borrow_mut().push(timing);
+        grade
+    }
+
+    /// All that was written down of clocks.
+    pub fn timings(&self) -> Vec<Timing> {
+        self.timings.borrow().clone()
     }
 
     /// The world.

@@ -60,7 +60,7 @@ pub fn draw(heading: Heading<'_>, run: &Run<Played>, width: usize) -> String {
     let mut entries = run.transcript.entries();
     // The record is in the order in which actors looked; the drawing is in the order in which things came.
     entries.sort_by_key(|entry| entry.at);
-    let mut painter = Painter::new(heading, &entries, width);
+    let mut painter = Painter::new(heading.script.actors(), &entries, width);
     painter.title(heading);
     painter.header();
     for (index, entry) in entries.iter().enumerate() {
@@ -68,6 +68,25 @@ pub fn draw(heading: Heading<'_>, run: &Run<Played>, width: usize) -> String {
     }
     painter.footer();
     painter.verdict(heading, &run.outcome);
+    painter.text
+}
+
+/// Packets alone, without a script: the lanes in the order in which their actors appear.
+pub fn draw_packets(entries: &[Entry], width: usize) -> String {
+    let mut entries = entries.to_vec();
+    entries.sort_by_key(|entry| entry.at);
+    let mut actors: Vec<Rc<str>> = Vec::new();
+    for entry in &entries {
+        if !actors.contains(&entry.actor) {
+            actors.push(Rc::clone(&entry.actor));
+        }
+    }
+    let mut painter = Painter::new(actors.iter().map(|actor| &**actor), &entries, width);
+    painter.header();
+    for (index, entry) in entries.iter().enumerate() {
+        painter.entry(entry, &entries[index + 1..]);
+    }
+    painter.footer();
     painter.text
 }
 
@@ -86,7 +105,7 @@ struct Painter {
 }
 
 impl Painter {
-    fn new(heading: Heading<'_>, entries: &[Entry], width: usize) -> Self {
+    fn new<'a>(actors: impl Iterator<Item = &'a str>, entries: &[Entry], width: usize) -> Self {
         let width = width.clamp(SMALLEST_WIDTH, LARGEST_WIDTH);
         let longest = entries.last().map_or(0, |entry| seconds(entry.at).chars().count()).max(5);
         let time_width = longest + 4;
@@ -96,7 +115,7 @@ impl Painter {
             *count = entry.connection.max(*count);
         }
         // Those who appear, in the order of the script.
-        let actors = heading.script.actors().filter(|actor| connections.contains_key(*actor));
+        let actors = actors.filter(|actor| connections.contains_key(*actor));
         let lanes = Lanes::new(actors, time_width, width);
         Painter { width, lanes, time_width, last: None, stuck: BTreeSet::new(), connections, text: String::new() }
     }

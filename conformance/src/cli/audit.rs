@@ -6,10 +6,13 @@ use squall_conformance::{
     report::model::{Header, Spoken},
     run::Audit,
     select::Selection,
+    stop::Stop,
 };
 
+#[cfg(feature = "own-broker")]
+use super::self_test;
 use super::{
-    output, subject,
+    accuse, compare, output, signals, subject,
     trouble::Trouble,
     words::{AuditArgs, Cli, Command},
 };
@@ -21,6 +24,10 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Trouble> {
     match cli.command {
         Some(Command::Explain { id }) => tell::explain(&mut out, &id).map(|()| 0),
         Some(Command::Coverage) => tell::coverage(&mut out).map(|()| 0),
+        Some(Command::Diff(args)) => compare::run(&args),
+        Some(Command::Issue(args)) => accuse::run(&args),
+        #[cfg(feature = "own-broker")]
+        Some(Command::SelfTest(args)) => self_test::run(&args),
         None => audit(&cli.audit),
     }
 }
@@ -35,19 +42,26 @@ fn audit(args: &AuditArgs) -> Result<u8, Trouble> {
         return Err(Trouble::new("no test is left to run: those that were chosen are slow and run with --slow"));
     }
     let named = args.subject.named()?;
+    let header = header(&selection, args.output.strict);
+    let baseline = args.output.baseline(header.started_unix)?;
     let mut audience = output::audience(&args.output)?;
+    let stop = Stop::default();
+    signals::listen(&stop);
     let audit = Audit {
         selection: &selection,
         tests,
         jobs: args.subject.jobs(),
-        bounds: args.subject.bounds(),
-        header: header(&selection),
+        bounds: named.bounds(args.subject.bounds()),
+        header,
         profile: named.profile.as_ref(),
+        baseline: baseline.as_ref(),
+        fail_fast: args.output.fail_fast,
+        stop,
     };
     Ok(subject::audit(audit, &named, &mut audience)?.exit_status())
 }
 
-fn header(selection: &Selection) -> Header {
+pub(super) fn header(selection: &Selection, strict: bool) -> Header {
     let words = std::env::args().skip(1).map(|word| if word.contains(' ') { format!("'{word}'") } else { word });
     Header {
         tool: "conformance".to_owned(),
@@ -63,5 +77,6 @@ fn header(selection: &Selection) -> Header {
             .iter()
             .map(|version| Spoken { version: version.to_string(), spoken: true, reason: None })
             .collect(),
+        strict,
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use squall_codec::version::Version;
 use squall_conformance::{
     run::DEFAULT_VERSIONS,
-    select::{Filter, Selection},
+    select::{Filter, Grade, Selection, Tag},
 };
 
 #[derive(Debug, Args)]
@@ -15,6 +15,16 @@ pub(super) struct ChoiceArgs {
     /// Run also tests that need more than 5 s on a healthy broker
     #[arg(long)]
     slow: bool,
+    /// Sections of the standard, repeatable: 3.1 takes 3.1.2.4 too
+    #[arg(long = "section", value_name = "NUMBER", value_delimiter = ',')]
+    sections: Vec<String>,
+    /// Only tests of rules of this weight, repeatable: MUST, SHOULD or MAY
+    #[arg(long = "grade", value_name = "GRADE", value_delimiter = ',')]
+    grades: Vec<Grade>,
+    /// Only tests with such a mark, repeatable: time, configuration, restart, slow, exclusive, numbered, unnumbered or
+    /// client (rules that bind the client alone)
+    #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
+    tags: Vec<Tag>,
     /// Beginnings of ids (MQTT-3.1, 5.0/MQTT-3.3.1-2) or words of a test's name
     #[arg(value_name = "FILTER")]
     filters: Vec<Filter>,
@@ -25,6 +35,14 @@ impl ChoiceArgs {
         let mut versions = if self.mqtt.is_empty() { DEFAULT_VERSIONS.to_vec() } else { self.mqtt.clone() };
         versions.sort_unstable();
         versions.dedup();
-        Selection { versions, filters: self.filters.clone(), slow: self.slow }
+        Selection {
+            versions,
+            filters: self.filters.clone(),
+            sections: self.sections.clone(),
+            grades: self.grades.clone(),
+            tags: self.tags.clone(),
+            // Who asks for the slow ones by their mark wants them to run.
+            slow: self.slow || self.tags.contains(&Tag::Slow),
+        }
     }
 }

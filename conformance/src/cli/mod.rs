@@ -1,8 +1,13 @@
 //! The command line: what was asked for, and who is told about it.
 
+mod accuse;
 mod audit;
 mod choice;
+mod compare;
 mod output;
+#[cfg(feature = "own-broker")]
+mod self_test;
+mod signals;
 mod subject;
 mod trouble;
 mod words;

@@ -2,15 +2,18 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     path::PathBuf,
     str::FromStr,
 };
 
 use clap::Args;
+use squall_codec::version::Version;
 use squall_conformance::{
+    baseline::{self, Baseline},
+    capture::Capture,
     event::{Event, Listener},
-    report::{human::Human, json, markdown},
+    report::{badge, html, human::Human, json, junit, markdown, model::Report, summary, tap},
     run::Audience,
 };
 
@@ -18,15 +21,74 @@ use super::trouble::Trouble;
 
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Write a report, repeatable: json=FILE or markdown=FILE; `-` is standard output
+    /// Write a report, repeatable: FORMAT is json, junit, tap, html, markdown, summary (for a pull request), badge,
+    /// badge-3.1.1 or badge-5.0; `-` is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     reports: Vec<ReportFile>,
+    /// Warnings (a SHOULD not followed, or late) count as failures
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// End the run at the first failure
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+    /// Deviations that are accepted, each with its reason: exit status 1 only for what is new
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Write what fails now as a baseline
+    #[arg(long, value_name = "FILE")]
+    write_baseline: Option<PathBuf>,
+    /// Write what goes over the wire as pcapng, with TCP/IP headers made up: for Wireshark
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
 }
 
+impl OutputArgs {
+    pub(super) fn baseline(&self, now_unix: u64) -> Result<Option<Baseline>, Trouble> {
+        self.baseline.as_deref().map(|path| Baseline::load(path, now_unix)).transpose().map_err(Trouble::new)
+    }
+}
+
+/// The forms of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Json,
+    Junit,
+    Tap,
+    Html,
     Markdown,
+    Summary,
+    /// Of all versions, or of one.
+    Badge(Option<Version>),
+    /// The list of what fails.
+    Baseline,
+}
+
+const FORMATS: [(&str, Format); 9] = [
+    ("json", Format::Json),
+    ("junit", Format::Junit),
+    ("tap", Format::Tap),
+    ("html", Format::Html),
+    ("markdown", Format::Markdown),
+    ("summary", Format::Summary),
+    ("badge", Format::Badge(None)),
+    ("badge-3.1.1", Format::Badge(Some(Version::V3_1_1))),
+    ("badge-5.0", Format::Badge(Some(Version::V5_0))),
+];
+
+impl Format {
+    fn write(self, report: &Report) -> String {
+        match self {
+            Format::Json => json::write(report),
+            Format::Junit => junit::write(report),
+            Format::Tap => tap::write(report),
+            Format::Html => html::write(report),
+            Format::Markdown => markdown::write(report),
+            Format::Summary => summary::write(report),
+            Format::Baseline => baseline::write(report),
+            Format::Badge(None) => badge::write(report, None),
+            Format::Badge(Some(version)) => badge::write(report, Some(&version.to_string())),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -40,15 +102,17 @@ impl FromStr for ReportFile {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (format, path) = text.split_once('=').ok_or("expected FORMAT=FILE, like json=report.json")?;
-        let format = match format {
-            "json" => Format::Json,
-            "markdown" => Format::Markdown,
-            other => return Err(format!("unknown format '{other}', expected json or markdown")),
-        };
+        let known = FORMATS.iter().find(|(name, _)| *name == format);
+        let (_, format) = known.ok_or_else(|| {
+            let names: Vec<_> = FORMATS.iter().map(|(name, _)| *name).collect();
+            let nearest = names.iter().min_by_key(|name| strsim::damerau_levenshtein(format, name));
+            let nearest = nearest.copied().unwrap_or_default();
+            format!("unknown format '{format}', expected one of {}; the nearest is {nearest}", names.join(", "))
+        })?;
         if path.is_empty() {
             return Err("the file is missing, expected FORMAT=FILE".to_owned());
         }
-        Ok(ReportFile { format, path: PathBuf::from(path) })
+        Ok(ReportFile { format: *format, path: PathBuf::from(path) })
     }
 }
 
@@ -75,10 +139,7 @@ impl Written {
 impl Listener for Written {
     fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
         let Event::RunFinished(report) = event else { return Ok(()) };
-        let text = match self.format {
-            Format::Json => json::write(report),
-            Format::Markdown => markdown::write(report),
-        };
+        let text = self.format.write(report);
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         written.map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => error,
@@ -99,6 +160,15 @@ pub(super) fn audience(args: &OutputArgs) -> Result<Audience, Trouble> {
     }
     for report in &args.reports {
         listeners.push(Box::new(Written::open(report)?));
+    }
+    if let Some(path) = &args.write_baseline {
+        listeners.push(Box::new(Written::open(&ReportFile { format: Format::Baseline, path: path.clone() })?));
+    }
+    if let Some(path) = &args.pcap {
+        let file = File::create(path);
+        let name = path.display();
+        let file = file.map_err(|error| Trouble::new(format!("the capture {name} cannot be written: {error}")))?;
+        listeners.push(Box::new(Capture::new(BufWriter::new(file))));
     }
     Ok(Audience::new(listeners))
 }

@@ -58,6 +58,16 @@ impl SubjectArgs {
     }
 }
 
+impl Named {
+    /// With what the profile says of the subject's clocks.
+    pub(super) fn bounds(&self, bounds: Bounds) -> Bounds {
+        match &self.profile {
+            Some(profile) => Bounds { tolerance: profile.tolerance(), ..bounds },
+            None => bounds,
+        }
+    }
+}
+
 /// Carries an audit out, at a real address or on our own broker.
 pub(super) fn audit(audit: Audit<'_>, named: &Named, audience: &mut Audience) -> Result<Report, Trouble> {
     match &named.target {

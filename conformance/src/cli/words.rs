@@ -2,7 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{choice::ChoiceArgs, output::OutputArgs, subject::SubjectArgs};
+#[cfg(feature = "own-broker")]
+use super::self_test::SelfTestArgs;
+use super::{accuse::IssueArgs, choice::ChoiceArgs, compare::DiffArgs, output::OutputArgs, subject::SubjectArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,11 +15,16 @@ Examples:
   conformance --target broker:1883 5.0/MQTT-3.1.2-24 one statement
   conformance --target broker:1883 \"will\"            tests with this word
   conformance --target broker:1883 --report json=report.json --report markdown=report.md
+  conformance --target broker:1883 --baseline known.toml --report junit=junit.xml
   conformance --list MQTT-3.1                        what would run
   conformance explain MQTT-3.1.0-2                   the rule, and the tests that prove it
   conformance coverage                               what is tested, and what could be
+  conformance issue 5.0/MQTT-3.12.4-1 --target broker:1883     a failure for the tracker of the broker
+  conformance diff before.json after.json            what newly fails, what is fixed
+  conformance self-test                              every test against every liar
 
-Exit status: 0 no rule is broken, 1 a rule is broken, 2 the audit could not run.";
+Exit status: 0 no rule is broken, 1 a rule is broken (that no baseline accepts), 2 the audit could not run,
+130 it was interrupted: what is known by then is reported.";
 
 /// Audits any MQTT broker against the numbered statements of the standard.
 #[derive(Debug, Parser)]
@@ -38,6 +45,13 @@ pub(super) enum Command {
     },
     /// Count what is tested, what could be observed at a server, and all there is
     Coverage,
+    /// Compare two reports (JSON): what newly fails, what is fixed; exit status 1 if something newly fails
+    Diff(DiffArgs),
+    /// Write a broken statement as Markdown for the maintainer of a broker, with a script that shows it again
+    Issue(IssueArgs),
+    /// Prove the tests themselves: each on the honest broker, on its own liar, on the liars of all others
+    #[cfg(feature = "own-broker")]
+    SelfTest(SelfTestArgs),
 }
 
 #[derive(Debug, Args)]

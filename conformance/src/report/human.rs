@@ -1,26 +1,48 @@
 //! The report as people read it: progress while it runs, then a table, then what is wrong with the packets under it.
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use owo_colors::{OwoColorize, Style};
 use squall_scenarios::verdict::Verdict;
 
-use super::model::{Counts, Direction, Header, Line, Report, StatementEntry, TestEntry};
-use crate::{
-    event::{Event, Listener},
-    statement::Chapter,
+use super::{
+    model::{Counts, CutShort, Direction, Header, Line, Report, StatementEntry, TestEntry},
+    words::timing,
 };
+use crate::event::{Event, Listener};
 
 /// So many bytes of a frame are shown on a line.
 const SHOWN_BYTES: usize = 16;
+/// A running test is named when it has run so long.
+const WORTH_A_WORD: Duration = Duration::from_secs(1);
+/// So many running tests are named.
+const SLOWEST: usize = 2;
 /// So many lines of a transcript are shown: the beginning, and the end where things went wrong.
 const SHOWN_LINES: usize = 40;
+
+/// Tests that are running now: version, name, since when.
+type Running = Arc<Mutex<Vec<(String, String, Instant)>>>;
+
+/// The tests that have been running longest, as far as that is worth a word.
+fn slowest(running: &Running) -> String {
+    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    let oldest = running.iter().filter(|(_, _, since)| since.elapsed() >= WORTH_A_WORD).take(SLOWEST);
+    let oldest = oldest.map(|(version, name, since)| format!("{version} {name} {} s", since.elapsed().as_secs()));
+    oldest.collect::<Vec<_>>().join(", ")
+}
 
 /// Writes for a person. Whether colours come through is the writer's business.
 pub struct Human<W: Write> {
     out: W,
     progress: Option<ProgressBar>,
+    running: Running,
+    failed: usize,
     /// A line for each test as it finishes: where nobody sees a progress bar move.
     lines: bool,
 }
@@ -28,11 +50,22 @@ pub struct Human<W: Write> {
 impl<W: Write> Human<W> {
     /// Writes to `out`. `progress`: a moving bar on standard error. `lines`: a line for each test.
     pub fn new(out: W, progress: bool, lines: bool) -> Self {
+        let running = Running::default();
         let progress = progress.then(|| {
-            let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len} {msg}");
-            ProgressBar::new(0).with_style(style.expect("the template is part of the program"))
+            let style = ProgressStyle::with_template("{elapsed:>4} {bar:30} {pos}/{len} {msg}{slowest}");
+            let shown = Arc::clone(&running);
+            let style = style.expect("the template is part of the program").with_key(
+                "slowest",
+                move |_: &ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = out.write_str(&slowest(&shown));
+                },
+            );
+            let bar = ProgressBar::new(0).with_style(style);
+            // The seconds of a slow test go on while nothing happens.
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
         });
-        Human { out, progress, lines }
+        Human { out, progress, running, failed: 0, lines }
     }
 }
 
@@ -47,14 +80,22 @@ impl<W: Write> Listener for Human<W> {
                 self.out.flush()
             }
             Event::TestStarted(planned) => {
-                if let Some(progress) = &self.progress {
-                    progress.set_message(planned.test.name);
-                }
+                let test = (planned.version.to_string(), planned.test.name.to_owned(), Instant::now());
+                self.running.lock().unwrap_or_else(PoisonError::into_inner).push(test);
                 Ok(())
             }
             Event::TestFinished(entry) => {
+                let ended =
+                    |(version, name, _): &(String, String, Instant)| *version == entry.version && *name == entry.name;
+                self.running.lock().unwrap_or_else(PoisonError::into_inner).retain(|test| !ended(test));
+                if entry.verdict == Verdict::Fail {
+                    self.failed += 1;
+                }
                 if let Some(progress) = &self.progress {
                     progress.inc(1);
+                    if self.failed > 0 {
+                        progress.set_message(format!("{} failed  ", self.failed));
+                    }
                 }
                 if self.lines {
                     writeln!(self.out, "{:<12} {:<5} {}", entry.verdict, entry.version, entry.name)?;
@@ -117,6 +158,9 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for test in warnings {
         let key = test.statements.first().map_or("", String::as_str);
         writeln!(out, "  {}  {}: {}", key.bold(), test.name, test.reason.as_deref().unwrap_or_default())?;
+        for timed in &test.timings {
+            writeln!(out, "      {}", timing(timed))?;
+        }
     }
     let cured: Vec<_> =
         report.statements.iter().filter(|entry| entry.known.is_some() && entry.verdict == Verdict::Pass).collect();
@@ -128,13 +172,19 @@ pub fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
             entry.known.as_deref().unwrap_or_default()
         )?;
     }
+    if let Some(baseline) = &report.baseline {
+        for (word, lines) in [("better", &baseline.better), ("expired", &baseline.expired)] {
+            for line in lines {
+                writeln!(out, "\n{}  {line}", word.bold())?;
+            }
+        }
+    }
     closing(out, report)
 }
 
 fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for totals in &report.totals {
-        let of_version = || report.statements.iter().filter(|entry| entry.version == totals.version);
-        if of_version().next().is_none() {
+        if report.of_version(&totals.version).next().is_none() {
             continue;
         }
         let heading = format!("MQTT {}", totals.version);
@@ -151,12 +201,8 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
             "inconclusive",
             "untested"
         )?;
-        for chapter in Chapter::ALL {
-            let counts: Counts =
-                of_version().filter(|entry| entry.chapter == chapter.title()).map(|entry| entry.verdict).collect();
-            if counts.total() > 0 {
-                row(out, chapter.title(), counts)?;
-            }
+        for (chapter, counts) in report.chapters(&totals.version) {
+            row(out, chapter, counts)?;
         }
         row(out, "all", totals.statements)?;
     }
@@ -192,7 +238,7 @@ fn accusation(out: &mut impl Write, report: &Report, test: &TestEntry) -> io::Re
         test.name.bold()
     )?;
     for key in &test.statements {
-        if let Some(entry) = report.statements.iter().find(|entry| entry.key() == *key) {
+        if let Some(entry) = report.statement(key) {
             writeln!(out, "  {:<9}{} ({}) {}", "rule", key.bold(), entry.level, entry.rule)?;
             if let Some(known) = &entry.known {
                 writeln!(out, "  {:<9}{known}", "known")?;
@@ -201,6 +247,12 @@ fn accusation(out: &mut impl Write, report: &Report, test: &TestEntry) -> io::Re
     }
     writeln!(out, "  {:<9}{}", "test", test.about)?;
     writeln!(out, "  {:<9}{}", "seen", test.reason.as_deref().unwrap_or_default())?;
+    for timed in &test.timings {
+        writeln!(out, "  {:<9}{}", "time", timing(timed))?;
+    }
+    if let Some(accepted) = &test.accepted {
+        writeln!(out, "  {:<9}{accepted}", "accepted")?;
+    }
     let hidden = test.transcript.len().saturating_sub(SHOWN_LINES);
     for (position, line) in test.transcript.iter().enumerate() {
         if hidden > 0 && position == SHOWN_LINES / 2 {
@@ -242,14 +294,24 @@ pub fn transcript_line(line: &Line) -> String {
 fn closing(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let statements = report.sum(|totals| totals.statements);
     let tests = report.sum(|totals| totals.tests);
-    let mut failed: Vec<&StatementEntry> =
-        report.statements.iter().filter(|entry| entry.verdict == Verdict::Fail).collect();
+    let mut failed: Vec<&StatementEntry> = report.broken().collect();
     failed.retain(|entry| entry.known.is_none());
+    let accepted = report.statements.iter().filter(|entry| entry.accepted.is_some()).count();
     let verdict = match (report.exit_status(), &report.gone) {
+        (130, _) => "interrupted: exit status 130".to_owned(),
         (2, Some(gone)) => format!("{} was gone at the end ({gone}): exit status 2", report.run.target),
         (2, None) => format!("{} of our tests broke down: exit status 2", report.internal_errors),
         (1, _) if failed.is_empty() => "rules are broken, all of them known to the profile: exit status 1".to_owned(),
+        (1, _) if report.cut_short == Some(CutShort::FirstFailure) => {
+            "stopped at the first failure: exit status 1".to_owned()
+        }
+        (1, _) if report.baseline.is_some() => {
+            format!("{} rules are broken beyond the baseline: exit status 1", report.broken().count())
+        }
+        (1, _) if statements.fail == 0 => "warnings count as failures: exit status 1".to_owned(),
         (1, _) => "rules are broken: exit status 1".to_owned(),
+        _ if accepted == 1 => "1 deviation is accepted, no other rule is broken: exit status 0".to_owned(),
+        _ if accepted > 1 => format!("{accepted} deviations are accepted, no other rule is broken: exit status 0"),
         _ => "no rule is broken: exit status 0".to_owned(),
     };
     writeln!(

@@ -6,16 +6,16 @@ use squall_scenarios::verdict::Verdict;
 
 use super::{
     human::transcript_line,
-    model::{Counts, Report, StatementEntry, TestEntry},
+    model::{Counts, Report, TestEntry, Totals},
+    words::{date, timing},
 };
-use crate::statement::Chapter;
 
 /// The whole report.
 pub fn write(report: &Report) -> String {
     let mut text = String::new();
     heading(&mut text, report);
     for totals in &report.totals {
-        chapters(&mut text, report, &totals.version);
+        chapters(&mut text, report, totals);
     }
     accusations(&mut text, report, Verdict::Fail, "Failures");
     accusations(&mut text, report, Verdict::Inconclusive, "Inconclusive");
@@ -49,8 +49,9 @@ fn heading(text: &mut String, report: &Report) {
     text.push('\n');
 }
 
-fn chapters(text: &mut String, report: &Report, version: &str) {
-    let of_version = || report.statements.iter().filter(|entry| entry.version == version);
+fn chapters(text: &mut String, report: &Report, totals: &Totals) {
+    let version = &totals.version;
+    let of_version = || report.of_version(version);
     if of_version().next().is_none() {
         return;
     }
@@ -70,23 +71,15 @@ fn chapters(text: &mut String, report: &Report, version: &str) {
             counts.tested()
         );
     };
-    for chapter in Chapter::ALL {
-        let of_chapter = of_version().filter(|entry| entry.chapter == chapter.title());
-        let counts: Counts = of_chapter.map(|entry| entry.verdict).collect();
-        if counts.total() > 0 {
-            row(chapter.title(), counts);
-        }
+    for (chapter, counts) in report.chapters(version) {
+        row(chapter, counts);
     }
-    row("**all**", of_version().map(|entry| entry.verdict).collect());
+    row("**all**", totals.statements);
     text.push('\n');
 }
 
 fn with(report: &Report, verdict: Verdict) -> impl Iterator<Item = &TestEntry> {
     report.tests.iter().filter(move |test| test.verdict == verdict)
-}
-
-fn entry<'a>(report: &'a Report, key: &str) -> Option<&'a StatementEntry> {
-    report.statements.iter().find(|entry| entry.key() == key)
 }
 
 fn accusations(text: &mut String, report: &Report, verdict: Verdict, title: &str) {
@@ -96,14 +89,21 @@ fn accusations(text: &mut String, report: &Report, verdict: Verdict, title: &str
     let _ = writeln!(text, "## {title}\n");
     for test in with(report, verdict) {
         let _ = writeln!(text, "### MQTT {}: {}\n", test.version, test.name.replace('_', " "));
-        for entry in test.statements.iter().filter_map(|key| entry(report, key)) {
+        for entry in test.statements.iter().filter_map(|key| report.statement(key)) {
             let _ = writeln!(text, "- **{}** ({}): {}", entry.key(), entry.level, plain(&entry.rule));
             if let Some(known) = &entry.known {
                 let _ = writeln!(text, "  - checked by hand: {}", plain(known));
             }
         }
         let _ = writeln!(text, "- test: {}", plain(&test.about));
-        let _ = writeln!(text, "- seen: {}\n", plain(test.reason.as_deref().unwrap_or_default()));
+        let _ = writeln!(text, "- seen: {}", plain(test.reason.as_deref().unwrap_or_default()));
+        for timed in &test.timings {
+            let _ = writeln!(text, "- time: {}", plain(&timing(timed)));
+        }
+        if let Some(accepted) = &test.accepted {
+            let _ = writeln!(text, "- accepted by the baseline: {}", plain(accepted));
+        }
+        text.push('\n');
         let _ = writeln!(text, "```text");
         for (position, line) in test.transcript.iter().enumerate() {
             let mark = if test.evidence.contains(&position) { '>' } else { ' ' };
@@ -129,7 +129,7 @@ fn listed(text: &mut String, report: &Report, verdict: Verdict, title: &str) {
 
 fn statements(text: &mut String, report: &Report) {
     for totals in &report.totals {
-        let of_version = || report.statements.iter().filter(|entry| entry.version == totals.version);
+        let of_version = || report.of_version(&totals.version);
         if of_version().next().is_none() {
             continue;
         }
@@ -143,7 +143,7 @@ fn statements(text: &mut String, report: &Report) {
 }
 
 /// Text that no table and no formatting of Markdown takes apart.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -156,31 +156,4 @@ fn plain(text: &str) -> String {
         }
     }
     plain
-}
-
-/// A moment as people write it.
-fn date(unix: u64) -> String {
-    let (days, second) = (unix / 86_400, unix % 86_400);
-    // Days since 1 March of the year 0, so that a leap day ends a year; 400 years have 146 097 days.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + later;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_is_a_date() {
-        assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(date(951_827_696), "2000-02-29 12:34:56 UTC");
-        assert_eq!(date(1_800_000_000), "2027-01-15 08:00:00 UTC");
-    }
 }

@@ -1,14 +1,16 @@
 //! What a report holds. Every form of it, and every total, comes from here.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use squall_scenarios::{
+    timing::Timing,
     transcript::{Entry, What},
     verdict::Verdict,
 };
 
-use crate::statement::Level;
+use crate::statement::{Chapter, Level};
 
 /// The shape of the JSON. It grows by fields; what is taken away or changes its meaning makes a new number.
 pub const SCHEMA: &str = "squall-conformance-report/1";
@@ -28,12 +30,40 @@ pub struct Report {
     /// How the subject could not be reached any more at the end: what was inconclusive then says nothing about rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<String>,
+    /// Why not all of the chosen tests ran: the run was interrupted, or it stopped at the first failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_short: Option<CutShort>,
+    /// What the baseline says to all this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Compared>,
     /// How many tests broke down by a fault of ours.
     pub internal_errors: usize,
     /// One entry for each version and id.
     pub statements: Vec<StatementEntry>,
     /// One entry for each test that ran.
     pub tests: Vec<TestEntry>,
+}
+
+/// Why not all of the chosen tests ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutShort {
+    /// By the person who started it.
+    Interrupted,
+    /// At the first failure, as was asked.
+    FirstFailure,
+}
+
+/// What a list of accepted deviations says to a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    /// The file.
+    pub file: String,
+    /// Lines whose deviation is not there any more, each told in one sentence.
+    pub better: Vec<String>,
+    /// Lines that count no more since their day has passed, each told in one sentence.
+    pub expired: Vec<String>,
 }
 
 /// What was run, on what.
@@ -58,6 +88,9 @@ pub struct Header {
     pub subject: Option<String>,
     /// What was asked for, and whether the subject speaks it.
     pub mqtt: Vec<Spoken>,
+    /// Warnings count as failures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 /// A version of the protocol, and whether the subject speaks it.
@@ -163,6 +196,9 @@ pub struct StatementEntry {
     /// What a person found out about this failure, from the profile of the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<String>,
+    /// Why the baseline accepts this verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
     /// The strongest keyword.
     pub level: Level,
     /// Of the standard.
@@ -224,6 +260,15 @@ pub struct TestEntry {
     pub internal_error: bool,
     /// The positions in the transcript that prove it.
     pub evidence: Vec<usize>,
+    /// Why the baseline accepts this verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
+    /// What had to come in time, and when it came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timings: Vec<Timing>,
+    /// Since the run began. A virtual world has its own time: there every test begins at 0.
+    #[serde(default)]
+    pub started_us: u64,
     /// From its first to its last packet, in the time of the world.
     pub duration_us: u64,
     /// Everything that was seen.
@@ -234,6 +279,11 @@ impl TestEntry {
     /// The lines that prove the verdict.
     pub fn evidence_lines(&self) -> Vec<Line> {
         self.evidence.iter().filter_map(|position| self.transcript.get(*position).cloned()).collect()
+    }
+
+    /// Lets the whole frames go: a report keeps what it shows of them.
+    pub fn forget_frames(&mut self) {
+        self.transcript.iter_mut().for_each(|line| line.frame = None);
     }
 }
 
@@ -277,6 +327,9 @@ pub struct Line {
     /// How many bytes there were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<usize>,
+    /// All of them, while the run goes on: a report keeps the first [`HEX_BYTES`].
+    #[serde(skip)]
+    pub frame: Option<Bytes>,
 }
 
 /// So many bytes of a frame are kept in a report.
@@ -300,10 +353,113 @@ impl From<&Entry> for Line {
             direction,
             summary,
             hex: bytes.map(|bytes| hex(&bytes[..bytes.len().min(HEX_BYTES)])),
-            bytes: bytes.map(|bytes| bytes.len()),
+            bytes: bytes.map(Bytes::len),
+            frame: bytes.cloned(),
         }
     }
 }
+
+/// Which failures there are, and what each group of statements comes to: nobody else counts.
+impl Report {
+    /// Of all versions that count: 3.1 is only told.
+    pub fn sum(&self, of: impl Fn(&Totals) -> Counts) -> Counts {
+        self.totals.iter().map(of).sum()
+    }
+
+    /// The statements of one version.
+    pub fn of_version<'a>(&'a self, version: &'a str) -> impl Iterator<Item = &'a StatementEntry> {
+        self.statements.iter().filter(move |entry| entry.version == version)
+    }
+
+    /// The statement with this key: `5.0/MQTT-3.1.0-2`.
+    pub fn statement(&self, key: &str) -> Option<&StatementEntry> {
+        let (version, id) = key.split_once('/')?;
+        self.statements.iter().find(|entry| entry.version == version && entry.id == id)
+    }
+
+    /// The test of this name that spoke this version.
+    pub fn test(&self, version: &str, name: &str) -> Option<&TestEntry> {
+        self.tests.iter().find(|entry| entry.version == version && entry.name == name)
+    }
+
+    /// The statements of a version by chapter, in the standard's order; no empty ones.
+    pub fn chapters(&self, version: &str) -> Vec<(&'static str, Counts)> {
+        let of_chapter = |chapter: &Chapter| {
+            let entries = self.of_version(version).filter(|entry| entry.chapter == chapter.title());
+            (chapter.title(), entries.map(|entry| entry.verdict).collect::<Counts>())
+        };
+        Chapter::ALL.iter().map(of_chapter).filter(|(_, counts)| counts.total() > 0).collect()
+    }
+
+    /// The tests of a version by section, in the order of the tables.
+    pub fn sections(&self, version: &str) -> Vec<(&str, Vec<&TestEntry>)> {
+        let mut sections: Vec<(&str, Vec<&TestEntry>)> = Vec::new();
+        for test in self.tests.iter().filter(|test| test.version == version) {
+            match sections.iter_mut().find(|(section, _)| *section == test.section) {
+                Some((_, tests)) => tests.push(test),
+                None => sections.push((&test.section, vec![test])),
+            }
+        }
+        sections
+    }
+
+    /// Of the numbered statements of a version that something MUST hold: what was decided.
+    pub fn required(&self, version: &str) -> Counts {
+        let required = |entry: &&StatementEntry| {
+            entry.id.starts_with("MQTT-") && matches!(entry.level, Level::Must | Level::MustNot)
+        };
+        self.of_version(version).filter(required).map(|entry| entry.verdict).collect()
+    }
+
+    /// Whether only some of the tests were chosen.
+    pub fn is_partial(&self) -> bool {
+        self.cut_short.is_some() || self.statements.iter().any(|entry| entry.reason == FILTERED_OUT)
+    }
+
+    /// A verdict that makes the exit status 1 unless the baseline accepts it.
+    pub fn counts_as_failure(&self, verdict: Verdict, information: bool) -> bool {
+        match verdict {
+            Verdict::Fail => true,
+            Verdict::Warn => self.run.strict && !information,
+            _ => false,
+        }
+    }
+
+    /// The statements that are broken and that the baseline does not accept.
+    pub fn broken(&self) -> impl Iterator<Item = &StatementEntry> {
+        let broken = |entry: &&StatementEntry| {
+            entry.accepted.is_none() && self.counts_as_failure(entry.verdict, entry.information)
+        };
+        self.statements.iter().filter(broken)
+    }
+
+    /// The tests that failed and whose verdict the baseline does not accept.
+    pub fn failed(&self) -> impl Iterator<Item = &TestEntry> {
+        let failed =
+            |test: &&TestEntry| test.accepted.is_none() && self.counts_as_failure(test.verdict, test.information);
+        self.tests.iter().filter(failed)
+    }
+
+    /// 0: no rule is broken that the baseline does not accept. 1: one is. 2: a test of ours broke down, or the subject
+    /// was gone at the end. 130: the run was interrupted.
+    pub fn exit_status(&self) -> u8 {
+        if self.cut_short == Some(CutShort::Interrupted) {
+            130
+        } else if self.internal_errors > 0 || self.gone.is_some() {
+            2
+        } else {
+            u8::from(self.broken().next().is_some() || self.failed().next().is_some())
+        }
+    }
+
+    /// Tests by version and name.
+    pub(crate) fn tests_by_name(&self) -> BTreeMap<(&str, &str), &TestEntry> {
+        self.tests.iter().map(|test| ((&*test.version, &*test.name), test)).collect()
+    }
+}
+
+/// The reason of a statement whose tests were not chosen.
+pub(crate) const FILTERED_OUT: &str = "filtered out";
 
 /// Whole microseconds.
 pub(crate) fn micros(time: Duration) -> u64 {

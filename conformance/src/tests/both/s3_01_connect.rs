@@ -10,6 +10,7 @@ use squall_codec::{
 use squall_scenarios::{
     peer::{Next, Peer},
     stage::{End, Stage},
+    timing::{Due, Punctuality},
     verdict::{Evidence, Halt, Outcome, Preparing},
 };
 
@@ -394,13 +395,22 @@ pub(crate) async fn a_silent_client_is_disconnected(stage: &Stage) -> Outcome {
     }
     let since = connack.at();
     let limit = std::time::Duration::from_secs(u64::from(keep_alive)) * 3 / 2;
-    let late = limit + std::time::Duration::from_secs(1) + stage.patience();
-    let given_up = limit + std::time::Duration::from_secs(10);
+    let second = std::time::Duration::from_secs(1);
+    let due = Due {
+        what: "the close",
+        since: "CONNACK",
+        // 100 ms for the way: the server's clock started when the CONNECT reached it.
+        earliest: limit - second / 10,
+        due: limit,
+        latest: limit + second + stage.patience(),
+    };
+    let given_up = limit + 10 * second + stage.tolerance();
     let end = loop {
         match silent.next_by(since + given_up).await {
             Next::End(end) => break end,
             Next::Packet(_) | Next::Malformed(_) => {}
             Next::Nothing => {
+                stage.missed(due, given_up);
                 let reason = format!(
                     "expected the silent client to be closed at {limit:?}, still open {given_up:?} after CONNACK"
                 );
@@ -412,13 +422,13 @@ pub(crate) async fn a_silent_client_is_disconnected(stage: &Stage) -> Outcome {
     let mut evidence = Evidence::of(&end);
     let came = message(&mut watcher, b"silent").await?;
     evidence = evidence.and(&came);
-    // 100 ms for the way: the server's clock started when the CONNECT reached it.
-    if took + std::time::Duration::from_millis(100) < limit {
-        evidence = evidence.warn(format!("closed {took:?} after CONNACK, before the {limit:?} of the keep alive"));
-    } else if took > late {
-        evidence = evidence.warn(format!("closed {took:?} after CONNACK, expected {limit:?}"));
-    }
-    Ok(evidence)
+    Ok(match stage.came(due, took) {
+        Punctuality::Early => {
+            evidence.warn(format!("closed {took:?} after CONNACK, before the {limit:?} of the keep alive"))
+        }
+        Punctuality::Late => evidence.warn(format!("closed {took:?} after CONNACK, expected {limit:?}")),
+        Punctuality::InTime | Punctuality::Missing => evidence,
+    })
 }
 
 /// Two connections with an empty identifier: they are two clients.

@@ -13,6 +13,7 @@ use squall_codec::{
 use squall_scenarios::{
     peer::Peer,
     stage::{End, Stage},
+    timing::{Due, Punctuality},
     verdict::{Evidence, Halt, Outcome, Preparing, Verdict},
 };
 
@@ -44,8 +45,14 @@ pub(crate) async fn due(
     payload: &[u8],
     since: Duration,
 ) -> Result<(Delivery, Option<String>), Halt> {
-    let came = message_by(watcher, payload, since + GIVEN_UP).await?;
-    let late = late(&came, since);
+    let stage = watcher.stage().clone();
+    let given_up = GIVEN_UP + stage.tolerance();
+    let came = message_by(watcher, payload, since + given_up).await;
+    if came.as_ref().is_err_and(|halt| halt.verdict == Verdict::Fail) {
+        stage.missed(PROMPTLY, given_up);
+    }
+    let came = came?;
+    let late = late(&stage, &came, since);
     Ok((came, late))
 }
 
@@ -53,25 +60,41 @@ pub(crate) async fn due(
 pub(crate) async fn all_due(watcher: &mut Peer, payloads: &[String], since: Duration) -> Result<Cases, Halt> {
     let is_there = |seen: &[Delivery], payload: &String| seen.iter().any(|copy| copy.payload() == payload.as_bytes());
     let all = |seen: &[Delivery]| payloads.iter().all(|payload| is_there(seen, payload));
-    let received = collect_by(watcher, since + GIVEN_UP, all).await?;
+    let stage = watcher.stage().clone();
+    let given_up = GIVEN_UP + stage.tolerance();
+    let received = collect_by(watcher, since + given_up, all).await?;
     let mut cases = Cases::new();
     for payload in payloads {
         let came = received.iter().find(|copy| copy.payload() == payload.as_bytes());
         cases.add(
             payload.as_str(),
             match came {
-                Some(came) => Ok(graded(came, late(came, since))),
-                None => Err(Halt::fail(format!("the will did not come within {GIVEN_UP:?}"))),
+                Some(came) => Ok(graded(came, late(&stage, came, since))),
+                None => {
+                    stage.missed(PROMPTLY, given_up);
+                    Err(Halt::fail(format!("the will did not come within {given_up:?}")))
+                }
             },
         );
     }
     Ok(cases)
 }
 
+/// A will without a delay.
+const PROMPTLY: Due<'static> = Due {
+    what: "the will",
+    since: "the end of the connection",
+    earliest: Duration::ZERO,
+    due: Duration::ZERO,
+    // A second more, for clocks of whole seconds.
+    latest: Duration::from_secs(PROMPT.as_secs() + 1),
+};
+
 /// Later than promptly, in words.
-fn late(came: &Delivery, since: Duration) -> Option<String> {
+fn late(stage: &Stage, came: &Delivery, since: Duration) -> Option<String> {
     let took = came.at.saturating_sub(since);
-    (took > PROMPT + Duration::from_secs(1)).then(|| format!("the will came {took:?} after the end of the connection"))
+    let grade = stage.came(PROMPTLY, took);
+    (grade == Punctuality::Late).then(|| format!("the will came {took:?} after the end of the connection"))
 }
 
 /// Evidence with what was late.

@@ -9,6 +9,7 @@ use squall_codec::{
 use squall_scenarios::{
     peer::Peer,
     stage::{End, Stage},
+    timing::{Due, Punctuality},
     transcript::What,
     verdict::{Evidence, Halt, Outcome, Preparing},
 };
@@ -414,15 +415,23 @@ async fn the_keep_alive_of_the_client_counts(stage: &Stage) -> Outcome {
         })?;
     }
     let since = stage.now();
-    let end = peer.expect_end_by(since + 13 * second).await?;
+    let due = Due {
+        what: "the close",
+        since: "the last packet",
+        earliest: 3 * second - second / 10,
+        due: 3 * second,
+        latest: 4 * second + stage.patience(),
+    };
+    let given_up = 13 * second + stage.tolerance();
+    let end = peer.expect_end_by(since + given_up).await.inspect_err(|_| stage.missed(due, given_up))?;
     let took = end.at().saturating_sub(since);
     let evidence = Evidence::of(&connack).and(&end);
-    Ok(if took + second / 10 < 3 * second {
-        evidence.warn(format!("closed {took:?} after the last packet, before the 3 s of the keep alive"))
-    } else if took > 4 * second + stage.patience() {
-        evidence.warn(format!("closed {took:?} after the last packet, expected 3 s"))
-    } else {
-        evidence
+    Ok(match stage.came(due, took) {
+        Punctuality::Early => {
+            evidence.warn(format!("closed {took:?} after the last packet, before the 3 s of the keep alive"))
+        }
+        Punctuality::Late => evidence.warn(format!("closed {took:?} after the last packet, expected 3 s")),
+        Punctuality::InTime | Punctuality::Missing => evidence,
     })
 }
 

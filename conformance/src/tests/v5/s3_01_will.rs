@@ -11,7 +11,8 @@ use squall_codec::{
 use squall_scenarios::{
     peer::Peer,
     stage::{End, Stage},
-    verdict::{Evidence, Halt, Outcome, Preparing},
+    timing::{Due, Punctuality},
+    verdict::{Evidence, Halt, Outcome, Preparing, Verdict},
 };
 
 use crate::{
@@ -178,8 +179,21 @@ async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
         let since = stage.now();
         mortal.close(End::Fin).await;
         let delay = Duration::from_secs(2);
-        let came = message_by(&mut watcher, b"delayed", since + delay + GIVEN_UP).await?;
+        let due = Due {
+            what: "the will",
+            since: "the end of the connection",
+            earliest: delay - Duration::from_millis(100),
+            due: delay,
+            latest: delay + PROMPT + stage.patience(),
+        };
+        let given_up = delay + GIVEN_UP + stage.tolerance();
+        let came = message_by(&mut watcher, b"delayed", since + given_up).await;
+        if came.as_ref().is_err_and(|halt| halt.verdict == Verdict::Fail) {
+            stage.missed(due, given_up);
+        }
+        let came = came?;
         let took = came.at.saturating_sub(since);
+        let grade = stage.came(due, took);
         // Clocks of whole seconds may round.
         if took + Duration::from_millis(1000) < delay {
             return Err(
@@ -187,12 +201,10 @@ async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
             );
         }
         let evidence = Evidence::of(&came);
-        let early = took + Duration::from_millis(100) < delay;
-        let late = took > delay + PROMPT + stage.patience();
-        Ok(if early || late {
-            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
-        } else {
+        Ok(if grade == Punctuality::InTime {
             evidence
+        } else {
+            evidence.warn(format!("the will came after {took:?}, its delay is 2 s"))
         })
     })
     .await

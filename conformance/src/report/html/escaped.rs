@@ -1,0 +1,28 @@
+//! Text inside HTML.
+
+use std::fmt;
+
+/// What a subject says stands in a report, and must not act in it.
+pub(super) struct Escaped<'a>(&'a str);
+
+pub(super) fn escaped(text: &str) -> Escaped<'_> {
+    Escaped(text)
+}
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for letter in self.0.chars() {
+            match letter {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                // No character that XML does not know, for the sake of the drawings.
+                letter if letter.is_control() && letter != '\n' && letter != '\t' => f.write_str("\u{fffd}")?,
+                letter => fmt::Write::write_char(f, letter)?,
+            }
+        }
+        Ok(())
+    }
+}

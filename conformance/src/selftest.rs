@@ -1,0 +1,296 @@
+//! The table of tests and liars: every test on every liar of its version, in the events world. Feature `own-broker`.
+//!
+//! A test that does not notice its own liar checks nothing; one that notices the liar of a rule it does not depend on
+//! accuses the wrong rule. The three crude liars break everything at once, and nothing may pass on the first two.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use owo_colors::OwoColorize;
+use serde::Serialize;
+use squall_codec::version::Version;
+use squall_scenarios::{liar::Liar, verdict::Verdict};
+
+use crate::{crude, own::in_events, select::Planned, stop::Stop};
+
+/// The shape of its JSON.
+pub const SCHEMA: &str = "squall-conformance-self-test/1";
+
+/// Which liars a test meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// None, its own, the crude ones.
+    Own,
+    /// All of its version besides: the number of plays grows with the square of the tests.
+    All,
+}
+
+/// The whole table.
+#[derive(Clone, Debug, Serialize)]
+pub struct SelfTest {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// Whether each test met every liar of its version.
+    pub complete: bool,
+    /// One for each test.
+    pub tests: Vec<Row>,
+    /// One for each crude liar.
+    pub crude: Vec<Crude>,
+}
+
+/// A test, and what it made of its liar.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// That it speaks.
+    pub version: String,
+    /// Of the test.
+    pub name: String,
+    /// What it decides.
+    pub statements: Vec<String>,
+    /// Its liar, as the table of tests names it.
+    pub liar: String,
+    /// On the honest broker: should be pass.
+    pub honest: Verdict,
+    /// On its liar: should be `due`.
+    pub deceived: Verdict,
+    /// Fail, or warn where its rule is a SHOULD.
+    pub due: Verdict,
+    /// Other tests that pass on the honest broker and not on this test's liar.
+    pub others: Vec<Other>,
+}
+
+/// Another test that the liar did not get past.
+#[derive(Clone, Debug, Serialize)]
+pub struct Other {
+    /// Of the test.
+    pub name: String,
+    /// What it said.
+    pub verdict: Verdict,
+    /// It decides a statement that the liar's own test decides too, or it has the same liar.
+    pub related: bool,
+}
+
+/// A liar that breaks everything.
+#[derive(Clone, Debug, Serialize)]
+pub struct Crude {
+    /// What it does.
+    pub liar: String,
+    /// It leaves nothing for a rule to hold in: no test may pass.
+    pub nothing_may_pass: bool,
+    /// Tests that pass on it.
+    pub passed: Vec<String>,
+    /// Statements that a report would say pass on it.
+    pub statements: Vec<String>,
+}
+
+impl Row {
+    /// Honest passes, and the liar is caught.
+    pub fn holds(&self) -> bool {
+        self.honest == Verdict::Pass && self.deceived == self.due
+    }
+}
+
+impl SelfTest {
+    /// 0: every test passes on the honest broker and catches its liar, and nothing passes on the crude liars that leave
+    /// nothing. 1: not so.
+    pub fn exit_status(&self) -> u8 {
+        let rows = self.tests.iter().all(Row::holds);
+        u8::from(!(rows && self.crude.iter().all(|crude| !crude.nothing_may_pass || crude.passed.is_empty())))
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a table is plain data");
+        text.push('\n');
+        text
+    }
+
+    /// For a person.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{}",
+            format!("{:<6} {:<13} {:<13} {:>6} {:>6}  test", "", "honest", "its liar", "same", "else").bold()
+        )?;
+        for row in &self.tests {
+            let related = row.others.iter().filter(|other| other.related).count();
+            let mark = if row.holds() { " " } else { "✗" };
+            writeln!(
+                out,
+                "{mark} {:<5} {:<13} {:<13} {related:>6} {:>6}  {}",
+                row.version,
+                row.honest,
+                row.deceived,
+                row.others.len() - related,
+                row.name.bold()
+            )?;
+            if !row.holds() {
+                writeln!(out, "        due: pass and {}; the liar: {}", row.due, row.liar)?;
+            }
+            for other in row.others.iter().filter(|other| !other.related) {
+                writeln!(out, "        {} too: {}", other.verdict, other.name)?;
+            }
+        }
+        writeln!(
+            out,
+            "\nsame: tests of the same statement that notice this liar; else: tests of other statements that do"
+        )?;
+        for crude in &self.crude {
+            writeln!(
+                out,
+                "\n{}: {} tests, {} statements pass",
+                crude.liar.bold(),
+                crude.passed.len(),
+                crude.statements.len()
+            )?;
+            for key in &crude.statements {
+                writeln!(out, "  {key}")?;
+            }
+        }
+        let caught = self.tests.iter().filter(|row| row.holds()).count();
+        let beside = self.tests.iter().filter(|row| row.others.iter().any(|other| !other.related)).count();
+        writeln!(
+            out,
+            "\n{caught} of {} tests pass on the honest broker and convict their liar; {beside} liars are noticed by tests of other statements{}: exit status {}",
+            self.tests.len(),
+            if self.complete { "" } else { " (not every test met every liar)" },
+            self.exit_status()
+        )
+    }
+}
+
+/// A subject: the honest broker, or one of the liars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Honest,
+    /// The liar of the test at this position.
+    Of(usize),
+    Crude(usize),
+}
+
+/// A liar's name together with where it is named: the same words in two files may mean two liars.
+fn identity(planned: &Planned) -> (Version, &'static str, &'static str) {
+    (planned.version, planned.test.module, planned.test.lie)
+}
+
+/// Plays it. `progress` hears how many of how many plays are done.
+pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usize, usize) + Sync)) -> SelfTest {
+    // A test of 3.1 is that of 3.1.1, and convicts nobody.
+    let tests: Vec<Planned> = tests.iter().copied().filter(|planned| planned.version != Version::V3_1).collect();
+    // Tests that share a liar meet it once.
+    let mut first = BTreeMap::new();
+    for (index, planned) in tests.iter().enumerate() {
+        first.entry(identity(planned)).or_insert(index);
+    }
+    let liar_of = |index: usize| first[&identity(&tests[index])];
+
+    let mut plays: Vec<(Subject, usize)> = Vec::new();
+    for test in 0..tests.len() {
+        plays.push((Subject::Honest, test));
+        plays.push((Subject::Of(liar_of(test)), test));
+        plays.extend((0..crude::ALL.len()).map(|crude| (Subject::Crude(crude), test)));
+    }
+    if depth == Depth::All {
+        for liar in first.values() {
+            let met = |test: &usize| tests[*test].version == tests[*liar].version && liar_of(*test) != *liar;
+            plays.extend((0..tests.len()).filter(met).map(|test| (Subject::Of(*liar), test)));
+        }
+    }
+
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let verdicts = Mutex::new(BTreeMap::new());
+    let play = || {
+        loop {
+            let Some((subject, test)) = plays.get(next.fetch_add(1, Ordering::Relaxed)).copied() else { return };
+            if stop.is_asked() {
+                return;
+            }
+            let planned = &tests[test];
+            let liar: Option<Box<dyn Liar>> = match subject {
+                Subject::Honest => None,
+                Subject::Of(owner) => Some((tests[owner].test.liar)()),
+                Subject::Crude(crude) => Some((crude::ALL[crude].1)()),
+            };
+            let verdict = in_events(planned, liar).verdict;
+            verdicts.lock().unwrap_or_else(PoisonError::into_inner).insert((subject, test), verdict);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, plays.len());
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(play);
+        }
+    });
+    let verdicts = verdicts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let said = |subject, test| verdicts.get(&(subject, test)).copied().unwrap_or(Verdict::Untested);
+
+    let shares = |one: usize, other: usize| {
+        let cited = tests[one].test.statements;
+        liar_of(one) == liar_of(other) || tests[other].test.statements.iter().any(|key| cited.contains(key))
+    };
+    let row = |test: usize| {
+        let liar = Subject::Of(liar_of(test));
+        let deceived = |other: &usize| {
+            let before = said(Subject::Honest, *other);
+            let now = said(liar, *other);
+            *other != test && before == Verdict::Pass && !matches!(now, Verdict::Pass | Verdict::Untested)
+        };
+        let others = (0..tests.len()).filter(deceived).map(|other| Other {
+            name: tests[other].test.name.to_owned(),
+            verdict: said(liar, other),
+            related: shares(test, other),
+        });
+        let planned = &tests[test];
+        Row {
+            version: planned.version.to_string(),
+            name: planned.test.name.to_owned(),
+            statements: planned.test.statements.iter().map(ToString::to_string).collect(),
+            liar: planned.test.lie.split_whitespace().collect::<Vec<_>>().join(" "),
+            honest: said(Subject::Honest, test),
+            deceived: said(liar, test),
+            due: if planned.test.should { Verdict::Warn } else { Verdict::Fail },
+            others: others.collect(),
+        }
+    };
+    let crude = |(index, (name, _)): (usize, &crude::Crude)| crude_row(&tests, index, name, &said);
+    SelfTest {
+        schema: SCHEMA,
+        complete: depth == Depth::All && verdicts.len() == plays.len(),
+        tests: (0..tests.len()).map(row).collect(),
+        crude: crude::ALL.iter().enumerate().map(crude).collect(),
+    }
+}
+
+fn crude_row(tests: &[Planned], index: usize, name: &str, said: &dyn Fn(Subject, usize) -> Verdict) -> Crude {
+    let mut worst: BTreeMap<&str, Verdict> = BTreeMap::new();
+    let mut passed = Vec::new();
+    for (test, planned) in tests.iter().enumerate() {
+        let verdict = said(Subject::Crude(index), test);
+        if verdict == Verdict::Pass {
+            passed.push(format!("{}/{}", planned.version, planned.test.name));
+        }
+        for key in planned.test.statements {
+            let entry = worst.entry(key).or_insert(verdict);
+            *entry = verdict.min(*entry);
+        }
+    }
+    let statements = worst.into_iter().filter(|(_, verdict)| *verdict == Verdict::Pass);
+    Crude {
+        liar: name.to_owned(),
+        // What acknowledges everything does hold the rules of its acknowledgements.
+        nothing_may_pass: index < 2,
+        passed,
+        statements: statements.map(|(key, _)| key.to_owned()).collect(),
+    }
+}

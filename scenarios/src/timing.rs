@@ -1,0 +1,122 @@
+//! Rules with a clock: when something was due, and when it came. Late is another thing than missing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// When something is due, since a moment that has a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Due<'a> {
+    /// What has to come: "the will".
+    pub what: &'a str,
+    /// Since when: "the end of the connection".
+    pub since: &'a str,
+    /// Sooner is too early.
+    pub earliest: Duration,
+    /// As the standard says.
+    pub due: Duration,
+    /// Later is late. The tolerance of the stage is added to it.
+    pub latest: Duration,
+}
+
+/// How punctual it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Punctuality {
+    /// Neither early nor late.
+    InTime,
+    /// Sooner than it may.
+    Early,
+    /// It came, and later than it should.
+    Late,
+    /// It had not come when it was given up.
+    Missing,
+}
+
+/// What was due and what was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// What had to come.
+    pub what: String,
+    /// Since when all times here count.
+    pub since: String,
+    /// Sooner would have been early.
+    pub earliest_us: u64,
+    /// As the standard says.
+    pub due_us: u64,
+    /// Later would have been late: with the tolerance.
+    pub latest_us: u64,
+    /// When it came; nothing where it did not.
+    pub measured_us: Option<u64>,
+    /// When it was given up, where it did not come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up_us: Option<u64>,
+    /// What that makes it.
+    pub grade: Punctuality,
+}
+
+impl Timing {
+    /// It came after this long.
+    pub fn came(due: Due<'_>, tolerance: Duration, after: Duration) -> Self {
+        let grade = if after < due.earliest {
+            Punctuality::Early
+        } else if after > due.latest + tolerance {
+            Punctuality::Late
+        } else {
+            Punctuality::InTime
+        };
+        Timing { measured_us: Some(micros(after)), given_up_us: None, ..Timing::new(due, tolerance, grade) }
+    }
+
+    /// It had not come after this long.
+    pub fn missing(due: Due<'_>, tolerance: Duration, given_up: Duration) -> Self {
+        Timing { given_up_us: Some(micros(given_up)), ..Timing::new(due, tolerance, Punctuality::Missing) }
+    }
+
+    fn new(due: Due<'_>, tolerance: Duration, grade: Punctuality) -> Self {
+        Timing {
+            what: due.what.to_owned(),
+            since: due.since.to_owned(),
+            earliest_us: micros(due.earliest),
+            due_us: micros(due.due),
+            latest_us: micros(due.latest + tolerance),
+            measured_us: None,
+            given_up_us: None,
+            grade,
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const DUE: Due<'static> = Due {
+        what: "the will",
+        since: "the end of the connection",
+        earliest: SECOND,
+        due: Duration::from_secs(2),
+        latest: Duration::from_secs(3),
+    };
+
+    #[test]
+    fn late_is_not_missing_and_a_tolerance_moves_the_border() {
+        let grade = |after, tolerance| Timing::came(DUE, tolerance, after).grade;
+        assert_eq!(grade(SECOND / 2, Duration::ZERO), Punctuality::Early);
+        assert_eq!(grade(2 * SECOND, Duration::ZERO), Punctuality::InTime);
+        assert_eq!(grade(4 * SECOND, Duration::ZERO), Punctuality::Late);
+        assert_eq!(grade(4 * SECOND, SECOND), Punctuality::InTime);
+        let missing = Timing::missing(DUE, SECOND, 10 * SECOND);
+        assert_eq!(
+            (missing.grade, missing.measured_us, missing.given_up_us),
+            (Punctuality::Missing, None, Some(10_000_000))
+        );
+        assert_eq!((missing.due_us, missing.latest_us), (2_000_000, 4_000_000));
+    }
+}
