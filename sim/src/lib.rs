@@ -7,6 +7,8 @@ mod access;
 pub mod diagram;
 pub mod disk;
 pub mod events;
+pub mod history;
+pub mod invariants;
 mod panics;
 pub mod run;
 pub mod seed;

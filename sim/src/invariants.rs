@@ -1,0 +1,124 @@
+//! What must hold in every history, each named after the statements that it stands for. Pure functions: a history in, breaches
+//! out.
+//!
+//! A client sees less than the server did: what was lost on the way is not in its record. So each invariant accuses only where no
+//! loss could explain what was seen.
+
+mod delivery;
+mod exchanges;
+mod walk;
+
+use std::{fmt, time::Duration};
+
+use squall_scenarios::transcript::EntryId;
+
+use crate::history::{Event, History};
+use walk::walk;
+
+/// Something that must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// A packet identifier stands for one message until its exchange is over.
+    PacketIdInUse,
+    /// DUP is on repeats, and on nothing else.
+    DupOnRepeats,
+    /// No more QoS 1 and 2 messages are open than Receive Maximum allows.
+    ReceiveMaximum,
+    /// QoS 0: at most once.
+    AtMostOnce,
+    /// QoS 1: at least once, when it was acknowledged.
+    AtLeastOnce,
+    /// QoS 2: exactly once.
+    ExactlyOnce,
+    /// Messages of one publisher, topic and QoS come in the order in which they were sent.
+    Order,
+    /// What is delivered was published.
+    NothingInvented,
+}
+
+impl Invariant {
+    /// The statements, with their versions.
+    pub const fn statements(self) -> &'static [&'static str] {
+        match self {
+            Invariant::PacketIdInUse => &["3.1.1/MQTT-2.3.1-4", "5.0/MQTT-2.2.1-4"],
+            Invariant::DupOnRepeats => &["3.1.1/MQTT-3.3.1-1", "5.0/MQTT-3.3.1-1", "5.0/MQTT-4.4.0-1"],
+            Invariant::ReceiveMaximum => &["5.0/MQTT-3.3.4-7", "5.0/MQTT-3.3.4-9"],
+            Invariant::AtMostOnce => &["3.1.1/MQTT-4.3.1-1", "5.0/MQTT-4.3.1-1"],
+            Invariant::AtLeastOnce => &["3.1.1/MQTT-4.5.0-1", "5.0/MQTT-4.5.0-1"],
+            Invariant::ExactlyOnce => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-10", "5.0/MQTT-4.3.3-12"],
+            Invariant::Order => &["3.1.1/MQTT-4.6.0-6", "5.0/MQTT-4.6.0-5", "5.0/MQTT-4.6.0-6"],
+            Invariant::NothingInvented => &["3.1.1/MQTT-4.5.0-1", "5.0/MQTT-4.5.0-1"],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Invariant::PacketIdInUse => "packet identifier in use",
+            Invariant::DupOnRepeats => "DUP on repeats alone",
+            Invariant::ReceiveMaximum => "Receive Maximum",
+            Invariant::AtMostOnce => "at most once",
+            Invariant::AtLeastOnce => "at least once",
+            Invariant::ExactlyOnce => "exactly once",
+            Invariant::Order => "order",
+            Invariant::NothingInvented => "nothing invented",
+        }
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// An invariant that does not hold, and where that shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Which.
+    pub invariant: Invariant,
+    /// When it showed.
+    pub at: Duration,
+    /// Where in the transcript.
+    pub entry: EntryId,
+    /// What was seen, in one sentence.
+    pub detail: String,
+}
+
+impl Breach {
+    fn new(invariant: Invariant, event: &Event, detail: String) -> Self {
+        let detail = format!("{}: {detail}", event.connection);
+        Breach { invariant, at: event.at, entry: event.entry, detail }
+    }
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Breach { invariant, at, detail, .. } = self;
+        write!(f, "{:.6} s: {invariant}: {detail} ({})", at.as_secs_f64(), invariant.statements().join(", "))
+    }
+}
+
+/// What the server has done wrong: it holds at every moment, whatever is lost and whoever goes away.
+pub fn of_the_server(history: &History) -> Vec<Breach> {
+    let mut walked = walk(history);
+    let mut breaches = std::mem::take(&mut walked.by_server);
+    breaches.extend(delivery::excess(history, &walked));
+    breaches.sort_by_key(|breach| breach.entry);
+    breaches
+}
+
+/// What these actors have done wrong as clients. Raw peers do much of that on purpose; whole clients must not.
+pub fn of_clients(history: &History, actors: &[&str]) -> Vec<Breach> {
+    let mut breaches = walk(history).by_clients;
+    breaches.retain(|breach| {
+        let event = history.events.iter().find(|event| event.entry == breach.entry);
+        event.is_some_and(|event| actors.contains(&&*event.connection.actor))
+    });
+    breaches
+}
+
+/// What was owed and has not arrived, at the end of a history that has come to rest: nothing is under way, no bound was reached
+/// and nothing was forbidden. A subscriber who is not there at the end is owed nothing.
+pub fn outstanding(history: &History) -> Vec<Breach> {
+    delivery::outstanding(history, &walk(history))
+}

@@ -1,0 +1,145 @@
+//! One direction of one session: the QoS 1 and 2 exchanges that its sender has open, as a witness beside the client counts them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use squall_codec::{
+    packet::{Ack, Publish},
+    qos::Qos,
+    version::Version,
+    wire::PacketId,
+};
+
+use super::Invariant;
+
+/// What tells messages apart: topic and payload.
+pub(super) type Key = (String, Bytes);
+
+pub(super) fn key_of(publish: &Publish) -> Key {
+    (publish.topic().to_owned(), publish.payload_bytes())
+}
+
+/// An exchange that is not over.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    key: Key,
+    qos: Qos,
+    /// PUBREC has been said.
+    is_received: bool,
+    /// Which of the messages of the walk it carries.
+    pub(super) message: Option<usize>,
+}
+
+/// The exchanges of one direction.
+#[derive(Clone, Debug)]
+pub(super) struct Exchanges {
+    open: BTreeMap<PacketId, Open>,
+    /// Those that count against Receive Maximum: begun or repeated on this connection.
+    counted: BTreeSet<PacketId>,
+    /// Identifiers that have been used on this connection.
+    used: BTreeSet<PacketId>,
+    maximum: u16,
+    /// Nobody has said whether the session is the one from before.
+    is_uncertain: bool,
+}
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        Exchanges {
+            open: BTreeMap::new(),
+            counted: BTreeSet::new(),
+            used: BTreeSet::new(),
+            maximum: u16::MAX,
+            is_uncertain: false,
+        }
+    }
+}
+
+/// What a PUBLISH is to this direction.
+pub(super) struct Verdict {
+    /// The exchange was open: no new message.
+    pub(super) is_repeat: bool,
+    pub(super) breach: Option<(Invariant, String)>,
+}
+
+impl Exchanges {
+    /// A connection begins; without a session nothing is open. `None`: nobody has said whether there is one.
+    pub(super) fn begin(&mut self, keeps_session: Option<bool>, maximum: u16) {
+        if keeps_session == Some(false) {
+            self.open.clear();
+        }
+        self.is_uncertain = keeps_session.is_none();
+        self.counted.clear();
+        self.used.clear();
+        self.maximum = maximum;
+    }
+
+    /// The sender may have given up what its peer has no more room for.
+    pub(super) fn forget(&mut self) {
+        self.open.clear();
+    }
+
+    /// `is_first`: nothing can have been sent in this session that the witness has not seen.
+    pub(super) fn publish(&mut self, version: Version, is_first: bool, publish: &Publish, message: usize) -> Verdict {
+        let Some(id) = publish.packet_id else { return Verdict { is_repeat: false, breach: None } };
+        let was_used = !self.used.insert(id);
+        self.counted.insert(id);
+        let count = self.counted.len();
+        let too_many = (count > usize::from(self.maximum)).then(|| {
+            let detail = format!("{count} messages are open where Receive Maximum is {}", self.maximum);
+            (Invariant::ReceiveMaximum, detail)
+        });
+        if self.is_uncertain && !was_used && !publish.dup {
+            self.open.remove(&id);
+        }
+        let key = key_of(publish);
+        let fault = match self.open.get(&id) {
+            Some(open) if open.key != key || open.qos != publish.qos => {
+                Some((Invariant::PacketIdInUse, format!("identifier {id} stands for another message that is not done")))
+            }
+            Some(_) if !publish.dup => {
+                Some((Invariant::DupOnRepeats, format!("the message with identifier {id} is repeated without DUP")))
+            }
+            Some(_) if was_used && version.has_properties() => {
+                Some((Invariant::DupOnRepeats, format!("identifier {id} is repeated on an open connection")))
+            }
+            None if publish.dup && is_first && (version.has_properties() || !was_used) => {
+                Some((Invariant::DupOnRepeats, format!("DUP on identifier {id}, which was not sent before")))
+            }
+            _ => None,
+        };
+        let is_repeat = self.open.get(&id).is_some_and(|open| open.key == key);
+        if !is_repeat {
+            let open = Open { key, qos: publish.qos, is_received: false, message: Some(message) };
+            self.open.insert(id, open);
+        }
+        Verdict { is_repeat, breach: fault.or(too_many) }
+    }
+
+    /// PUBACK: which exchange it ends.
+    pub(super) fn puback(&mut self, ack: &Ack) -> Option<Open> {
+        self.ends(ack, |open| open.qos == Qos::AtLeastOnce)
+    }
+
+    /// PUBREC: the exchange, which goes on unless this is a refusal.
+    pub(super) fn pubrec(&mut self, ack: &Ack) -> Option<Open> {
+        if ack.reason.is_failure() {
+            return self.ends(ack, |open| open.qos == Qos::ExactlyOnce);
+        }
+        let open = self.open.get_mut(&ack.packet_id).filter(|open| open.qos == Qos::ExactlyOnce)?;
+        open.is_received = true;
+        Some(open.clone())
+    }
+
+    /// PUBCOMP.
+    pub(super) fn pubcomp(&mut self, ack: &Ack) -> Option<Open> {
+        self.ends(ack, |open| open.is_received)
+    }
+
+    fn ends(&mut self, ack: &Ack, fits: impl Fn(&Open) -> bool) -> Option<Open> {
+        let open = self.open.get(&ack.packet_id).filter(|open| fits(open))?.clone();
+        self.open.remove(&ack.packet_id);
+        self.counted.remove(&ack.packet_id);
+        Some(open)
+    }
+}
