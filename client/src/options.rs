@@ -46,6 +46,8 @@ pub struct Options {
     pub maximum_packet_size: u32,
     /// 5.0: how many Topic Aliases the server may use.
     pub topic_alias_maximum: u16,
+    /// 5.0: how many Topic Aliases this client uses, where the server's Topic Alias Maximum allows so many.
+    pub outgoing_topic_aliases: u8,
     /// Published by the server when the connection ends without DISCONNECT.
     pub will: Option<Will>,
     /// User Name.
@@ -56,6 +58,8 @@ pub struct Options {
     pub user_properties: Vec<(Text, Text)>,
     /// What follows a lost connection.
     pub reconnect: Reconnect,
+    /// 5.0: whether the client goes where a server sends it.
+    pub server_reference: ServerReference,
     /// From the wish to be connected to CONNACK.
     pub connect_timeout: Duration,
     /// How many requests may wait: for a connection, or for the server's Receive Maximum.
@@ -85,6 +89,21 @@ pub enum Reconnect {
         first: Duration,
         /// Never longer.
         max: Duration,
+    },
+}
+
+/// What follows a CONNACK or DISCONNECT that says "use another server" (0x9C) or "server moved" (0x9D).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerReference {
+    /// The connection has ended, and `Event::Disconnected` has the Server Reference.
+    Tell,
+    /// The client connects to the server that is named, at once, over the same transport and with the same credentials:
+    /// for servers that may be trusted with them, and with the choice of who is. After 0x9C the next connection is with the
+    /// first server again, after 0x9D with the one that was named. A server that is named twice, or more than `most` of them
+    /// one after the other, are followed no further: what `reconnect` says holds then, from the first server on.
+    Follow {
+        /// Servers in a row.
+        most: u32,
     },
 }
 
@@ -121,11 +140,13 @@ impl Options {
             receive_maximum: None,
             maximum_packet_size: LARGEST_FRAME,
             topic_alias_maximum: 0,
+            outgoing_topic_aliases: 16,
             will: None,
             username: None,
             password: None,
             user_properties: Vec::new(),
             reconnect: Reconnect::Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) },
+            server_reference: ServerReference::Tell,
             connect_timeout: Duration::from_secs(30),
             queue_limit: 1000,
             acknowledge: Acknowledge::Automatic,

@@ -27,6 +27,8 @@ pub struct ScramSha256 {
     username: String,
     password: String,
     nonces: Nonces,
+    /// A proof is worked out where it is asked for.
+    is_simulated: bool,
 }
 
 /// Why these credentials cannot be used.
@@ -45,10 +47,11 @@ impl ScramSha256 {
             getrandom::fill(&mut nonce).expect("the operating system has randomness");
             nonce
         };
-        ScramSha256::with_nonces(username, password, nonces)
+        Ok(ScramSha256 { is_simulated: false, ..ScramSha256::with_nonces(username, password, nonces)? })
     }
 
-    /// With nonces of the caller: for simulations. They must never repeat, nor be guessed.
+    /// With nonces of the caller: for simulations. They must never repeat, nor be guessed. The proof, which costs thousands
+    /// of hashes, is then worked out at once and not beside the driver's task, so that every run is the same.
     ///
     /// # Errors
     /// As [`ScramSha256::new`].
@@ -59,7 +62,7 @@ impl ScramSha256 {
     ) -> Result<Self, CredentialsError> {
         let username = stringprep::saslprep(username).map_err(|_| CredentialsError("user name"))?.into_owned();
         let password = stringprep::saslprep(password).map_err(|_| CredentialsError("password"))?.into_owned();
-        Ok(ScramSha256 { username, password, nonces: Arc::new(nonces) })
+        Ok(ScramSha256 { username, password, nonces: Arc::new(nonces), is_simulated: true })
     }
 }
 
@@ -78,6 +81,10 @@ impl Method for ScramSha256 {
         // Base64 has no comma, so it is a nonce as it stands.
         let nonce = STANDARD.encode((self.nonces)());
         Box::new(Running::new(&self.username, self.password.clone(), nonce))
+    }
+
+    fn is_slow(&self) -> bool {
+        !self.is_simulated
     }
 }
 

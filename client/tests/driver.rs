@@ -395,3 +395,47 @@ async fn a_server_that_accepts_and_says_nothing_is_left_and_tried_again() {
     let _second = Peer::new(accepted.recv().await.expect("another connection")).welcome(false).await;
     assert!(matches!(events.next().await, Some(Event::Connected { .. })));
 }
+
+fn lasting_for(seconds: u32, payload: &str) -> Publish {
+    let mut message = message(Qos::AtLeastOnce, payload);
+    message.message_expiry_interval = Some(seconds);
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_expires_before_it_can_be_sent_says_so_to_its_publisher() {
+    let options = Options { connect_timeout: Duration::from_secs(3600), queue_limit: 1, ..options() };
+    let (handle, _messages, _events, mut accepted) = over_pipes(options, 4096);
+    let peer = accepted.recv().await.expect("a connection");
+    let started = tokio::time::Instant::now();
+    // In the core's queue, and before it: in the channel to the driver.
+    let in_queue = handle.queue(lasting_for(3, "a")).await.expect("taken");
+    let in_channel = handle.queue(lasting_for(2, "b")).await.expect("taken");
+    let left = handle.queue(lasting_for(10, "c")).await.expect("taken");
+    let expired = Err(PublishError::Failed(Failure::Expired));
+    assert_eq!(in_queue.outcome().await, expired);
+    assert_eq!(started.elapsed().as_secs(), 3);
+    assert_eq!(in_channel.outcome().await, expired);
+    // The next has waited for three seconds in the channel and waits for four more behind it.
+    tokio::time::advance(Duration::from_secs(4)).await;
+    let mut peer = Peer::new(peer).welcome(false).await;
+    let publish = peer.expect_publish().await;
+    assert_eq!((publish.payload(), publish.message_expiry_interval), (&b"c"[..], Some(3)));
+    peer.send(Packet::Puback(Ack::new(publish.packet_id.expect("QoS 1 has one")))).await;
+    assert!(left.outcome().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_waits_for_room_does_not_wait_beyond_the_life_of_its_message() {
+    let options = Options { connect_timeout: Duration::from_secs(3600), queue_limit: 1, ..options() };
+    let (handle, _messages, _events, mut accepted) = over_pipes(options, 4096);
+    let _peer = accepted.recv().await.expect("a connection");
+    let mut receipts = Vec::new();
+    while let Ok(taken) = timeout(Duration::from_secs(1), handle.queue(message(Qos::AtLeastOnce, "x"))).await {
+        receipts.push(taken.expect("the client runs"));
+        assert!(receipts.len() < 1000, "nothing holds the publisher back");
+    }
+    let started = tokio::time::Instant::now();
+    assert_eq!(handle.publish(lasting_for(5, "late")).await, Err(PublishError::Failed(Failure::Expired)));
+    assert_eq!(started.elapsed().as_secs(), 5);
+}

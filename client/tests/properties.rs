@@ -227,7 +227,7 @@ fn play(options: &Options, steps: &[Step]) -> Result<Vec<String>, TestCaseError>
         }
         for effect in effects {
             match &effect {
-                Effect::Open => {
+                Effect::Open { .. } => {
                     prop_assert!(!network, "a second connection while there is one");
                     network = true;
                 }
@@ -249,6 +249,7 @@ fn play(options: &Options, steps: &[Step]) -> Result<Vec<String>, TestCaseError>
                     prop_assert!(client.is_connected());
                 }
                 Effect::Keep(_) => prop_assert!(options.durable, "kept without a store"),
+                Effect::Authenticate(_) => prop_assert!(false, "a question without a method"),
                 Effect::Done { token, .. } => *answers.entry(*token).or_default() += 1,
                 Effect::Event(squall_client::core::effect::Event::Disconnected { .. }) => network = false,
                 Effect::Event(_) => {}

@@ -3,14 +3,12 @@
 use std::{collections::VecDeque, time::Duration};
 
 use squall_codec::{
-    flow::Aliases,
+    flow::{Aliases, OutgoingAliases},
     packet::{Connect, Packet},
     version::Version,
 };
 
-use super::{
-    aliasing::OutgoingAliases, authenticating::Enhanced, effect::PeerInfo, pressure::Pressure, session::SessionKey,
-};
+use super::{authenticating::Enhanced, effect::PeerInfo, pressure::Pressure, session::SessionKey};
 
 /// One Network Connection.
 #[derive(Debug)]

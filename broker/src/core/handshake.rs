@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use squall_codec::{
-    flow::Aliases,
+    flow::{Aliases, OutgoingAliases},
     packet::{Connack, Connect, Packet},
     property::{Properties, Property},
     qos::Qos,
@@ -12,7 +12,6 @@ use squall_codec::{
 };
 
 use super::{
-    aliasing::OutgoingAliases,
     authenticating::{Enhanced, Turn, announce},
     broker::Broker,
     connection::{Open, Stage},

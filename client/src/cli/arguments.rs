@@ -100,6 +100,11 @@ pub(crate) struct Connection {
     #[arg(short = 'D', long = "property", value_names = ["COMMAND", "PROPERTY", "VALUE", "VALUE2"], num_args = 3..=4,
           action = ArgAction::Append, allow_negative_numbers = true)]
     pub(crate) properties: Vec<String>,
+    /// 5.0: go where the server sends ("use another server", "server moved"), with the same credentials, over at most COUNT
+    /// servers in a row [default: not at all; without a COUNT 5]
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, require_equals = true, default_missing_value = "5",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) follow: Option<u32>,
     /// Seconds to wait for a connection
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) connect_timeout: u64,
@@ -213,8 +218,11 @@ pub(crate) struct Printing {
     pub(crate) no_newline: bool,
     /// Print messages in this form: %t topic, %p payload, %x or %X payload in hexadecimal, %l its length, %q QoS,
     /// %r retain, %m packet identifier, %j JSON, %J JSON with the payload as JSON, %U seconds since 1970, %I date and
-    /// time, %C content type, %R response topic, %D correlation data, %E expiry, %F payload format, %P user properties,
-    /// %S subscription identifiers, %% a percent sign; \n, \t, \r, \e, \0 and \\
+    /// time, %A topic alias (put back by now, so empty), %C content type, %R response topic, %D correlation data, %E expiry,
+    /// %F payload format, %P user properties, %S subscription identifiers, %% a percent sign. %20t is at least 20
+    /// characters wide, %-20t with the topic at the left, %.20t at most 20, and %08m is filled up with zeros. @Y, @H and
+    /// the other letters of strftime are parts of the local time, @N nanoseconds, @@ an at sign; then \n, \t, \r, \a,
+    /// \e, \0 and \\
     #[arg(short = 'F', long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
 }

@@ -10,7 +10,7 @@ use squall_client::{
         transport::UrlConnector,
         url::{Scheme, ServerUrl},
     },
-    options::{Options, Reconnect},
+    options::{Options, Reconnect, ServerReference},
     scram::ScramSha256,
 };
 use squall_codec::{packet::Will, version::Version, wire::Text};
@@ -105,6 +105,10 @@ impl Connection {
             password,
             authentication,
             reconnect: Reconnect::Backoff { first: Duration::from_secs(1), max: Duration::from_secs(30) },
+            server_reference: match self.follow {
+                Some(most) => ServerReference::Follow { most },
+                None => ServerReference::Tell,
+            },
             connect_timeout: Duration::from_secs(self.connect_timeout),
             ..defaults
         })

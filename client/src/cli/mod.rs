@@ -5,13 +5,14 @@ pub(crate) mod arguments;
 mod bench;
 mod connection;
 mod format;
+mod json;
 mod properties;
 mod publish;
 mod request;
 mod session;
 mod subscribe;
 
-use std::process::ExitCode;
+use std::{fmt::Display, io::Write, process::ExitCode};
 
 use arguments::{Arguments, Command};
 use owo_colors::OwoColorize;
@@ -35,6 +36,11 @@ impl Trouble {
     fn unable(sentence: impl Into<String>) -> Self {
         Trouble { status: 2, sentence: sentence.into() }
     }
+}
+
+/// A line for a person. One that nobody can read any more is no reason to stop.
+fn tell(line: impl Display) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// Runs the program to its exit status.
@@ -71,7 +77,7 @@ fn end(ended: Result<(), Trouble>, quiet: bool) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             if !quiet {
-                anstream::eprintln!("{} {}", "error:".red().bold(), trouble.sentence);
+                tell(format_args!("{} {}", "error:".red().bold(), trouble.sentence));
             }
             ExitCode::from(trouble.status)
         }

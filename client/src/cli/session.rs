@@ -13,7 +13,7 @@ use squall_client::{
 };
 use squall_codec::{property::Properties, reason::ReasonCode, version::Version};
 
-use super::{Trouble, arguments::Connection};
+use super::{Trouble, arguments::Connection, tell};
 
 /// A client that is connected.
 pub(crate) struct Session {
@@ -56,16 +56,42 @@ pub(crate) async fn connect(connection: &Connection, acknowledge: Acknowledge) -
         }
     };
     let mut life = Life { events, server, refused: None, seconds, version, quiet: connection.quiet };
-    match life.next().await {
-        Some(Event::Connected { .. }) => Ok(Session { handle, messages, life }),
-        Some(Event::Disconnected { cause, .. }) => Err(life.no_connection(cause)),
-        Some(Event::Refused { .. } | Event::Resubscribed { .. }) | None => {
-            Err(Trouble::unable(format!("no connection to {}", life.server)))
+    tokio::select! {
+        biased;
+        () = interrupted() => {
+            goodbye(&handle, &Properties::new()).await;
+            return Err(Trouble::refused("interrupted before the connection stood"));
         }
+        connected = life.connected(connection.follow.unwrap_or(0)) => connected?,
     }
+    Ok(Session { handle, messages, life })
+}
+
+/// Whether the server named another.
+fn is_elsewhere(cause: &DisconnectCause) -> bool {
+    matches!(cause, DisconnectCause::Server { server_reference: Some(_), .. })
 }
 
 impl Life {
+    /// Waits for the first connection that stands, over so many servers that name another.
+    async fn connected(&mut self, most: u32) -> Result<(), Trouble> {
+        let mut followed = 0;
+        loop {
+            match self.next().await {
+                Some(Event::Connected { .. }) => return Ok(()),
+                Some(Event::Disconnected { cause, reconnecting: true }) if is_elsewhere(&cause) && followed < most => {
+                    followed += 1;
+                    self.refused = None;
+                    self.tell(format_args!("{}; going there", explained(&cause)));
+                }
+                Some(Event::Disconnected { cause, .. }) => return Err(self.no_connection(cause)),
+                Some(Event::Refused { .. } | Event::Resubscribed { .. }) | None => {
+                    return Err(Trouble::unable(format!("no connection to {}", self.server)));
+                }
+            }
+        }
+    }
+
     /// The next event of those that begin or end a connection.
     async fn next(&mut self) -> Option<Event> {
         loop {
@@ -99,7 +125,7 @@ impl Life {
 
     fn tell(&self, sentence: std::fmt::Arguments<'_>) {
         if !self.quiet {
-            anstream::eprintln!("{sentence}");
+            tell(sentence);
         }
     }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use squall_client::{
     core::effect::Failure,
     net::{
@@ -25,6 +26,7 @@ use super::{
     Trouble,
     arguments::{Printing, Subscribe},
     session::{Session, connect, goodbye, interrupted},
+    tell,
 };
 
 /// What the server is asked for.
@@ -155,16 +157,22 @@ fn report(wanted: &[Subscription], reasons: &[ReasonCode]) -> Result<(), Trouble
         return Err(Trouble::refused(refused.iter().map(sentence).collect::<Vec<_>>().join("; ")));
     }
     for one in &refused {
-        anstream::eprintln!("{}", sentence(one));
+        tell(sentence(one));
     }
     Ok(())
+}
+
+/// As the clocks on the wall say it.
+fn now() -> Zoned {
+    let now = Timestamp::from_duration(since_1970().try_into().unwrap_or_default());
+    now.unwrap_or_default().to_zoned(TimeZone::system())
 }
 
 /// On standard output, at once.
 pub(super) fn print(message: &Publish, printing: &Printing) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match &printing.format {
-        Some(format) => format.print(message, since_1970(), &mut out)?,
+        Some(format) => format.print(message, &now(), &mut out)?,
         None => {
             if printing.verbose {
                 write!(out, "{} ", message.topic())?;

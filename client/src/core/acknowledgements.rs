@@ -43,12 +43,9 @@ impl Acknowledgements {
         }
     }
 
-    /// Whether the application has been given this message and has not acknowledged it.
-    pub(super) fn is_held(&self, qos: Qos, packet_id: PacketId) -> bool {
-        match qos {
-            Qos::ExactlyOnce => self.exactly_once.held.contains_key(&packet_id),
-            _ => self.at_least_once.held.contains_key(&packet_id),
-        }
+    /// Whether the application has been given this QoS 1 message and has not acknowledged it.
+    pub(super) fn is_held(&self, packet_id: PacketId) -> bool {
+        self.at_least_once.held.contains_key(&packet_id)
     }
 
     /// The application has dealt with a message. One that is owed nothing any more is passed over.

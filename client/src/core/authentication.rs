@@ -13,6 +13,7 @@ use squall_codec::{
 use super::{
     client::{Client, Phase},
     effect::{DisconnectCause, Effect, Failure, Outcome, Token},
+    redirection::After,
 };
 
 /// A way of proving who one is, named by the Authentication Method of CONNECT. Each connection, and each
@@ -23,6 +24,11 @@ pub trait Method: fmt::Debug + Send + Sync {
 
     /// A new exchange.
     fn begin(&self) -> Box<dyn Exchange>;
+
+    /// Whether an answer may take longer than packets should wait for it: it is then worked out beside everything else.
+    fn is_slow(&self) -> bool {
+        false
+    }
 }
 
 /// One exchange. What goes wrong is said in words for people; they must hold no secret.
@@ -43,13 +49,45 @@ pub trait Exchange: fmt::Debug + Send {
     fn finish(&mut self, data: Option<&[u8]>) -> Result<(), String>;
 }
 
+/// An exchange between two packets.
+#[derive(Debug)]
+pub(super) enum Running {
+    Here(Box<dyn Exchange>),
+    /// Its answer to this question is being worked out.
+    Thinking(u64),
+}
+
+/// What the server asked of an exchange.
+#[derive(Debug)]
+pub struct Question {
+    number: u64,
+    exchange: Box<dyn Exchange>,
+    data: Option<Bytes>,
+}
+
+/// What the exchange says to it.
+#[derive(Debug)]
+pub struct Answer {
+    number: u64,
+    exchange: Box<dyn Exchange>,
+    said: Result<Option<Bytes>, String>,
+}
+
+impl Question {
+    /// Works out the answer. It may take a second.
+    pub fn answer(mut self) -> Answer {
+        let said = self.exchange.answer(self.data.as_deref());
+        Answer { number: self.number, exchange: self.exchange, said }
+    }
+}
+
 impl Client {
     /// Properties of CONNECT, and the exchange that they begin.
-    pub(super) fn begin_authentication(&self) -> (Properties, Option<Box<dyn Exchange>>) {
+    pub(super) fn begin_authentication(&self) -> (Properties, Option<Running>) {
         match &self.options.authentication {
             Some(method) if self.options.version.has_properties() => {
                 let mut exchange = method.begin();
-                (data(method.name(), exchange.first()), Some(exchange))
+                (data(method.name(), exchange.first()), Some(Running::Here(exchange)))
             }
             _ => (Properties::new(), None),
         }
@@ -70,9 +108,50 @@ impl Client {
         if auth.properties.authentication_method() != method.as_ref() {
             return self.violation(now, ReasonCode::ProtocolError, "AUTH with another Authentication Method");
         }
-        match exchange.answer(auth.properties.authentication_data().map(|data| &data[..])) {
-            Ok(answer) => self.send_auth(now, ReasonCode::ContinueAuthentication, answer),
-            Err(detail) => self.authentication_failed(now, detail),
+        let number = self.questions;
+        let Running::Here(asked) = std::mem::replace(exchange, Running::Thinking(number)) else {
+            return self.violation(now, ReasonCode::ProtocolError, "AUTH before the last one was answered");
+        };
+        self.ask_exchange(now, asked, auth);
+    }
+
+    /// The exchange has left its place, under the number of this question.
+    fn ask_exchange(&mut self, now: Duration, exchange: Box<dyn Exchange>, auth: &Auth) {
+        let number = self.questions;
+        self.questions += 1;
+        let question = Question { number, exchange, data: auth.properties.authentication_data().cloned() };
+        match self.options.authentication.as_ref().is_some_and(|method| method.is_slow()) {
+            true => self.effects.push(Effect::Authenticate(question)),
+            false => self.handle_answer(now, question.answer()),
+        }
+    }
+
+    /// An answer is there. One for an exchange that has ended meanwhile is passed over.
+    pub(super) fn handle_answer(&mut self, now: Duration, answer: Answer) {
+        let Answer { number, exchange, said } = answer;
+        let (running, token) = match &mut self.phase {
+            Phase::Handshake { exchange: Some(running), .. } => (running, None),
+            Phase::Connected(connection) => match &mut connection.reauthentication {
+                Some((token, running)) => (running, Some(*token)),
+                None => return,
+            },
+            _ => return,
+        };
+        if !matches!(running, Running::Thinking(asked) if *asked == number) {
+            return;
+        }
+        match said {
+            Ok(data) => {
+                *running = Running::Here(exchange);
+                self.send_auth(now, ReasonCode::ContinueAuthentication, data);
+            }
+            Err(detail) => {
+                if let Phase::Connected(connection) = &mut self.phase {
+                    connection.reauthentication = None;
+                }
+                self.fail(token, Failure::ConnectionLost);
+                self.authentication_failed(now, detail);
+            }
         }
     }
 
@@ -97,6 +176,10 @@ impl Client {
             self.violation(now, ReasonCode::ProtocolError, "CONNACK with another Authentication Method");
             return false;
         }
+        let Running::Here(exchange) = &mut exchange else {
+            self.authentication_failed(now, "the server is convinced before it was answered".to_owned());
+            return false;
+        };
         match exchange.finish(connack.properties.authentication_data().map(|data| &data[..])) {
             Ok(()) => true,
             Err(detail) => {
@@ -120,7 +203,7 @@ impl Client {
         }
         let mut exchange = method.begin();
         let first = exchange.first();
-        connection.reauthentication = Some((token, exchange));
+        connection.reauthentication = Some((token, Running::Here(exchange)));
         // [MQTT-4.12.1-1] With the method of CONNECT.
         self.send_auth(now, ReasonCode::ReAuthenticate, first);
     }
@@ -129,32 +212,29 @@ impl Client {
     pub(super) fn handle_auth(&mut self, now: Duration, auth: &Auth) {
         let method = self.method_name();
         let Phase::Connected(connection) = &mut self.phase else { return };
-        let Some((token, mut exchange)) = connection.reauthentication.take() else {
+        let Some((token, running)) = connection.reauthentication.take() else {
             // [MQTT-4.12.0-6] Without a method no AUTH comes; with one, none that this client did not begin.
             return self.violation(now, ReasonCode::ProtocolError, "AUTH that belongs to no exchange");
         };
         let said = auth.properties.authentication_method();
         // [MQTT-4.12.0-5] The short form of AUTH, which says success, names no method.
         let short = auth.reason == ReasonCode::Success && auth.properties.is_empty();
-        let data = auth.properties.authentication_data().map(|data| &data[..]);
+        let (Running::Here(mut exchange), true) = (running, said == method.as_ref() || short) else {
+            self.fail(Some(token), Failure::ConnectionLost);
+            let detail = "AUTH with another Authentication Method, or before the last one was answered";
+            return self.violation(now, ReasonCode::ProtocolError, detail);
+        };
         let ended = match auth.reason {
-            _ if said != method.as_ref() && !short => {
-                self.violation(now, ReasonCode::ProtocolError, "AUTH with another Authentication Method");
-                return self.fail(Some(token), Failure::ConnectionLost);
+            ReasonCode::Success => exchange.finish(auth.properties.authentication_data().map(|data| &data[..])),
+            ReasonCode::ContinueAuthentication => {
+                connection.reauthentication = Some((token, Running::Thinking(self.questions)));
+                return self.ask_exchange(now, exchange, auth);
             }
-            ReasonCode::Success => exchange.finish(data).map(|()| None),
-            ReasonCode::ContinueAuthentication => exchange.answer(data).map(Some),
             // The codec lets nothing else pass from a server.
             _ => Err("an unexpected AUTH".to_owned()),
         };
         match ended {
-            Ok(None) => self.done(Some(token), Outcome::Reauthenticated),
-            Ok(Some(answer)) => {
-                if let Phase::Connected(connection) = &mut self.phase {
-                    connection.reauthentication = Some((token, exchange));
-                }
-                self.send_auth(now, ReasonCode::ContinueAuthentication, answer);
-            }
+            Ok(()) => self.done(Some(token), Outcome::Reauthenticated),
             Err(detail) => {
                 self.fail(Some(token), Failure::ConnectionLost);
                 self.authentication_failed(now, detail);
@@ -170,7 +250,7 @@ impl Client {
             self.send(now, Packet::Disconnect(packet));
         }
         self.effects.push(Effect::Close);
-        self.end(now, DisconnectCause::Authentication(detail), false);
+        self.end(now, DisconnectCause::Authentication(detail), After::Nothing);
     }
 
     // [MQTT-4.12.0-7] Without a method no AUTH leaves. [MQTT-3.15.2-2], [MQTT-3.15.2-3] It has neither Reason String nor

@@ -14,12 +14,14 @@ use squall_codec::{
 };
 
 use super::{
-    authentication::Exchange,
+    authentication::Running,
     connection::{Connection, Due, KeepAlive},
     effect::{DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
+    expiry::Timed,
     handshake,
     reconnect::Backoff,
     record::{Kept, Record},
+    redirection::{After, Route},
     requests::Request,
     session::{Session, Unfinished},
 };
@@ -43,7 +45,12 @@ pub struct Client {
     /// Requests that wait for a connection or for the server's Receive Maximum; at most `Options::queue_limit` are
     /// taken from the application.
     pub(super) queue: VecDeque<Request>,
+    /// When the first of them has waited for too long, or earlier.
+    pub(super) queue_expires: Option<Duration>,
     pub(super) effects: Vec<Effect>,
+    pub(super) route: Route,
+    /// Questions of enhanced authentication so far.
+    pub(super) questions: u64,
     backoff: Backoff,
 }
 
@@ -57,7 +64,7 @@ pub(super) enum Phase {
     /// `Effect::Open` was said.
     Opening { until: Duration },
     /// CONNECT was sent.
-    Handshake { until: Duration, clean_start: bool, exchange: Option<Box<dyn Exchange>> },
+    Handshake { until: Duration, clean_start: bool, exchange: Option<Running> },
     /// CONNACK said success.
     Connected(Box<Connection>),
 }
@@ -87,7 +94,10 @@ impl Client {
             phase: Phase::Idle,
             session: Session::new(options.client_id.clone(), exists, options.own_receive_maximum()),
             queue: VecDeque::new(),
+            queue_expires: None,
             effects: Vec::new(),
+            route: Route::default(),
+            questions: 0,
             backoff: Backoff::new(options.reconnect, seed),
             options,
         }
@@ -95,7 +105,7 @@ impl Client {
 
     /// A client that takes up what an earlier run kept, with its messages in their order: those that were not
     /// acknowledged, and those that had not left.
-    pub fn restored(options: Options, seed: u64, kept: Kept) -> Self {
+    pub fn restored(now: Now, options: Options, seed: u64, kept: Kept) -> Self {
         let mut client = Client::new(options, seed);
         let outlives = client.options.session_outlives(client.options.session_expiry_seconds.unwrap_or(0));
         let mut resumes = false;
@@ -108,14 +118,14 @@ impl Client {
                 client.session.exists = true;
             }
         }
-        client.queue =
-            client.session.restore(kept, resumes).map(|(number, message)| Request::kept(number, message)).collect();
+        let waiting = client.session.restore(now, kept, resumes);
+        waiting.for_each(|(number, message)| client.wait_for_turn(Request::kept(number, message)));
         client
     }
 
     /// Takes one input. The effects must be carried out before the next input.
-    pub fn handle(&mut self, now: Now, input: Input) -> Effects<'_> {
-        let now = now.monotonic;
+    pub fn handle(&mut self, moment: Now, input: Input) -> Effects<'_> {
+        let now = moment.monotonic;
         match input {
             Input::Connect => {
                 if let Phase::Idle = self.phase {
@@ -125,13 +135,14 @@ impl Client {
             Input::Opened => self.handle_opened(now),
             Input::Lost { reason } => {
                 if self.has_network() {
-                    self.end(now, DisconnectCause::Network(reason), true);
+                    self.end(now, DisconnectCause::Network(reason), After::AnotherTry);
                 }
             }
             Input::Packet { packet } => self.handle_packet(now, packet),
             Input::Malformed { error } => self.handle_malformed(now, &error),
             Input::Publish { token, message } => {
                 let number = self.session.next_number();
+                let message = Timed::new(moment, self.options.version, message);
                 self.handle_request(now, Request::publish(token, number, message));
             }
             Input::Subscribe { token, subscriptions, properties } => {
@@ -139,10 +150,11 @@ impl Client {
             }
             Input::Unsubscribe { token, filters } => self.handle_request(now, Request::Unsubscribe { token, filters }),
             Input::Reauthenticate { token } => self.handle_reauthenticate(now, token),
+            Input::Authenticated(answer) => self.handle_answer(now, answer),
             Input::KeepFailed { reason } => {
                 if !self.is_idle() {
                     self.effects.push(Effect::Close);
-                    self.end(now, DisconnectCause::Store(reason), false);
+                    self.end(now, DisconnectCause::Store(reason), After::Nothing);
                 }
             }
             Input::Acknowledge { delivery } => {
@@ -161,11 +173,12 @@ impl Client {
 
     /// When `Input::Tick` is due, if no other input comes first.
     pub fn deadline(&self) -> Option<Duration> {
-        match &self.phase {
-            Phase::Idle => None,
+        let phase = match &self.phase {
+            Phase::Idle => return None,
             Phase::Waiting { until } | Phase::Opening { until } | Phase::Handshake { until, .. } => Some(*until),
             Phase::Connected(connection) => connection.keep_alive.as_ref().map(|keep_alive| keep_alive.next().0),
-        }
+        };
+        phase.into_iter().chain(self.queue_expires).min()
     }
 
     /// As they were given.
@@ -210,7 +223,7 @@ impl Client {
 
     fn open(&mut self, now: Duration) {
         self.phase = Phase::Opening { until: now + self.options.connect_timeout };
-        self.effects.push(Effect::Open);
+        self.effects.push(Effect::Open { server: self.route.next().cloned() });
     }
 
     fn handle_opened(&mut self, now: Duration) {
@@ -236,8 +249,8 @@ impl Client {
             self.effects.push(Effect::Event(Event::Refused { reason: connack.reason }));
             // [MQTT-4.13.2-1] A refusal ends the connection.
             self.effects.push(Effect::Close);
-            let again = handshake::worth_another_try(connack.reason);
-            return self.end(now, DisconnectCause::server(connack.reason, &connack.properties), again);
+            let after = self.after(now, connack.reason, &connack.properties);
+            return self.end(now, DisconnectCause::server(connack.reason, &connack.properties), after);
         }
         if !self.finish_authentication(now, &connack) {
             return;
@@ -281,7 +294,7 @@ impl Client {
             self.session.restart(receive_maximum, self.options.own_receive_maximum());
         for (token, number, message) in messages.into_iter().rev() {
             match self.options.on_session_lost {
-                OnSessionLost::Republish => self.queue.push_front(Request::Publish { token, number, message }),
+                OnSessionLost::Republish => self.wait_before_others(Request::Publish { token, number, message }),
                 OnSessionLost::GiveUp => {
                     self.keep(Record::Finished { number });
                     self.fail(token, Failure::SessionLost);
@@ -314,7 +327,7 @@ impl Client {
         }
         // [MQTT-3.14.4-1], [MQTT-3.14.4-2] Nothing after DISCONNECT but the end of the connection.
         self.effects.push(Effect::Close);
-        self.end(now, DisconnectCause::Violation(detail.to_string()), true);
+        self.end(now, DisconnectCause::Violation(detail.to_string()), After::AnotherTry);
     }
 
     fn handle_disconnect(&mut self, now: Duration, reason: ReasonCode, session_expiry_seconds: Option<u32>) {
@@ -330,7 +343,7 @@ impl Client {
                 self.effects.push(Effect::Close);
             }
         }
-        self.end(now, DisconnectCause::Application, false);
+        self.end(now, DisconnectCause::Application, After::Nothing);
     }
 
     /// `None` where the wish is best said by silence.
@@ -364,6 +377,7 @@ impl Client {
     }
 
     fn handle_tick(&mut self, now: Duration) {
+        self.expire(now);
         match &mut self.phase {
             Phase::Waiting { until } if *until <= now => self.open(now),
             // No CONNACK in reasonable time.
@@ -387,7 +401,7 @@ impl Client {
     /// The other end is not there any more; a DISCONNECT would only discard the will that is now due.
     fn no_answer(&mut self, now: Duration) {
         self.effects.push(Effect::Close);
-        self.end(now, DisconnectCause::NoAnswer, true);
+        self.end(now, DisconnectCause::NoAnswer, After::AnotherTry);
     }
 
     /// Of the connection that stands, where it is on.
@@ -405,7 +419,7 @@ impl Client {
     }
 
     /// The connection has ended, or the try to have one. Every request is answered, or kept for the next connection.
-    pub(super) fn end(&mut self, now: Duration, cause: DisconnectCause, again: bool) {
+    pub(super) fn end(&mut self, now: Duration, cause: DisconnectCause, after: After) {
         let mut reauthentication = None;
         let lasted = match &mut self.phase {
             Phase::Connected(connection) => {
@@ -415,7 +429,14 @@ impl Client {
             }
             _ => None,
         };
-        let delay = if again { self.backoff.next_delay(lasted) } else { None };
+        let delay = match after {
+            After::Elsewhere => Some(Duration::ZERO),
+            After::AnotherTry => self.backoff.next_delay(lasted),
+            After::Nothing => None,
+        };
+        if after != After::Elsewhere {
+            self.route.go_home();
+        }
         self.phase = match delay {
             Some(delay) => Phase::Waiting { until: now + delay },
             None => Phase::Idle,

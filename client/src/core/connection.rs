@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use squall_codec::{
-    flow::Aliases,
+    flow::{Aliases, OutgoingAliases},
     packet::{Connack, Packet, Publish, Subscription},
     property::Properties,
     qos::Qos,
@@ -11,7 +11,7 @@ use squall_codec::{
 };
 
 use super::{
-    authentication::Exchange,
+    authentication::Running,
     effect::{Failure, Token},
 };
 use crate::options::{LARGEST_FRAME, Options};
@@ -27,8 +27,9 @@ pub(super) struct Connection {
     pub(super) session_expiry_seconds: u32,
     // [MQTT-3.3.2-7] Aliases live here, and so end with the connection.
     pub(super) aliases: Aliases,
+    pub(super) outgoing_aliases: OutgoingAliases,
     /// An exchange of AUTH that is going on, and who waits for it.
-    pub(super) reauthentication: Option<(Token, Box<dyn Exchange>)>,
+    pub(super) reauthentication: Option<(Token, Running)>,
 }
 
 /// What the server said in CONNACK that it takes (section 3.2.2.3); before 5.0 everything.
@@ -74,6 +75,9 @@ impl Connection {
             answer_due: None,
             paused: false,
         });
+        // [MQTT-3.2.2-17] No more aliases than the server's Topic Alias Maximum; [MQTT-3.2.2-18] none where it names none.
+        let topic_alias_maximum = connack.properties.topic_alias_maximum().unwrap_or(0);
+        let outgoing_aliases = u8::try_from(topic_alias_maximum).unwrap_or(u8::MAX).min(options.outgoing_topic_aliases);
         let asked = options.session_expiry_seconds.unwrap_or(0);
         Connection {
             since: now,
@@ -81,6 +85,7 @@ impl Connection {
             keep_alive,
             session_expiry_seconds: connack.properties.session_expiry_interval().unwrap_or(asked),
             aliases: Aliases::new(options.topic_alias_maximum),
+            outgoing_aliases: OutgoingAliases::new(outgoing_aliases),
             reauthentication: None,
         }
     }
@@ -140,13 +145,16 @@ impl Offer {
 
     /// Whether the packet is small enough.
     pub(super) fn takes_size(&self, version: Version, packet: &Packet) -> Result<(), Failure> {
+        self.room(version, packet).map(drop)
+    }
+
+    /// What the packet might still grow by, in bytes.
+    pub(super) fn room(&self, version: Version, packet: &Packet) -> Result<usize, Failure> {
         // [MQTT-3.2.2-15] No packet above the server's Maximum Packet Size.
         let size = packet.encoded_len(version);
         let limit = self.maximum_packet_size.min(LARGEST_FRAME);
-        if size > usize::try_from(limit).unwrap_or(usize::MAX) {
-            return Err(Failure::TooLarge { size, limit });
-        }
-        Ok(())
+        let most = usize::try_from(limit).unwrap_or(usize::MAX);
+        most.checked_sub(size).ok_or(Failure::TooLarge { size, limit })
     }
 }
 

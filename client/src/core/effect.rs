@@ -10,7 +10,11 @@ use squall_codec::{
     wire::Text,
 };
 
-use super::record::Record;
+use super::{
+    authentication::{Answer, Question},
+    record::Record,
+    redirection::Address,
+};
 
 /// Names an operation of the application, from request to outcome. The caller chooses it and uses it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +82,8 @@ pub enum Input {
         /// Named in `Effect::Done`.
         token: Token,
     },
+    /// `Effect::Authenticate` was carried out.
+    Authenticated(Answer),
     /// The application ends the connection.
     Disconnect {
         /// 5.0: 0x00, or 0x04 to have the will published.
@@ -103,7 +109,10 @@ pub enum Input {
 #[derive(Debug)]
 pub enum Effect {
     /// Get a Network Connection to the server, and answer with `Opened` or `Lost`.
-    Open,
+    Open {
+        /// The server that another server named (5.0); `None`: the one that the driver knows.
+        server: Option<Address>,
+    },
     /// Write a packet.
     Send {
         /// How it is written.
@@ -122,6 +131,9 @@ pub enum Effect {
     },
     /// Make this durable before anything is written that follows it. Said only where the options ask for it.
     Keep(Record),
+    /// Work out the answer, which may take a second, and hand it back with `Authenticated`. It waits for nothing, and
+    /// nothing waits for it but the server.
+    Authenticate(Question),
     /// An operation of the application has ended.
     Done {
         /// Which.
@@ -177,6 +189,9 @@ pub enum Failure {
         /// Of the options.
         limit: usize,
     },
+    /// Its Message Expiry Interval has passed while it waited to be sent.
+    #[error("the message expired before it could be sent")]
+    Expired,
     /// The server said in CONNACK that it does not take this.
     #[error("the server does not offer {feature}")]
     NotOffered {
@@ -247,7 +262,7 @@ pub enum DisconnectCause {
         reason: ReasonCode,
         /// Reason String: for people.
         explanation: Option<Text>,
-        /// Server Reference: where to go instead. Whether it is followed is the application's decision.
+        /// Server Reference: where to go instead. The options say whether it is followed.
         server_reference: Option<Text>,
     },
     /// The server could not prove who it is, or the method could not go on.

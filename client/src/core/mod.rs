@@ -2,6 +2,7 @@
 
 mod acknowledgements;
 mod connection;
+mod expiry;
 mod handshake;
 mod packets;
 mod reconnect;
@@ -13,3 +14,4 @@ pub mod authentication;
 pub mod client;
 pub mod effect;
 pub mod record;
+pub mod redirection;

@@ -13,7 +13,6 @@ use squall_codec::{
 use super::{
     client::{Client, Phase},
     effect::{DisconnectCause, Effect, Event, Outcome, Token},
-    handshake,
     record::Record,
     session::Asked,
 };
@@ -50,8 +49,8 @@ impl Client {
             Packet::Disconnect(disconnect) if self.options.version.has_properties() => {
                 // The sender of DISCONNECT closes; its receiver closes too.
                 self.effects.push(Effect::Close);
-                let again = handshake::worth_another_try(disconnect.reason);
-                self.end(now, DisconnectCause::server(disconnect.reason, &disconnect.properties), again);
+                let after = self.after(now, disconnect.reason, &disconnect.properties);
+                self.end(now, DisconnectCause::server(disconnect.reason, &disconnect.properties), after);
             }
             // [MQTT-3.2.0-2] One CONNACK on a connection.
             Packet::Connack(_) => self.violation(now, ReasonCode::ProtocolError, "a second CONNACK"),
@@ -76,7 +75,7 @@ impl Client {
         };
         let acknowledgements = &mut self.session.acknowledgements;
         // A QoS 1 message that the application still holds is the same exchange, whatever the server calls it.
-        if qos == Qos::AtLeastOnce && acknowledgements.is_held(qos, packet_id) {
+        if qos == Qos::AtLeastOnce && acknowledgements.is_held(packet_id) {
             return;
         }
         // [MQTT-3.3.4-1], [MQTT-4.5.0-2] Every message is acknowledged as its QoS asks for.

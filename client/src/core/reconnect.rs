@@ -103,6 +103,20 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_lasted_just_as_long_as_the_delay_before_it_does_not_start_over() {
+        let mut backoff = Backoff::new(POLICY, 1);
+        for _ in 0..5 {
+            backoff.next_delay(None);
+        }
+        let last = backoff.next_delay(None).expect("tries again");
+        let next = backoff.next_delay(Some(last)).expect("tries again");
+        assert!(next >= Duration::from_secs(5), "{next:?}");
+        assert!(
+            backoff.next_delay(Some(next + Duration::from_millis(1))).expect("tries again") <= Duration::from_secs(1)
+        );
+    }
+
+    #[test]
     fn never_is_never() {
         assert_eq!(Backoff::new(Reconnect::Never, 1).next_delay(None), None);
     }

@@ -1,6 +1,9 @@
 //! What a client must not forget if it is to outlive its process (section 4.1): the session's state, change by change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use squall_codec::{
     packet::Publish,
@@ -23,6 +26,8 @@ pub enum Record {
         number: u64,
         /// What.
         message: Publish,
+        /// When its Message Expiry Interval has passed, in time since 1970.
+        expires: Option<Duration>,
     },
     /// Its PUBLISH is about to leave.
     Sent {
@@ -62,6 +67,8 @@ pub struct Kept {
     pub client_id: Option<Text>,
     /// By their numbers.
     pub outgoing: BTreeMap<u64, KeptMessage>,
+    /// When their Message Expiry Intervals have passed, in time since 1970; by their numbers.
+    pub expires: BTreeMap<u64, Duration>,
     /// QoS 2 identifiers of the server that wait for PUBREL.
     pub received: BTreeSet<PacketId>,
 }
@@ -91,7 +98,10 @@ impl Kept {
                     }
                 }
             }
-            Record::Accepted { number, message } => drop(self.outgoing.insert(number, KeptMessage::Waiting(message))),
+            Record::Accepted { number, message, expires } => {
+                self.outgoing.insert(number, KeptMessage::Waiting(message));
+                self.expires.extend(expires.map(|expires| (number, expires)));
+            }
             Record::Sent { number, packet_id } => {
                 if let Some(message) = self.outgoing.get_mut(&number)
                     && let KeptMessage::Waiting(publish) | KeptMessage::Sent(_, publish) = message
@@ -103,8 +113,12 @@ impl Kept {
                 if let Some(message) = self.outgoing.get_mut(&number) {
                     *message = KeptMessage::Released(packet_id);
                 }
+                self.expires.remove(&number);
             }
-            Record::Finished { number } => drop(self.outgoing.remove(&number)),
+            Record::Finished { number } => {
+                self.outgoing.remove(&number);
+                self.expires.remove(&number);
+            }
             Record::Received { packet_id } => drop(self.received.insert(packet_id)),
             Record::Completed { packet_id } => drop(self.received.remove(&packet_id)),
         }

@@ -15,6 +15,7 @@ use squall_codec::{
 use super::{
     client::{Client, Phase},
     effect::{Failure, Outcome, Token},
+    expiry::Timed,
     record::Record,
     session::{Again, Asked},
 };
@@ -29,7 +30,7 @@ pub(super) enum Request {
         token: Option<Token>,
         /// In the order in which messages were accepted.
         number: u64,
-        message: Publish,
+        message: Timed,
     },
     /// Nobody waits for a subscription that the client renews by itself.
     Subscribe {
@@ -45,19 +46,20 @@ pub(super) enum Request {
 
 impl Request {
     /// What belongs to this hop is the core's.
-    pub(super) fn publish(token: Token, number: u64, mut message: Publish) -> Self {
+    pub(super) fn publish(token: Token, number: u64, mut timed: Timed) -> Self {
+        let message = &mut timed.message;
         // [MQTT-3.3.1-2], [MQTT-4.3.2-2], [MQTT-4.3.3-2] DUP is 0 at first.
         message.dup = false;
         message.packet_id = None;
-        // [MQTT-3.2.2-17], [MQTT-3.2.2-18], [MQTT-3.3.2-9] This client uses no Topic Alias.
+        // [MQTT-3.3.2-7] An alias is chosen when the message leaves, for that connection alone.
         message.topic_alias = None;
         // [MQTT-3.3.4-6] No Subscription Identifier from a client.
         message.subscription_identifiers.clear();
-        Request::Publish { token: Some(token), number, message }
+        Request::Publish { token: Some(token), number, message: timed }
     }
 
     /// A message that an earlier run accepted.
-    pub(super) fn kept(number: u64, message: Publish) -> Self {
+    pub(super) fn kept(number: u64, message: Timed) -> Self {
         Request::Publish { token: None, number, message }
     }
 
@@ -79,9 +81,9 @@ impl Request {
     /// Whether the standard lets a client send this at all.
     fn check(&self, version: Version) -> Result<(), Failure> {
         let what = match self {
-            Request::Publish { message, .. } if message.topic().is_empty() => "a message without a topic",
+            Request::Publish { message, .. } if message.message.topic().is_empty() => "a message without a topic",
             Request::Publish { message, .. } if version.has_properties() => {
-                let properties = message.forwarded_properties();
+                let properties = message.message.forwarded_properties();
                 match properties.response_topic() {
                     // [MQTT-3.3.2-14]
                     Some(topic) if topic.contains(['+', '#']) => "a wildcard in a Response Topic",
@@ -115,7 +117,7 @@ impl Request {
 
     /// Whether the server's Receive Maximum may hold it back.
     pub(super) fn is_counted(&self) -> bool {
-        matches!(self, Request::Publish { message, .. } if message.qos != Qos::AtMostOnce)
+        matches!(self, Request::Publish { message, .. } if message.message.qos != Qos::AtMostOnce)
     }
 }
 
@@ -134,7 +136,8 @@ impl Client {
         if let Request::Publish { number, message, .. } = &request
             && request.is_counted()
         {
-            self.keep(Record::Accepted { number: *number, message: message.clone() });
+            let expires = message.expires().map(|moment| moment.unix);
+            self.keep(Record::Accepted { number: *number, message: message.message.clone(), expires });
         }
         let request = match self.phase {
             // [MQTT-3.3.4-8], [MQTT-4.9.0-3] Only QoS 1 and 2 messages wait for the server's Receive Maximum, and for
@@ -146,14 +149,14 @@ impl Client {
             _ => request,
         };
         if self.has_room() {
-            self.queue.push_back(request);
+            self.wait_for_turn(request);
         } else {
             self.give_up(&request, Failure::QueueFull { limit: self.options.queue_limit });
         }
     }
 
     /// Answers a request that cannot be carried out, and keeps nothing of it.
-    fn give_up(&mut self, request: &Request, failure: Failure) {
+    pub(super) fn give_up(&mut self, request: &Request, failure: Failure) {
         if let Request::Publish { number, .. } = request
             && request.is_counted()
         {
@@ -165,6 +168,7 @@ impl Client {
     /// The connection is new: everything that may leave does, in order.
     pub(super) fn flush_all(&mut self, now: Duration) {
         self.resend(now);
+        self.expire(now);
         let mut waiting = VecDeque::new();
         while let Some(request) = self.queue.pop_front() {
             if let Some(request) = self.start(now, request) {
@@ -177,6 +181,7 @@ impl Client {
     /// An exchange is over: what waited for that may leave.
     pub(super) fn flush(&mut self, now: Duration) {
         self.resend(now);
+        self.expire(now);
         while let Some(request) = self.queue.pop_front() {
             if let Some(request) = self.start(now, request) {
                 self.queue.push_front(request);
@@ -196,7 +201,7 @@ impl Client {
                 // [MQTT-4.3.3-6] Once PUBREL was sent it is PUBREL that is sent again.
                 Some(Again::Pubrel(packet_id)) => self.send(now, Packet::Pubrel(Ack::new(packet_id))),
                 Some(Again::Publish(packet_id, qos, message)) => {
-                    let mut message = message.at(qos, Some(packet_id));
+                    let mut message = message.leaving(now).at(qos, Some(packet_id));
                     // [MQTT-3.3.1-1]
                     message.dup = true;
                     let taken = offer.takes_publish(&message);
@@ -225,43 +230,57 @@ impl Client {
         }
     }
 
-    fn start_publish(&mut self, now: Duration, token: Option<Token>, number: u64, message: Publish) -> Option<Request> {
+    fn start_publish(&mut self, now: Duration, token: Option<Token>, number: u64, timed: Timed) -> Option<Request> {
         let version = self.options.version;
-        let qos = message.qos;
-        let Phase::Connected(connection) = &self.phase else {
-            return Some(Request::Publish { token, number, message });
+        let Phase::Connected(connection) = &mut self.phase else {
+            return Some(Request::Publish { token, number, message: timed });
         };
-        let any_id = (qos != Qos::AtMostOnce).then_some(PacketId::MIN);
-        let mut packet = Packet::Publish(message.clone().at(qos, any_id));
+        let mut message = timed.leaving(now);
+        let qos = message.qos;
+        // Any identifier has the size of all.
+        message.packet_id = (qos != Qos::AtMostOnce).then_some(PacketId::MIN);
         let offer = &connection.offer;
-        if let Err(failure) = offer.takes_publish(&message).and_then(|()| offer.takes_size(version, &packet)) {
-            self.give_up(&Request::Publish { token, number, message }, failure);
-            return None;
-        }
+        let packet = Packet::Publish(message);
+        let taken = offer.takes_publish(&timed.message).and_then(|()| offer.room(version, &packet));
+        let room = match taken {
+            Ok(room) => room,
+            Err(failure) => {
+                self.give_up(&Request::Publish { token, number, message: timed }, failure);
+                return None;
+            }
+        };
+        let Packet::Publish(mut message) = packet else { return None };
         if qos != Qos::AtMostOnce {
             // [MQTT-4.3.2-3], [MQTT-4.3.3-3] From here on it is unacknowledged, until PUBACK or PUBREC; [MQTT-4.3.3-7] its
             // expiry plays no part any more.
             // [MQTT-3.3.4-7] Receive Maximum. Messages that have still to be sent again take room too, so nothing new
             // leaves before them.
-            match self.session.outgoing.publish(qos, message) {
+            match self.session.outgoing.publish(qos, timed) {
                 Ok(packet_id) => {
                     self.session.tokens.extend(token.map(|token| (packet_id, token)));
                     self.session.numbers.insert(packet_id, number);
                     self.keep(Record::Sent { number, packet_id });
-                    if let Packet::Publish(message) = &mut packet {
-                        // [MQTT-2.2.1-3], [MQTT-4.3.2-1], [MQTT-4.3.3-1] An identifier that is not in use.
-                        message.packet_id = Some(packet_id);
-                    }
-                    self.send(now, packet);
+                    // [MQTT-2.2.1-3], [MQTT-4.3.2-1], [MQTT-4.3.3-1] An identifier that is not in use.
+                    message.packet_id = Some(packet_id);
+                    self.send_publish(now, message, room);
                     return None;
                 }
                 Err(message) => return Some(Request::Publish { token, number, message }),
             }
         }
         // [MQTT-2.2.1-2], [MQTT-4.3.1-1] QoS 0: no identifier, DUP 0.
-        self.send(now, packet);
+        self.send_publish(now, message, room);
         self.done(token, Outcome::Published { reason: ReasonCode::Success, properties: Properties::new() });
         None
+    }
+
+    /// Sends a PUBLISH for the first time, with an alias where that is shorter.
+    fn send_publish(&mut self, now: Duration, message: Publish, room: usize) {
+        let Phase::Connected(connection) = &mut self.phase else { return };
+        // A client has few topics, so that their length tells most of them apart.
+        let hash = message.topic().len() as u64;
+        let message = connection.outgoing_aliases.shorten(hash, message, room);
+        self.send(now, Packet::Publish(message));
     }
 
     fn start_subscribe(

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use squall_codec::{
     flow::{Incoming, Outgoing, Resend},
-    packet::{Publish, Subscription},
+    packet::Subscription,
     property::Properties,
     qos::Qos,
     reason::ReasonCode,
+    time::Now,
     topic::TopicFilter,
     wire::{PacketId, Text},
 };
@@ -15,6 +16,7 @@ use squall_codec::{
 use super::{
     acknowledgements::Acknowledgements,
     effect::Token,
+    expiry::Timed,
     record::{Kept, KeptMessage},
     subscriptions::Subscriptions,
 };
@@ -29,7 +31,7 @@ pub(super) struct Session {
     pub(super) exists: bool,
     /// Whether the store knows of the session.
     pub(super) is_kept: bool,
-    pub(super) outgoing: Outgoing<Publish>,
+    pub(super) outgoing: Outgoing<Timed>,
     /// Who waits for an exchange; nobody for one whose application was told that the connection is gone.
     pub(super) tokens: BTreeMap<PacketId, Token>,
     /// The numbers of the messages in exchanges.
@@ -75,14 +77,14 @@ impl Asked {
 /// A packet of an earlier connection.
 #[derive(Debug)]
 pub(super) enum Again {
-    Publish(PacketId, Qos, Publish),
+    Publish(PacketId, Qos, Timed),
     Pubrel(PacketId),
 }
 
 /// What a lost session leaves behind.
 pub(super) struct Unfinished {
     /// Messages that were not acknowledged, in order, each with its number and who waits for it.
-    pub(super) messages: Vec<(Option<Token>, u64, Publish)>,
+    pub(super) messages: Vec<(Option<Token>, u64, Timed)>,
     /// Who waits for exchanges whose message is no longer here.
     pub(super) waiting: Vec<Token>,
 }
@@ -121,15 +123,21 @@ impl Session {
 
     /// Takes up what a store kept; gives the messages that have still to leave. Where the session is not resumed these
     /// are all that are left of it.
-    pub(super) fn restore(&mut self, kept: Kept, resumes: bool) -> impl Iterator<Item = (u64, Publish)> + use<> {
+    pub(super) fn restore(
+        &mut self,
+        now: Now,
+        kept: Kept,
+        resumes: bool,
+    ) -> impl Iterator<Item = (u64, Timed)> + use<> {
         let mut waiting = Vec::new();
         self.next_number = kept.outgoing.last_key_value().map_or(0, |(number, _)| number + 1);
         self.is_kept = resumes;
         let mut sent = BTreeMap::new();
+        let timed = |number, message| Timed::kept(now, message, kept.expires.get(&number).copied());
         for (number, message) in kept.outgoing {
             match message {
                 KeptMessage::Sent(packet_id, message) if resumes => {
-                    self.outgoing.restore_published(packet_id, message.qos, message);
+                    self.outgoing.restore_published(packet_id, message.qos, timed(number, message));
                     sent.insert(packet_id, number);
                 }
                 KeptMessage::Released(packet_id) if resumes => {
@@ -137,7 +145,9 @@ impl Session {
                     sent.insert(packet_id, number);
                 }
                 KeptMessage::Released(_) => {}
-                KeptMessage::Waiting(message) | KeptMessage::Sent(_, message) => waiting.push((number, message)),
+                KeptMessage::Waiting(message) | KeptMessage::Sent(_, message) => {
+                    waiting.push((number, timed(number, message)));
+                }
             }
         }
         self.numbers = sent;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fmt, io, sync::Arc};
 
 use squall_codec::reason::ReasonCode;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinError};
 use tracing::debug;
 
 use super::{
@@ -15,23 +15,27 @@ use super::{
     keeper::Keeper,
     messages::Acks,
     outbox::Outbox,
+    prover::Prover,
     requests::Request,
     router::Router,
 };
 use crate::core::{
+    authentication::Answer,
     client::Client,
-    effect::{Effect, Event, Input, Outcome, Token},
+    effect::{Effect, Event, Failure, Input, Outcome, Token},
+    redirection::Address,
 };
 
 /// Events that the application has not taken: twice this many, then the oldest give way.
 pub(super) const EVENTS: usize = 64;
 
 /// What the core wants with the Network Connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Wish {
     #[default]
     Nothing,
-    Open,
+    /// To this server, or to the one that the connector knows.
+    Open(Option<Address>),
     Close,
 }
 
@@ -43,6 +47,7 @@ pub(super) struct Carrier {
     pub(super) acks: Arc<Acks>,
     pub(super) keeper: Keeper,
     pub(super) outbox: Outbox,
+    pub(super) prover: Prover,
     pub(super) wish: Wish,
     waiting: BTreeMap<Token, oneshot::Sender<Outcome>>,
     next_token: u64,
@@ -67,6 +72,7 @@ impl Carrier {
             acks,
             keeper,
             outbox: Outbox::default(),
+            prover: Prover::default(),
             wish: Wish::Nothing,
             waiting: BTreeMap::new(),
             next_token: 0,
@@ -76,7 +82,16 @@ impl Carrier {
 
     pub(super) fn request(&mut self, request: Request) {
         match request {
-            Request::Publish(PublishCommand { message, reply }) => {
+            Request::Publish(PublishCommand { mut message, since, reply }) => {
+                if let (Some(left), Some(since)) = (&mut message.message_expiry_interval, since) {
+                    // What is begun of a second is the message's.
+                    let waited = since.elapsed().as_secs();
+                    let Some(rest) = u64::from(*left).checked_sub(waited).filter(|rest| *rest > 0) else {
+                        let _ = reply.send(Outcome::Failed(Failure::Expired));
+                        return;
+                    };
+                    *left = u32::try_from(rest).unwrap_or(u32::MAX);
+                }
                 let token = self.token(reply);
                 self.input(Input::Publish { token, message });
             }
@@ -137,6 +152,17 @@ impl Carrier {
         }
     }
 
+    /// An answer has been worked out, or cannot be.
+    pub(super) fn authenticated(&mut self, answer: Result<Answer, JoinError>) {
+        match answer {
+            Ok(answer) => self.input(Input::Authenticated(answer)),
+            Err(error) => {
+                self.lost(&format_args!("the authentication method failed: {error}"));
+                self.wish = Wish::Close;
+            }
+        }
+    }
+
     /// Whoever waited for the end of the connection is told.
     pub(super) fn closed(&mut self) {
         self.closed.clear();
@@ -160,7 +186,8 @@ impl Carrier {
         let mut broken = None;
         for effect in self.client.handle(self.clock.now(), input) {
             match effect {
-                Effect::Open => self.wish = Wish::Open,
+                Effect::Open { server } => self.wish = Wish::Open(server),
+                Effect::Authenticate(question) => self.prover.begin(question),
                 Effect::Close => self.wish = Wish::Close,
                 Effect::Send { version, packet } => {
                     debug!(target: PACKETS, "sending {packet}");

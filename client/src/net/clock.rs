@@ -12,6 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// Time since 1970 at the start.
+    unix: Duration,
 }
 
 impl Clock {
@@ -19,13 +21,35 @@ impl Clock {
     #[expect(clippy::new_without_default, reason = "a clock that starts by default would read the time unasked")]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn new() -> Self {
-        Clock { start: Instant::now() }
+        Clock { start: Instant::now(), unix: Duration::ZERO }
     }
 
-    /// What the core is told. The client keeps nothing over a restart, so its two clocks are one.
+    /// A clock that starts now, and knows the date.
+    pub fn with_calendar() -> Self {
+        Clock { unix: since_1970(), ..Clock::new() }
+    }
+
+    /// What the core is told. Without a calendar nothing is kept over a restart, and its two clocks are one.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn now(&self) -> Now {
-        Now::simulated(Instant::now().saturating_duration_since(self.start))
+        let monotonic = Instant::now().saturating_duration_since(self.start);
+        Now { monotonic, unix: self.unix + monotonic }
+    }
+}
+
+/// How long something has waited.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(super) fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(super) fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(self.0)
     }
 }
 

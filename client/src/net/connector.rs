@@ -7,6 +7,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::core::redirection::Address;
+
 /// Gets Network Connections to one server, one after the other.
 pub trait Connector: Send + 'static {
     // [MQTT-4.2.0-1]; 3.1.1 [MQTT-7.1.2-1]
@@ -15,6 +17,13 @@ pub trait Connector: Send + 'static {
 
     /// A new connection. The driver drops the future when it has waited long enough.
     fn connect(&mut self) -> impl Future<Output = io::Result<Self::Io>> + Send;
+
+    /// A new connection to a server that another server named, in every other way like `connect`. Asked only where
+    /// [`Options::server_reference`](crate::options::Options::server_reference) says so.
+    fn connect_to(&mut self, server: &Address) -> impl Future<Output = io::Result<Self::Io>> + Send {
+        let what = format!("this transport cannot go on to {}", server.host);
+        async { Err(io::Error::new(io::ErrorKind::Unsupported, what)) }
+    }
 }
 
 /// Plain TCP.
@@ -30,9 +39,17 @@ impl Connector for TcpConnector {
     type Io = TcpStream;
 
     async fn connect(&mut self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        // Packets are small, and someone waits for each.
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        reach(&self.host, self.port).await
     }
+
+    async fn connect_to(&mut self, server: &Address) -> io::Result<TcpStream> {
+        reach(&server.host, server.port.unwrap_or(self.port)).await
+    }
+}
+
+async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // Packets are small, and someone waits for each.
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

@@ -23,7 +23,7 @@ use super::{
     router::Router,
 };
 use crate::{
-    core::{client::Client, effect::Input, record::Kept},
+    core::{client::Client, effect::Input, record::Kept, redirection::Address},
     options::{Acknowledge, Options},
 };
 
@@ -85,9 +85,10 @@ fn prepare<C: Connector>(
     let requests = Requests::new(publishes, commands);
     let driver = async move {
         // Time starts with the first poll: only then is the runtime there whose clock this is.
-        let clock = Clock::new();
+        // What a store keeps has to know how long nobody ran.
+        let clock = if kept.is_some() { Clock::with_calendar() } else { Clock::new() };
         let client = match kept {
-            Some(kept) => Client::restored(options, seed, kept),
+            Some(kept) => Client::restored(clock.now(), options, seed, kept),
             None => Client::new(options, seed),
         };
         let carrier = Carrier::new(client, clock, router, events, acks, keeper);
@@ -107,11 +108,11 @@ impl<C: Connector> Driver<C> {
     async fn run(mut self) {
         self.carrier.input(Input::Connect);
         while !self.carrier.client.is_idle() {
-            if std::mem::take(&mut self.carrier.wish) != Wish::Open {
+            let Wish::Open(server) = std::mem::take(&mut self.carrier.wish) else {
                 self.carrier.wait(&mut self.requests, &mut self.timer, std::future::pending::<()>()).await;
                 continue;
-            }
-            if let Some(stream) = self.open().await {
+            };
+            if let Some(stream) = self.open(server).await {
                 self.carrier.connected(&mut self.requests, &mut self.timer, stream).await;
             }
             self.carrier.closed();
@@ -129,9 +130,15 @@ impl<C: Connector> Driver<C> {
         }
     }
 
-    async fn open(&mut self) -> Option<C::Io> {
+    async fn open(&mut self, server: Option<Address>) -> Option<C::Io> {
         let Driver { carrier, requests, timer, connector } = self;
-        match carrier.wait(requests, timer, connector.connect()).await? {
+        let connecting = async {
+            match &server {
+                None => connector.connect().await,
+                Some(server) => connector.connect_to(server).await,
+            }
+        };
+        match carrier.wait(requests, timer, connecting).await? {
             Ok(stream) => {
                 carrier.input(Input::Opened);
                 Some(stream)
@@ -196,6 +203,7 @@ impl Carrier {
                     Err(error) => return self.lost(&error),
                 },
                 result = self.keeper.committed() => self.committed(result),
+                answer = self.prover.answered() => self.authenticated(answer),
                 () = self.router.room(), if paused => self.router.retry(),
                 () = self.events.room(), if !self.events.is_clear() => self.events.retry(),
                 () = self.acks.news() => self.acknowledge(),

@@ -3,6 +3,8 @@
 //! Every future here may be dropped at any time. Dropped before the request was taken, nothing has happened; dropped
 //! after, the request is carried out all the same, and only its answer goes nowhere.
 
+use std::time::Duration;
+
 use squall_codec::{
     packet::{Publish, Subscription},
     property::Properties,
@@ -10,9 +12,13 @@ use squall_codec::{
     topic::TopicFilter,
     version::Version,
 };
-use tokio::sync::{mpsc, mpsc::error::SendError, oneshot};
+use tokio::{
+    sync::{mpsc, mpsc::error::SendError, oneshot},
+    time::timeout,
+};
 
 use super::{
+    clock::Stopwatch,
     messages::{Message, Subscribed},
     router::MESSAGES,
 };
@@ -91,6 +97,8 @@ pub struct UnsubscribeError(#[from] pub Failure);
 #[derive(Debug)]
 pub(super) struct PublishCommand {
     pub(super) message: Publish,
+    /// Where its time is limited.
+    pub(super) since: Option<Stopwatch>,
     pub(super) reply: oneshot::Sender<Outcome>,
 }
 
@@ -120,7 +128,8 @@ pub(super) enum Command {
 impl Handle {
     /// Publishes. Waits while the client's queue is full, and then until the QoS is fulfilled: QoS 0 handed to the
     /// network, QoS 1 at PUBACK, QoS 2 at PUBCOMP, over reconnects too. DUP, packet identifier and Topic Alias of the
-    /// message are the client's.
+    /// message are the client's. A Message Expiry Interval (5.0) that passes while the message waits here ends it with
+    /// [`Failure::Expired`], and the message is not sent; one that leaves earlier leaves with what is left of it.
     ///
     /// # Errors
     /// The server refused, or it did not come to an answer.
@@ -131,10 +140,20 @@ impl Handle {
     /// Hands a message over, and returns when the client has taken it: for many in flight at once, in order.
     ///
     /// # Errors
-    /// The client has ended.
+    /// The client has ended, or the message has expired before there was room.
     pub async fn queue(&self, message: Publish) -> Result<Receipt, PublishError> {
         let (reply, outcome) = oneshot::channel();
-        match self.publishes.send(PublishCommand { message, reply }).await {
+        let interval = message.message_expiry_interval.filter(|_| self.version.has_properties());
+        let since = interval.map(|_| Stopwatch::start());
+        let sending = self.publishes.send(PublishCommand { message, since, reply });
+        let sent = match interval {
+            Some(seconds) => match timeout(Duration::from_secs(seconds.max(1).into()), sending).await {
+                Ok(sent) => sent,
+                Err(_) => return Err(Failure::Expired.into()),
+            },
+            None => sending.await,
+        };
+        match sent {
             Ok(()) => Ok(Receipt(outcome)),
             Err(_) => Err(Failure::Disconnected.into()),
         }

@@ -21,5 +21,6 @@ pub mod websocket;
 mod carrier;
 mod inbox;
 mod outbox;
+mod prover;
 mod requests;
 mod router;

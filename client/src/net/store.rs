@@ -1,6 +1,6 @@
 //! A session on disk: one small redb file, each commit synchronous.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -17,6 +17,8 @@ use crate::core::record::{Kept, KeptMessage, Record};
 
 /// Messages by their numbers, each as a PUBLISH of 5.0, which can carry what every version knows.
 const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages");
+/// When messages expire, in milliseconds since 1970.
+const EXPIRES: TableDefinition<'_, u64, u64> = TableDefinition::new("expires");
 /// Packet identifiers of messages in exchanges.
 const SENT: TableDefinition<'_, u64, u16> = TableDefinition::new("sent");
 /// Packet identifiers of messages whose PUBREL was sent.
@@ -47,6 +49,7 @@ impl FileStore {
     fn create_tables(&self) -> Result<(), redb::Error> {
         let transaction = self.0.begin_write()?;
         transaction.open_table(MESSAGES)?;
+        transaction.open_table(EXPIRES)?;
         transaction.open_table(SENT)?;
         transaction.open_table(RELEASED)?;
         transaction.open_table(RECEIVED)?;
@@ -76,6 +79,10 @@ impl FileStore {
             let packet_id = PacketId::new(packet_id.value()).ok_or_else(|| corrupt(number.value()))?;
             kept.outgoing.insert(number.value(), KeptMessage::Released(packet_id));
         }
+        for entry in transaction.open_table(EXPIRES)?.iter()? {
+            let (number, expires) = entry?;
+            kept.expires.insert(number.value(), Duration::from_millis(expires.value()));
+        }
         for entry in transaction.open_table(RECEIVED)?.iter()? {
             kept.received.extend(PacketId::new(entry?.0.value()));
         }
@@ -86,6 +93,7 @@ impl FileStore {
         let transaction = self.0.begin_write()?;
         {
             let mut messages = transaction.open_table(MESSAGES)?;
+            let mut expiring = transaction.open_table(EXPIRES)?;
             let mut sent = transaction.open_table(SENT)?;
             let mut released = transaction.open_table(RELEASED)?;
             let mut received = transaction.open_table(RECEIVED)?;
@@ -98,19 +106,25 @@ impl FileStore {
                         released.retain(|_, _| false)?;
                         received.retain(|_, ()| false)?;
                     }
-                    Record::Accepted { number, message } => {
+                    Record::Accepted { number, message, expires } => {
                         messages.insert(number, &encoded(message)?[..])?;
+                        if let Some(expires) = expires {
+                            let milliseconds = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
+                            expiring.insert(number, milliseconds)?;
+                        }
                     }
                     Record::Sent { number, packet_id } => {
                         sent.insert(number, packet_id.value())?;
                     }
                     Record::Released { number, packet_id } => {
                         messages.remove(number)?;
+                        expiring.remove(number)?;
                         sent.remove(number)?;
                         released.insert(number, packet_id.value())?;
                     }
                     Record::Finished { number } => {
                         messages.remove(number)?;
+                        expiring.remove(number)?;
                         sent.remove(number)?;
                         released.remove(number)?;
                     }

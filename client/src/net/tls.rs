@@ -16,9 +16,11 @@ use rustls::{
     },
     version::{TLS12, TLS13},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector as Handshaker, client::TlsStream};
 
 use super::connector::Connector;
+use crate::core::redirection::Address;
 
 /// What a client is told about TLS.
 #[derive(Clone, Debug, Default)]
@@ -202,6 +204,8 @@ pub struct TlsConnector<C> {
     inner: C,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    /// The name is the application's, whatever the server is called.
+    is_name_given: bool,
 }
 
 impl<C> TlsConnector<C> {
@@ -212,18 +216,36 @@ impl<C> TlsConnector<C> {
     pub fn new(inner: C, host: &str, options: &TlsOptions) -> Result<Self, TlsError> {
         let name = options.server_name.as_deref().unwrap_or(host);
         let server_name = ServerName::try_from(name.to_owned()).map_err(|_| TlsError::Name(name.to_owned()))?;
-        Ok(TlsConnector { inner, config: options.config()?, name: server_name })
+        let is_name_given = options.server_name.is_some();
+        Ok(TlsConnector { inner, config: options.config()?, name: server_name, is_name_given })
+    }
+
+    async fn encrypt<S>(&self, name: ServerName<'static>, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connected = Handshaker::from(Arc::clone(&self.config)).connect(name, stream).await;
+        connected.map_err(|error| io::Error::new(error.kind(), format!("no TLS: {error}")))
     }
 }
 
-impl<C: Connector> Connector for TlsConnector<C> {
+impl<C: Connector + Sync> Connector for TlsConnector<C> {
     type Io = TlsStream<C::Io>;
 
     async fn connect(&mut self) -> io::Result<Self::Io> {
         let stream = self.inner.connect().await?;
-        let handshaker = Handshaker::from(Arc::clone(&self.config));
-        let connected = handshaker.connect(self.name.clone(), stream).await;
-        connected.map_err(|error| io::Error::new(error.kind(), format!("no TLS: {error}")))
+        self.encrypt(self.name.clone(), stream).await
+    }
+
+    async fn connect_to(&mut self, server: &Address) -> io::Result<Self::Io> {
+        let name = match self.is_name_given {
+            true => self.name.clone(),
+            // It must prove that it is who was named.
+            false => ServerName::try_from(server.host.clone())
+                .map_err(|_| io::Error::other(TlsError::Name(server.host.clone())))?,
+        };
+        let stream = self.inner.connect_to(server).await?;
+        self.encrypt(name, stream).await
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     url::{Scheme, ServerUrl, UrlError},
     websocket::WebSocketConnector,
 };
-use crate::options::Options;
+use crate::{core::redirection::Address, options::Options};
 
 /// Where MQTT lives on servers whose URL names no path.
 const WEB_SOCKET_PATH: &str = "/mqtt";
@@ -80,6 +80,15 @@ impl Connector for UrlConnector {
             Transport::Tls(connector) => Box::new(connector.connect().await?),
             Transport::WebSocket(connector) => Box::new(connector.connect().await?),
             Transport::WebSocketOverTls(connector) => Box::new(connector.connect().await?),
+        })
+    }
+
+    async fn connect_to(&mut self, server: &Address) -> io::Result<Self::Io> {
+        Ok(match &mut self.0 {
+            Transport::Tcp(connector) => Box::new(connector.connect_to(server).await?),
+            Transport::Tls(connector) => Box::new(connector.connect_to(server).await?),
+            Transport::WebSocket(connector) => Box::new(connector.connect_to(server).await?),
+            Transport::WebSocketOverTls(connector) => Box::new(connector.connect_to(server).await?),
         })
     }
 }

@@ -14,13 +14,13 @@ use tokio_tungstenite::{
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
-        http::{HeaderName, HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+        http::{HeaderName, HeaderValue, Uri, header::SEC_WEBSOCKET_PROTOCOL},
         protocol::WebSocketConfig,
     },
 };
 
 use super::connector::Connector;
-use crate::options::LARGEST_FRAME;
+use crate::{core::redirection::Address, options::LARGEST_FRAME};
 
 /// Bytes of one frame that is sent, at most: what a frame holds is copied.
 const FRAME: usize = 64 * 1024;
@@ -43,14 +43,16 @@ impl<C> WebSocketConnector<C> {
     pub fn new(inner: C, uri: impl Into<String>) -> Self {
         WebSocketConnector { inner, uri: uri.into(), headers: Vec::new() }
     }
-}
 
-impl<C: Connector> Connector for WebSocketConnector<C> {
-    type Io = WebSocket<C::Io>;
-
-    async fn connect(&mut self) -> io::Result<Self::Io> {
-        let stream = self.inner.connect().await?;
+    async fn upgrade<S>(&self, stream: S, server: Option<&Address>) -> io::Result<WebSocket<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut request = self.uri.as_str().into_client_request().map_err(no_web_socket)?;
+        if let Some(server) = server {
+            let uri = authority(request.uri(), server).ok_or_else(|| io::Error::other("no WebSocket there"))?;
+            request = uri.into_client_request().map_err(no_web_socket)?;
+        }
         let headers = request.headers_mut();
         headers.extend(self.headers.iter().cloned());
         // [MQTT-6.0.0-3] "mqtt" among the protocols offered.
@@ -64,6 +66,32 @@ impl<C: Connector> Connector for WebSocketConnector<C> {
         let (stream, _) = client_async_with_config(request, stream, Some(config)).await.map_err(no_web_socket)?;
         Ok(WebSocket { stream, unread: Bytes::new() })
     }
+}
+
+impl<C: Connector + Sync> Connector for WebSocketConnector<C> {
+    type Io = WebSocket<C::Io>;
+
+    async fn connect(&mut self) -> io::Result<Self::Io> {
+        let stream = self.inner.connect().await?;
+        self.upgrade(stream, None).await
+    }
+
+    async fn connect_to(&mut self, server: &Address) -> io::Result<Self::Io> {
+        let stream = self.inner.connect_to(server).await?;
+        self.upgrade(stream, Some(server)).await
+    }
+}
+
+/// The same resource on another server.
+fn authority(uri: &Uri, server: &Address) -> Option<Uri> {
+    let host = if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
+    let authority = match server.port.or(uri.port_u16()) {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.authority = Some(authority.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn no_web_socket(error: Error) -> io::Error {

@@ -2,7 +2,7 @@
 
 use squall_client::{
     core::effect::{DisconnectCause, Event, Failure, Input},
-    options::{Options, Reconnect},
+    options::{LARGEST_FRAME, Options, Reconnect},
 };
 use squall_codec::{
     packet::{Connack, Packet, Will},
@@ -215,4 +215,62 @@ fn a_disconnect_between_two_tries_ends_the_trying() {
     client.expect_disconnected(DisconnectCause::Application, false);
     client.advance(seconds(600));
     client.expect_nothing();
+}
+
+#[test]
+fn connect_says_no_more_than_the_options() {
+    let plain = Options {
+        receive_maximum: Some(0),
+        maximum_packet_size: LARGEST_FRAME,
+        topic_alias_maximum: 0,
+        ..options(Version::V5_0)
+    };
+    for size in [LARGEST_FRAME, u32::MAX, 0] {
+        let mut client = TestClient::new(Options { maximum_packet_size: size, ..plain.clone() });
+        client.input(Input::Connect);
+        assert_eq!(client.connect_again(success()).properties, Properties::new(), "{size}");
+    }
+    let small = Options { maximum_packet_size: LARGEST_FRAME - 1, receive_maximum: Some(1), ..plain };
+    let mut client = TestClient::new(small);
+    client.input(Input::Connect);
+    let expected =
+        Properties::new().with(Property::ReceiveMaximum(1)).with(Property::MaximumPacketSize(LARGEST_FRAME - 1));
+    assert_eq!(client.connect_again(success()).properties, expected);
+}
+
+#[test]
+fn before_5_0_no_password_leaves_without_a_user_name() {
+    let (name, password) = (Some(Text::literal("user")), Some(bytes::Bytes::from("secret")));
+    for (version, username, sent) in
+        [(Version::V5_0, None, true), (Version::V3_1_1, None, false), (Version::V3_1_1, name.clone(), true)]
+    {
+        let mut client =
+            TestClient::new(Options { username: username.clone(), password: password.clone(), ..options(version) });
+        client.input(Input::Connect);
+        let connect = client.connect_again(success());
+        assert_eq!(connect.password.is_some(), sent, "{version}, {username:?}");
+        assert_eq!(connect.username, username);
+    }
+}
+
+#[test]
+fn the_effects_are_counted_before_they_are_carried_out_and_the_requests_while_they_wait() {
+    let mut client = squall_client::core::client::Client::new(options(Version::V5_0), 1);
+    let now = squall_codec::time::Now::default();
+    assert_eq!(client.handle(now, Input::Tick).size_hint(), (0, Some(0)));
+    let mut effects = client.handle(now, Input::Connect);
+    assert_eq!(effects.size_hint(), (1, Some(1)));
+    effects.next();
+    assert_eq!(effects.size_hint(), (0, Some(0)));
+    drop(effects);
+    let disconnect = Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: None };
+    assert_eq!(client.handle(now, disconnect).count(), 2);
+
+    let mut client = TestClient::new(options(Version::V5_0));
+    client.input(Input::Connect);
+    assert_eq!(client.client.queued(), 0);
+    for waiting in 1..=3 {
+        client.publish(message(Qos::AtMostOnce, "x"));
+        assert_eq!(client.client.queued(), waiting);
+    }
 }

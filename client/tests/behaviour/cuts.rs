@@ -140,7 +140,7 @@ impl Story {
         let mut deliveries = Vec::new();
         for effect in self.client.handle(Now::simulated(self.now), input) {
             match effect {
-                Effect::Open => self.opened += 1,
+                Effect::Open { .. } => self.opened += 1,
                 Effect::Send { version, packet } => packet.encode(version, &mut written).expect("it can be written"),
                 Effect::Keep(record) => self.kept.apply(record),
                 Effect::Message { message, delivery } => {
@@ -149,6 +149,7 @@ impl Story {
                 }
                 Effect::Done { token, .. } => drop(self.answered.insert(token)),
                 Effect::Close => self.ended = true,
+                Effect::Authenticate(question) => panic!("{question:?} without a method"),
                 Effect::Event(_) => {}
             }
         }
@@ -202,7 +203,7 @@ impl Story {
 
     fn lose(&mut self, process_too: bool) {
         if process_too {
-            self.client = Client::restored(self.options.clone(), 1, self.kept.clone());
+            self.client = Client::restored(Now::simulated(self.now), self.options.clone(), 1, self.kept.clone());
             let _ = self.tell(Input::Connect);
             return;
         }

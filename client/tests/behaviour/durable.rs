@@ -8,7 +8,7 @@ use squall_client::{
     },
     options::Options,
 };
-use squall_codec::{packet::Packet, qos::Qos, reason::ReasonCode, wire::Text};
+use squall_codec::{packet::Packet, qos::Qos, reason::ReasonCode, time::Now, wire::Text};
 
 use crate::support::{
     TestClient, dup, id, lasting, message, puback, pubcomp, publish, published, pubrec, pubrel, resumed, success,
@@ -32,11 +32,11 @@ fn connected() -> TestClient {
 fn every_change_is_kept_before_the_packet_that_depends_on_it() {
     let mut client = connected();
     let first = client.publish(message(Qos::AtLeastOnce, "a"));
-    client.expect_keep(Record::Accepted { number: 0, message: message(Qos::AtLeastOnce, "a") });
+    client.expect_keep(Record::Accepted { number: 0, message: message(Qos::AtLeastOnce, "a"), expires: None });
     client.expect_keep(Record::Sent { number: 0, packet_id: id(1) });
     client.expect_send(publish(Qos::AtLeastOnce, 1, "a"));
     let second = client.publish(message(Qos::ExactlyOnce, "b"));
-    client.expect_keep(Record::Accepted { number: 1, message: message(Qos::ExactlyOnce, "b") });
+    client.expect_keep(Record::Accepted { number: 1, message: message(Qos::ExactlyOnce, "b"), expires: None });
     client.expect_keep(Record::Sent { number: 1, packet_id: id(2) });
     client.expect_send(publish(Qos::ExactlyOnce, 2, "b"));
     client.server(puback(1));
@@ -84,8 +84,8 @@ fn kept() -> Kept {
     kept
 }
 
-fn restored(options: Options, kept: Kept) -> TestClient {
-    let mut client = TestClient::with(Client::restored(options, 1, kept));
+pub(crate) fn restored(options: Options, kept: Kept) -> TestClient {
+    let mut client = TestClient::with(Client::restored(Now::default(), options, 1, kept));
     client.input(Input::Connect);
     client
 }
@@ -108,7 +108,7 @@ fn the_next_run_goes_on_where_the_last_one_ended() {
     client.server(puback(10));
     client.expect_keep(Record::Finished { number: 6 });
     client.publish(message(Qos::AtLeastOnce, "new"));
-    client.expect_keep(Record::Accepted { number: 7, message: message(Qos::AtLeastOnce, "new") });
+    client.expect_keep(Record::Accepted { number: 7, message: message(Qos::AtLeastOnce, "new"), expires: None });
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_a_store_accepted_stays_accepted_when_the_application_disconnects() {
     client.input(Input::Connect);
     client.expect_open();
     let token = client.publish(message(Qos::AtLeastOnce, "a"));
-    client.expect_keep(Record::Accepted { number: 0, message: message(Qos::AtLeastOnce, "a") });
+    client.expect_keep(Record::Accepted { number: 0, message: message(Qos::AtLeastOnce, "a"), expires: None });
     client.input(Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: None });
     client.expect_close();
     client.expect_failed(token, Failure::Disconnected);
@@ -203,4 +203,28 @@ fn a_client_that_ends_after_any_effect_loses_no_message_that_was_kept() {
             client.expect_message("in");
         }
     }
+}
+
+#[test]
+fn a_session_that_the_application_vouches_for_is_kept_from_its_first_connection_on() {
+    let mut client = TestClient::new(Options { existing_session: true, ..durable() });
+    client.input(Input::Connect);
+    client.connect_again(resumed([]));
+    client.expect_keep(began());
+    client.lose_and_wait();
+    client.connect_again(resumed([]));
+    client.expect_nothing();
+}
+
+#[test]
+fn nothing_of_the_session_of_another_name_is_resumed_though_the_server_has_one_for_this_name() {
+    let bob = Options { client_id: Text::literal("bob"), existing_session: true, ..durable() };
+    let mut client = restored(bob, kept());
+    client.connect_again(resumed([]));
+    client.expect_keep(Record::Began { client_id: Text::literal("bob") });
+    for (number, packet_id, qos, payload) in [(3, 1, Qos::ExactlyOnce, "sent"), (6, 2, Qos::AtLeastOnce, "waiting")] {
+        client.expect_keep(Record::Sent { number, packet_id: id(packet_id) });
+        client.expect_send(publish(qos, packet_id, payload));
+    }
+    client.expect_nothing();
 }

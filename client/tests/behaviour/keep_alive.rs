@@ -131,3 +131,29 @@ fn after_reading_began_again_a_missing_answer_counts() {
     client.advance(seconds(1));
     client.connect_again(success());
 }
+
+#[test]
+fn reading_that_never_stopped_gives_no_more_time() {
+    let mut client = connected(10);
+    client.advance(seconds(9));
+    client.expect_send(Packet::Pingreq);
+    client.advance(seconds(5));
+    client.input(Input::Resumed);
+    client.advance(seconds(5));
+    client.expect_close();
+    client.expect_disconnected(DisconnectCause::NoAnswer, true);
+}
+
+#[test]
+fn reading_that_began_again_misses_no_answer_to_what_was_not_asked() {
+    let mut client = connected(10);
+    client.advance(seconds(8));
+    client.input(Input::Paused);
+    client.input(Input::Resumed);
+    client.advance(seconds(1));
+    client.expect_send(Packet::Pingreq);
+    client.server(Packet::Pingresp);
+    client.advance(seconds(9));
+    client.expect_send(Packet::Pingreq);
+    client.expect_nothing();
+}

@@ -102,3 +102,14 @@ fn a_request_that_was_too_large_leaves_no_identifier_in_use() {
     client.input(Input::Unsubscribe { token, filters: vec![TopicFilter::literal("a")] });
     assert!(matches!(client.expect_sent(), Packet::Unsubscribe(_)));
 }
+
+#[test]
+fn a_message_that_is_not_retained_and_one_where_they_are_available_leave() {
+    for (available, retain) in [(0, false), (1, true)] {
+        let mut client = offered(Property::RetainAvailable(available));
+        let mut plain = message(Qos::AtMostOnce, "x");
+        plain.retain = retain;
+        client.publish(plain.clone());
+        client.expect_send(Packet::Publish(plain));
+    }
+}

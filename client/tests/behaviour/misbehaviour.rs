@@ -130,3 +130,12 @@ fn an_unsubscribe_is_not_answered_by_suback() {
     client.expect_send(disconnect(ReasonCode::ProtocolError));
     client.expect_close();
 }
+
+#[test]
+fn before_5_0_a_disconnect_of_the_server_is_a_violation() {
+    for version in [Version::V3_1, Version::V3_1_1] {
+        let mut client = TestClient::connected(options(version));
+        client.server(disconnect(ReasonCode::Success));
+        client.expect_violation(ReasonCode::ProtocolError);
+    }
+}

@@ -238,3 +238,39 @@ fn without_a_wish_to_connect_nothing_is_taken() {
     client.advance(seconds(100));
     client.expect_nothing();
 }
+
+#[test]
+fn a_message_without_a_topic_never_leaves() {
+    let mut client = TestClient::connected(options(Version::V5_0));
+    let token = client.publish(message(Qos::AtMostOnce, "x").without_topic());
+    client.expect_failed(token, Failure::NotAllowed { what: "a message without a topic" });
+    client.expect_nothing();
+}
+
+#[test]
+fn a_response_topic_without_a_wildcard_leaves_and_before_5_0_it_is_nothing() {
+    let asking =
+        |topic| message(Qos::AtMostOnce, "x").with_properties(&Properties::new().with(Property::ResponseTopic(topic)));
+    for (version, topic) in [(Version::V5_0, "answers"), (Version::V3_1_1, "answers/#")] {
+        let mut client = TestClient::connected(options(version));
+        client.publish(asking(Text::literal(topic)));
+        assert!(matches!(client.expect_sent(), Packet::Publish(_)), "{version}");
+    }
+}
+
+#[test]
+fn a_full_queue_holds_up_only_what_would_wait_in_it_and_its_refusals_leave_nothing_behind() {
+    let narrow = Options { queue_limit: 1, durable: true, ..options(Version::V5_0) };
+    let mut client = TestClient::connected_to(narrow, offering([Property::ReceiveMaximum(1)]));
+    for payload in ["in flight", "waiting"] {
+        client.publish(message(Qos::AtLeastOnce, payload));
+    }
+    while client.next().is_some() {}
+    assert!(!client.client.has_room());
+    let token = client.publish(message(Qos::AtMostOnce, "passing"));
+    client.expect_send(Packet::Publish(message(Qos::AtMostOnce, "passing")));
+    client.expect_done(token, published());
+    let token = client.publish(message(Qos::AtLeastOnce, "too much"));
+    client.expect_failed(token, Failure::QueueFull { limit: 1 });
+    client.expect_nothing();
+}

@@ -123,3 +123,29 @@ fn a_renewal_that_is_too_large_for_the_server_of_now_leaves_in_pieces() {
     client.publish(message(Qos::AtLeastOnce, "x"));
     client.expect_send(publish(Qos::AtLeastOnce, 1, "x"));
 }
+
+#[test]
+fn a_new_wish_that_is_refused_leaves_what_was_granted_before() {
+    let mut client = TestClient::connected(lasting());
+    subscribe(&mut client, 1, &["a"], &[ReasonCode::GrantedQos1]);
+    subscribe(&mut client, 2, &["a"], &[ReasonCode::NotAuthorized]);
+    client.lose_and_wait();
+    client.connect_again(success());
+    let Packet::Subscribe(again) = client.expect_sent() else { panic!("expected SUBSCRIBE") };
+    assert_eq!(again.subscriptions, [subscription("a")]);
+}
+
+#[test]
+fn a_subscription_that_the_server_of_now_cannot_take_is_told_with_its_reason() {
+    for (offer, reason) in [
+        (Property::MaximumPacketSize(8), ReasonCode::PacketTooLarge),
+        (Property::WildcardSubscriptionAvailable(0), ReasonCode::ImplementationSpecificError),
+    ] {
+        let mut client = TestClient::connected(lasting());
+        subscribe(&mut client, 1, &["a/+"], &[ReasonCode::GrantedQos1]);
+        client.lose_and_wait();
+        client.connect_again(offering([offer]));
+        client.expect_event(Event::Resubscribed { refused: vec![(TopicFilter::literal("a/+"), reason)] });
+        client.expect_nothing();
+    }
+}

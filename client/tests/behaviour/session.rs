@@ -1,7 +1,7 @@
 //! What outlives a connection, and what becomes of it when the server has forgotten.
 
 use squall_client::{
-    core::effect::{DisconnectCause, Failure, Input},
+    core::effect::{DisconnectCause, Event, Failure, Input},
     options::{OnSessionLost, Options, Reconnect},
 };
 use squall_codec::{
@@ -229,4 +229,18 @@ fn a_refused_reconnect_keeps_the_session_for_the_next() {
     client.advance(seconds(2));
     client.connect_again(resumed([]));
     client.expect_send(dup(publish(Qos::AtLeastOnce, 1, "a")));
+}
+
+#[test]
+fn in_3_1_a_session_is_resumed_only_where_this_client_has_one() {
+    let mut client = TestClient::new(Options { version: Version::V3_1, ..lasting() });
+    client.input(Input::Connect);
+    for expected in [false, true] {
+        client.expect_open();
+        client.input(Input::Opened);
+        assert!(!client.expect_connect().clean_start);
+        client.server(Packet::Connack(Box::new(success())));
+        client.expect_event(Event::Connected { connack: success(), resumed: expected });
+        client.lose_and_wait();
+    }
 }

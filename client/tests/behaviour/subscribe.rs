@@ -8,6 +8,7 @@ use squall_codec::{
     reason::ReasonCode,
     topic::TopicFilter,
     version::Version,
+    wire::{Text, VARIABLE_BYTE_INTEGER_MAX},
 };
 
 use crate::support::{TestClient, id, lasting, message, offering, options, publish, resumed, success};
@@ -136,4 +137,35 @@ fn what_the_standard_forbids_is_not_sent() {
     let token = client.token();
     client.input(Input::Unsubscribe { token, filters: vec![] });
     client.expect_failed(token, Failure::NotAllowed { what: "UNSUBSCRIBE without a filter" });
+}
+
+#[test]
+fn subscribe_carries_what_may_stand_in_it_and_nothing_else() {
+    let user = Property::UserProperty((Text::literal("a"), Text::literal("b")));
+    let given = Properties::new()
+        .with(Property::SubscriptionIdentifier(VARIABLE_BYTE_INTEGER_MAX))
+        .with(Property::ContentType(Text::literal("text/plain")))
+        .with(user.clone());
+    let sent = Properties::new().with(Property::SubscriptionIdentifier(VARIABLE_BYTE_INTEGER_MAX)).with(user);
+    for (version, expected) in [(Version::V5_0, sent), (Version::V3_1_1, Properties::new())] {
+        let mut client = TestClient::connected(options(version));
+        subscribe(&mut client, vec![to("a")], given.clone());
+        let Packet::Subscribe(subscribe) = client.expect_sent() else { panic!("expected SUBSCRIBE") };
+        assert_eq!(subscribe.properties, expected, "{version}");
+    }
+}
+
+#[test]
+fn a_subscription_identifier_is_from_1_to_the_largest_variable_byte_integer() {
+    for identifier in [0, VARIABLE_BYTE_INTEGER_MAX + 1, u32::MAX] {
+        let properties = Properties::new().with(Property::SubscriptionIdentifier(identifier));
+        let mut client = TestClient::connected(options(Version::V5_0));
+        let token = subscribe(&mut client, vec![to("a")], properties.clone());
+        client.expect_failed(token, Failure::NotAllowed { what: "a Subscription Identifier out of bounds" });
+        client.expect_nothing();
+        // Before 5.0 there are none, so nothing is wrong with it.
+        let mut client = TestClient::connected(options(Version::V3_1_1));
+        subscribe(&mut client, vec![to("a")], properties);
+        assert!(matches!(client.expect_sent(), Packet::Subscribe(_)));
+    }
 }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use squall_client::{
     core::{
+        authentication::Question,
         client::Client,
         effect::{Delivery, DisconnectCause, Effect, Event, Failure, Input, Outcome, Token},
         record::Record,
@@ -126,6 +127,12 @@ impl TestClient {
     #[track_caller]
     pub(crate) fn connect_again(&mut self, connack: Connack) -> Connect {
         self.expect_open();
+        self.shake_hands(connack)
+    }
+
+    /// From `Input::Opened` to `Event::Connected`.
+    #[track_caller]
+    pub(crate) fn shake_hands(&mut self, connack: Connack) -> Connect {
         self.input(Input::Opened);
         let connect = self.expect_connect();
         self.server(Packet::Connack(Box::new(connack.clone())));
@@ -198,7 +205,27 @@ impl TestClient {
     #[track_caller]
     pub(crate) fn expect_open(&mut self) {
         let next = self.next();
-        assert!(matches!(next, Some(Effect::Open)), "expected Open, saw {next:?}");
+        assert!(matches!(next, Some(Effect::Open { server: None })), "expected Open, saw {next:?}");
+    }
+
+    /// `Effect::Open` to a server that another one named.
+    #[track_caller]
+    pub(crate) fn expect_open_to(&mut self, host: &str, port: Option<u16>) {
+        match self.next() {
+            Some(Effect::Open { server: Some(server) }) => {
+                assert_eq!((server.host.as_str(), server.port), (host, port));
+            }
+            other => panic!("expected Open to {host}, saw {other:?}"),
+        }
+    }
+
+    /// What an authentication method is asked.
+    #[track_caller]
+    pub(crate) fn expect_question(&mut self) -> Question {
+        match self.next() {
+            Some(Effect::Authenticate(question)) => question,
+            other => panic!("expected Authenticate, saw {other:?}"),
+        }
     }
 
     #[track_caller]

@@ -6,19 +6,23 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use squall_client::{
-    core::effect::{DisconnectCause, Event},
+    core::{
+        authentication::{Exchange, Method},
+        effect::{DisconnectCause, Event},
+    },
     options::Options,
     scram::ScramSha256,
 };
 use squall_codec::{
-    packet::{Auth, Connack, Packet},
+    packet::{Ack, Auth, Connack, Packet},
     property::{Properties, Property},
+    qos::Qos,
     reason::ReasonCode,
     wire::Text,
 };
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
 
-use crate::support::{PATIENCE, Peer, World, lasting};
+use crate::support::{PATIENCE, Peer, World, lasting, message};
 
 const SALT: &[u8] = b"sixteen bytes...";
 const ITERATIONS: u32 = 4096;
@@ -130,4 +134,126 @@ async fn a_server_that_only_pretends_to_know_the_password_is_left() {
         other => panic!("expected a failed authentication, saw {other:?}"),
     }
     assert_eq!(peer.next().await, None);
+}
+
+/// An exchange whose answer waits until the test lets it go.
+#[derive(Clone, Debug)]
+struct Stuck {
+    asked: mpsc::UnboundedSender<()>,
+    gate: Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>,
+}
+
+impl Method for Stuck {
+    fn name(&self) -> Text {
+        Text::literal("SCRAM-SHA-256")
+    }
+
+    fn begin(&self) -> Box<dyn Exchange> {
+        Box::new(self.clone())
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+}
+
+impl Exchange for Stuck {
+    fn first(&mut self) -> Option<bytes::Bytes> {
+        Some("hello".into())
+    }
+
+    fn answer(&mut self, _data: Option<&[u8]>) -> Result<Option<bytes::Bytes>, String> {
+        self.asked.send(()).map_err(|error| error.to_string())?;
+        let gate = self.gate.lock().map_err(|error| error.to_string())?;
+        gate.recv_timeout(PATIENCE).map_err(|error| error.to_string())?;
+        Ok(Some("done".into()))
+    }
+
+    fn finish(&mut self, _data: Option<&[u8]>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// One thread runs the client and the server, so that an answer worked out there would stop both.
+#[tokio::test]
+async fn messages_go_on_while_an_answer_is_worked_out() {
+    let (asked, mut is_asked) = mpsc::unbounded_channel();
+    let (open, gate) = std::sync::mpsc::channel();
+    let stuck = Stuck { asked, gate: Arc::new(std::sync::Mutex::new(gate)) };
+    let mut world = World::new(Options { authentication: Some(Arc::new(stuck)), ..lasting() }).await;
+    let mut peer = world.accept().await;
+    assert!(matches!(peer.next().await, Some(Packet::Connect(_))));
+    let challenge = Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, properties: properties("go") });
+    peer.send(challenge.clone()).await;
+    timeout(PATIENCE, is_asked.recv()).await.expect("in time").expect("it runs");
+    open.send(()).expect("it waits");
+    assert!(matches!(peer.next().await, Some(Packet::Auth(_))));
+    let connack = Connack { properties: properties("ok"), ..Connack::new(ReasonCode::Success) };
+    peer.send(Packet::Connack(Box::new(connack))).await;
+    assert!(matches!(timeout(PATIENCE, world.events.next()).await, Ok(Some(Event::Connected { .. }))));
+
+    let handle = world.handle.clone();
+    let again = tokio::spawn(async move { handle.reauthenticate().await });
+    assert!(matches!(peer.next().await, Some(Packet::Auth(_))));
+    peer.send(challenge).await;
+    timeout(PATIENCE, is_asked.recv()).await.expect("in time").expect("it runs");
+    let handle = world.handle.clone();
+    let publishing = tokio::spawn(async move { handle.publish(message("t", Qos::AtLeastOnce, "x")).await });
+    let packet_id = peer.expect_publish().await.packet_id.expect("QoS 1 has one");
+    peer.send(Packet::Puback(Ack::new(packet_id))).await;
+    assert!(timeout(PATIENCE, publishing).await.expect("in time").expect("no panic").is_ok());
+    assert!(!again.is_finished());
+
+    open.send(()).expect("it waits");
+    assert!(matches!(peer.next().await, Some(Packet::Auth(_))));
+    peer.send(Packet::Auth(Auth { reason: ReasonCode::Success, properties: properties("ok") })).await;
+    assert_eq!(again.await.expect("no panic"), Ok(()));
+}
+
+/// What a method does that breaks.
+#[derive(Debug)]
+struct Broken;
+
+impl Method for Broken {
+    fn name(&self) -> Text {
+        Text::literal("SCRAM-SHA-256")
+    }
+
+    fn begin(&self) -> Box<dyn Exchange> {
+        Box::new(Broken)
+    }
+
+    fn is_slow(&self) -> bool {
+        true
+    }
+}
+
+impl Exchange for Broken {
+    fn first(&mut self) -> Option<bytes::Bytes> {
+        None
+    }
+
+    fn answer(&mut self, _data: Option<&[u8]>) -> Result<Option<bytes::Bytes>, String> {
+        panic!("broken")
+    }
+
+    fn finish(&mut self, _data: Option<&[u8]>) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_breaks_ends_its_connection_and_nothing_else() {
+    let mut world = World::new(Options { authentication: Some(Arc::new(Broken)), ..lasting() }).await;
+    let mut peer = world.accept().await;
+    assert!(matches!(peer.next().await, Some(Packet::Connect(_))));
+    peer.send(Packet::Auth(Auth { reason: ReasonCode::ContinueAuthentication, properties: properties("go") })).await;
+    assert_eq!(peer.next().await, None);
+    match timeout(PATIENCE, world.events.next()).await.expect("in time") {
+        Some(Event::Disconnected { cause: DisconnectCause::Network(reason), reconnecting: true }) => {
+            assert!(reason.starts_with("the authentication method failed"), "{reason}");
+        }
+        other => panic!("expected the end of the connection, saw {other:?}"),
+    }
+    let _next = world.accept().await;
 }

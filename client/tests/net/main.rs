@@ -3,6 +3,7 @@
 
 mod authentication;
 mod mosquitto;
+mod redirection;
 mod request;
 mod store;
 mod streams;

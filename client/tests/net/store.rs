@@ -3,9 +3,10 @@
 use std::{
     io,
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
-use proptest::prelude::*;
+use proptest::{option, prelude::*};
 use squall_client::{
     core::{
         effect::{DisconnectCause, Event},
@@ -179,8 +180,9 @@ fn record() -> impl Strategy<Value = Record> {
     let packet_id = || (1u16..4).prop_map(id);
     prop_oneof![
         1 => "[a-c]{0,2}".prop_map(|name| Record::Began { client_id: Text::new(name).expect("letters are text") }),
-        4 => (number(), any::<bool>(), "[a-z]{0,3}").prop_map(|(number, twice, payload)| Record::Accepted {
+        4 => (number(), any::<bool>(), "[a-z]{0,3}", option::of(any::<u32>())).prop_map(|(number, twice, payload, expires)| Record::Accepted {
             number,
+            expires: expires.map(|milliseconds| Duration::from_millis(milliseconds.into())),
             message: Publish::new(&TopicName::literal("t"), payload)
                 .at(if twice { Qos::ExactlyOnce } else { Qos::AtLeastOnce }, None),
         }),

@@ -78,7 +78,7 @@ fn tls_echo(listener: TcpListener, config: Arc<ServerConfig>) -> JoinHandle<bool
 }
 
 /// The server's half of a WebSocket as a stream of bytes, in frames that end anywhere.
-async fn web_socket<S>(stream: S, protocol: Option<&'static str>) -> DuplexStream
+pub(crate) async fn web_socket<S>(stream: S, protocol: Option<&'static str>) -> DuplexStream
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

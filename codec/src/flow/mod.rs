@@ -3,7 +3,9 @@
 mod alias;
 mod incoming;
 mod outgoing;
+mod outgoing_alias;
 
 pub use alias::{AliasError, Aliases};
 pub use incoming::{Incoming, Received};
 pub use outgoing::{Outgoing, Pubrec, Resend};
+pub use outgoing_alias::OutgoingAliases;

@@ -120,7 +120,8 @@ impl Network {
         let effects: Vec<Effect> = self.clients[index].core.handle(Now::simulated(self.now), input).collect();
         for effect in effects {
             match effect {
-                Effect::Open => {
+                // No broker of this world names another.
+                Effect::Open { .. } => {
                     // An earlier attempt that is given up for this one is never accepted.
                     self.clients[index].opening = Some(self.reaches_broker_at());
                 }
@@ -144,6 +145,8 @@ impl Network {
                     self.tell_application(index, told::message(&message));
                     self.clients[index].messages.push_back(message);
                 }
+                // No time passes meanwhile.
+                Effect::Authenticate(question) => self.tell_client(index, Input::Authenticated(question.answer())),
                 Effect::Done { token, outcome } => {
                     self.clients[index].outcomes.insert(token, outcome);
                     self.clients[index].wake();

@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    fmt::Display,
+    io::{self, Write},
     str::FromStr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -34,7 +36,7 @@ use tokio::{
 };
 
 use super::{
-    super::{Trouble, arguments::Bench, session::interrupted},
+    super::{Trouble, arguments::Bench, session::interrupted, tell},
     measure::{Counters, Seen, Stamp, histogram},
     report::Report,
 };
@@ -124,9 +126,9 @@ pub(crate) async fn run(arguments: Bench) -> Result<(), Trouble> {
     }
     let Some(report) = result? else { return Ok(()) };
     match arguments.json {
-        true => anstream::println!("{:#}", report.json()),
-        false => anstream::println!("{}", report.text()),
-    }
+        true => print(format_args!("{:#}", report.json())),
+        false => print(report.text()),
+    }?;
     let lost = report.lost();
     if report.refused > 0 {
         return Err(Trouble::refused(format!("{} messages were refused", report.refused)));
@@ -138,6 +140,17 @@ pub(crate) async fn run(arguments: Bench) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// On standard output; whoever read it may have seen enough.
+fn print(report: impl Display) -> Result<(), Trouble> {
+    let mut out = anstream::stdout();
+    match writeln!(out, "{report}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Trouble::refused(format!("cannot write: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn show(plan: Plan, clients: usize) {
     let mut before = (0, 0);
     loop {
@@ -146,11 +159,11 @@ async fn show(plan: Plan, clients: usize) {
         let connected = Counters::read(&counters.connected);
         let (published, received) = (Counters::read(&counters.published), Counters::read(&counters.received));
         let seconds = plan.clock.now().monotonic.as_secs();
-        anstream::eprintln!(
+        tell(format_args!(
             "{seconds:>4} s  {connected}/{clients} connected  {published} published (+{})  {received} received (+{})",
             published - before.0,
             received - before.1,
-        );
+        ));
         before = (published, received);
     }
 }
