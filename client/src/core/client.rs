@@ -35,7 +35,7 @@ use crate::options::{OnSessionLost, Options};
 ///
 /// let mut client = Client::new(Options::new(Version::V5_0, Text::literal("alice")), 1);
 /// let mut effects = client.handle(Now::default(), Input::Connect);
-/// assert!(matches!(effects.next(), Some(Effect::Open)));
+/// assert!(matches!(effects.next(), Some(Effect::Open { .. })));
 /// ```
 #[derive(Debug)]
 pub struct Client {
