@@ -134,3 +134,37 @@ async fn a_load_at_qos_1_is_received_in_full() {
     }
     assert_eq!(output.status.code(), Some(0));
 }
+
+/// What comes first, retained, is the same for both.
+#[tokio::test]
+async fn the_forms_of_sub_are_those_of_mosquitto_sub() {
+    let theirs = "mosquitto_sub";
+    if Command::new(theirs).arg("--help").output().is_err() {
+        eprintln!("skipped: no mosquitto_sub on this machine");
+        return;
+    }
+    let broker = Broker::start();
+    let line = ["pub", "-t", "home/door", "-m", "ajar", "-q", "1", "-r", "-D", "publish", "content-type", "text/plain"];
+    let line = [&line[..], &["-D", "publish", "user-property", "who", "ann"]].concat();
+    assert_eq!(finished(broker.run(&line)).await.status.code(), Some(0));
+    for format in [
+        "%t|%p|%q|%r|%l|%m|%x|%X|%C|%P|%%|@@",
+        "%12t|%-12t|%.4t|%6.4t|%-6.4t|",
+        "%6l|%06l|%-6l|%5m|%05m|",
+        "%14C|%-14C|%.4C|%7p|%-7p|",
+        "%5R|%R|%E|%F|%S|%4E|",
+        "@Y-@m-@d|@j|@y|@a|@A|@b|@B|@z|@x|",
+        r"a\tb\\c\ad\e",
+    ] {
+        let common = ["-t", "home/#", "-q", "1", "-C", "1", "-W", "30", "-F", format, "-V"];
+        let mut command = Command::new(theirs);
+        command.args(common).args(["mqttv5", "-p", &broker.port.to_string()]).env("TZ", "EST5");
+        let theirs = finished(command.stdout(Stdio::piped()).spawn().expect("it starts")).await;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+        command.arg("sub").args(common).args(["5", "-p", &broker.port.to_string()]).env("TZ", "EST5");
+        let ours = finished(command.stdout(Stdio::piped()).spawn().expect("it starts")).await;
+        let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(text(&ours), text(&theirs), "{format}");
+        assert!(!ours.stdout.is_empty(), "{format}");
+    }
+}

@@ -22,6 +22,7 @@ Examples:
   client sub -h broker.local -t '#' -C 1 -W 5     wait at most 5 s for one message
   client pub --url mqtts://ann:secret@host/t -n   publish an empty message over TLS
   client sub --url wss://host/mqtt -t '#' -F %j   one JSON object for each message, over WebSocket
+  client sub -t 'home/#' -F '@H:@M:@S %-20t %p'   the time, the topic in a column, the payload
   client request -t door/ask -m '?' -W 2          ask, and print the answer
   client bench --shape 1:50 -q 1 --duration 10    one publisher, fifty subscribers, ten seconds
 
@@ -95,7 +96,7 @@ pub(crate) struct Connection {
     /// Version of MQTT: 3.1, 3.1.1 or 5
     #[arg(short = 'V', long = "protocol-version", value_name = "VERSION", default_value = "5", value_parser = version)]
     pub(crate) version: Version,
-    /// 5.0: a property of a packet: COMMAND is connect, publish, subscribe, unsubscribe, disconnect or will; a
+    /// 5.0: a property of a packet: COMMAND is connect, publish, subscribe, disconnect or will; a
     /// user-property has a name and a value
     #[arg(short = 'D', long = "property", value_names = ["COMMAND", "PROPERTY", "VALUE", "VALUE2"], num_args = 3..=4,
           action = ArgAction::Append, allow_negative_numbers = true)]

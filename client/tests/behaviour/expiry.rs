@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use squall_client::core::{
-    effect::{Failure, Input},
+    effect::{Effect, Failure, Input, Outcome},
     record::{Kept, KeptMessage, Record},
 };
 use squall_client::options::Options;
@@ -11,6 +11,7 @@ use squall_codec::{
     packet::{Packet, Publish},
     property::Property,
     qos::Qos,
+    time::Now,
     version::Version,
     wire::Text,
 };
@@ -202,4 +203,17 @@ fn a_message_that_is_over_leaves_no_time_behind() {
     }
     assert!(kept.expires.is_empty());
     assert_eq!(kept.outgoing.len(), 1);
+}
+
+#[test]
+fn a_timer_that_fires_late_gives_up_what_expired_meanwhile() {
+    let mut client = offline(Version::V5_0);
+    client.expect_open();
+    let token = client.publish(lasting_for(5, Qos::AtLeastOnce));
+    let late = Now::simulated(seconds(8));
+    let effects: Vec<_> = client.client.handle(late, Input::Tick).collect();
+    match &effects[..] {
+        [Effect::Done { token: of, outcome: Outcome::Failed(Failure::Expired) }] => assert_eq!(*of, token),
+        other => panic!("expected the end of the message, saw {other:?}"),
+    }
 }

@@ -120,7 +120,7 @@ impl Network {
         let effects: Vec<Effect> = self.clients[index].core.handle(Now::simulated(self.now), input).collect();
         for effect in effects {
             match effect {
-                // No broker of this world names another.
+                // There is one broker in this world, whomever it names.
                 Effect::Open { .. } => {
                     // An earlier attempt that is given up for this one is never accepted.
                     self.clients[index].opening = Some(self.reaches_broker_at());
