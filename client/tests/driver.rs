@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use squall_client::{
     core::effect::{DisconnectCause, Event, Failure},
     net::{
+        clock::Clock,
         connector::{Connector, TcpConnector},
         driver::start,
         handle::{Events, Handle, PublishError},
@@ -407,14 +408,14 @@ async fn a_message_that_expires_before_it_can_be_sent_says_so_to_its_publisher()
     let options = Options { connect_timeout: Duration::from_secs(3600), queue_limit: 1, ..options() };
     let (handle, _messages, _events, mut accepted) = over_pipes(options, 4096);
     let peer = accepted.recv().await.expect("a connection");
-    let started = tokio::time::Instant::now();
+    let clock = Clock::new();
     // In the core's queue, and before it: in the channel to the driver.
     let in_queue = handle.queue(lasting_for(3, "a")).await.expect("taken");
     let in_channel = handle.queue(lasting_for(2, "b")).await.expect("taken");
     let left = handle.queue(lasting_for(10, "c")).await.expect("taken");
     let expired = Err(PublishError::Failed(Failure::Expired));
     assert_eq!(in_queue.outcome().await, expired);
-    assert_eq!(started.elapsed().as_secs(), 3);
+    assert_eq!(clock.now().monotonic.as_secs(), 3);
     assert_eq!(in_channel.outcome().await, expired);
     // The next has waited for three seconds in the channel and waits for four more behind it.
     tokio::time::advance(Duration::from_secs(4)).await;
@@ -435,7 +436,7 @@ async fn a_publisher_that_waits_for_room_does_not_wait_beyond_the_life_of_its_me
         receipts.push(taken.expect("the client runs"));
         assert!(receipts.len() < 1000, "nothing holds the publisher back");
     }
-    let started = tokio::time::Instant::now();
+    let clock = Clock::new();
     assert_eq!(handle.publish(lasting_for(5, "late")).await, Err(PublishError::Failed(Failure::Expired)));
-    assert_eq!(started.elapsed().as_secs(), 5);
+    assert_eq!(clock.now().monotonic.as_secs(), 5);
 }
