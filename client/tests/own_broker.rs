@@ -1,9 +1,9 @@
 //! The program against the project's own broker: two processes that know each other by the protocol alone.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Broker {
     child: Child,
     port: u16,
+    /// Standard output: closed, it could end the broker.
+    _said: Lines<BufReader<ChildStdout>>,
 }
 
 impl Drop for Broker {
@@ -57,9 +59,7 @@ impl Broker {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let port =
             lines.by_ref().find_map(|line| port_in(&line.expect("text"))).expect("the broker says where it listens");
-        // What it says later is read and forgotten, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Broker { child, port }
+        Broker { child, port, _said: lines }
     }
 
     fn run(&self, arguments: &[&str]) -> Child {
