@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use squall_broker::core::config::Config;
 use squall_scenarios::{
     liar::Liar,
     stage::{Stage, World},
@@ -17,6 +18,7 @@ use squall_sim::{
     diagram,
     events::{self, EventsOptions},
     run::Run,
+    subject::Subject,
     turmoil::{self, TurmoilOptions},
 };
 
@@ -37,6 +39,11 @@ const SEED: u64 = 1;
 /// An hour of it: no test is cut short while its world goes on.
 const BOUNDS: Bounds = Bounds { patience: PATIENCE, test: Duration::from_secs(3600), tolerance: Duration::ZERO };
 
+/// Our broker as its program sets it up: it tells of itself below `$SYS`.
+fn subject() -> Subject {
+    Subject::new(Config { sys_interval: Some(Duration::from_secs(10)), ..Config::default() })
+}
+
 async fn on_stage(world: Rc<dyn World>, planned: Planned) -> TestEntry {
     let namespace = format!("t{}", base36(planned.number as u64, 3));
     let stage = Stage::new(world, planned.version, &namespace, BOUNDS.patience);
@@ -52,7 +59,7 @@ fn concluded(planned: &Planned, run: Run<TestEntry>) -> TestEntry {
 
 /// One test in the events world, on an honest broker or behind a liar.
 pub fn in_events(planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
-    let options = EventsOptions { liar, ..EventsOptions::new(SEED) };
+    let options = EventsOptions { liar, subject: subject(), ..EventsOptions::new(SEED) };
     let test = *planned;
     let run = catch_unwind(AssertUnwindSafe(|| events::run(options, |world| Box::pin(on_stage(world, test)))));
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
@@ -64,7 +71,8 @@ const DRAWN_ACTORS: usize = 4;
 /// One test in the events world on the honest broker, and its packets drawn for a terminal of this width.
 pub fn drawn(planned: &Planned, width: usize) -> (TestEntry, String) {
     let test = *planned;
-    let play = || events::run(EventsOptions::new(SEED), |world| Box::pin(on_stage(world, test)));
+    let options = || EventsOptions { subject: subject(), ..EventsOptions::new(SEED) };
+    let play = || events::run(options(), |world| Box::pin(on_stage(world, test)));
     let run = match catch_unwind(AssertUnwindSafe(play)) {
         Ok(run) => run,
         Err(panic) => return (panicked(planned, &*panic), String::new()),
@@ -84,7 +92,8 @@ pub fn drawn(planned: &Planned, width: usize) -> (TestEntry, String) {
 pub fn in_turmoil(planned: &Planned) -> TestEntry {
     let test = *planned;
     let run = catch_unwind(AssertUnwindSafe(|| {
-        turmoil::run(TurmoilOptions::new(SEED), move |world| Box::pin(on_stage(world, test)))
+        let options = TurmoilOptions { subject: subject(), ..TurmoilOptions::new(SEED) };
+        turmoil::run(options, move |world| Box::pin(on_stage(world, test)))
     }));
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
 }

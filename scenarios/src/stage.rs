@@ -219,6 +219,12 @@ impl Stage {
         Stage { tolerance, ..self }
     }
 
+    /// The same stage for actors who speak another version.
+    #[must_use]
+    pub fn speaking(&self, version: Version) -> Self {
+        Stage { version, ..self.clone() }
+    }
+
     /// The version that this test speaks.
     pub fn version(&self) -> Version {
         self.version

@@ -74,9 +74,20 @@ impl Passing<'_> {
         self.later.push((at, Lie::Frame(self.connection, self.direction, self.raw.clone())));
     }
 
+    /// Answers the sender of the frame at a later time of the stage.
+    pub(crate) fn answer_at(&mut self, at: Duration, packet: &Packet) {
+        let bytes = encoded(packet, self.version);
+        self.later.push((at, Lie::Frame(self.connection, self.direction.other(), bytes)));
+    }
+
     /// Ends the connection at both sides.
     pub(crate) fn close(&mut self) {
         self.out.push(Lie::Close(self.connection));
+    }
+
+    /// Ends the connection at a later time of the stage.
+    pub(crate) fn close_at(&mut self, at: Duration) {
+        self.later.push((at, Lie::Close(self.connection)));
     }
 
     /// From now on the client does not learn that the server ended this connection.

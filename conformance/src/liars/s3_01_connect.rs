@@ -207,8 +207,3 @@ pub(crate) fn ignores_the_case_of_identifiers() -> Box<dyn Liar> {
         connect.client_id = Text::new(connect.client_id.to_lowercase()).expect("letters and digits")
     })
 }
-
-/// Lets only PINGREQ restart the keep alive: other packets do not reach the server.
-pub(crate) fn counts_only_pings() -> Box<dyn Liar> {
-    overlooks(|passing| matches!(passing.packet, Some(Packet::Publish(_))))
-}

@@ -255,6 +255,40 @@ pub(crate) fn judge_close(
     Ok(evidence)
 }
 
+/// What became of a client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Served {
+    /// A PINGREQ was answered.
+    Yes(At),
+    /// Its connection was ended.
+    Ended(At),
+    /// Neither, in the stage's patience.
+    Neither,
+}
+
+/// Whether a client is still served. What comes meanwhile is passed over.
+pub(crate) async fn served(peer: &mut Peer) -> Served {
+    peer.send(Packet::Pingreq).await;
+    match answer_or_end(peer, |packet| matches!(packet, Packet::Pingresp)).await {
+        Next::Packet(packet) => Served::Yes(At(packet.entry())),
+        Next::End(end) => Served::Ended(At(end.entry())),
+        Next::Malformed(_) | Next::Nothing => Served::Neither,
+    }
+}
+
+/// The first packet that is wanted, or the end of the connection, or nothing in the stage's patience. What comes before is
+/// passed over.
+pub(crate) async fn answer_or_end(peer: &mut Peer, wanted: impl Fn(&Packet) -> bool) -> Next {
+    let by = peer.stage().now() + peer.stage().patience();
+    loop {
+        match peer.next_by(by).await {
+            Next::Packet(packet) if !wanted(&packet) => {}
+            Next::Malformed(_) => {}
+            next => return next,
+        }
+    }
+}
+
 /// The answer to a PUBLISH. A server that does not authorise it may close the connection instead (3.1.1 [MQTT-3.3.5-2];
 /// 5.0 may say DISCONNECT): nothing is learned then.
 pub(crate) fn unless_closed<T>(answer: Result<T, Halt>, peer: &Peer) -> Result<T, Halt> {

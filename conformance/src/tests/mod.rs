@@ -7,6 +7,7 @@ pub(crate) mod both;
 pub(crate) mod bytes;
 pub(crate) mod judge;
 pub(crate) mod offer;
+pub(crate) mod rows;
 pub(crate) mod v3;
 pub(crate) mod v5;
 pub(crate) mod watch;

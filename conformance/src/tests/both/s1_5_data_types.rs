@@ -4,7 +4,6 @@ use squall_codec::{
     packet::{Packet, Publish},
     property::{Properties, Property},
     qos::Qos,
-    reason::ReasonCode,
 };
 use squall_scenarios::{
     peer::Peer,
@@ -15,32 +14,47 @@ use squall_scenarios::{
 use crate::tests::{
     asking::is_v5,
     bytes::{RawConnect, flag, publish, subscribe, unsubscribe},
-    judge::{Cases, Unnoticed, closes, offender, refuses},
+    judge::Unnoticed,
+    rows::{Row, all},
     watch::{collect, message, name, rest, shown, text},
 };
 
-/// Not UTF-8 at all, an overlong form, a surrogate, beyond U+10FFFF, a sequence that breaks off.
-const ILL_FORMED: [&[u8]; 5] = [b"a\xFF", b"a\xC0\x80", b"a\xED\xA0\x80", b"a\xF4\x90\x80\x80", b"a\xE2\x82"];
+/// Each way of being no UTF-8.
+const ILL_FORMED: [(&str, &[u8]); 15] = [
+    ("the byte FF", b"a\xFF"),
+    ("the byte FE", b"a\xFE"),
+    ("a sequence of five bytes", b"a\xF8\x88\x80\x80\x80"),
+    ("a continuation that continues nothing", b"a\x80"),
+    ("U+0000 in two bytes", b"a\xC0\x80"),
+    ("'/' in two bytes", b"a\xC0\xAF"),
+    ("'/' in three bytes", b"a\xE0\x80\xAF"),
+    ("'/' in four bytes", b"a\xF0\x80\x80\xAF"),
+    ("the surrogate U+D800", b"a\xED\xA0\x80"),
+    ("the surrogate U+DFFF", b"a\xED\xBF\xBF"),
+    ("a pair of surrogates", b"a\xED\xA0\xBD\xED\xB8\x80"),
+    ("a number beyond U+10FFFF", b"a\xF4\x90\x80\x80"),
+    ("a sequence of two that breaks off", b"a\xC3"),
+    ("a sequence of three that breaks off", b"a\xE2\x82"),
+    ("a sequence of three that is broken", b"a\xE2\x28\xA1"),
+];
 
-const WITH_NULL: [&[u8]; 1] = [b"a\0b"];
+const WITH_NULL: [(&str, &[u8]); 2] = [("U+0000", b"a\0b"), ("U+0000 at its end", b"a\0b\0")];
 
-/// The string fields of CONNECT, one after the other, with each of these.
-async fn bad_strings_in_connect(stage: &Stage, strings: &[&[u8]]) -> Outcome {
-    let mut cases = Cases::new();
-    for bad in strings {
-        let hex = shown_bytes(bad);
-        let id = RawConnect::without_payload(stage).field(bad);
-        let codes = [ReasonCode::MalformedPacket, ReasonCode::ClientIdentifierNotValid];
-        cases
-            .add("client identifier", refuses(stage, &format!("a client identifier {hex}"), &id.bytes(), &codes).await);
-        let will = RawConnect::new(stage, "offender").will(&[], bad, b"gone");
-        let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicNameInvalid];
-        cases.add("will topic", refuses(stage, &format!("a will topic {hex}"), &will.bytes(), &codes).await);
-        let user = RawConnect::new(stage, "offender").flagged(flag::USER_NAME).field(bad);
-        let codes = [ReasonCode::MalformedPacket, ReasonCode::BadUserNameOrPassword];
-        cases.add("user name", refuses(stage, &format!("a user name {hex}"), &user.bytes(), &codes).await);
-    }
-    cases.finish()
+fn row(name: &'static str, unnoticed: Unnoticed, strings: &[(&str, &[u8])], packet: impl Fn(&[u8]) -> Vec<u8>) -> Row {
+    let faults = strings.iter().map(|(what, bad)| (format!("with {what}"), packet(bad)));
+    Row { name, faults: faults.collect(), unnoticed }
+}
+
+/// The string fields of CONNECT with each of these.
+async fn bad_strings_in_connect(stage: &Stage, strings: &[(&str, &[u8])]) -> Outcome {
+    let row =
+        |name, packet: &dyn Fn(&[u8]) -> RawConnect| row(name, Unnoticed::Fails, strings, |bad| packet(bad).bytes());
+    let rows = vec![
+        row("a client identifier", &|bad| RawConnect::without_payload(stage).field(bad)),
+        row("a will topic", &|bad| RawConnect::new(stage, "offender").will(&[], bad, b"gone")),
+        row("a user name", &|bad| RawConnect::new(stage, "offender").flagged(flag::USER_NAME).field(bad)),
+    ];
+    all(stage, rows).await
 }
 
 pub(crate) async fn ill_formed_utf8_in_connect_is_refused(stage: &Stage) -> Outcome {
@@ -51,32 +65,20 @@ pub(crate) async fn a_null_character_in_connect_is_refused(stage: &Stage) -> Out
     bad_strings_in_connect(stage, &WITH_NULL).await
 }
 
-/// Topic and filters with each of these. What a watcher of everything below the test's root receives would be the
-/// fault handed on.
-async fn bad_strings_in_topics(stage: &Stage, strings: &[&[u8]]) -> Outcome {
+/// Topic and filters with each of these.
+async fn bad_strings_in_topics(stage: &Stage, strings: &[(&str, &[u8])]) -> Outcome {
     let version = stage.version();
     // 5.0 binds the sender here; what the receiver overlooks is a warning (4.13.1).
     let unnoticed = if is_v5(stage) { Unnoticed::Warns } else { Unnoticed::Fails };
-    let mut cases = Cases::new();
-    for bad in strings {
-        let hex = shown_bytes(bad);
-        let topic = [stage.topic("").as_bytes(), bad].concat();
-        let bytes = publish(version, 0x30, &topic, None, &[], b"bad");
-        let mut peer = offender(stage).await?;
-        let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicNameInvalid];
-        cases.add("PUBLISH", closes(&mut peer, &format!("a topic with {hex}"), &bytes, &codes, unnoticed).await);
-
-        let codes = [ReasonCode::MalformedPacket, ReasonCode::TopicFilterInvalid];
-        let bytes = subscribe(version, 0x82, 1, &[], &[(&topic, 0)]);
-        let mut peer = offender(stage).await?;
-        cases.add("SUBSCRIBE", closes(&mut peer, &format!("a filter with {hex}"), &bytes, &codes, unnoticed).await);
-
-        let bytes = unsubscribe(version, 0xA2, 1, &[], &[&topic]);
-        let mut peer = offender(stage).await?;
-        let offence = format!("a filter to unsubscribe with {hex}");
-        cases.add("UNSUBSCRIBE", closes(&mut peer, &offence, &bytes, &codes, unnoticed).await);
-    }
-    cases.finish()
+    let below = |bad: &[u8]| [stage.topic("").as_bytes(), bad].concat();
+    let rows = vec![
+        row("a PUBLISH to a topic", unnoticed, strings, |bad| publish(version, 0x30, &below(bad), None, &[], b"bad")),
+        row("a SUBSCRIBE to a filter", unnoticed, strings, |bad| subscribe(version, 0x82, 1, &[], &[(&below(bad), 0)])),
+        row("an UNSUBSCRIBE from a filter", unnoticed, strings, |bad| {
+            unsubscribe(version, 0xA2, 1, &[], &[&below(bad)])
+        }),
+    ];
+    all(stage, rows).await
 }
 
 pub(crate) async fn ill_formed_utf8_in_topics_closes_the_connection(stage: &Stage) -> Outcome {
@@ -147,8 +149,4 @@ pub(crate) async fn a_byte_order_mark_is_a_character_like_any_other(stage: &Stag
         return Err(Halt::fail(format!("the filter {plain:?} matched {}", shown(other))).at(other));
     }
     evidence.map(|evidence| evidence.and(&control)).ok_or_else(|| Halt::inconclusive("nothing was published"))
-}
-
-fn shown_bytes(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(" ")
 }

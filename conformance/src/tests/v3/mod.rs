@@ -3,6 +3,8 @@
 mod s1_5_data_types;
 mod s2_packet_format;
 mod s3_01_connect;
+mod s3_01_identifiers;
+mod s3_01_keep_alive;
 mod s3_01_session;
 mod s3_01_will;
 mod s3_02_connack;
@@ -14,8 +16,12 @@ mod s3_10_unsubscribe;
 mod s3_12_pingreq;
 mod s3_14_disconnect;
 mod s4_01_delivery;
+mod s4_02_network;
+mod s4_03_freedoms;
+mod s4_07_semantics;
 mod s4_07_topics;
 mod s4_08_errors;
+mod s4_08_malformed;
 
 use squall_codec::version::Version;
 
@@ -27,6 +33,8 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V3_1_1, number: "3.1", title: "CONNECT", tests: s3_01_connect::TESTS },
     Section { version: Version::V3_1_1, number: "3.1.2.4", title: "Sessions", tests: s3_01_session::TESTS },
     Section { version: Version::V3_1_1, number: "3.1.2.5", title: "Wills", tests: s3_01_will::TESTS },
+    Section { version: Version::V3_1_1, number: "3.1.3", title: "CONNECT Payload", tests: s3_01_identifiers::TESTS },
+    Section { version: Version::V3_1_1, number: "3.1.2.10", title: "Keep Alive", tests: s3_01_keep_alive::TESTS },
     Section { version: Version::V3_1_1, number: "3.2", title: "CONNACK", tests: s3_02_connack::TESTS },
     Section { version: Version::V3_1_1, number: "3.3", title: "PUBLISH", tests: s3_03_publish::TESTS },
     Section { version: Version::V3_1_1, number: "3.3.1.3", title: "RETAIN", tests: s3_03_retain::TESTS },
@@ -42,11 +50,25 @@ pub(crate) const SECTIONS: &[Section] = &[
         title: "Operational behaviour",
         tests: s4_01_delivery::TESTS,
     },
+    Section { version: Version::V3_1_1, number: "4.2", title: "Network Connections", tests: s4_02_network::TESTS },
+    Section {
+        version: Version::V3_1_1,
+        number: "4.3 to 4.6",
+        title: "What is left to the server",
+        tests: s4_03_freedoms::TESTS,
+    },
     Section {
         version: Version::V3_1_1,
         number: "4.7",
         title: "Topic Names and Topic Filters",
         tests: s4_07_topics::TESTS,
     },
+    Section {
+        version: Version::V3_1_1,
+        number: "4.7.1 to 4.7.3",
+        title: "Topic semantics",
+        tests: s4_07_semantics::TESTS,
+    },
+    Section { version: Version::V3_1_1, number: "4.8", title: "Malformed packets", tests: s4_08_malformed::TESTS },
     Section { version: Version::V3_1_1, number: "4.8", title: "Handling errors", tests: s4_08_errors::TESTS },
 ];

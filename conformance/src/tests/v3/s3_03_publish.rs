@@ -61,7 +61,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(
         a_topic_with_wildcards_is_not_forwarded,
         "A message is published to a topic with wildcards; nobody gets it.",
-        ["3.1.1/MQTT-3.3.2-2"],
+        ["3.1.1/MQTT-3.3.2-2", "3.1.1/MQTT-4.7.1-1"],
         s3_03_publish::relays_malformed_messages
     ),
     test!(

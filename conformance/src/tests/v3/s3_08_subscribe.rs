@@ -74,7 +74,7 @@ pub(crate) const SUBSCRIBE: &[Test] = &[
     test!(
         a_message_comes_at_the_lower_of_published_and_granted_qos,
         "Each QoS is published to a subscription of each QoS; it comes at the lower of both.",
-        ["3.1.1/MQTT-3.8.4-6"],
+        ["3.1.1/MQTT-3.8.4-6", "3.1.1/X-QOS-LOWER-GRANT"],
         exchanges::delivers_at_qos_0
     )
     .also_3_1(),

@@ -1,14 +1,14 @@
 //! 3.1.2.11 CONNECT Properties.
 
 use squall_codec::{
-    packet::{Packet, Publish, Unsuback, Unsubscribe},
+    packet::{Packet, Publish},
     property::Property,
     qos::Qos,
     reason::ReasonCode,
 };
 use squall_scenarios::{
     peer::Peer,
-    stage::{End, Stage},
+    stage::Stage,
     timing::{Due, Punctuality},
     transcript::What,
     verdict::{Evidence, Halt, Outcome, Preparing},
@@ -22,7 +22,7 @@ use crate::{
         bytes::{RawConnect, publish, subscribe, unsubscribe},
         judge::{At, Cases, Unnoticed, closes, offender, refuses},
         offer,
-        watch::{collect, filter, message, name, tidied},
+        watch::{collect, message, name, tidied},
     },
 };
 
@@ -100,13 +100,6 @@ pub(crate) const TESTS: &[Test] = &[
         "A client with Keep Alive 2 pings, then falls silent; it stays while it pings and is closed when it is silent.",
         ["5.0/MQTT-3.2.2-22"],
         s3_01_connect::forgets_the_keep_alive
-    )
-    .slow(),
-    test!(
-        any_packet_restarts_the_keep_alive,
-        "A client publishes and never pings; it stays connected beyond its keep alive.",
-        ["5.0/X-KEEPALIVE-ANY-PACKET"],
-        s3_01_connect::counts_only_pings
     )
     .slow(),
 ];
@@ -433,25 +426,4 @@ async fn the_keep_alive_of_the_client_counts(stage: &Stage) -> Outcome {
         Punctuality::Late => evidence.warn(format!("closed {took:?} after the last packet, expected 3 s")),
         Punctuality::InTime | Punctuality::Missing => evidence,
     })
-}
-
-/// Any packet of the client restarts the clock.
-async fn any_packet_restarts_the_keep_alive(stage: &Stage) -> Outcome {
-    let mut connect = Peer::hello(stage, "busy");
-    connect.keep_alive = 2;
-    let (mut peer, connack) = Peer::connect(stage, "busy", connect).await.prepared()?;
-    if connack.properties.server_keep_alive().is_some_and(|keep_alive| keep_alive > 0 && keep_alive < 2) {
-        return Err(Halt::unsupported("the server sets a shorter keep alive").at(&connack));
-    }
-    let topic = name(&stage.topic("busy"));
-    for _ in 0..6 {
-        stage.pass(std::time::Duration::from_millis(1500)).await;
-        peer.send(Packet::Publish(Publish::new(&topic, "still here"))).await;
-    }
-    let (_, pong) = peer.fence().await?;
-    let leave = Unsubscribe::new(peer.fresh_id(), vec![filter(&stage.topic("busy"))]);
-    peer.send(Packet::Unsubscribe(leave)).await;
-    let unsuback = peer.expect::<Unsuback>().await.prepared()?;
-    peer.close(End::Fin).await;
-    Ok(Evidence::of(&connack).and(&pong).and(&unsuback))
 }

@@ -65,7 +65,7 @@ pub(crate) const TESTS: &[Test] = &[
     test!(
         a_topic_with_wildcards_is_not_forwarded,
         "A message is published to a topic with wildcards; nobody gets it.",
-        ["5.0/MQTT-3.3.2-2"],
+        ["5.0/MQTT-3.3.2-2", "5.0/MQTT-4.7.0-1"],
         s3_03_publish::relays_malformed_messages
     ),
     test!(

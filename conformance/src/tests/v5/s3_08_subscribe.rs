@@ -79,7 +79,7 @@ pub(crate) const SUBSCRIBE: &[Test] = &[
     test!(
         a_message_comes_at_the_lower_of_published_and_granted_qos,
         "Each QoS is published to a subscription of each QoS; it comes at the lower of both.",
-        ["5.0/MQTT-3.8.4-8", "5.0/MQTT-3.8.4-7"],
+        ["5.0/MQTT-3.8.4-8", "5.0/MQTT-3.8.4-7", "5.0/X-QOS-LOWER-GRANT"],
         exchanges::delivers_at_qos_0
     ),
     test!(

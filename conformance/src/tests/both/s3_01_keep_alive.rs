@@ -1,0 +1,228 @@
+//! 3.1.2.10 Keep Alive: what restarts its clock, what does not, and its values 0 and 65535. And 3.1.4: a connection
+//! without CONNECT.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{Ack, Connack, Packet, Publish},
+    qos::Qos,
+    reason::ReasonCode,
+};
+use squall_scenarios::{
+    peer::{Next, Peer, Seen},
+    stage::{End, Stage},
+    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
+};
+
+use crate::tests::{
+    asking::{bytes_of, is_v5},
+    judge::At,
+    offer,
+    watch::name,
+};
+
+/// A connected client with this Keep Alive.
+async fn alive_for(stage: &Stage, actor: &str, seconds: u16) -> Result<(Peer, Seen<Connack>), Halt> {
+    let mut connect = Peer::hello(stage, actor);
+    connect.keep_alive = seconds;
+    Peer::connect(stage, actor, connect).await.prepared()
+}
+
+/// `unsupported` where the server replaces the keep alive by one that the test cannot use.
+fn keep_alive_is(connack: &Seen<Connack>, usable: impl Fn(u16) -> bool) -> Result<(), Halt> {
+    match connack.properties.server_keep_alive() {
+        Some(seconds) if !usable(seconds) => {
+            Err(Halt::unsupported(format!("the server sets the keep alive to {seconds} s")).at(connack))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How a connection ended, and the DISCONNECT that came before.
+struct Ended {
+    end: Seen<End>,
+    disconnect: Option<(ReasonCode, At)>,
+}
+
+/// Waits until this time of the stage for the end of a connection on which nothing is sent. What comes is counted.
+async fn end_by(peer: &mut Peer, at: Duration, came: &mut Vec<Seen<Packet>>) -> Option<Ended> {
+    loop {
+        match peer.next_by(at).await {
+            Next::End(end) => {
+                let disconnect = came.iter().find_map(|packet| match &**packet {
+                    Packet::Disconnect(disconnect) => Some((disconnect.reason, At(packet.entry()))),
+                    _ => None,
+                });
+                return Some(Ended { end, disconnect });
+            }
+            Next::Packet(packet) => came.push(packet),
+            Next::Malformed(_) => {}
+            Next::Nothing => return None,
+        }
+    }
+}
+
+/// How long a client without Keep Alive says nothing.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// 3.1.1 lets a server end a connection at any time; 5.0 knows no limit of the keep alive here.
+pub(crate) async fn keep_alive_0_is_no_limit(stage: &Stage) -> Outcome {
+    let (mut peer, connack) = alive_for(stage, "idle", 0).await?;
+    keep_alive_is(&connack, |seconds| u64::from(seconds) > IDLE.as_secs())?;
+    let mut came = Vec::new();
+    match end_by(&mut peer, connack.at() + IDLE, &mut came).await {
+        None => {
+            let (_, pong) = peer.fence().await?;
+            Ok(Evidence::of(&connack).and(&pong))
+        }
+        Some(Ended { disconnect: Some((ReasonCode::KeepAliveTimeout, at)), .. }) => {
+            Err(Halt::fail("a client with Keep Alive 0 was disconnected for its keep alive").at(&at))
+        }
+        Some(Ended { end, .. }) if is_v5(stage) => {
+            Ok(Evidence::of(&end).warn("the connection of a client with Keep Alive 0 was ended while it was idle"))
+        }
+        Some(Ended { end, .. }) => Ok(Evidence::of(&connack).and(&end)),
+    }
+}
+
+/// Between two packets of a client with Keep Alive 2: less than the 3 s that end its connection.
+const STEP: Duration = Duration::from_millis(1500);
+
+/// One client only publishes, another only acknowledges what it receives; neither pings.
+pub(crate) async fn any_packet_restarts_the_keep_alive(stage: &Stage) -> Outcome {
+    let (mut busy, connack) = alive_for(stage, "busy", 2).await?;
+    keep_alive_is(&connack, |seconds| seconds == 0 || seconds >= 2)?;
+    let (mut receiver, _) = alive_for(stage, "receiver", 2).await?;
+    offer::qos(&receiver, Qos::AtLeastOnce)?;
+    let (topic, busy_topic) = (stage.topic("fed"), name(&stage.topic("busy")));
+    receiver.subscribed(&topic, Qos::AtLeastOnce).await?;
+    let mut feeder = Peer::connected(stage, "feeder").await?;
+    let left =
+        |who: &str, end: &Seen<End>| Halt::fail(format!("{who} each 1.5 s did not stay with Keep Alive 2")).at(end);
+    for number in 0..6 {
+        stage.pass(STEP).await;
+        busy.send(Packet::Publish(Publish::new(&busy_topic, "still here"))).await;
+        feeder.published(&topic, Qos::AtLeastOnce, format!("{number}").as_bytes(), false).await?;
+        match receiver.next().await {
+            Next::Packet(packet) => match &*packet {
+                Packet::Publish(Publish { packet_id: Some(id), .. }) => {
+                    receiver.send(Packet::Puback(Ack::new(*id))).await
+                }
+                other => {
+                    return Err(Halt::inconclusive(format!("expected a message at QoS 1, seen {other}")).at(&packet));
+                }
+            },
+            Next::End(end) => return Err(left("a client that acknowledges", &end)),
+            other => return Err(Halt::inconclusive(format!("expected a message at QoS 1, but {other}"))),
+        };
+    }
+    let mut evidence = Evidence::of(&connack);
+    for (peer, who) in [(&mut busy, "a client that publishes"), (&mut receiver, "a client that acknowledges")] {
+        let mut came = Vec::new();
+        if let Some(ended) = end_by(peer, stage.now(), &mut came).await {
+            return Err(left(who, &ended.end));
+        }
+        let (_, pong) = peer.fence().await?;
+        evidence = evidence.and(&pong);
+    }
+    Ok(evidence)
+}
+
+/// After so long a silent client with Keep Alive 1 must be gone: timers with steps of 5 s are common.
+const LONG_GONE: Duration = Duration::from_secs(12);
+
+/// One client with Keep Alive 1 receives and sends nothing. Another neither receives nor sends: where that one stays too,
+/// it is another rule that is broken.
+pub(crate) async fn what_the_server_sends_is_no_sign_of_the_client(stage: &Stage) -> Outcome {
+    let topic = stage.topic("stream");
+    let mut publisher = Peer::connected(stage, "publisher").await?;
+    let (mut control, _) = alive_for(stage, "control", 1).await?;
+    let (mut receiver, connack) = alive_for(stage, "receiver", 1).await?;
+    keep_alive_is(&connack, |seconds| (1..=3).contains(&seconds))?;
+    receiver.subscribed(&topic, Qos::AtMostOnce).await?;
+    let since = stage.now();
+    let mut came = Vec::new();
+    let ended = loop {
+        publisher.published(&topic, Qos::AtMostOnce, b"tick", false).await?;
+        let next = (stage.now() + Duration::from_millis(400)).min(since + LONG_GONE);
+        if let Some(ended) = end_by(&mut receiver, next, &mut came).await {
+            break Some(ended);
+        }
+        if stage.now() >= since + LONG_GONE {
+            break None;
+        }
+    };
+    let Some(message) = came.iter().rfind(|packet| matches!(***packet, Packet::Publish(_))) else {
+        return Err(Halt::inconclusive("no message came: nothing was there that could be taken for a sign"));
+    };
+    match ended {
+        Some(ended) => Ok(Evidence::of(message).and(&ended.end)),
+        None if end_by(&mut control, stage.now(), &mut Vec::new()).await.is_none() => {
+            Err(Halt::inconclusive("a client that receives nothing is not closed either").at(message))
+        }
+        None => {
+            let reason = format!("a client with Keep Alive 1 that sent nothing is still served after {LONG_GONE:?}");
+            Err(Halt::fail(reason).at(message))
+        }
+    }
+}
+
+/// One and a half times these is no number of 16 bits.
+const LARGE: [u16; 2] = [u16::MAX, 43_691];
+
+pub(crate) async fn a_large_keep_alive_closes_nobody_early(stage: &Stage) -> Outcome {
+    let mut peers = Vec::new();
+    for seconds in LARGE {
+        let (peer, connack) = alive_for(stage, &format!("for{seconds}"), seconds).await?;
+        keep_alive_is(&connack, |given| given == 0 || given > 5)?;
+        peers.push((seconds, peer, connack));
+    }
+    let until = stage.now() + Duration::from_secs(5);
+    let mut evidence: Option<Evidence> = None;
+    for (seconds, mut peer, connack) in peers {
+        if let Some(ended) = end_by(&mut peer, until, &mut Vec::new()).await {
+            return Err(Halt::fail(format!("a client with Keep Alive {seconds} was closed within 5 s")).at(&ended.end));
+        }
+        let (_, pong) = peer.fence().await?;
+        evidence = Some(evidence.map_or_else(|| Evidence::of(&connack), |before| before.and(&connack)).and(&pong));
+    }
+    evidence.ok_or_else(|| Halt::inconclusive("nobody was connected"))
+}
+
+/// 5.0: with DISCONNECT 0x8D or without a word.
+pub(crate) async fn a_keep_alive_that_runs_out_has_one_reason(stage: &Stage) -> Outcome {
+    let (mut peer, connack) = alive_for(stage, "silent", 1).await?;
+    keep_alive_is(&connack, |seconds| (1..=3).contains(&seconds))?;
+    let Some(ended) = end_by(&mut peer, connack.at() + LONG_GONE, &mut Vec::new()).await else {
+        return Err(Halt::inconclusive("the silent client was not closed").at(&connack));
+    };
+    let evidence = Evidence::of(&connack).and(&ended.end);
+    Ok(match ended.disconnect {
+        None => evidence,
+        Some((ReasonCode::KeepAliveTimeout, at)) => evidence.and(&at),
+        Some((other, at)) => {
+            evidence.and(&at).warn(format!("expected DISCONNECT {} or none, got {other}", ReasonCode::KeepAliveTimeout))
+        }
+    })
+}
+
+/// What time is reasonable is not said: servers take 5 to 90 s.
+const REASONABLE: Duration = Duration::from_secs(118);
+
+/// One connection says nothing, another breaks off in its CONNECT.
+pub(crate) async fn a_connection_without_connect_is_closed(stage: &Stage) -> Outcome {
+    let (_, connack) = Peer::connect(stage, "control", Peer::hello(stage, "control")).await.prepared()?;
+    let mut silent = Peer::open(stage, "silent").await?;
+    let mut half = Peer::open(stage, "half").await?;
+    let connect = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "half"))));
+    half.send_bytes(&connect[..connect.len() / 2]).await;
+    let until = stage.now() + REASONABLE;
+    let mut evidence = Evidence::of(&connack);
+    for (peer, what) in [(&mut silent, "that says nothing"), (&mut half, "that breaks off in its CONNECT")] {
+        match end_by(peer, until, &mut Vec::new()).await {
+            Some(ended) => evidence = evidence.and(&ended.end),
+            None => evidence = evidence.warn(format!("a connection {what} is still open after {REASONABLE:?}")),
+        }
+    }
+    Ok(evidence)
+}

@@ -1,0 +1,47 @@
+//! 3.1.2.10 Keep Alive of 3.1.1, and a connection without CONNECT.
+
+use crate::{
+    liars::{exchanges, s3_01_keep_alive as liar},
+    test::{Test, test},
+    tests::both::s3_01_keep_alive::{
+        a_connection_without_connect_is_closed, a_large_keep_alive_closes_nobody_early,
+        any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit, what_the_server_sends_is_no_sign_of_the_client,
+    },
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    test!(
+        keep_alive_0_is_no_limit,
+        "A client with Keep Alive 0 says nothing for 10 s; it is still served, unless the server has ended the connection.",
+        ["3.1.1/X-KEEPALIVE-ZERO"],
+        liar::forgets_those_without_keep_alive
+    )
+    .slow(),
+    test!(
+        any_packet_restarts_the_keep_alive,
+        "One client only publishes and one only acknowledges; both stay connected beyond their keep alive.",
+        ["3.1.1/X-KEEPALIVE-ANY-PACKET"],
+        liar::counts_only_pings
+    )
+    .slow(),
+    test!(
+        what_the_server_sends_is_no_sign_of_the_client,
+        "A client with Keep Alive 1 receives messages and sends nothing; its connection is ended.",
+        ["3.1.1/X-KEEPALIVE-INBOUND-ONLY"],
+        liar::counts_its_own_packets
+    ),
+    test!(
+        a_large_keep_alive_closes_nobody_early,
+        "Clients with Keep Alive 65535 and 43691 say nothing for 5 s; they are still served.",
+        ["3.1.1/X-KEEPALIVE-MAX"],
+        liar::counts_in_16_bits
+    ),
+    test!(
+        a_connection_without_connect_is_closed,
+        "One connection says nothing and another sends half a CONNECT; the server ends both.",
+        ["3.1.1/X-CONNECT-TIMEOUT"],
+        exchanges::leaves_connections_open
+    )
+    .should()
+    .slow(),
+];
