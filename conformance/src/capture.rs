@@ -73,7 +73,10 @@ impl<W: Write> Capture<W> {
         let address = Ipv4Addr::new(10, high, low, 1);
         let begun = self.started_us + test.started_us;
         let mut flows: BTreeMap<(&str, u32), Flow> = BTreeMap::new();
-        for (position, line) in test.transcript.iter().enumerate() {
+        // A transcript is in the order in which actors looked; on the wire things have the order of their times.
+        let mut lines: Vec<_> = test.transcript.iter().enumerate().collect();
+        lines.sort_by_key(|(_, line)| line.at_us);
+        for (position, line) in lines {
             let at = begun + line.at_us;
             let reason = test.reason.as_deref().unwrap_or(&test.about);
             let decided = test.evidence.contains(&position);

@@ -62,11 +62,11 @@ pub struct Row {
     pub deceived: Verdict,
     /// Fail, or warn where its rule is a SHOULD.
     pub due: Verdict,
-    /// Other tests that pass on the honest broker and not on this test's liar.
+    /// Other tests that pass on the honest broker and fail or warn on this test's liar.
     pub others: Vec<Other>,
 }
 
-/// Another test that the liar did not get past.
+/// Another test that accuses the liar.
 #[derive(Clone, Debug, Serialize)]
 pub struct Other {
     /// Of the test.
@@ -244,7 +244,8 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
         let deceived = |other: &usize| {
             let before = said(Subject::Honest, *other);
             let now = said(liar, *other);
-            *other != test && before == Verdict::Pass && !matches!(now, Verdict::Pass | Verdict::Untested)
+            // A test that never reaches its question accuses nobody.
+            *other != test && before == Verdict::Pass && matches!(now, Verdict::Fail | Verdict::Warn)
         };
         let others = (0..tests.len()).filter(deceived).map(|other| Other {
             name: tests[other].test.name.to_owned(),

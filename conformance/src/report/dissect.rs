@@ -46,7 +46,7 @@ pub fn exhibits(test: &TestEntry) -> Vec<Exhibit<'_>> {
             });
             shown.extend(before.and_then(|before| exhibit(before, version, reason, "sent to it")));
         }
-        if line.direction == Direction::Received {
+        if line.direction == Direction::Received && !answers_ping {
             shown.extend(exhibit(line, version, reason, "what came"));
         }
     }
@@ -72,7 +72,8 @@ pub fn unhex(hex: &str) -> Vec<u8> {
 }
 
 /// Words by which a reason names a field whose name it does not say.
-const ALIASES: [(&str, &str); 17] = [
+const ALIASES: [(&str, &str); 18] = [
+    ("after its last field", REST),
     ("retain", TYPE_AND_FLAGS),
     ("dup", TYPE_AND_FLAGS),
     ("qos", TYPE_AND_FLAGS),
@@ -365,5 +366,7 @@ mod tests {
         assert_eq!(named("expected the payload 'a'"), "Payload");
         assert_eq!(named("the Packet Identifier is in use"), "Packet Identifier");
         assert_eq!(named("no idea"), TYPE_AND_FLAGS);
+        let longer = super::fields(b"\xc0\x01\x00", Version::V5_0);
+        assert_eq!(longer[decisive(&longer, "PINGREQ has 1 bytes after its last field")].range, 2..3);
     }
 }

@@ -7,8 +7,10 @@ use crate::report::model::{Direction, Line};
 
 /// More actors than this share one lane, and each arrow says whose it is.
 const LANES: usize = 4;
-/// Between two lanes.
-const GAP: usize = 260;
+/// Between two lanes, where there are several.
+const GAP: usize = 290;
+/// Between the only lane and the broker's.
+const WIDE_GAP: usize = 620;
 /// Before the first lane: the times.
 const LEFT: usize = 90;
 const ROW: usize = 30;
@@ -26,7 +28,8 @@ pub(super) fn svg(lines: &[(usize, &Line)], evidence: &[usize], title: &str) -> 
     }
     let shared = actors.len() > LANES;
     let lanes: Vec<&str> = if shared { vec!["clients"] } else { actors.clone() };
-    let broker = LEFT + lanes.len() * GAP;
+    let gap = if lanes.len() == 1 { WIDE_GAP } else { GAP };
+    let broker = LEFT + lanes.len() * gap;
     let (width, height) = (broker + 60, HEAD + lines.len() * ROW + 10);
 
     let mut svg = String::new();
@@ -36,7 +39,7 @@ pub(super) fn svg(lines: &[(usize, &Line)], evidence: &[usize], title: &str) -> 
          <title>{}</title>",
         escaped(title)
     );
-    let columns = lanes.iter().enumerate().map(|(index, name)| (LEFT + index * GAP, *name));
+    let columns = lanes.iter().enumerate().map(|(index, name)| (LEFT + index * gap, *name));
     for (column, name) in columns.chain([(broker, "broker")]) {
         let _ = write!(
             svg,
@@ -55,7 +58,7 @@ pub(super) fn svg(lines: &[(usize, &Line)], evidence: &[usize], title: &str) -> 
         let lane = if shared { 0 } else { actors.iter().position(|actor| *actor == line.actor).unwrap_or(0) };
         let class = if evidence.contains(position) { "row ev" } else { "row" };
         let _ = write!(svg, "<g class=\"{class}\">");
-        arrow(&mut svg, line, LEFT + lane * GAP, broker, y, shared);
+        arrow(&mut svg, line, LEFT + lane * gap, broker, y, shared);
         svg.push_str("</g>");
     }
     svg.push_str("</svg>");

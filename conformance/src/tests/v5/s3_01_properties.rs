@@ -413,7 +413,7 @@ async fn the_keep_alive_of_the_client_counts(stage: &Stage) -> Outcome {
         since: "the last packet",
         earliest: 3 * second - second / 10,
         due: 3 * second,
-        latest: 4 * second + stage.patience(),
+        latest: 5 * second,
     };
     let given_up = 13 * second + stage.tolerance();
     let end = peer.expect_end_by(since + given_up).await.inspect_err(|_| stage.missed(due, given_up))?;

@@ -30,6 +30,9 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 async fn a_failure_in_connack_is_followed_by_the_end(stage: &Stage) -> Outcome {
+    // A server that turns everybody away follows no rule by it.
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
     let mut connect = Peer::hello(stage, "alice");
     connect.properties.push(Property::AuthenticationMethod(text("X-UNKNOWN-SQUALL")));
     let mut peer = Peer::open(stage, "alice").await?;
