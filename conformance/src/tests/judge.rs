@@ -149,10 +149,10 @@ pub(crate) async fn offender_as(stage: &Stage, actor: &str) -> Result<Peer, Halt
 
 /// How long a server has the word before it is asked whether it is still there: a PINGREQ on its way to a socket that
 /// is being closed may cost the DISCONNECT that came before.
-const GRACE: Duration = Duration::from_millis(300);
+pub(crate) const GRACE: Duration = Duration::from_millis(300);
 
 /// How long the close may lag behind the answer to a PINGREQ: not every server does one thing after the other.
-const LAG: Duration = Duration::from_millis(500);
+pub(crate) const LAG: Duration = Duration::from_millis(500);
 
 /// All that comes after an offence, and the answer to a PINGREQ that follows it: a server that goes on serving has not
 /// noticed, and need not be waited for any longer.
@@ -172,7 +172,7 @@ pub(crate) async fn parting(peer: &mut Peer) -> (Farewell, Option<Seen<Packet>>)
 }
 
 /// Collects until the connection ends, PINGRESP comes, or the time has come.
-async fn listen(peer: &mut Peer, by: Duration, seen: &mut Farewell, pong: &mut Option<Seen<Packet>>) {
+pub(crate) async fn listen(peer: &mut Peer, by: Duration, seen: &mut Farewell, pong: &mut Option<Seen<Packet>>) {
     loop {
         match peer.next_by(by).await {
             Next::Packet(packet) if matches!(*packet, Packet::Pingresp) => {

@@ -5,9 +5,12 @@
 pub(crate) mod asking;
 pub(crate) mod both;
 pub(crate) mod bytes;
+pub(crate) mod granting;
 pub(crate) mod judge;
+pub(crate) mod many;
 pub(crate) mod offer;
 pub(crate) mod rows;
+pub(crate) mod sharing;
 pub(crate) mod v3;
 pub(crate) mod v5;
 pub(crate) mod watch;

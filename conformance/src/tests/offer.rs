@@ -44,6 +44,14 @@ pub(crate) fn subscription_identifiers(peer: &Peer) -> Result<(), Halt> {
     }
 }
 
+/// `unsupported` where there are no Shared Subscriptions.
+pub(crate) fn shared_subscriptions(peer: &Peer) -> Result<(), Halt> {
+    match said(peer).and_then(|connack| connack.properties.shared_subscription_available()) {
+        Some(0) => Err(Halt::unsupported("the server announces Shared Subscription Available 0")),
+        _ => Ok(()),
+    }
+}
+
 /// `unsupported` where the server lets the session live for less than was asked.
 pub(crate) fn session_expiry(peer: &Peer, asked_seconds: u32) -> Result<(), Halt> {
     match said(peer).and_then(|connack| connack.properties.session_expiry_interval()) {

@@ -14,7 +14,7 @@ use squall_scenarios::{
     peer::{Next, Peer, Seen},
     stage::{End, Stage},
     transcript::EntryId,
-    verdict::{Halt, Outcome, Verdict, Witness},
+    verdict::{Halt, Outcome, Preparing, Verdict, Witness},
 };
 
 /// A PUBLISH that was received.
@@ -182,6 +182,24 @@ pub(crate) async fn unacknowledged(peer: &mut Peer, wanted: usize) -> Result<Vec
         }
     }
     Ok(messages)
+}
+
+/// Waits for a message, and has what comes with it up to a fence, acknowledged by nobody. `inconclusive` if none comes.
+pub(crate) async fn burst(peer: &mut Peer) -> Result<Vec<Delivery>, Halt> {
+    let by = peer.stage().now() + peer.stage().patience();
+    loop {
+        match peer.next_by(by).await {
+            Next::Packet(packet) => {
+                let Some(first) = as_delivery(packet) else { continue };
+                let mut messages = vec![first];
+                messages.extend(fenced(peer).await.prepared()?);
+                return Ok(messages);
+            }
+            Next::Malformed(what) => return Err(no_packet(peer, &what)),
+            Next::End(end) => return Err(ended(peer, &end)),
+            Next::Nothing => return Err(Halt::inconclusive(format!("{} received no message", peer.actor()))),
+        }
+    }
 }
 
 /// The messages that come before the answer to a PINGREQ, acknowledged by nobody.

@@ -1,0 +1,131 @@
+//! Many offences of one kind at once, each on a connection of its own: they wait for the server together.
+
+use squall_codec::{packet::Packet, reason::ReasonCode};
+use squall_scenarios::{
+    peer::{Peer, Seen},
+    stage::{End, Stage},
+    verdict::{Outcome, Preparing},
+};
+
+use crate::tests::judge::{
+    Cases, Farewell, GRACE, LAG, Unnoticed, farewell, judge_close, judge_refusal, listen, offender,
+};
+
+/// What one connection does.
+#[derive(Clone, Debug)]
+pub(crate) struct Offence {
+    /// In words.
+    pub(crate) name: String,
+    /// What has to be said before, and is answered.
+    pub(crate) before: Vec<u8>,
+    /// The bytes with the fault.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Offence {
+    pub(crate) fn new(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Offence { name: name.into(), before: Vec::new(), bytes }
+    }
+}
+
+/// Connections that are open at once.
+const AT_ONCE: usize = 64;
+
+/// As `judge::closes`, for many.
+pub(crate) async fn all_close(
+    stage: &Stage,
+    offences: &[Offence],
+    codes: &[ReasonCode],
+    unnoticed: Unnoticed,
+) -> Outcome {
+    let mut cases = Cases::new();
+    for group in offences.chunks(AT_ONCE) {
+        let mut peers = Vec::new();
+        for offence in group {
+            let mut peer = offender(stage).await?;
+            if !offence.before.is_empty() {
+                peer.send_bytes(&offence.before).await;
+                peer.fence().await.prepared()?;
+            }
+            peers.push(peer);
+        }
+        let mut sent = Vec::new();
+        for (peer, offence) in peers.iter_mut().zip(group) {
+            sent.push(peer.send_bytes(&offence.bytes).await);
+        }
+        let heard = partings(stage, &mut peers).await;
+        for (((offence, sent), (seen, pong)), peer) in group.iter().zip(&sent).zip(&heard).zip(&mut peers) {
+            let outcome = judge_close(stage, &offence.name, codes, unnoticed, (seen, pong.as_ref()), sent);
+            cases.add(&offence.name, outcome);
+            if peer.is_open() {
+                peer.close(End::Reset).await;
+            }
+        }
+    }
+    cases.finish()
+}
+
+/// What comes on each connection after an offence, and the answer to a PINGREQ that follows it.
+async fn partings(stage: &Stage, peers: &mut [Peer]) -> Vec<(Farewell, Option<Seen<Packet>>)> {
+    let mut heard: Vec<_> =
+        peers.iter().map(|_| (Farewell { packets: Vec::new(), malformed: None, end: None }, None)).collect();
+    let by = stage.now() + GRACE;
+    for (peer, (seen, pong)) in peers.iter_mut().zip(&mut heard) {
+        listen(peer, by, seen, pong).await;
+    }
+    for (peer, (seen, _)) in peers.iter_mut().zip(&heard) {
+        if seen.end.is_none() {
+            peer.send(Packet::Pingreq).await;
+        }
+    }
+    let by = stage.now() + stage.patience();
+    for (peer, (seen, pong)) in peers.iter_mut().zip(&mut heard) {
+        if seen.end.is_none() && pong.is_none() {
+            listen(peer, by, seen, pong).await;
+        }
+    }
+    let by = stage.now() + LAG;
+    for (peer, (seen, pong)) in peers.iter_mut().zip(&mut heard) {
+        if seen.end.is_none() && pong.is_some() {
+            listen(peer, by, seen, &mut None).await;
+        }
+        // A refusal is no answer as if nothing were wrong.
+        seen.packets.retain(|packet| !refuses(packet));
+    }
+    heard
+}
+
+/// An answer with nothing but failures in it.
+fn refuses(packet: &Packet) -> bool {
+    match packet {
+        Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+            ack.reason.is_failure()
+        }
+        Packet::Suback(suback) => suback.reasons.iter().all(|reason| reason.is_failure()),
+        Packet::Unsuback(unsuback) => unsuback.reasons.iter().all(|reason| reason.is_failure()),
+        _ => false,
+    }
+}
+
+/// As `judge::refuses`, for many CONNECTs.
+pub(crate) async fn all_refused(stage: &Stage, offences: &[Offence], codes: &[ReasonCode]) -> Outcome {
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
+    let mut cases = Cases::new();
+    for group in offences.chunks(AT_ONCE) {
+        let mut peers = Vec::new();
+        for offence in group {
+            let mut peer = Peer::open(stage, &stage.fresh("offender")).await?;
+            peer.send_bytes(&offence.bytes).await;
+            peers.push(peer);
+        }
+        for (peer, offence) in peers.iter_mut().zip(group) {
+            let seen = farewell(peer).await;
+            cases.add(&offence.name, judge_refusal(stage, &offence.name, codes, &seen));
+            if peer.is_open() {
+                peer.close(End::Reset).await;
+            }
+        }
+    }
+    cases.finish()
+}
