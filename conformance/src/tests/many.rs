@@ -1,15 +1,16 @@
 //! Many offences of one kind at once, each on a connection of its own: they wait for the server together.
 
-use squall_codec::{packet::Packet, reason::ReasonCode};
+use squall_codec::{
+    packet::{Connack, Connect, Packet},
+    reason::ReasonCode,
+};
 use squall_scenarios::{
-    peer::{Peer, Seen},
+    peer::{Next, Peer, Seen},
     stage::{End, Stage},
-    verdict::{Outcome, Preparing},
+    verdict::{Halt, Outcome, Preparing},
 };
 
-use crate::tests::judge::{
-    Cases, Farewell, GRACE, LAG, Unnoticed, farewell, judge_close, judge_refusal, listen, offender,
-};
+use crate::tests::judge::{Cases, Farewell, GRACE, LAG, Unnoticed, farewell, judge_close, judge_refusal, listen};
 
 /// What one connection does.
 #[derive(Clone, Debug)]
@@ -40,14 +41,16 @@ pub(crate) async fn all_close(
 ) -> Outcome {
     let mut cases = Cases::new();
     for group in offences.chunks(AT_ONCE) {
-        let mut peers = Vec::new();
-        for offence in group {
-            let mut peer = offender(stage).await?;
+        let hellos = group.iter().map(|_| stage.fresh("offender")).map(|actor| (Peer::hello(stage, &actor), actor));
+        let mut peers = all_connected(stage, hellos.collect()).await?;
+        for (peer, offence) in peers.iter_mut().zip(group) {
             if !offence.before.is_empty() {
                 peer.send_bytes(&offence.before).await;
-                peer.fence().await.prepared()?;
             }
-            peers.push(peer);
+            peer.send(Packet::Pingreq).await;
+        }
+        for peer in &mut peers {
+            answered(peer).await?;
         }
         let mut sent = Vec::new();
         for (peer, offence) in peers.iter_mut().zip(group) {
@@ -63,6 +66,39 @@ pub(crate) async fn all_close(
         }
     }
     cases.finish()
+}
+
+/// Clients that connect beside each other: all have asked before the first answer is awaited.
+pub(crate) async fn all_connected(stage: &Stage, hellos: Vec<(Connect, String)>) -> Result<Vec<Peer>, Halt> {
+    let mut peers = Vec::new();
+    for (connect, actor) in hellos {
+        let mut peer = Peer::open(stage, &actor).await?;
+        peer.send(Packet::Connect(Box::new(connect))).await;
+        peers.push(peer);
+    }
+    for peer in &mut peers {
+        let connack = peer.expect::<Connack>().await.prepared()?;
+        if connack.reason.is_failure() {
+            return Err(Halt::inconclusive(format!("{} was not let in: {}", peer.actor(), connack.reason)).at(&connack));
+        }
+    }
+    Ok(peers)
+}
+
+/// The answer to a PINGREQ that was sent, whatever comes before.
+async fn answered(peer: &mut Peer) -> Result<(), Halt> {
+    let by = peer.stage().now() + peer.stage().patience();
+    loop {
+        match peer.next_by(by).await {
+            Next::Packet(packet) if *packet == Packet::Pingresp => return Ok(()),
+            Next::Packet(_) => {}
+            other => {
+                let reason =
+                    format!("{} was not served before its offence: expected PINGRESP, but {other}", peer.actor());
+                return Err(Halt { entry: other.entry(), ..Halt::inconclusive(reason) });
+            }
+        }
+    }
 }
 
 /// What comes on each connection after an offence, and the answer to a PINGREQ that follows it.

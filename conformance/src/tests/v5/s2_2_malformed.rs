@@ -20,7 +20,7 @@ use crate::{
         asking::{frame, string},
         bytes::{RawConnect, flag, variable},
         judge::{Cases, LAG, Unnoticed, farewell},
-        many::{Offence, all_close, all_refused},
+        many::{Offence, all_close, all_connected, all_refused},
         offer,
         watch::{Delivery, collect, collect_by, no_other, up_to_marker, will, with_will},
     },
@@ -295,18 +295,16 @@ async fn wills_are_sent(stage: &Stage, offences: &[(String, Vec<u8>)]) -> Outcom
     let topic = stage.topic("will");
     let mut watcher = Peer::connected(stage, "watcher").await?;
     watcher.subscribed(&topic, Qos::AtMostOnce).await?;
-    let mut leavers = Vec::new();
-    for (name, bytes) in offences {
+    let hellos = offences.iter().map(|(name, _)| {
         let actor = stage.fresh("leaver");
-        let connect = with_will(stage, &actor, will(&topic, name.as_bytes()));
-        let (peer, _) = Peer::connect(stage, &actor, connect).await.prepared()?;
-        leavers.push((peer, bytes));
-    }
-    for (peer, bytes) in &mut leavers {
+        (with_will(stage, &actor, will(&topic, name.as_bytes())), actor)
+    });
+    let mut leavers = all_connected(stage, hellos.collect()).await?;
+    for (peer, (_, bytes)) in leavers.iter_mut().zip(offences) {
         peer.send_bytes(bytes).await;
     }
     let mut cases = Cases::new();
-    for ((peer, _), (name, _)) in leavers.iter_mut().zip(offences) {
+    for (peer, (name, _)) in leavers.iter_mut().zip(offences) {
         match farewell(peer).await.end {
             Some(end) => cases.add(name, Ok(Evidence::of(&end))),
             None => cases.add(name, Err(Halt::fail("expected the end after a DISCONNECT, but the connection is open"))),
