@@ -137,24 +137,26 @@ async fn frugal(stage: &Stage) -> Result<(Peer, usize), Halt> {
 /// What brings answers of this kind, plain ones and such as have something to explain.
 async fn provoke(stage: &Stage, peer: &mut Peer, kind: PacketKind) -> Result<(), Halt> {
     let topic = name(&stage.topic("nobody"));
-    match kind {
+    let packet = match kind {
         PacketKind::Puback => {
             offer::qos(peer, Qos::AtLeastOnce)?;
-            peer.send(Packet::Publish(Publish::new(&topic, "x").at(Qos::AtLeastOnce, Some(id(1))))).await;
+            Packet::Publish(Publish::new(&topic, "x").at(Qos::AtLeastOnce, Some(id(1))))
         }
         PacketKind::Pubrec => {
             offer::qos(peer, Qos::ExactlyOnce)?;
-            peer.send(Packet::Publish(Publish::new(&topic, "x").at(Qos::ExactlyOnce, Some(id(1))))).await;
+            Packet::Publish(Publish::new(&topic, "x").at(Qos::ExactlyOnce, Some(id(1))))
         }
         // No such message was ever sent: the answer has something to explain.
-        PacketKind::Pubrel => drop(peer.send(Packet::Pubrec(Ack::new(id(900)))).await),
-        PacketKind::Pubcomp => drop(peer.send(Packet::Pubrel(Ack::new(id(901)))).await),
-        PacketKind::Suback => {
-            peer.send(subscribe(stage, id(1), &[("s", Qos::AtMostOnce)])).await;
+        PacketKind::Pubrel => Packet::Pubrec(Ack::new(id(900))),
+        PacketKind::Pubcomp => {
+            offer::qos(peer, Qos::ExactlyOnce)?;
+            Packet::Pubrel(Ack::new(id(901)))
         }
+        PacketKind::Suback => subscribe(stage, id(1), &[("s", Qos::AtMostOnce)]),
         // Nothing is subscribed: so has this.
-        _ => drop(peer.send(unsubscribe(stage, id(1), &["never"])).await),
-    }
+        _ => unsubscribe(stage, id(1), &["never"]),
+    };
+    peer.send(packet).await;
     Ok(())
 }
 
