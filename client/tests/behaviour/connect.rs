@@ -274,3 +274,14 @@ fn the_effects_are_counted_before_they_are_carried_out_and_the_requests_while_th
         assert_eq!(client.client.queued(), waiting);
     }
 }
+
+#[test]
+fn a_disconnect_too_large_for_the_server_leaves_without_what_makes_it_so() {
+    for (most, expected) in [(8, None), (9, Some(10))] {
+        let options = Options { session_expiry_seconds: Some(60), ..options(Version::V5_0) };
+        let mut client = TestClient::connected_to(options, offering([Property::MaximumPacketSize(most)]));
+        client.input(Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: Some(10) });
+        let Packet::Disconnect(disconnect) = client.expect_sent() else { panic!("expected DISCONNECT") };
+        assert_eq!(disconnect.properties.session_expiry_interval(), expected, "at most {most} bytes");
+    }
+}

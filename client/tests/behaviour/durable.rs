@@ -228,3 +228,13 @@ fn nothing_of_the_session_of_another_name_is_resumed_though_the_server_has_one_f
     }
     client.expect_nothing();
 }
+
+#[test]
+fn a_session_that_begins_makes_messages_wait_again_and_forgets_what_the_server_had_taken() {
+    let mut kept = kept();
+    kept.apply(Record::Began { client_id: Text::literal("bob") });
+    let mut expected = Kept { client_id: Some(Text::literal("bob")), ..Kept::default() };
+    expected.outgoing.insert(3, KeptMessage::Waiting(message(Qos::ExactlyOnce, "sent")));
+    expected.outgoing.insert(6, KeptMessage::Waiting(message(Qos::AtLeastOnce, "waiting")));
+    assert_eq!(kept, expected);
+}

@@ -157,3 +157,15 @@ fn reading_that_began_again_misses_no_answer_to_what_was_not_asked() {
     client.expect_send(Packet::Pingreq);
     client.expect_nothing();
 }
+
+#[test]
+fn a_timer_that_fires_early_sends_nothing_early() {
+    let mut client = connected(10);
+    client.advance(seconds(8));
+    client.input(Input::Tick);
+    client.expect_nothing();
+    client.advance(seconds(1));
+    client.expect_send(Packet::Pingreq);
+    client.input(Input::Tick);
+    client.expect_nothing();
+}

@@ -70,3 +70,15 @@ fn connecting_twice_is_connecting_once() {
     client.input(Input::Connect);
     client.expect_nothing();
 }
+
+#[test]
+fn a_timer_that_fires_early_tries_nothing_early() {
+    let mut client = TestClient::new(options(Version::V5_0));
+    client.input(Input::Connect);
+    client.expect_open();
+    lose(&mut client);
+    client.input(Input::Tick);
+    client.expect_nothing();
+    client.advance(seconds(1));
+    client.expect_open();
+}

@@ -244,3 +244,18 @@ fn in_3_1_a_session_is_resumed_only_where_this_client_has_one() {
         client.lose_and_wait();
     }
 }
+
+#[test]
+fn a_message_that_was_given_up_with_its_client_does_not_leave_on_a_later_connection() {
+    let mut client = TestClient::new(lasting());
+    client.input(Input::Connect);
+    client.expect_open();
+    let token = client.publish(message(Qos::AtLeastOnce, "x"));
+    client.input(Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: None });
+    client.expect_close();
+    client.expect_failed(token, Failure::Disconnected);
+    client.expect_disconnected(DisconnectCause::Application, false);
+    client.input(Input::Connect);
+    client.connect_again(success());
+    client.expect_nothing();
+}
