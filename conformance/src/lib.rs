@@ -2,20 +2,27 @@
 #![warn(missing_docs)]
 
 pub mod baseline;
+pub mod capabilities;
 pub mod capture;
+pub mod dial;
 pub mod event;
+pub mod launch;
 mod liars;
 pub mod live;
 #[cfg(feature = "own-broker")]
 pub mod own;
+mod place;
+pub mod preflight;
 pub mod profile;
 pub mod report;
 pub mod run;
 pub mod select;
 #[cfg(feature = "own-broker")]
 pub mod selftest;
+pub mod setup;
 pub mod statement;
 pub mod stop;
+pub mod stories;
 pub mod suite;
 mod sweep;
 pub mod tally;

@@ -1,26 +1,32 @@
-//! The live world: a real address over TCP, real time. Each actor's connection goes through a link of our own.
+//! The live world: a real address, real time. Each actor's connection goes through a link of our own, above TLS and
+//! WebSocket where there are such.
 
-use std::{net::SocketAddr, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use squall_scenarios::{
     fault::Fault,
     faulty_stream::{FaultyStream, StreamWire},
     links::Links,
+    outage::Outage,
     stage::{ClientActor, ClientOptions, LocalFuture, Need, Wire, World},
-    transcript::Transcript,
+    transcript::{Transcript, What},
 };
 use tokio::{
-    net::TcpStream,
     task::spawn_local,
     time::{Instant, sleep_until},
 };
 
-use crate::target::connect;
+use crate::{
+    dial::{Dialer, Socket},
+    launch::instance::Instance,
+};
 
 /// A real address. It must be used inside a `LocalSet`.
 #[derive(Clone, Debug)]
 pub struct Live {
-    address: SocketAddr,
+    dialer: Dialer,
+    /// Where it was started here.
+    instance: Option<Rc<Instance>>,
     started: Instant,
     links: Links,
     transcript: Transcript,
@@ -28,28 +34,33 @@ pub struct Live {
 
 impl Live {
     /// A stage at this address that begins now.
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(dialer: Dialer) -> Self {
         let (links, transcript) = (Links::new(0), Transcript::new());
         let book = links.clone();
         transcript.pull_from(move || book.take_notes());
-        Live { address, started: Instant::now(), links, transcript }
+        Live { dialer, instance: None, started: Instant::now(), links, transcript }
     }
-}
 
-/// Ends a connection with RST.
-fn abort(stream: TcpStream) {
-    // Without it the socket is dropped, which is FIN where nothing is unread: the nearest that can then be had.
-    let _ = stream.set_zero_linger();
+    /// A stage at a broker that was started here, and that can be taken down.
+    pub fn launched(instance: Rc<Instance>) -> Self {
+        let live = Live::new(instance.subject().dialer.clone());
+        Live { instance: Some(instance), ..live }
+    }
+
+    /// What happens to the broker itself.
+    fn strike(&self, summary: String) {
+        self.transcript.record(self.now(), &Rc::from("broker"), 0, What::Fault { summary });
+    }
 }
 
 impl World for Live {
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
         let actor = actor.to_owned();
         Box::pin(async move {
-            let socket =
-                connect(self.address).await.map_err(|error| format!("cannot connect to {}: {error}", self.address))?;
+            let address = self.dialer.address();
+            let socket = self.dialer.dial().await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
             let link = self.links.open(self.now(), &actor);
-            let (stream, pump) = FaultyStream::new(socket, link, self.started, abort);
+            let (stream, pump) = FaultyStream::new(socket, link, self.started, Socket::abort);
             spawn_local(pump);
             Ok(Box::new(StreamWire::new(stream, FaultyStream::abort)) as Box<dyn Wire>)
         })
@@ -71,9 +82,12 @@ impl World for Live {
     fn offers(&self, need: Need) -> Result<(), String> {
         match need {
             Need::Jump => Err("real time cannot be skipped".to_owned()),
+            Need::Restart if self.instance.is_some() => Ok(()),
             Need::Restart => Err("a server that was not started here cannot be restarted".to_owned()),
             Need::PowerLoss => Err("the power of a server that was not started here cannot be cut".to_owned()),
-            Need::Configuration => Err("a server that was not started here is set up as it is".to_owned()),
+            Need::Configuration => {
+                Err("the settings of a story are those of our own broker in a virtual world".to_owned())
+            }
             Need::Client => Err("whole clients do not play at a real address yet".to_owned()),
             Need::Network => Err("the network between here and a real address cannot be changed".to_owned()),
         }
@@ -82,6 +96,16 @@ impl World for Live {
     fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>> {
         let applied = self.links.apply(self.now(), fault);
         Box::pin(std::future::ready(applied))
+    }
+
+    fn outage(&self, outage: Outage) -> LocalFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let instance = self.instance.as_ref().ok_or("a server that was not started here cannot be restarted")?;
+            self.strike(outage.to_string());
+            instance.outage(outage).await?;
+            self.strike("the broker runs again".to_owned());
+            Ok(())
+        })
     }
 
     fn transcript(&self) -> Transcript {

@@ -1,17 +1,31 @@
 //! The virtual worlds: every test on a broker of its own, ours, with nobody else on it. Feature `own-broker`.
 
 use std::{
+    collections::BTreeMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     rc::Rc,
-    sync::{Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use squall_broker::core::config::Config;
+use squall_broker::{
+    core::acl::{Acl, Actions, Rule, RuleFilter, Verdict, Whom},
+    users::{
+        self,
+        authenticator::{FileAuthenticator, Policy},
+        entropy::SeededEntropy,
+        password_file::Passwords,
+        throttle::ThrottleLimits,
+        workshop::AtOnce,
+    },
+};
+use squall_codec::qos::Qos;
 use squall_scenarios::{
     liar::Liar,
+    settings::{Settings, Storage},
     stage::{Stage, World},
 };
 use squall_sim::{
@@ -28,6 +42,7 @@ use crate::{
     report::model::{CutShort, Line, Report, TestEntry},
     run::{Audience, Audit, Bounds, Ended, base36, internal_error, panicked, play},
     select::Planned,
+    setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD_LINES, Setup},
     stop::Stop,
 };
 
@@ -39,14 +54,62 @@ const SEED: u64 = 1;
 /// An hour of it: no test is cut short while its world goes on.
 const BOUNDS: Bounds = Bounds { patience: PATIENCE, test: Duration::from_secs(3600), tolerance: Duration::ZERO };
 
-/// Our broker as its program sets it up: it tells of itself below `$SYS`.
-fn subject() -> Subject {
-    Subject::new(Config { sys_interval: Some(Duration::from_secs(10)), ..Config::default() })
+/// Our broker, set up as a test wants it.
+pub fn subject(setup: Setup) -> Subject {
+    let mut settings = Settings::default();
+    match setup {
+        Setup::SmallPackets => settings.maximum_packet_size = Some(PACKET_BYTES),
+        Setup::Qos0 => settings.maximum_qos = Some(Qos::AtMostOnce),
+        Setup::NoRetain => settings.retain_available = Some(false),
+        Setup::KeepAlive => settings.server_keep_alive = Some(KEEP_ALIVE_SECONDS),
+        Setup::Persistence => settings.store = Some(Storage::Disk),
+        _ => {}
+    }
+    let mut subject = Subject::of(&settings, "", SEED);
+    let config = &mut subject.config;
+    // As its program does, it tells of itself below `$SYS`.
+    config.sys_interval = Some(Duration::from_secs(10));
+    match setup {
+        Setup::Named => config.allow_empty_client_id = false,
+        Setup::NoWildcards => config.wildcard_subscription_available = false,
+        Setup::NoSubscriptionIdentifiers => config.subscription_identifiers_available = false,
+        Setup::NoShared => config.shared_subscription_available = false,
+        Setup::Acl => {
+            let rule = |(filter, actions)| {
+                let filter = RuleFilter::literal(filter).expect("it is a Topic Filter");
+                Rule { whom: Whom::Everybody, verdict: Verdict::Allow, actions, filter }
+            };
+            let rules = [
+                ("squall/+/open/#", Actions::READ_WRITE),
+                ("squall/+/readonly/#", Actions::READ),
+                ("squall/+/writeonly/#", Actions::WRITE),
+            ];
+            config.acl = Arc::new(Acl::new(rules.map(rule)));
+        }
+        _ => {}
+    }
+    if matches!(setup, Setup::Users | Setup::Enhanced) {
+        let users =
+            Passwords::parse(Path::new("squall.passwords"), PASSWORD_LINES.as_bytes()).expect("its lines are right");
+        subject.authenticator = Arc::new(FileAuthenticator::new(
+            Some(users),
+            users::authenticator::Options {
+                policy: Policy { allow_anonymous: setup == Setup::Enhanced, ..Policy::default() },
+                listeners: BTreeMap::new(),
+                throttle: ThrottleLimits::default(),
+                secret: [7; 32],
+                entropy: Arc::new(SeededEntropy::new(SEED)),
+                workshop: Arc::new(AtOnce),
+            },
+        ));
+    }
+    subject
 }
 
 async fn on_stage(world: Rc<dyn World>, planned: Planned) -> TestEntry {
     let namespace = format!("t{}", base36(planned.number as u64, 3));
-    let stage = Stage::new(world, planned.version, &namespace, BOUNDS.patience);
+    let stage = Stage::new(world, planned.version, &namespace, BOUNDS.patience)
+        .with_credentials(planned.test.setup.credentials());
     play(&stage, &planned, BOUNDS).await
 }
 
@@ -59,7 +122,12 @@ fn concluded(planned: &Planned, run: Run<TestEntry>) -> TestEntry {
 
 /// One test in the events world, on an honest broker or behind a liar.
 pub fn in_events(planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
-    let options = EventsOptions { liar, subject: subject(), ..EventsOptions::new(SEED) };
+    in_events_on(subject(planned.test.setup), planned, liar)
+}
+
+/// One test in the events world, on a broker that is set up in a way of its own.
+pub fn in_events_on(subject: Subject, planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
+    let options = EventsOptions { liar, subject, ..EventsOptions::new(SEED) };
     let test = *planned;
     let run = catch_unwind(AssertUnwindSafe(|| events::run(options, |world| Box::pin(on_stage(world, test)))));
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
@@ -71,8 +139,8 @@ const DRAWN_ACTORS: usize = 4;
 /// One test in the events world on the honest broker, and its packets drawn for a terminal of this width.
 pub fn drawn(planned: &Planned, width: usize) -> (TestEntry, String) {
     let test = *planned;
-    let options = || EventsOptions { subject: subject(), ..EventsOptions::new(SEED) };
-    let play = || events::run(options(), |world| Box::pin(on_stage(world, test)));
+    let options = EventsOptions { subject: subject(planned.test.setup), ..EventsOptions::new(SEED) };
+    let play = || events::run(options, |world| Box::pin(on_stage(world, test)));
     let run = match catch_unwind(AssertUnwindSafe(play)) {
         Ok(run) => run,
         Err(panic) => return (panicked(planned, &*panic), String::new()),
@@ -90,11 +158,9 @@ pub fn drawn(planned: &Planned, width: usize) -> (TestEntry, String) {
 
 /// One test in the turmoil world, on the honest broker with its real driver.
 pub fn in_turmoil(planned: &Planned) -> TestEntry {
+    let options = TurmoilOptions { subject: subject(planned.test.setup), ..TurmoilOptions::new(SEED) };
     let test = *planned;
-    let run = catch_unwind(AssertUnwindSafe(|| {
-        let options = TurmoilOptions { subject: subject(), ..TurmoilOptions::new(SEED) };
-        turmoil::run(options, move |world| Box::pin(on_stage(world, test)))
-    }));
+    let run = catch_unwind(AssertUnwindSafe(|| turmoil::run(options, move |world| Box::pin(on_stage(world, test)))));
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
 }
 

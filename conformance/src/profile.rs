@@ -1,4 +1,4 @@
-//! What is known of a broker: how to start and reach it, and which failures a person has checked (`brokers/*.toml`).
+//! What is known of a broker: how to launch and reach it, and which failures a person has checked (`brokers/*.toml`).
 
 use std::{path::Path, time::Duration};
 
@@ -6,6 +6,7 @@ use serde::Deserialize;
 use squall_scenarios::verdict::Verdict;
 
 use crate::{
+    launch::recipe::Launch,
     report::model::Report,
     statement::{Key, catalogue},
 };
@@ -27,6 +28,8 @@ pub struct Profile {
     /// How many seconds later than usual its clocks may be before they are late: it runs them coarsely.
     #[serde(default)]
     pub tolerance_s: f64,
+    /// How `--launch` starts it.
+    pub launch: Option<Launch>,
     /// Failures that were looked at.
     #[serde(default)]
     pub known: Vec<Known>,
@@ -60,6 +63,9 @@ impl Profile {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let profile: Profile = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        if let Some(launch) = &profile.launch {
+            launch.check()?;
+        }
         for known in &profile.known {
             if Key::parse(&known.statement).and_then(|key| catalogue().find(key)).is_none() {
                 return Err(format!("there is no statement {}", known.statement));

@@ -19,14 +19,15 @@ use tokio::task::JoinSet;
 use crate::{
     baseline::Baseline,
     event::{Event, Listener},
-    live::Live,
+    launch::launcher::Launcher,
+    place::Places,
+    preflight::Subject,
     profile::Profile,
     report::model::{CutShort, Header, Line, Report, TestEntry, micros},
     select::{Planned, Selection},
     stop::Stop,
     sweep::Leftovers,
     tally::tally,
-    target::Subject,
     test::{Isolation, Test},
 };
 
@@ -218,15 +219,22 @@ pub struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    /// Runs all tests against a real address. Call it inside a `LocalSet`.
+    /// Runs all tests against a real address, or on what was launched for them. Call it inside a `LocalSet`.
     ///
     /// # Errors
     /// A report cannot be written.
-    pub async fn live(self, subject: &Subject, audience: &mut Audience) -> std::io::Result<Report> {
+    pub async fn live(
+        self,
+        subject: &Subject,
+        launcher: Option<Rc<Launcher>>,
+        audience: &mut Audience,
+    ) -> std::io::Result<Report> {
         let started = Instant::now();
         audience.tell(Event::RunStarted(&self.header, self.tests.len()))?;
         let run = run_id(self.header.started_unix);
         let leftovers = Rc::new(RefCell::new(Leftovers::default()));
+        let outlives = launcher.is_none();
+        let places = launcher.map_or_else(|| Places::Named(Rc::new(subject.clone())), Places::Launched);
         let mut done = Vec::new();
         let mut cut_short = None;
 
@@ -250,12 +258,17 @@ impl Audit<'_> {
                 {
                     audience.tell(Event::TestStarted(&planned))?;
                     let (bounds, leftovers) = (self.bounds, Rc::clone(&leftovers));
-                    let world = Rc::new(Live::new(subject.address));
+                    let places = places.clone();
                     let namespace = format!("{run}{}", base36(planned.number as u64, 3));
                     let started_us = micros(started.elapsed());
                     running.spawn_local(async move {
+                        let (world, credentials) = match places.of(&planned).await {
+                            Ok((world, credentials)) => (Rc::new(world), credentials),
+                            Err(halt) => return (planned, unplayed(&planned, halt)),
+                        };
                         let stage = Stage::new(world, planned.version, &namespace, bounds.patience)
-                            .tolerating(bounds.tolerance);
+                            .tolerating(bounds.tolerance)
+                            .with_credentials(credentials);
                         let entry = play(&stage, &planned, bounds).await;
                         leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
                         (planned, TestEntry { started_us, ..entry })
@@ -285,6 +298,7 @@ impl Audit<'_> {
         let duration = started.elapsed();
 
         let leftovers = leftovers.take();
+        let leftovers = if outlives { leftovers } else { Leftovers::default() };
         leftovers.sweep(subject, &format!("{run}end"), self.bounds.patience).await;
         let gone = subject.is_there().await.err();
         self.finish(Ended { done, duration, gone, cut_short }, audience)
@@ -324,7 +338,7 @@ pub(crate) struct Ended {
 }
 
 /// Letters and digits that no other run on the same subject is likely to use.
-fn run_id(started_unix: u64) -> String {
+pub(crate) fn run_id(started_unix: u64) -> String {
     let process = u64::from(std::process::id());
     format!("sq{}", base36(started_unix.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ process, 5))
 }

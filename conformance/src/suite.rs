@@ -7,18 +7,21 @@ use tokio::task::LocalSet;
 
 use crate::{
     baseline::Baseline,
+    dial::Access,
     event::Listener,
+    preflight::probe,
     profile::Profile,
     report::model::{Header, Report, Spoken},
     run::{Audience, Audit, Bounds, DEFAULT_VERSIONS},
     select::{Filter, Grade, Selection},
     stop::Stop,
-    target::{Target, probe},
+    target::Target,
 };
 
 /// Which tests to run, and how. Without a word it is what `conformance --target …` does.
 pub struct Suite {
     selection: Selection,
+    access: Access,
     jobs: usize,
     bounds: Bounds,
     profile: Option<Profile>,
@@ -57,6 +60,7 @@ impl Suite {
     pub fn new() -> Self {
         Suite {
             selection: Selection { versions: DEFAULT_VERSIONS.to_vec(), ..Selection::default() },
+            access: Access::default(),
             jobs: 64,
             bounds: Bounds::default(),
             profile: None,
@@ -94,6 +98,13 @@ impl Suite {
     #[must_use]
     pub fn slow(mut self) -> Self {
         self.selection.slow = true;
+        self
+    }
+
+    /// How to get in at the address: credentials, certificates.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
         self
     }
 
@@ -166,7 +177,7 @@ impl Suite {
     }
 
     async fn play(mut self, target: &Target) -> Result<Report, SuiteError> {
-        let subject = probe(target, &self.selection.versions)
+        let subject = probe(target, &self.access, &self.selection.versions)
             .await
             .map_err(|error| SuiteError::Unreachable(error.to_string()))?;
         let mut audience = Audience::new(std::mem::take(&mut self.listeners));
@@ -183,7 +194,7 @@ impl Suite {
             mqtt: subject.spoken.iter().map(spoken).collect(),
             ..self.header()
         };
-        Ok(self.audit(header)?.live(&subject, &mut audience).await?)
+        Ok(self.audit(header)?.live(&subject, None, &mut audience).await?)
     }
 
     /// Audits our own broker in virtual time.

@@ -15,7 +15,7 @@ use squall_scenarios::{
     transcript::{Entry, What},
 };
 
-use crate::{live::Live, target::Subject};
+use crate::{live::Live, preflight::Subject};
 
 /// The sweep takes no longer than this: it must not hold a run up.
 const AT_MOST: Duration = Duration::from_secs(5);
@@ -62,7 +62,10 @@ impl Leftovers {
 
     /// Removes it. What the subject refuses stays: a sweep is a courtesy and gives no verdict.
     pub(crate) async fn sweep(self, subject: &Subject, namespace: &str, patience: Duration) {
-        let stage = |version| Stage::new(Rc::new(Live::new(subject.address)), version, namespace, patience);
+        let stage = |version| {
+            Stage::new(Rc::new(Live::new(subject.dialer.clone())), version, namespace, patience)
+                .with_credentials(subject.credentials.clone())
+        };
         let all = async {
             for (version, client_id) in &self.sessions {
                 let mut connect = Peer::hello(&stage(*version), "sweeper");

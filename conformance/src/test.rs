@@ -7,6 +7,8 @@ use squall_scenarios::{
     verdict::Outcome,
 };
 
+use crate::setup::Setup;
+
 /// Which part of the subject a test needs for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isolation {
@@ -14,6 +16,8 @@ pub enum Isolation {
     Shared,
     /// Runs alone: it looks at something that all clients share.
     Exclusive,
+    /// Has a broker of its own: it takes it down.
+    Own,
 }
 
 /// A test.
@@ -35,6 +39,8 @@ pub struct Test {
     pub isolation: Isolation,
     /// Needs more than 5 s on a healthy broker: runs only when asked for.
     pub slow: bool,
+    /// How it wants the subject set up.
+    pub setup: Setup,
     /// What the world must offer.
     pub needs: &'static [Need],
     /// It holds for MQTT 3.1 as well: it then also runs on a stage of 3.1, for information.
@@ -55,6 +61,19 @@ impl Test {
     /// It looks at something that all clients share.
     pub(crate) const fn exclusive(mut self) -> Self {
         self.isolation = Isolation::Exclusive;
+        self
+    }
+
+    /// It wants the subject set up so.
+    pub(crate) const fn on(mut self, setup: Setup) -> Self {
+        self.setup = setup;
+        self
+    }
+
+    /// It stops the subject, or kills it, and starts it again.
+    pub(crate) const fn restarting(mut self) -> Self {
+        self.isolation = Isolation::Own;
+        self.needs = &[Need::Restart];
         self
     }
 
@@ -102,6 +121,7 @@ macro_rules! test {
             should: false,
             isolation: $crate::test::Isolation::Shared,
             slow: false,
+            setup: $crate::setup::Setup::Plain,
             needs: &[],
             also_3_1: false,
             lie: stringify!($liar),

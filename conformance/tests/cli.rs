@@ -155,7 +155,7 @@ fn wrong_words_are_refused_with_what_is_expected() {
         (&["--grade", "COULD"], "expected MUST, SHOULD or MAY"),
         (&["--tag", "quick"], "unknown tag 'quick', expected one of time"),
         (&["--report", "a.json"], "expected FORMAT=FILE"),
-        (&["--target", "ws://a:1"], "expected tcp:// or mqtt://"),
+        (&["--target", "quic://a:1"], "expected tcp, tls, ws or wss"),
         (&["--jobs", "0"], "0"),
     ] {
         let output = conformance(words);

@@ -9,11 +9,13 @@ use squall_broker::{
 };
 use squall_codec::version::Version;
 use squall_conformance::{
+    dial::Dialer,
     live::Live,
     own,
     report::{human::transcript_line, model::TestEntry},
     run::{Bounds, keep_panics_of_tests_quiet, play},
     select::{Planned, all},
+    setup::Setup,
     test::Isolation,
 };
 use squall_scenarios::{
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
     // Brokers end with the process: a trial that runs alone looks at what all clients share, so it gets its own.
-    let shared = (!arguments.list).then(start_broker);
+    let shared = (!arguments.list).then(|| start_broker(Setup::Plain));
     let trials = all().into_iter().flat_map(|planned| trials(planned, shared)).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -52,8 +54,9 @@ fn trials(planned: Planned, broker: Option<SocketAddr>) -> [Trial; 3] {
             if planned.test.slow {
                 return Ok(Completion::ignored_with("slow: real time"));
             }
-            let own_broker = planned.test.isolation == Isolation::Exclusive;
-            let address = broker.filter(|_| !own_broker).unwrap_or_else(start_broker);
+            let setup = planned.test.setup;
+            let own_broker = planned.test.isolation != Isolation::Shared || setup != Setup::Plain;
+            let address = broker.filter(|_| !own_broker).unwrap_or_else(|| start_broker(setup));
             over_tcp(&planned, address)
         }),
     ]
@@ -73,14 +76,16 @@ fn passes(entry: &TestEntry) -> Result<Completion, Failed> {
 }
 
 /// Our broker on a free loopback port, on a thread of its own, for as long as this process lives.
-fn start_broker() -> SocketAddr {
+fn start_broker(setup: Setup) -> SocketAddr {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
             sender.send(listener.local_addr().expect("it is bound")).expect("someone waits for the address");
+            let subject = own::subject(setup);
             let options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
+            let options = ServerOptions { authenticator: subject.authenticator, ..options.with_config(subject.config) };
             serve(listener, options, std::future::pending()).await.expect("the listener accepts");
         });
     });
@@ -91,7 +96,7 @@ fn over_tcp(planned: &Planned, address: SocketAddr) -> Result<Completion, Failed
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
         let bounds = Bounds::default();
-        let world = Rc::new(Live::new(address));
+        let world = Rc::new(Live::new(Dialer::tcp(address)));
         if let Some(reason) = planned.test.needs.iter().find_map(|need| world.offers(*need).err()) {
             return Ok(Completion::ignored_with(reason));
         }
@@ -100,7 +105,8 @@ fn over_tcp(planned: &Planned, address: SocketAddr) -> Result<Completion, Failed
             Version::V3_1_1 => "311",
             Version::V5_0 => "5",
         };
-        let stage = Stage::new(world, planned.version, &format!("tcp{}n{version}", planned.number), bounds.patience);
+        let stage = Stage::new(world, planned.version, &format!("tcp{}n{version}", planned.number), bounds.patience)
+            .with_credentials(planned.test.setup.credentials());
         passes(&play(&stage, planned, bounds).await)
     })
 }

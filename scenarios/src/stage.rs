@@ -186,6 +186,15 @@ pub(crate) fn full_topic_in(namespace: &str, topic: &str) -> String {
     if topic.starts_with('$') { topic.to_owned() } else { topic_in(namespace, topic) }
 }
 
+/// How a client shows who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// User Name.
+    pub username: Text,
+    /// Password.
+    pub password: Option<Bytes>,
+}
+
 /// A world, a protocol version, names that no other test uses, and patience. A cheap clone.
 #[derive(Clone)]
 pub struct Stage {
@@ -194,6 +203,7 @@ pub struct Stage {
     namespace: Rc<str>,
     patience: Duration,
     tolerance: Duration,
+    credentials: Option<Rc<Credentials>>,
     names: Rc<Cell<u32>>,
     timings: Rc<RefCell<Vec<Timing>>>,
 }
@@ -208,6 +218,7 @@ impl Stage {
             namespace: Rc::from(namespace),
             patience,
             tolerance: Duration::ZERO,
+            credentials: None,
             names: Rc::new(Cell::new(0)),
             timings: Rc::default(),
         }
@@ -223,6 +234,18 @@ impl Stage {
     #[must_use]
     pub fn speaking(&self, version: Version) -> Self {
         Stage { version, ..self.clone() }
+    }
+
+    /// With these in every CONNECT that says nothing else.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Option<Credentials>) -> Self {
+        self.credentials = credentials.map(Rc::new);
+        self
+    }
+
+    /// What a CONNECT shows that says nothing else.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_deref()
     }
 
     /// The version that this test speaks.

@@ -227,6 +227,11 @@ impl<C> TlsConnector<C> {
         let connected = Handshaker::from(Arc::clone(&self.config)).connect(name, stream).await;
         connected.map_err(|error| io::Error::new(error.kind(), format!("no TLS: {error}")))
     }
+
+    /// The same over another transport.
+    pub fn over<D>(&self, inner: D) -> TlsConnector<D> {
+        TlsConnector { inner, config: Arc::clone(&self.config), name: self.name.clone() }
+    }
 }
 
 impl<C: Connector + Sync> Connector for TlsConnector<C> {

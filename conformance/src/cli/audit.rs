@@ -12,7 +12,8 @@ use squall_conformance::{
 #[cfg(feature = "own-broker")]
 use super::self_test;
 use super::{
-    accuse, compare, output, signals, subject,
+    access::without_secrets,
+    accuse, compare, output, probe, scenarios, signals, subject,
     trouble::Trouble,
     words::{AuditArgs, Cli, Command},
 };
@@ -23,6 +24,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Trouble> {
     let mut out = anstream::stdout();
     match cli.command {
         Some(Command::Explain { id }) => tell::explain(&mut out, &id).map(|()| 0),
+        Some(Command::Probe(args)) => probe::run(&mut out, &args).map(|()| 0),
+        Some(Command::Scenarios(args)) => scenarios::run(&mut out, &args),
         Some(Command::Coverage) => tell::coverage(&mut out).map(|()| 0),
         Some(Command::Diff(args)) => compare::run(&args),
         Some(Command::Issue(args)) => accuse::run(&args),
@@ -62,7 +65,8 @@ fn audit(args: &AuditArgs) -> Result<u8, Trouble> {
 }
 
 pub(super) fn header(selection: &Selection, strict: bool) -> Header {
-    let words = std::env::args().skip(1).map(|word| if word.contains(' ') { format!("'{word}'") } else { word });
+    let words = without_secrets(std::env::args().skip(1)).into_iter();
+    let words = words.map(|word| if word.contains(' ') { format!("'{word}'") } else { word });
     Header {
         tool: "conformance".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

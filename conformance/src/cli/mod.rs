@@ -1,10 +1,13 @@
 //! The command line: what was asked for, and who is told about it.
 
+mod access;
 mod accuse;
 mod audit;
 mod choice;
 mod compare;
 mod output;
+mod probe;
+mod scenarios;
 #[cfg(feature = "own-broker")]
 mod self_test;
 mod signals;

@@ -1,23 +1,34 @@
 //! What is audited: the words of the command line that name it, and how an audit gets there.
 
-use std::{path::PathBuf, time::Duration};
+use std::{future::Future, path::PathBuf, rc::Rc, time::Duration};
 
 use clap::Args;
+use squall_client::net::tls::Trust;
 use squall_conformance::{
+    dial::Access,
+    launch::{built_in, launcher::Launcher},
+    preflight::{Subject, probe},
     profile::Profile,
     report::model::{Report, Spoken},
     run::{Audience, Audit, Bounds},
-    target::{Subject, Target, probe},
+    setup::Setup,
+    target::Target,
+    test::Isolation,
 };
 use tokio::task::LocalSet;
 
-use super::trouble::Trouble;
+use super::{access::AccessArgs, trouble::Trouble};
 
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
-    /// The broker to audit: HOST:PORT, tcp:// or mqtt://; without it, our own broker in virtual time
-    #[arg(long, value_name = "HOST:PORT")]
+    /// The broker to audit: HOST:PORT, tcp://, tls://, ws:// or wss://; without it, our own broker in virtual time
+    #[arg(long, value_name = "URL")]
     target: Option<Target>,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Start the broker of this profile on a free port, set up as tests want it, and stop it at the end
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["target", "profile"])]
+    launch: Option<String>,
     /// What is known of this broker: brokers/*.toml
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -33,11 +44,17 @@ pub(super) struct SubjectArgs {
 pub(super) struct Named {
     pub(super) profile: Option<Profile>,
     target: Option<Target>,
+    access: Access,
+    launched: bool,
 }
 
 impl SubjectArgs {
     /// Looks up what was named; a target on the command line goes before that of the profile.
     pub(super) fn named(&self) -> Result<Named, Trouble> {
+        if let Some(name) = &self.launch {
+            let profile = Some(built_in::find(name).map_err(Trouble::new)?);
+            return Ok(Named { profile, target: None, access: Access::default(), launched: true });
+        }
         let profile = self.profile.as_deref().map(Profile::load).transpose().map_err(Trouble::new)?;
         let target = match (&self.target, &profile) {
             (Some(target), _) => Some(target.clone()),
@@ -46,7 +63,8 @@ impl SubjectArgs {
             ),
             (None, None) => None,
         };
-        Ok(Named { profile, target })
+        let access = target.as_ref().map(|target| self.access.at(target)).transpose().map_err(Trouble::new)?;
+        Ok(Named { profile, target, access: access.unwrap_or_default(), launched: false })
     }
 
     pub(super) fn jobs(&self) -> usize {
@@ -70,32 +88,77 @@ impl Named {
 
 /// Carries an audit out, at a real address or on our own broker.
 pub(super) fn audit(audit: Audit<'_>, named: &Named, audience: &mut Audience) -> Result<Report, Trouble> {
-    match &named.target {
-        Some(target) => live(audit, target, audience),
-        None => own(audit, audience),
+    match (&named.target, &named.profile) {
+        (_, Some(profile)) if named.launched => in_real_time(launched(audit, profile, audience)),
+        (Some(target), _) => in_real_time(live(audit, target, &named.access, audience)),
+        (None, _) => own(audit, audience),
     }
 }
 
-fn live(mut audit: Audit<'_>, target: &Target, audience: &mut Audience) -> Result<Report, Trouble> {
+pub(super) fn in_real_time<T>(play: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Trouble::new(format!("the runtime cannot start: {error}")))?;
-    let outcome = LocalSet::new().block_on(&runtime, async {
-        let subject =
-            probe(target, &audit.selection.versions).await.map_err(|error| Trouble::new(error.to_string()))?;
-        describe(&mut audit, &subject);
-        Ok(audit.live(&subject, audience).await?)
-    });
+    let outcome = LocalSet::new().block_on(&runtime, play);
     // A look-up of a name may still be waiting for an answer, and nobody waits for it any more.
     runtime.shutdown_background();
     outcome
 }
 
-fn describe(audit: &mut Audit<'_>, subject: &Subject) {
+async fn live(
+    mut audit: Audit<'_>,
+    target: &Target,
+    access: &Access,
+    audience: &mut Audience,
+) -> Result<Report, Trouble> {
+    let versions = &audit.selection.versions;
+    let subject = probe(target, access, versions).await.map_err(|error| Trouble::new(error.to_string()))?;
+    let mut name = subject.target.to_string();
+    if matches!(access.tls.trust, Trust::Anybody) {
+        name.push_str(" (whose certificate was not checked)");
+    }
+    describe(&mut audit, &subject, name);
+    Ok(audit.live(&subject, None, audience).await?)
+}
+
+/// The brokers end with this future. The first interruption ends the run by `Audit::stop`, the second at once.
+async fn launched(mut audit: Audit<'_>, profile: &Profile, audience: &mut Audience) -> Result<Report, Trouble> {
+    let launcher = Rc::new(Launcher::new(profile, &audit.selection.versions).map_err(Trouble::new)?);
+    let run = async {
+        let plain = launcher.instance(Setup::Plain, Isolation::Shared).await.map_err(Trouble::new)?;
+        describe(&mut audit, plain.subject(), format!("{}, launched here", profile.name));
+        Ok(audit.live(plain.subject(), Some(Rc::clone(&launcher)), audience).await?)
+    };
+    let twice = async {
+        interrupted().await;
+        interrupted().await;
+    };
+    tokio::select! {
+        biased;
+        outcome = run => outcome,
+        () = twice => Err(Trouble::new("interrupted: the brokers that were launched have been stopped")),
+    }
+}
+
+/// Resolves when somebody wants this program to end.
+pub(super) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn describe(audit: &mut Audit<'_>, subject: &Subject, target: String) {
     let header = &mut audit.header;
     header.world = "live".to_owned();
-    header.target = subject.target.to_string();
+    header.target = target;
     header.subject = subject.identity.clone().or_else(|| audit.profile.map(|profile| profile.name.clone()));
     header.mqtt = subject
         .spoken

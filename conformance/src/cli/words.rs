@@ -4,7 +4,10 @@ use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "own-broker")]
 use super::self_test::SelfTestArgs;
-use super::{accuse::IssueArgs, choice::ChoiceArgs, compare::DiffArgs, output::OutputArgs, subject::SubjectArgs};
+use super::{
+    accuse::IssueArgs, choice::ChoiceArgs, compare::DiffArgs, output::OutputArgs, probe::ProbeArgs,
+    scenarios::ScenariosArgs, subject::SubjectArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +19,10 @@ Examples:
   conformance --target broker:1883 \"will\"            tests with this word
   conformance --target broker:1883 --report json=report.json --report markdown=report.md
   conformance --target broker:1883 --baseline known.toml --report junit=junit.xml
+  conformance --target wss://broker/mqtt --username ann --password secret
+  conformance --launch mosquitto                     start Mosquitto as each test wants it, and audit it
+  conformance probe --target broker:1883             what it offers
+  conformance scenarios scenarios/will --target broker:1883   play stories on it
   conformance --list MQTT-3.1                        what would run
   conformance explain MQTT-3.1.0-2                   the rule, and the tests that prove it
   conformance coverage                               what is tested, and what could be
@@ -43,6 +50,10 @@ pub(super) enum Command {
         /// As in the standard, with or without a version: MQTT-3.1.0-2, 5.0/MQTT-3.1.0-2
         id: String,
     },
+    /// Tell what a server offers: what it says, and what works
+    Probe(ProbeArgs),
+    /// Play stories (YAML) at a server, through a link that delays, cuts and splits
+    Scenarios(ScenariosArgs),
     /// Count what is tested, what could be observed at a server, and all there is
     Coverage,
     /// Compare two reports (JSON): what newly fails, what is fixed; exit status 1 if something newly fails

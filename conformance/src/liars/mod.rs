@@ -1,11 +1,14 @@
 //! The liars: each breaks one rule of an otherwise honest subject. A test that does not notice its liar checks nothing.
 
+pub(crate) mod access;
 pub(crate) mod conversation;
 pub mod crude;
+pub(crate) mod enhanced;
 pub(crate) mod exchanges;
 pub(crate) mod filter;
 pub(crate) mod flow_control;
 pub(crate) mod kind;
+pub(crate) mod limits;
 pub(crate) mod malformed;
 pub(crate) mod s1_5_data_types;
 pub(crate) mod s2_packet_format;

@@ -39,6 +39,8 @@ pub(crate) struct RawConnect {
     pub(crate) properties: Vec<u8>,
     pub(crate) payload: Vec<u8>,
     version: Version,
+    /// User Name and Password of a test that says nothing about them, with their flags.
+    credentials: Option<(u8, Vec<u8>)>,
 }
 
 /// Connect Flags.
@@ -55,7 +57,14 @@ pub(crate) mod flag {
 impl RawConnect {
     /// A faultless one of the stage's version: Clean Session, Keep Alive 0, the client identifier of `actor`.
     pub(crate) fn new(stage: &Stage, actor: &str) -> Self {
-        RawConnect::without_payload(stage).field(stage.client_id(actor).as_bytes())
+        let mut connect = RawConnect::without_payload(stage).field(stage.client_id(actor).as_bytes());
+        connect.credentials = stage.credentials().map(|credentials| {
+            let password: Option<&[u8]> = credentials.password.as_deref();
+            let flags = flag::USER_NAME | password.map_or(0, |_| flag::PASSWORD);
+            let fields: [Option<&[u8]>; 2] = [Some(credentials.username.as_bytes()), password];
+            (flags, fields.into_iter().flatten().flat_map(string).collect())
+        });
+        connect
     }
 
     /// The same with an empty payload: no client identifier either.
@@ -70,12 +79,16 @@ impl RawConnect {
             properties: properties(version, &[]),
             payload: Vec::new(),
             version,
+            credentials: None,
         }
     }
 
     /// With these bits set too.
     pub(crate) fn flagged(mut self, bits: u8) -> Self {
         self.flags |= bits;
+        if bits & (flag::WILL | flag::USER_NAME | flag::PASSWORD) != 0 {
+            self.credentials = None;
+        }
         self
     }
 
@@ -104,30 +117,36 @@ impl RawConnect {
     }
 
     /// With one more string or binary field at the end of the payload.
-    pub(crate) fn field(mut self, bytes: &[u8]) -> Self {
-        self.payload.extend(string(bytes));
-        self
+    pub(crate) fn field(self, bytes: &[u8]) -> Self {
+        self.tail(&string(bytes))
     }
 
     /// With these bytes at the end of the payload as they are.
     pub(crate) fn tail(mut self, bytes: &[u8]) -> Self {
         self.payload.extend_from_slice(bytes);
+        // What the payload holds is now the test's own.
+        self.credentials = None;
         self
     }
 
     /// With a will of QoS 0: the flag, the properties of 5.0 (their content is given), topic and payload.
     pub(crate) fn will(mut self, content: &[u8], topic: &[u8], payload: &[u8]) -> Self {
-        self.payload.extend(properties(self.version, content));
-        self.flagged(flag::WILL).field(topic).field(payload)
+        for part in [properties(self.version, content), string(topic), string(payload)] {
+            self.payload.extend(part);
+        }
+        self.flags |= flag::WILL;
+        self
     }
 
     /// The frame.
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        let (flags, credentials) = self.credentials.as_ref().map_or((0, &[][..]), |(flags, fields)| (*flags, fields));
         let mut body = string(&self.name);
-        body.extend([self.level, self.flags]);
+        body.extend([self.level, self.flags | flags]);
         body.extend(self.keep_alive.to_be_bytes());
         body.extend_from_slice(&self.properties);
         body.extend_from_slice(&self.payload);
+        body.extend_from_slice(credentials);
         frame(self.first, &body)
     }
 }

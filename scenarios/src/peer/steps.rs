@@ -40,7 +40,12 @@ impl Peer {
 
     /// The CONNECT that `connected` sends: for changing one thing of it.
     pub fn hello(stage: &Stage, actor: &str) -> Connect {
-        Connect::new(stage.version(), stage.client_id(actor))
+        let mut connect = Connect::new(stage.version(), stage.client_id(actor));
+        if let Some(credentials) = stage.credentials() {
+            connect.username = Some(credentials.username.clone());
+            connect.password.clone_from(&credentials.password);
+        }
+        connect
     }
 
     /// The next packet must be of this kind: `fail` otherwise, and when nothing comes. What answers something may come

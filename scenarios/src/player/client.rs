@@ -2,7 +2,6 @@
 
 use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use squall_client::{
     core::{
         authentication::Method,
@@ -70,6 +69,7 @@ impl ClientPart {
     fn options(&self, scene: &Scene<'_>, words: &ConnectWords) -> Options {
         let defaults = Options::new(scene.stage.version(), scene.client_id(&self.name, words));
         let clean_start = words.clean_start.unwrap_or(true);
+        let (username, password) = scene.credentials(words);
         let value = |number: &crate::script::Placed<u16>| number.value;
         Options {
             clean_start,
@@ -87,8 +87,8 @@ impl ClientPart {
                 .as_ref()
                 .map_or(defaults.maximum_packet_size, |size| size.value),
             will: words.will.as_ref().map(|will| scene.will(will)),
-            username: words.username.as_ref().map(|username| username.0.clone()),
-            password: words.password.clone().map(Bytes::from),
+            username,
+            password,
             user_properties: words
                 .user_properties
                 .iter()

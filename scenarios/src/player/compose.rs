@@ -33,14 +33,25 @@ impl Scene<'_> {
     }
 
     pub(super) fn connect(&self, actor: &str, words: &ConnectWords) -> Connect {
+        let (username, password) = self.credentials(words);
         Connect {
             clean_start: words.clean_start.unwrap_or(true),
             keep_alive: words.keep_alive.map_or(0, |keep_alive| keep_alive.0),
             properties: self.if_any(words.properties()),
             will: words.will.as_ref().map(|will| self.will(will)),
-            username: words.username.as_ref().map(|username| username.0.clone()),
-            password: words.password.clone().map(Bytes::from),
+            username,
+            password,
             ..Connect::new(self.stage.version(), self.client_id(actor, words))
+        }
+    }
+
+    /// User Name and Password as the story has them; those of the stage where it says nothing of either.
+    pub(super) fn credentials(&self, words: &ConnectWords) -> (Option<Text>, Option<Bytes>) {
+        match (&words.username, &words.password, self.stage.credentials()) {
+            (None, None, Some(credentials)) => (Some(credentials.username.clone()), credentials.password.clone()),
+            (username, password, _) => {
+                (username.as_ref().map(|username| username.0.clone()), password.clone().map(Bytes::from))
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod s1_5_data_types;
 pub(crate) mod s2_packet_format;
+pub(crate) mod s3_01_access;
 pub(crate) mod s3_01_connect;
 pub(crate) mod s3_01_identifiers;
 pub(crate) mod s3_01_keep_alive;
@@ -11,9 +12,11 @@ pub(crate) mod s3_02_connack;
 pub(crate) mod s3_03_publish;
 pub(crate) mod s3_03_retain;
 pub(crate) mod s3_06_pubrel;
+pub(crate) mod s3_08_access;
 pub(crate) mod s3_08_subscribe;
 pub(crate) mod s3_10_unsubscribe;
 pub(crate) mod s3_14_disconnect;
+pub(crate) mod s4_01_restart;
 pub(crate) mod s4_02_network;
 pub(crate) mod s4_03_freedoms;
 pub(crate) mod s4_03_qos;

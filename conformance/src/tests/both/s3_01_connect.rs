@@ -240,7 +240,7 @@ pub(crate) async fn short_alphanumeric_identifiers_are_accepted(stage: &Stage) -
     };
     let mut evidence: Option<Evidence> = None;
     for id in ids.iter().chain(&rest) {
-        let connect = Connect::new(stage.version(), Text::literal(id));
+        let connect = Connect { client_id: Text::literal(id), ..Peer::hello(stage, "short") };
         let mut peer = Peer::open(stage, "short").await?;
         peer.send(Packet::Connect(Box::new(connect))).await;
         let connack = peer.expect::<Connack>().await.map_err(|halt| Halt {
@@ -360,8 +360,8 @@ pub(crate) async fn payload_fields_are_read_in_their_order(stage: &Stage) -> Out
     offer::qos(&watcher, Qos::AtLeastOnce)?;
     watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
     let mut connect = with_will(stage, "alice", will(&topic, b"the will"));
-    connect.username = Some(text("the user"));
-    connect.password = Some(b"the password".to_vec().into());
+    connect.username.get_or_insert(text("the user"));
+    connect.password.get_or_insert(b"the password".to_vec().into());
     let mut alice = Peer::open(stage, "alice").await?;
     alice.send(Packet::Connect(Box::new(connect))).await;
     let connack = alice.expect::<Connack>().await.prepared()?;
@@ -436,7 +436,7 @@ pub(crate) async fn empty_identifiers_are_told_apart(stage: &Stage) -> Outcome {
     let mut peers = Vec::new();
     let mut evidence: Option<Evidence> = None;
     for n in 0..2 {
-        let connect = Connect::new(stage.version(), text(""));
+        let connect = Connect { client_id: text(""), ..Peer::hello(stage, "nameless") };
         let mut peer = Peer::open(stage, &format!("nameless{n}")).await?;
         peer.send(Packet::Connect(Box::new(connect))).await;
         let connack = match peer.next().await {

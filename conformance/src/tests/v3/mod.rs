@@ -2,6 +2,7 @@
 
 mod s1_5_data_types;
 mod s2_packet_format;
+mod s3_01_access;
 mod s3_01_connect;
 mod s3_01_identifiers;
 mod s3_01_keep_alive;
@@ -16,6 +17,7 @@ mod s3_10_unsubscribe;
 mod s3_12_pingreq;
 mod s3_14_disconnect;
 mod s4_01_delivery;
+mod s4_01_restart;
 mod s4_02_network;
 mod s4_03_freedoms;
 mod s4_07_semantics;
@@ -71,4 +73,6 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section { version: Version::V3_1_1, number: "4.8", title: "Malformed packets", tests: s4_08_malformed::TESTS },
     Section { version: Version::V3_1_1, number: "4.8", title: "Handling errors", tests: s4_08_errors::TESTS },
+    Section { version: Version::V3_1_1, number: "3.1.4", title: "Access", tests: s3_01_access::TESTS },
+    Section { version: Version::V3_1_1, number: "4.1", title: "Restart", tests: s4_01_restart::TESTS },
 ];

@@ -3,6 +3,7 @@
 mod s1_5_data_types;
 mod s2_2_malformed;
 mod s2_packet_format;
+mod s3_01_access;
 mod s3_01_connect;
 mod s3_01_expiry;
 mod s3_01_identifiers;
@@ -11,6 +12,7 @@ mod s3_01_properties;
 mod s3_01_session;
 mod s3_01_will;
 mod s3_02_connack;
+mod s3_02_limits;
 mod s3_03_aliases;
 mod s3_03_properties;
 mod s3_03_publish;
@@ -24,7 +26,9 @@ mod s3_12_pingreq;
 mod s3_14_disconnect;
 mod s3_15_auth;
 mod s4_01_delivery;
+mod s4_01_restart;
 mod s4_02_network;
+mod s4_03_access;
 mod s4_03_freedoms;
 mod s4_07_semantics;
 mod s4_07_topics;
@@ -35,6 +39,7 @@ mod s4_09_flow_control;
 mod s4_09_receive_maximum;
 mod s4_10_conversations;
 mod s4_12_authentication;
+mod s4_12_exchange;
 mod s4_13_errors;
 
 use squall_codec::version::Version;
@@ -133,4 +138,9 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section { version: Version::V5_0, number: "4.13", title: "Malformed packets", tests: s4_08_malformed::TESTS },
     Section { version: Version::V5_0, number: "4.13", title: "Handling errors", tests: s4_13_errors::TESTS },
+    Section { version: Version::V5_0, number: "3.1.4", title: "Access", tests: s3_01_access::TESTS },
+    Section { version: Version::V5_0, number: "3.2.2.3", title: "Limits in CONNACK", tests: s3_02_limits::TESTS },
+    Section { version: Version::V5_0, number: "4.1", title: "Restart", tests: s4_01_restart::TESTS },
+    Section { version: Version::V5_0, number: "4.3.3", title: "Access to topics", tests: s4_03_access::TESTS },
+    Section { version: Version::V5_0, number: "4.12", title: "Enhanced authentication", tests: s4_12_exchange::TESTS },
 ];

@@ -1,0 +1,93 @@
+//! The part of the command line that says how to get in at a target.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use squall_client::net::tls::{ClientCertificate, TlsOptions, Trust};
+use squall_codec::wire::Text;
+use squall_conformance::{dial::Access, target::Target};
+use squall_scenarios::stage::Credentials;
+
+/// Credentials, certificates.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Getting in at the target")]
+pub(super) struct AccessArgs {
+    /// User Name of every CONNECT that is not about user names
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// Password that goes with it
+    #[arg(long, value_name = "PASSWORD")]
+    password: Option<String>,
+    /// Certificates that are believed, in PEM: a file or a folder, repeatable [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    ca: Vec<PathBuf>,
+    /// Our own certificate, in PEM, for a server that asks for one
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key that goes with it
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// Believe any certificate
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+}
+
+impl AccessArgs {
+    /// What that comes to at this target.
+    ///
+    /// # Errors
+    /// One sentence: what does not go together.
+    pub(super) fn at(&self, target: &Target) -> Result<Access, String> {
+        let url = &target.url;
+        let encrypted = [("--ca", !self.ca.is_empty()), ("--cert", self.cert.is_some()), ("--insecure", self.insecure)];
+        if let Some((flag, _)) = encrypted.iter().find(|(_, given)| *given && !url.scheme.is_encrypted()) {
+            return Err(format!("{target} is not encrypted and has no use for {flag}: tls:// and wss:// are"));
+        }
+        let username = self.username.clone().or_else(|| url.username.clone());
+        let password = self.password.clone().or_else(|| url.password.clone());
+        if username.is_none() && password.is_some() {
+            return Err("a password needs --username: MQTT before 5.0 has no password without a user name".to_owned());
+        }
+        let username = username.map(Text::new).transpose().map_err(|error| format!("the user name {error}"))?;
+        let credentials =
+            username.map(|username| Credentials { username, password: password.map(|password| password.into()) });
+        let trust = match (&self.ca[..], self.insecure) {
+            (_, true) => Trust::Anybody,
+            ([], false) => Trust::System,
+            (files, false) => Trust::Only(files.to_vec()),
+        };
+        let certificate = self.cert.clone().zip(self.key.clone());
+        let certificate = certificate.map(|(chain, key)| ClientCertificate { chain, key });
+        Ok(Access { credentials, tls: TlsOptions { trust, certificate, ..TlsOptions::default() } })
+    }
+}
+
+/// The words of a command line as a report may show them.
+pub(super) fn without_secrets(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut is_secret = false;
+    let hide = |word: String| {
+        if std::mem::replace(&mut is_secret, word == "--password") {
+            return "...".to_owned();
+        }
+        if word.starts_with("--password=") {
+            return "--password=...".to_owned();
+        }
+        match word.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+            Some((scheme, (user, host))) if user.contains(':') => format!("{scheme}://...@{host}"),
+            _ => word,
+        }
+    };
+    words.into_iter().map(hide).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_does_not_tell_passwords() {
+        let words = "--target tcp://ann:secret@host:1 --username ann --password secret --password=secret MQTT-3.1";
+        let shown = without_secrets(words.split(' ').map(str::to_owned)).join(" ");
+        assert_eq!(shown, "--target tcp://...@host:1 --username ann --password ... --password=... MQTT-3.1");
+    }
+}

@@ -1,0 +1,193 @@
+//! One broker that was started here: its folder, its process, how it is reached, and how it goes down and comes back.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use squall_codec::version::Version;
+use squall_scenarios::outage::{Outage, Stop};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    process::{self, Process},
+    recipe::{Launch, Recipe},
+};
+use crate::{
+    dial::Access,
+    preflight::{Subject, probe},
+    setup::Setup,
+    target::Target,
+};
+
+/// A port may be taken by somebody else between two looks.
+const ATTEMPTS: usize = 3;
+/// How often a broker that starts is asked whether it is there.
+const ASK: Duration = Duration::from_millis(30);
+/// A broker that is asked to end does so by then; after that it is killed.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// A broker that was started here. It is killed when it is dropped, and its folder goes with it.
+#[derive(Debug)]
+pub struct Instance {
+    name: String,
+    program: PathBuf,
+    recipe: Recipe,
+    seconds: u64,
+    /// Dropped before its folder.
+    process: RefCell<Option<Process>>,
+    subject: Subject,
+    folder: TempDir,
+}
+
+impl Instance {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// One sentence: what is missing, or what it said.
+    pub async fn start(name: &str, launch: &Launch, setup: Setup, versions: &[Version]) -> Result<Instance, String> {
+        let program = process::find(&launch.program)
+            .ok_or_else(|| format!("{name} cannot be launched: '{}' is not on the PATH", launch.program))?;
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            let folder =
+                tempfile::Builder::new().prefix("conformance").tempdir().map_err(|error| in_vain(name, &error))?;
+            let ports = free_ports().map_err(|error| in_vain(name, &error))?;
+            let recipe = launch
+                .recipe(setup, folder.path(), ports)
+                .ok_or_else(|| format!("the profile {name} has no server {}", setup.wanted()))?;
+            prepare(&recipe, folder.path()).map_err(|error| format!("{name} cannot be launched: {error}"))?;
+            let start = Process::start(&program, &recipe.arguments, &recipe.environment, folder.path());
+            let mut process = start.map_err(|error| in_vain(name, &error))?;
+            match ready(&mut process, &recipe, setup, versions, launch.seconds).await {
+                Ok(subject) => {
+                    let process = RefCell::new(Some(process));
+                    let (name, seconds) = (name.to_owned(), launch.seconds);
+                    return Ok(Instance { name, program, recipe, seconds, process, subject, folder });
+                }
+                Err(reason) => last = reason,
+            }
+            // One that runs and does not answer has its port.
+            if process.ended().is_none() {
+                break;
+            }
+        }
+        Err(format!("{name} was launched and {last}"))
+    }
+
+    /// How it is reached, and what it speaks.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Takes it down and starts it again, with what its folder holds.
+    ///
+    /// # Errors
+    /// One sentence: what cannot be done, or that it did not come back.
+    pub async fn outage(&self, outage: Outage) -> Result<(), String> {
+        let Some(mut process) = self.process.borrow_mut().take() else {
+            return Err(format!("{} is down already", self.name));
+        };
+        match outage.how {
+            Stop::PowerLoss => {
+                self.process.replace(Some(process));
+                return Err("the power of a real machine cannot be cut".to_owned());
+            }
+            Stop::Crash => process.signal("KILL", true),
+            Stop::Restart => process.signal("TERM", false),
+        }
+        let ended = process.wait(FAREWELL).await;
+        drop(process);
+        if ended.is_none() {
+            return Err(format!("{} did not end within {} s", self.name, FAREWELL.as_secs()));
+        }
+        sleep(outage.down).await;
+        let start = Process::start(&self.program, &self.recipe.arguments, &self.recipe.environment, self.folder.path());
+        let mut process = start.map_err(|error| in_vain(&self.name, &error))?;
+        let back = answers(&mut process, &self.subject, self.seconds).await;
+        self.process.replace(Some(process));
+        back.map_err(|reason| format!("{} was started again and {reason}", self.name))
+    }
+}
+
+fn in_vain(name: &str, error: &io::Error) -> String {
+    format!("{name} cannot be launched: {error}")
+}
+
+/// Ports of the loopback that nobody has at this moment.
+fn free_ports() -> io::Result<[u16; 2]> {
+    let [one, other] = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+}
+
+/// Writes its files, and runs what has to be run before.
+fn prepare(recipe: &Recipe, folder: &Path) -> Result<(), String> {
+    for (name, text) in &recipe.files {
+        let path = folder.join(name);
+        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
+        written.map_err(|error| format!("{}: {error}", path.display()))?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // A file of passwords that others may read is refused by some.
+            let private = std::fs::Permissions::from_mode(if text.starts_with("#!") { 0o700 } else { 0o600 });
+            std::fs::set_permissions(&path, private).map_err(|error| format!("{}: {error}", path.display()))?;
+        }
+    }
+    for words in &recipe.prepare {
+        let Some((program, arguments)) = words.split_first() else { continue };
+        let path = process::find(program).ok_or_else(|| format!("'{program}' is not on the PATH"))?;
+        let output = Command::new(path).args(arguments).current_dir(folder).envs(&recipe.environment).output();
+        let output = output.map_err(|error| format!("'{program}': {error}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+            return Err(format!("'{}' ended with {}: {said}", words.join(" "), output.status));
+        }
+    }
+    Ok(())
+}
+
+/// Waits until it answers CONNECT.
+async fn ready(
+    process: &mut Process,
+    recipe: &Recipe,
+    setup: Setup,
+    versions: &[Version],
+    seconds: u64,
+) -> Result<Subject, String> {
+    let target: Target = recipe.target.parse().map_err(|error| format!("the target of the profile: {error}"))?;
+    let access = Access { credentials: setup.credentials(), ..Access::default() };
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let found = probe(&target, &access, versions).await;
+        if let Some(end) = process.ended() {
+            return Err(end);
+        }
+        match found {
+            Ok(subject) => return Ok(subject),
+            Err(_) if Instant::now() < deadline => sleep(ASK).await,
+            Err(error) => return Err(format!("did not answer within {seconds} s: {error}")),
+        }
+    }
+}
+
+/// Waits until it takes connections again.
+async fn answers(process: &mut Process, subject: &Subject, seconds: u64) -> Result<(), String> {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let there = subject.is_there().await;
+        if let Some(end) = process.ended() {
+            return Err(end);
+        }
+        match there {
+            Ok(()) => return Ok(()),
+            Err(_) if Instant::now() < deadline => sleep(ASK).await,
+            Err(error) => return Err(format!("did not answer within {seconds} s: {error}")),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a profile says about starting its broker: words with placeholders, and what they come to for one setup.
+//!
+//! `{folder}` is the broker's own, `{port}` a free one and `{spare}` another; `{username}`, `{password}`, `{password_lines}`
+//! (as our broker keeps it), `{packet_bytes}` and `{keep_alive}` are what the tests know. Everything else in braces is a value of the profile, or is left as it stands.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Deserialize;
+
+use crate::setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD, PASSWORD_LINES, Setup, USERNAME};
+
+/// How a broker is started.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Launch {
+    /// Beside this program, or on the PATH.
+    pub program: String,
+    /// Its words.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Beside the environment of this program.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Files in its folder.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+    /// Commands that run before it, one after the other.
+    #[serde(default)]
+    pub prepare: Vec<Vec<String>>,
+    /// Where it is reached.
+    #[serde(default = "default_target")]
+    pub target: String,
+    /// It answers by then.
+    #[serde(default = "default_seconds")]
+    pub seconds: u64,
+    /// What stands for other placeholders unless a setup says otherwise.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+    /// By the name of the setup: what is different then.
+    #[serde(default)]
+    pub setups: BTreeMap<String, Changes>,
+}
+
+fn default_target() -> String {
+    "tcp://127.0.0.1:{port}".to_owned()
+}
+
+const fn default_seconds() -> u64 {
+    10
+}
+
+/// What a setup changes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Changes {
+    /// In place of those of the same name.
+    pub values: BTreeMap<String, String>,
+    /// Beside the others.
+    pub files: BTreeMap<String, String>,
+    /// Behind the others.
+    pub arguments: Vec<String>,
+    /// After the others.
+    pub prepare: Vec<Vec<String>>,
+    /// In place of the usual one.
+    pub target: Option<String>,
+}
+
+/// How a broker is started for one setup, in one folder, on one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// Beside this program, or on the PATH.
+    pub program: String,
+    /// Its words.
+    pub arguments: Vec<String>,
+    /// Beside the environment of this program.
+    pub environment: BTreeMap<String, String>,
+    /// By name.
+    pub files: BTreeMap<String, String>,
+    /// Before it.
+    pub prepare: Vec<Vec<String>>,
+    /// Where it is reached.
+    pub target: String,
+}
+
+impl Launch {
+    /// Whether it can be carried out at all.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let known = |name: &str| Setup::ALL.iter().any(|setup| *setup != Setup::Plain && setup.name() == name);
+        match self.setups.keys().find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let names: Vec<_> = Setup::ALL[1..].iter().map(|setup| setup.name()).collect();
+                Err(format!("there is no setup '{name}', expected one of {}", names.join(", ")))
+            }
+        }
+    }
+
+    /// Whether it can be set up so.
+    pub fn has(&self, setup: Setup) -> bool {
+        setup == Setup::Plain || self.setups.contains_key(setup.name())
+    }
+
+    /// What it comes to; `None` where it cannot be set up so.
+    pub fn recipe(&self, setup: Setup, folder: &Path, [port, spare]: [u16; 2]) -> Option<Recipe> {
+        let none = Changes::default();
+        let changes = if setup == Setup::Plain { &none } else { self.setups.get(setup.name())? };
+        let given = [
+            ("folder", folder.display().to_string()),
+            ("port", port.to_string()),
+            ("spare", spare.to_string()),
+            ("password_lines", PASSWORD_LINES.to_owned()),
+            ("username", USERNAME.to_owned()),
+            ("password", PASSWORD.to_owned()),
+            ("packet_bytes", PACKET_BYTES.to_string()),
+            ("keep_alive", KEEP_ALIVE_SECONDS.to_string()),
+        ];
+        let given: BTreeMap<_, _> = given.map(|(name, value)| (name.to_owned(), value)).into();
+        // Values may hold what is given, and are put in first.
+        let mut values = self.values.clone();
+        values.extend(changes.values.clone());
+        let fill = |text: &String| filled(&filled(text, &values), &given);
+        let all = |words: &[String]| words.iter().map(fill).collect::<Vec<_>>();
+        Some(Recipe {
+            program: fill(&self.program),
+            arguments: all(&[&self.arguments[..], &changes.arguments].concat()),
+            environment: self.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
+            files: self.files.iter().chain(&changes.files).map(|(name, text)| (name.clone(), fill(text))).collect(),
+            prepare: self.prepare.iter().chain(&changes.prepare).map(|words| all(words)).collect(),
+            target: fill(changes.target.as_ref().unwrap_or(&self.target)),
+        })
+    }
+}
+
+/// The text with each `{name}` that has a value in its place.
+fn filled(text: &str, values: &BTreeMap<String, String>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        out.push_str(&rest[..open]);
+        rest = &rest[open..];
+        let value = rest.find('}').and_then(|close| Some((close, values.get(&rest[1..close])?)));
+        match value {
+            Some((close, value)) => {
+                out.push_str(value);
+                rest = &rest[close + 1..];
+            }
+            None => {
+                out.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::built_in;
+
+    fn launch(text: &str) -> Launch {
+        toml::from_str(text).expect("a recipe")
+    }
+
+    #[test]
+    fn a_setup_changes_what_it_names_and_nothing_else() {
+        let launch = launch(
+            "program = 'b'\narguments = ['-c', '{folder}/c']\nfiles.c = 'port {port}\\n{lines}{ x: 1 }'\nvalues.lines = ''\n\
+             [setups.users]\nvalues.lines = 'user {username}\\n'\narguments = ['-v']\n",
+        );
+        let recipe = |setup| launch.recipe(setup, Path::new("/f"), [7, 8]);
+        let plain = recipe(Setup::Plain).expect("it can always be as it is");
+        assert_eq!((plain.files["c"].as_str(), plain.target.as_str()), ("port 7\n{ x: 1 }", "tcp://127.0.0.1:7"));
+        let users = recipe(Setup::Users).expect("the profile has it");
+        assert_eq!(users.files["c"], "port 7\nuser squall\n{ x: 1 }");
+        assert_eq!(users.arguments, ["-c", "/f/c", "-v"]);
+        assert_eq!(recipe(Setup::Acl), None);
+    }
+
+    #[test]
+    fn a_setup_that_nobody_knows_is_told() {
+        let error = launch("program = 'b'\n[setups.userz]\n").check().expect_err("it is misspelt");
+        assert!(error.contains("'userz'") && error.contains("users"), "{error}");
+    }
+
+    #[test]
+    fn every_profile_can_be_read_and_leaves_no_placeholder() {
+        for (name, _) in built_in::PROFILES {
+            let Some(launch) = built_in::find(name).expect("a profile").launch else { continue };
+            for setup in Setup::ALL.into_iter().filter(|setup| launch.has(*setup)) {
+                let recipe = launch.recipe(setup, Path::new("/f"), [7, 8]).expect("the profile has it");
+                for word in ["{lines}", "{folder}", "{port}", "{username}", "{password}", "{packet_bytes}"] {
+                    assert!(!format!("{recipe:?}").contains(word), "{name} {setup:?} leaves {word}");
+                }
+                assert!(recipe.target.parse::<crate::target::Target>().is_ok(), "{name}: {}", recipe.target);
+                assert!(launch.values.keys().all(|value| !format!("{recipe:?}").contains(&format!("{{{value}}}"))));
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The preflight: whether anything is at an address, which versions it speaks, and what it says that it is.
+
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use squall_client::net::tls::TlsError;
+use squall_codec::{
+    packet::{Connack, Connect, Disconnect, Packet, Publish, Subscribe, Subscription},
+    qos::Qos,
+    reason::{ReasonCode, Side},
+    stream::Decoder,
+    topic::TopicFilter,
+    version::Version,
+    wire::{PacketId, Text},
+};
+use squall_scenarios::stage::Credentials;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::lookup_host,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use crate::{
+    dial::{Access, CONNECT, Dialer, Socket},
+    target::Target,
+};
+
+/// Everything that is asked before the first test is answered by then.
+const PREFLIGHT: Duration = Duration::from_millis(3500);
+/// A broker that was started a moment ago may still be on its way to its port.
+const STARTING: Duration = Duration::from_secs(1);
+/// The subject may tell what it is, and is not waited for long.
+const IDENTITY: Duration = Duration::from_millis(400);
+
+/// Why there is nothing to audit, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each says what it is about in its sentence")]
+pub enum Unreachable {
+    #[error("{target} refused the connection: is a broker listening there?")]
+    Refused { target: String },
+    #[error("{target} did not accept a connection within {} s", CONNECT.as_secs())]
+    TimedOut { target: String },
+    #[error("the name '{host}' was not found")]
+    NotFound { host: String },
+    #[error("{target} cannot be reached: {reason}")]
+    Other { target: String, reason: String },
+    #[error("{0}")]
+    Tls(String),
+    #[error("{target} accepts connections but answered CONNECT with something that is not MQTT: {excerpt}")]
+    NotMqtt { target: String, excerpt: String },
+    #[error("{target} accepts connections but did not answer CONNECT in time: is it an MQTT broker without TLS?")]
+    Silent { target: String },
+    #[error("{target} speaks none of the chosen versions: {reasons}")]
+    NoVersion { target: String, reasons: String },
+}
+
+/// A subject that can be audited.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// As it was asked for.
+    pub target: Target,
+    /// Opens connections to where it was found.
+    pub dialer: Dialer,
+    /// What every CONNECT shows.
+    pub credentials: Option<Credentials>,
+    /// What was asked for, and why it is not spoken, if so.
+    pub spoken: Vec<(Version, Result<(), String>)>,
+    /// What it says that it is.
+    pub identity: Option<String>,
+    /// The CONNACK with which 5.0 was accepted: what it offers.
+    pub connack: Option<Connack>,
+}
+
+impl Subject {
+    /// Whether it speaks a version.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn speaks(&self, version: Version) -> Result<(), String> {
+        match self.spoken.iter().find(|(known, _)| *known == version) {
+            Some((_, Err(reason))) => Err(format!("the server does not speak MQTT {version}: {reason}")),
+            Some((_, Ok(()))) => Ok(()),
+            None => Err(format!("MQTT {version} was not asked for")),
+        }
+    }
+
+    /// Whether it still accepts connections.
+    ///
+    /// # Errors
+    /// How it does not.
+    pub async fn is_there(&self) -> Result<(), String> {
+        self.dialer.dial().await.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// How CONNECT was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    Accepted(Option<Box<Connack>>),
+    Refused(String),
+    Closed,
+    NotMqtt(String),
+    Silent,
+}
+
+/// Finds out whether there is a broker and which of these versions it speaks, in less than five seconds.
+///
+/// # Errors
+/// There is nothing to audit.
+pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Result<Subject, Unreachable> {
+    let deadline = Instant::now() + PREFLIGHT;
+    let (dialer, mut first) = reach(target, access).await?;
+    let credentials = access.credentials.clone();
+    let mut spoken = Vec::new();
+    let mut answers = Vec::new();
+    let (mut identity, mut connack) = (None, None);
+    for (position, version) in versions.iter().enumerate() {
+        let stream = if position == 0 { Ok(first.take()) } else { dialer.dial().await.map(Some) };
+        let answer = match stream {
+            // The versions share what is left of the time, so that each gets its answer heard.
+            Ok(Some(mut stream)) => {
+                let left = deadline.saturating_duration_since(Instant::now()) / (versions.len() - position) as u32;
+                let answer = ask(&mut stream, *version, credentials.as_ref(), Instant::now() + left).await;
+                if let Answer::Accepted(said) = &answer {
+                    if *version == Version::V5_0 {
+                        connack = said.as_deref().cloned();
+                    }
+                    if identity.is_none() {
+                        identity = timeout(IDENTITY, identify(&mut stream, *version)).await.ok().flatten();
+                    }
+                    let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::Success));
+                    let _ = stream.write_all(&encoded(&goodbye, *version)).await;
+                    let _ = stream.flush().await;
+                }
+                answer
+            }
+            Ok(None) | Err(_) => Answer::Closed,
+        };
+        spoken.push((*version, verdict(&answer)));
+        answers.push(answer);
+    }
+    if answers.iter().any(|answer| matches!(answer, Answer::Accepted(_))) {
+        return Ok(Subject { target: target.clone(), dialer, credentials, spoken, identity, connack });
+    }
+    let target = target.to_string();
+    let not_mqtt = answers.iter().find_map(|answer| match answer {
+        Answer::NotMqtt(excerpt) => Some(excerpt.clone()),
+        _ => None,
+    });
+    Err(if let Some(excerpt) = not_mqtt {
+        Unreachable::NotMqtt { target, excerpt }
+    } else if answers.iter().all(|answer| *answer == Answer::Silent) {
+        Unreachable::Silent { target }
+    } else {
+        let reasons =
+            spoken.iter().filter_map(|(version, spoken)| Some(format!("{version}: {}", spoken.as_ref().err()?)));
+        Unreachable::NoVersion { target, reasons: reasons.collect::<Vec<_>>().join("; ") }
+    })
+}
+
+fn verdict(answer: &Answer) -> Result<(), String> {
+    Err(match answer {
+        Answer::Accepted(_) => return Ok(()),
+        Answer::Refused(reason) => format!("CONNECT was refused with {reason}"),
+        Answer::Closed => "it closed the connection on CONNECT".to_owned(),
+        Answer::NotMqtt(excerpt) => format!("it answered CONNECT with {excerpt}"),
+        Answer::Silent => "it did not answer CONNECT in time".to_owned(),
+    })
+}
+
+/// The first address of the name at which someone accepts.
+async fn reach(target: &Target, access: &Access) -> Result<(Dialer, Option<Socket>), Unreachable> {
+    let (host, port) = (target.url.host.as_str(), target.url.port);
+    let not_found = || Unreachable::NotFound { host: host.to_owned() };
+    let deadline = Instant::now() + CONNECT;
+    let addresses = timeout_at(deadline, lookup_host((host, port))).await;
+    let addresses: Vec<_> = addresses.map_err(|_| not_found())?.map_err(|_| not_found())?.collect();
+    let dialers = addresses.into_iter().map(|address| Dialer::new(target, address, &access.tls));
+    let dialers: Vec<_> =
+        dialers.collect::<Result<_, TlsError>>().map_err(|error| Unreachable::Tls(error.to_string()))?;
+    let starting = Instant::now() + STARTING;
+    let attempts = async {
+        loop {
+            match first_of(target, &dialers).await {
+                Err(Unreachable::Refused { .. }) if Instant::now() < starting => sleep(STARTING / 10).await,
+                found => return found,
+            }
+        }
+    };
+    timeout_at(deadline, attempts).await.unwrap_or_else(|_| Err(Unreachable::TimedOut { target: target.to_string() }))
+}
+
+async fn first_of(target: &Target, dialers: &[Dialer]) -> Result<(Dialer, Option<Socket>), Unreachable> {
+    let mut last = Unreachable::NotFound { host: target.url.host.clone() };
+    for dialer in dialers {
+        match dialer.dial().await {
+            Ok(stream) => return Ok((dialer.clone(), Some(stream))),
+            Err(error) => last = unreachable(target, &error),
+        }
+    }
+    Err(last)
+}
+
+fn unreachable(target: &Target, error: &io::Error) -> Unreachable {
+    let target = target.to_string();
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Unreachable::Refused { target },
+        ErrorKind::TimedOut => Unreachable::TimedOut { target },
+        _ => {
+            let mut reason = error.to_string();
+            if reason.contains("invalid peer certificate") {
+                reason.push_str(" (--ca FILE names who signs it, --insecure takes any)");
+            }
+            Unreachable::Other { target, reason }
+        }
+    }
+}
+
+fn encoded(packet: &Packet, version: Version) -> Bytes {
+    let mut bytes = BytesMut::new();
+    packet.encode(version, &mut bytes).expect("what is asked first exists in every version");
+    bytes.freeze()
+}
+
+/// Says CONNECT and looks at what comes.
+async fn ask(stream: &mut Socket, version: Version, credentials: Option<&Credentials>, deadline: Instant) -> Answer {
+    let client_id = Text::new(format!("squallpreflight{}", std::process::id())).expect("letters and digits");
+    let mut connect = Connect::new(version, client_id);
+    if let Some(credentials) = credentials {
+        connect.username = Some(credentials.username.clone());
+        connect.password.clone_from(&credentials.password);
+    }
+    let connect = Packet::Connect(Box::new(connect));
+    let mut heard = BytesMut::new();
+    let exchange = async {
+        stream.write_all(&encoded(&connect, version)).await?;
+        stream.flush().await?;
+        loop {
+            if stream.read_buf(&mut heard).await? == 0 || is_whole(&heard) {
+                return io::Result::Ok(());
+            }
+        }
+    };
+    match timeout_at(deadline, exchange).await {
+        Err(_) if heard.is_empty() => Answer::Silent,
+        Ok(Err(_)) if heard.is_empty() => Answer::Closed,
+        _ if heard.is_empty() => Answer::Closed,
+        _ => judge(version, &heard.freeze()),
+    }
+}
+
+/// Whether enough came to judge: a whole CONNACK, or the beginning of something else.
+fn is_whole(heard: &[u8]) -> bool {
+    match heard {
+        [0x20, length, rest @ ..] => *length < 0x80 && rest.len() >= usize::from(*length) || rest.len() > 128,
+        [0x20] | [] => false,
+        _ => true,
+    }
+}
+
+fn judge(version: Version, heard: &Bytes) -> Answer {
+    let mut decoder = Decoder::new(Side::Server, Some(version), u32::MAX);
+    decoder.extend(heard);
+    match (decoder.next_packet(), &heard[..]) {
+        (Ok(Some(Packet::Connack(connack))), _) if connack.reason.is_failure() => {
+            Answer::Refused(format!("0x{:02X} {}", connack.reason.value(), connack.reason.name()))
+        }
+        (Ok(Some(Packet::Connack(connack))), _) => Answer::Accepted(Some(connack)),
+        // A CONNACK in the form of another version: that of the server's own.
+        (_, [0x20, _, _, code, ..]) if *code != 0 => Answer::Refused(format!("CONNACK 0x{code:02X}")),
+        // What is wrong with such a CONNACK is for the tests to say.
+        (_, [0x20, _, _, 0, ..]) => Answer::Accepted(None),
+        _ => Answer::NotMqtt(excerpt(heard)),
+    }
+}
+
+/// The beginning of an answer, in quotation marks where it is text.
+fn excerpt(heard: &[u8]) -> String {
+    let line = heard.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let line = &line[..line.len().min(60)];
+    if !line.is_empty() && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        format!("\"{}\"", String::from_utf8_lossy(line))
+    } else {
+        let bytes: Vec<_> = heard.iter().take(16).map(|byte| format!("{byte:02X}")).collect();
+        format!("the bytes {}", bytes.join(" "))
+    }
+}
+
+/// What the subject says in `$SYS/broker/version`, if it has that.
+async fn identify(stream: &mut Socket, version: Version) -> Option<String> {
+    let filter = TopicFilter::literal("$SYS/broker/version");
+    let packet_id = PacketId::new(1)?;
+    let subscribe = Subscribe::new(packet_id, vec![Subscription::new(filter, Qos::AtMostOnce)]);
+    stream.write_all(&encoded(&Packet::Subscribe(subscribe), version)).await.ok()?;
+    stream.flush().await.ok()?;
+    let mut decoder = Decoder::new(Side::Server, Some(version), 1 << 16);
+    let mut buffer = [0; 1024];
+    loop {
+        while let Some(packet) = decoder.next_packet().ok()? {
+            if let Packet::Publish(publish) = packet {
+                return said(&publish);
+            }
+        }
+        let length = stream.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
+        decoder.extend(&buffer[..length]);
+    }
+}
+
+fn said(publish: &Publish) -> Option<String> {
+    let text = std::str::from_utf8(publish.payload()).ok()?;
+    let plain: String = text.chars().filter(|letter| !letter.is_control()).take(80).collect();
+    (!plain.is_empty()).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_judged_by_its_bytes() {
+        let of = |version, bytes: &'static [u8]| judge(version, &Bytes::from_static(bytes));
+        assert!(matches!(of(Version::V3_1_1, b"\x20\x02\x00\x00"), Answer::Accepted(_)));
+        assert!(matches!(of(Version::V5_0, b"\x20\x03\x00\x00\x00"), Answer::Accepted(_)));
+        assert!(matches!(of(Version::V3_1_1, b"\x20\x02\x00\x05"), Answer::Refused(_)));
+        assert!(matches!(of(Version::V5_0, b"\x20\x02\x00\x01"), Answer::Refused(_)));
+        assert_eq!(
+            of(Version::V5_0, b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n"),
+            Answer::NotMqtt("\"HTTP/1.1 400 Bad Request\"".to_owned())
+        );
+        assert_eq!(of(Version::V5_0, b"\x15\x03\x03\x00"), Answer::NotMqtt("the bytes 15 03 03 00".to_owned()));
+    }
+}

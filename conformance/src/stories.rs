@@ -1,0 +1,139 @@
+//! Stories on a real server: the scripts that the simulator plays, in real time, behind the same faulty links.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use squall_codec::version::Version;
+use squall_scenarios::{
+    player::{self, Played},
+    script::Script,
+    stage::Stage,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    launch::{instance::Instance, launcher::Launcher},
+    live::Live,
+    preflight::Subject,
+    report::model::Line,
+    run::{base36, run_id},
+    setup::Setup,
+    test::Isolation,
+};
+
+/// Stories at a time: they wait for clocks most of the time.
+const AT_A_TIME: usize = 32;
+
+/// One story in one version.
+#[derive(Debug)]
+pub struct Told {
+    /// How it ended.
+    pub played: Played,
+    /// What went over the wire.
+    pub transcript: Vec<Line>,
+}
+
+/// Where stories are played.
+#[derive(Clone)]
+pub enum Place {
+    /// At a server that was named.
+    Named(Rc<Subject>),
+    /// At one that is launched, a fresh one for each story that takes it down.
+    Launched(Rc<Launcher>),
+}
+
+impl Place {
+    async fn world(&self, script: &Script) -> Result<(Live, Rc<Subject>), String> {
+        match self {
+            Place::Named(subject) => Ok((Live::new(subject.dialer.clone()), Rc::clone(subject))),
+            Place::Launched(launcher) => {
+                let restarts = script.needs().contains(&squall_scenarios::stage::Need::Restart);
+                let (setup, isolation) =
+                    if restarts { (Setup::Persistence, Isolation::Own) } else { (Setup::Plain, Isolation::Shared) };
+                launcher.offers(setup)?;
+                let instance: Rc<Instance> = launcher.instance(setup, isolation).await?;
+                let subject = Rc::new(instance.subject().clone());
+                Ok((Live::launched(instance), subject))
+            }
+        }
+    }
+}
+
+/// Scripts, also those in folders and the folders below, in the order of their names.
+///
+/// # Errors
+/// What cannot be read.
+pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    entries.sort();
+    let mut found = Vec::new();
+    for entry in entries {
+        if entry.is_dir() {
+            found.extend(find(&entry)?);
+        } else if entry.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(entry);
+        }
+    }
+    Ok(found)
+}
+
+/// Plays all scripts in these versions, and tells each as it ends.
+pub async fn play(
+    place: &Place,
+    scripts: Vec<Rc<Script>>,
+    versions: &[Version],
+    patience: Duration,
+    mut tell: impl FnMut(Told) -> io::Result<()>,
+) -> io::Result<()> {
+    let run = run_id(u64::from(std::process::id()));
+    let plays = scripts.iter().flat_map(|script| {
+        let spoken = script.versions().iter().filter(|version| versions.contains(version));
+        spoken.map(|version| (Rc::clone(script), *version))
+    });
+    let mut waiting = plays.enumerate();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < AT_A_TIME
+            && let Some((number, (script, version))) = waiting.next()
+        {
+            let place = place.clone();
+            let namespace = format!("{run}{}", base36(number as u64, 3));
+            running.spawn_local(async move { one(&place, &script, version, &namespace, patience).await });
+        }
+        let Some(told) = running.join_next().await else { return Ok(()) };
+        tell(told.map_err(io::Error::other)?)?;
+    }
+}
+
+async fn one(place: &Place, script: &Script, version: Version, namespace: &str, patience: Duration) -> Told {
+    use squall_scenarios::verdict::Verdict;
+    let unplayed = |verdict, reason| Told {
+        played: Played {
+            file: script.file().to_owned(),
+            version,
+            verdict,
+            reason,
+            place: None,
+            excerpt: None,
+            entry: None,
+        },
+        transcript: Vec::new(),
+    };
+    let (world, subject) = match place.world(script).await {
+        Ok(found) => found,
+        Err(reason) => return unplayed(Verdict::Unsupported, reason),
+    };
+    if let Err(reason) = subject.speaks(version) {
+        return unplayed(Verdict::Unsupported, reason);
+    }
+    let stage = Stage::new(Rc::new(world), version, namespace, patience).with_credentials(subject.credentials.clone());
+    let played = player::play(&stage, script).await;
+    Told { played, transcript: stage.transcript().entries().iter().map(Line::from).collect() }
+}

@@ -1,0 +1,187 @@
+//! Brokers that the program starts by itself: how they are found, set up, and stopped.
+
+use std::{
+    env,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use squall_conformance::{
+    launch::built_in,
+    report::{json, model::Report},
+    setup::Setup,
+};
+
+fn conformance(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_conformance")).args(words).output().expect("the program starts")
+}
+
+/// Whether this machine has the program.
+fn is_there(program: &str) -> bool {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/sbin", "/usr/local/sbin"].map(Into::into);
+    env::split_paths(&folders).chain(system).any(|folder| folder.join(program).is_file())
+}
+
+fn report(output: &Output) -> Report {
+    let text = String::from_utf8(output.stdout.clone()).expect("text");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    json::read(&text).unwrap_or_else(|error| panic!("{error}: {errors}"))
+}
+
+/// The verdict of one test.
+fn verdict(report: &Report, version: &str, test: &str) -> (String, String) {
+    let entry = report.tests.iter().find(|entry| entry.version == version && entry.name == test);
+    let entry = entry.unwrap_or_else(|| panic!("{version} {test} did not run"));
+    (entry.verdict.to_string(), entry.reason.clone().unwrap_or_default())
+}
+
+/// One test for each setup, and whether it has a setup of its own at Mosquitto.
+const TABLE: &[(Setup, &str, &str)] = &[
+    (Setup::Users, "wrong_credentials_end_the_connection", "pass"),
+    (Setup::Acl, "an_identifier_is_free_after_a_refusing_pubrec", "pass"),
+    (Setup::Named, "a_client_identifier_that_is_rejected_ends_the_connection", "warn"),
+    (Setup::SmallPackets, "a_packet_above_the_maximum_packet_size_closes_the_connection", "fail"),
+    (Setup::Qos0, "a_will_above_the_maximum_qos_is_refused", "pass"),
+    (Setup::NoRetain, "a_retained_will_is_refused_where_nothing_is_retained", "pass"),
+    (Setup::NoWildcards, "a_wildcard_is_refused_where_there_are_none", "unsupported"),
+    (Setup::NoShared, "a_shared_subscription_is_refused_where_there_are_none", "unsupported"),
+    (Setup::NoSubscriptionIdentifiers, "a_subscription_identifier_is_refused_where_there_are_none", "unsupported"),
+    (Setup::Persistence, "a_session_survives_a_restart", "pass"),
+    (Setup::Enhanced, "an_auth_of_the_server_says_that_it_goes_on", "unsupported"),
+];
+
+#[test]
+fn mosquitto_is_launched_as_each_test_wants_it() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: mosquitto is not on the PATH");
+        return;
+    }
+    let launch = built_in::find("mosquitto").expect("a profile").launch.expect("it can be launched");
+    let mut words = vec!["--launch", "mosquitto", "--mqtt", "5.0", "--report", "json=-"];
+    words.extend(TABLE.iter().map(|(_, test, _)| *test));
+    let output = conformance(&words);
+    let report = report(&output);
+    assert!(report.run.target.starts_with("Mosquitto, launched here"), "{}", report.run.target);
+    assert!(report.run.subject.as_deref().is_some_and(|subject| subject.contains("mosquitto")));
+    let is_this_version = report.run.subject.as_deref().is_some_and(|subject| subject.contains("2.0.11"));
+    for (setup, test, due) in TABLE {
+        let (seen, reason) = verdict(&report, "5.0", test);
+        assert_ne!(seen, "inconclusive", "{test}: {reason}");
+        assert_eq!(seen == "unsupported", !launch.has(*setup), "{test}: {reason}");
+        if seen == "unsupported" {
+            assert!(reason.starts_with("the profile Mosquitto has no server"), "{test}: {reason}");
+        } else if is_this_version {
+            assert_eq!(seen, *due, "{test}: {reason}");
+        }
+    }
+}
+
+/// What each says that was not launched: nothing is failed, and what it would take is told.
+#[test]
+fn a_server_that_was_only_named_is_not_accused_of_how_it_is_set_up() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: mosquitto is not on the PATH");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|one| one.local_addr()).expect("a port").port();
+    let file = folder.path().join("mosquitto.conf");
+    std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).expect("a file");
+    let mosquitto = if Path::new("/usr/sbin/mosquitto").is_file() { "/usr/sbin/mosquitto" } else { "mosquitto" };
+    let quiet = Command::new(mosquitto).arg("-c").arg(&file).stderr(Stdio::null()).spawn();
+    let mut process = Stopped(quiet.expect("it starts"));
+    let mut words = vec!["--mqtt", "5.0", "--report", "json=-"];
+    let target = format!("127.0.0.1:{port}");
+    words.extend(["--target", &target]);
+    words.extend(TABLE.iter().map(|(_, test, _)| *test));
+    let report = report(&conformance(&words));
+    process.0.kill().expect("it runs");
+    for (setup, test, _) in TABLE {
+        let (seen, reason) = verdict(&report, "5.0", test);
+        assert_eq!(seen, "unsupported", "{test}: {reason}");
+        assert!(reason.contains(setup.wanted()) || reason.contains("was not started here"), "{test}: {reason}");
+    }
+}
+
+/// A process that ends with its test.
+struct Stopped(std::process::Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_cannot_be_launched_is_told_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let missing = file("missing.toml", "name = 'X'\ntarget = 'a:1'\n[launch]\nprogram = 'no-such-program'\n");
+    let ends = file("ends.toml", "name = 'X'\ntarget = 'a:1'\n[launch]\nprogram = 'ls'\narguments = ['/no/such/x']\n");
+    let silent = file(
+        "silent.toml",
+        "name = 'X'\ntarget = 'a:1'\n[launch]\nprogram = 'sleep'\narguments = ['100']\nseconds = 1\n",
+    );
+    let bare = file("bare.toml", "name = 'X'\ntarget = 'a:1'\n");
+    for (name, sentence) in [
+        ("mosquito", "did you mean mosquitto?"),
+        (&missing, "'no-such-program' is not on the PATH"),
+        (&ends, "X was launched and ended with exit status"),
+        (&silent, "did not answer within 1 s"),
+        (&bare, "does not say how to launch it"),
+        ("/no/such/file.toml", "cannot read /no/such/file.toml"),
+    ] {
+        let output = conformance(&["--launch", name]);
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
+        assert!(stderr.contains(sentence) && stderr.trim_end().lines().count() == 1, "{name}: {stderr}");
+    }
+}
+
+/// The processes whose words hold this.
+fn running(word: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let words = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    words.map(|words| String::from_utf8_lossy(&words).replace('\0', " ")).filter(|words| words.contains(word)).collect()
+}
+
+#[test]
+fn an_interrupted_audit_leaves_no_broker_behind() {
+    if !Path::new("/proc/self/cmdline").exists() || !is_there("mosquitto") {
+        eprintln!("skipped: there is no mosquitto, or no /proc to see it in");
+        return;
+    }
+    // Its own folder tells this broker from all others.
+    let folder = tempfile::tempdir().expect("a folder");
+    let mark = folder.path().join("mark").display().to_string();
+    let profile = folder.path().join("marked.toml");
+    let text = format!(
+        "name = 'Mosquitto'\ntarget = 'a:1'\n[launch]\nprogram = 'mosquitto'\narguments = ['-c', '{mark}', '-p', '{{port}}']\n"
+    );
+    std::fs::write(&profile, text).expect("a file");
+    std::fs::write(&mark, "user root\n").expect("a file");
+    let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(["--launch", &profile.display().to_string(), "--slow"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut audit = Stopped(audit.expect("the program starts"));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let broker = format!("mosquitto -c {mark}");
+    while running(&broker).is_empty() && Instant::now() < deadline {
+        thread::yield_now();
+    }
+    assert!(!running(&broker).is_empty(), "the broker was launched");
+    let told = Command::new("kill").args(["-INT", &audit.0.id().to_string()]).status();
+    assert!(told.expect("kill is there").success());
+    let status = audit.0.wait().expect("it ends");
+    assert!(running(&broker).is_empty(), "the broker is still there after {status}");
+}

@@ -1,0 +1,123 @@
+//! No false accusation: our own broker, set up into each behaviour that the standard allows, is neither failed nor left
+//! undecided by any test.
+
+use std::{process::ExitCode, time::Duration};
+
+use bytes::Bytes;
+use libtest_mimic::{Arguments, Failed, Trial};
+use squall_broker::core::config::Config;
+use squall_codec::{packet::Packet, qos::Qos, reason::Side, version::Version};
+use squall_conformance::{
+    own,
+    report::human::transcript_line,
+    run::keep_panics_of_tests_quiet,
+    select::{Planned, all},
+    setup::Setup,
+};
+use squall_scenarios::{
+    liar::{Direction, Liar, Lie},
+    verdict::Verdict,
+};
+
+/// A lawful behaviour: how the broker is set up, and what is left out of what it says.
+struct Variant {
+    name: &'static str,
+    change: fn(&mut Config),
+    leaves_out: Option<fn(&Packet) -> bool>,
+}
+
+const fn variant(name: &'static str, change: fn(&mut Config)) -> Variant {
+    Variant { name, change, leaves_out: None }
+}
+
+const fn silent(name: &'static str, leaves_out: fn(&Packet) -> bool) -> Variant {
+    Variant { name, change: |_| {}, leaves_out: Some(leaves_out) }
+}
+
+const VARIANTS: &[Variant] = &[
+    variant("as it is", |_| {}),
+    variant("Maximum QoS 0", |config| config.maximum_qos = Qos::AtMostOnce),
+    variant("Maximum QoS 1", |config| config.maximum_qos = Qos::AtLeastOnce),
+    variant("nothing is retained", |config| config.retain_available = false),
+    variant("no wildcards", |config| config.wildcard_subscription_available = false),
+    variant("no Subscription Identifiers", |config| config.subscription_identifiers_available = false),
+    variant("no shared subscriptions", |config| config.shared_subscription_available = false),
+    variant("no client without an identifier", |config| config.allow_empty_client_id = false),
+    variant("no Topic Aliases", |config| config.limits.topic_alias_maximum = 0),
+    variant("no Topic Aliases to clients", |config| config.limits.topic_aliases_to_client = 0),
+    variant("Receive Maximum 1", |config| config.limits.receive_maximum = 1),
+    variant("one message in flight to a client", |config| config.limits.in_flight = 1),
+    variant("sessions end with their connection", |config| config.maximum_session_expiry = 0),
+    variant("sessions live a minute at most", |config| config.maximum_session_expiry = 60),
+    variant("a Server Keep Alive of an hour", |config| config.server_keep_alive = Some(3600)),
+    variant("packets of 1 KiB", |config| config.limits.maximum_packet_size = 1024),
+    variant("Response Information", |config| {
+        config.response_information = Some(squall_codec::wire::Text::literal("answers/"));
+    }),
+    variant("figures every second", |config| config.sys_interval = Some(Duration::from_secs(1))),
+    variant("everything that can be left out is left out", |config| {
+        config.maximum_qos = Qos::AtMostOnce;
+        config.retain_available = false;
+        config.wildcard_subscription_available = false;
+        config.subscription_identifiers_available = false;
+        config.shared_subscription_available = false;
+        config.allow_empty_client_id = false;
+        config.limits.topic_alias_maximum = 0;
+        config.maximum_session_expiry = 0;
+    }),
+    silent("closes without DISCONNECT", |packet| matches!(packet, Packet::Disconnect(_))),
+    silent(
+        "refuses without CONNACK",
+        |packet| matches!(packet, Packet::Connack(connack) if connack.reason.is_failure()),
+    ),
+];
+
+/// Leaves packets of the server out that it need not send.
+struct Silence(fn(&Packet) -> bool);
+
+impl Liar for Silence {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        let said = Packet::decode(Version::V5_0, Side::Server, raw.clone())
+            .or_else(|_| Packet::decode(Version::V3_1_1, Side::Server, raw.clone()));
+        if direction == Direction::ToClient && said.is_ok_and(|packet| (self.0)(&packet)) {
+            return;
+        }
+        out.push(Lie::Frame(connection, direction, raw));
+    }
+
+    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
+}
+
+fn main() -> ExitCode {
+    keep_panics_of_tests_quiet();
+    let trials = VARIANTS.iter().map(|variant| Trial::test(variant.name, || accuses_nobody(variant))).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn accuses_nobody(variant: &Variant) -> Result<(), Failed> {
+    // What has a setup of its own is about that alone.
+    let tests = all().into_iter().filter(|planned| planned.test.setup == Setup::Plain);
+    let wrong: Vec<String> = tests.filter_map(|planned| accused(variant, &planned)).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(format!("{} accusations:\n{}", wrong.len(), wrong.join("\n")).into()) }
+}
+
+fn accused(variant: &Variant, planned: &Planned) -> Option<String> {
+    let mut subject = own::subject(Setup::Plain);
+    (variant.change)(&mut subject.config);
+    let silence = variant.leaves_out.map(|leaves_out| Box::new(Silence(leaves_out)) as Box<dyn Liar>);
+    let entry = own::in_events_on(subject, planned, silence);
+    if !matches!(entry.verdict, Verdict::Fail | Verdict::Inconclusive) {
+        return None;
+    }
+    let lines: Vec<_> = entry.transcript.iter().map(|line| format!("\n{}", transcript_line(line))).collect();
+    let shown = if std::env::var_os("SQUALL_VERBOSE").is_some() { lines.concat() } else { String::new() };
+    Some(format!("{} {}: {}: {}{shown}", entry.version, entry.name, entry.verdict, entry.reason.unwrap_or_default()))
+}
