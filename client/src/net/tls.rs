@@ -230,7 +230,12 @@ impl<C> TlsConnector<C> {
 
     /// The same over another transport.
     pub fn over<D>(&self, inner: D) -> TlsConnector<D> {
-        TlsConnector { inner, config: Arc::clone(&self.config), name: self.name.clone() }
+        TlsConnector {
+            inner,
+            config: Arc::clone(&self.config),
+            name: self.name.clone(),
+            is_name_given: self.is_name_given,
+        }
     }
 }
 
