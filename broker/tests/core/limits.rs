@@ -267,6 +267,20 @@ fn bytes_in_flight_are_bounded_and_one_message_of_any_size_is_sent() {
 }
 
 #[test]
+fn bytes_in_flight_are_bounded_to_the_byte() {
+    for (in_flight_bytes, sent) in [(22, 2), (23, 3)] {
+        let mut broker = TestBroker::with(|config| config.limits.in_flight_bytes = in_flight_bytes);
+        let bob = broker.join(clean(V5, "bob"));
+        broker.subscribed(bob, "t", QOS_1);
+        let alice = broker.join(clean(V5, "alice"));
+        for packet_id in 1..=4 {
+            broker.recv(alice, publish_at(QOS_1, packet_id, "t", "0123456789"));
+        }
+        assert_eq!(broker.payloads(bob).len(), sent);
+    }
+}
+
+#[test]
 fn what_all_sessions_hold_together_is_bounded() {
     let mut broker = TestBroker::with(|config| config.limits.held_bytes = 30);
     for name in ["bob", "carol"] {

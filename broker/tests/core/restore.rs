@@ -450,6 +450,28 @@ fn a_message_chosen_for_a_member_of_a_share_is_still_shared_after_a_crash() {
 }
 
 #[test]
+fn what_was_passed_on_from_the_middle_of_a_queue_is_what_a_crash_finds_missing() {
+    let mut broker = TestBroker::new();
+    let mut request = durable(V5, "slow");
+    request.properties.push(Property::ReceiveMaximum(1));
+    let slow = broker.join(request);
+    broker.subscribed(slow, "$share/g/t", QOS_1);
+    broker.subscribe(slow, subscribe(2, "plain", QOS_1));
+    let alice = broker.join(clean(V5, "alice"));
+    for (packet_id, name) in [(1, "plain"), (2, "plain"), (3, "t"), (4, "plain")] {
+        broker.recv(alice, publish_at(QOS_1, packet_id, name, &packet_id.to_string()));
+    }
+    assert_eq!(broker.payloads(slow), ["1"]);
+    let other = broker.join(clean(V5, "other"));
+    broker.subscribed(other, "$share/g/t", QOS_1);
+    broker.drop_connection(slow);
+    assert_eq!(broker.payloads(other), ["3"]);
+    let mut broker = broker.restart(seconds(1));
+    let slow = broker.join(durable(V5, "slow"));
+    assert_eq!(broker.payloads(slow), ["1", "2", "4"]);
+}
+
+#[test]
 fn records_that_contradict_each_other_are_refused() {
     let restore =
         |records: Vec<Record>| Broker::restore(Now::default(), Config::default(), HashKey([1, 2]), records).err();
