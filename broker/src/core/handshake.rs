@@ -17,7 +17,7 @@ use super::{
     connection::{Open, Stage},
     effect::{CloseCause, ConnectionId, Record},
     explaining::refused_connect,
-    session::{Session, SessionKey},
+    session::SessionKey,
     timers::Timer,
     will::StoredWill,
 };
@@ -123,10 +123,10 @@ impl Broker {
             // [MQTT-3.1.2-4]; 3.1.1 [MQTT-3.1.2-6]
             Some(key) => {
                 self.end_session(key);
-                self.sessions.insert(Session::new(client_id))
+                self.sessions.insert(client_id)
             }
             // [MQTT-3.1.2-6]
-            None => self.sessions.insert(Session::new(client_id)),
+            None => self.sessions.insert(client_id),
         };
         let resumed = known.is_some() && !connect.clean_start;
         let enhanced = enhanced.map(|enhanced| Box::new(Enhanced { turn: Turn::Nobody, ..*enhanced }));

@@ -21,7 +21,7 @@ use super::{
     config::Config,
     effect::Record,
     hash::HashKey,
-    session::{Delivery, Session, SessionKey},
+    session::{Delivery, SessionKey},
     subscriptions::Subscribed,
     timers::Timer,
     will::StoredWill,
@@ -98,9 +98,9 @@ impl Broker {
         match record {
             Record::Session { client_id, user, expiry_seconds, ended } => {
                 let key = self.sessions.find(&client_id).unwrap_or_else(|| {
-                    let mut session = Session::new(client_id.clone());
-                    session.durable = true;
-                    self.sessions.insert(session)
+                    let key = self.sessions.insert(client_id.clone());
+                    self.sessions[key].durable = true;
+                    key
                 });
                 let session = &mut self.sessions[key];
                 (session.user, session.expiry_seconds) = (user, expiry_seconds);

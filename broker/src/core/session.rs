@@ -342,10 +342,9 @@ impl Sessions {
         self.by_client_id.get(client_id).copied()
     }
 
-    /// Begins one.
-    pub(super) fn insert(&mut self, session: Session) -> SessionKey {
-        let client_id = session.client_id.clone();
-        self.held_bytes += session.held_bytes();
+    /// Begins one, that holds nothing.
+    pub(super) fn insert(&mut self, client_id: Text) -> SessionKey {
+        let session = Session::new(client_id.clone());
         let key = match self.free.pop() {
             Some(place) => {
                 self.places[place as usize] = Some(session);

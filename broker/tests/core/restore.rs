@@ -467,6 +467,8 @@ fn what_was_passed_on_from_the_middle_of_a_queue_is_what_a_crash_finds_missing()
     broker.drop_connection(slow);
     assert_eq!(broker.payloads(other), ["3"]);
     let mut broker = broker.restart(seconds(1));
+    // Three messages of six bytes, one of them in flight.
+    assert_eq!(broker.statistics().held_bytes, 18);
     let slow = broker.join(durable(V5, "slow"));
     assert_eq!(broker.payloads(slow), ["1", "2", "4"]);
 }

@@ -285,6 +285,29 @@ fn what_waits_for_a_member_who_leaves_goes_to_one_who_is_busy_and_not_to_one_who
 }
 
 #[test]
+fn what_waits_for_a_member_who_leaves_waits_on_for_it_while_the_others_are_away() {
+    let mut broker = TestBroker::new();
+    let two = broker.join(durable(V5, "two"));
+    let mut request = durable(V5, "one");
+    request.properties.push(Property::ReceiveMaximum(1));
+    let one = broker.join(request);
+    for member in [one, two] {
+        broker.subscribed(member, "$share/g/t", QOS_1);
+    }
+    broker.drop_connection(two);
+    let alice = broker.join(clean(V5, "alice"));
+    for packet_id in 1..=2 {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    }
+    assert_eq!(broker.payloads(one), ["1"]);
+    broker.drop_connection(one);
+    let two = broker.join(durable(V5, "two"));
+    broker.quiet(two);
+    let one = broker.join(durable(V5, "one"));
+    assert_eq!(broker.payloads(one), ["1", "2"]);
+}
+
+#[test]
 fn a_message_left_behind_waits_for_a_member_who_is_away_and_whom_rules_allow() {
     for may_receive in [true, false] {
         let client_id = Text::literal("two");
