@@ -34,7 +34,7 @@ impl Broker {
         self.note_reader(key);
     }
 
-    /// Puts a message into the session's queue, if there is room or the policy makes some.
+    /// Puts a QoS 1 or 2 message into the session's queue, if there is room or the policy makes some.
     fn enqueue(&mut self, key: SessionKey, mut delivery: Delivery) {
         let limits = &self.config.limits;
         let (messages, bytes, policy) = (limits.queued_messages, limits.queued_bytes, limits.queue_policy);
@@ -58,7 +58,7 @@ impl Broker {
         }
         let session = &mut self.sessions[key];
         delivery.number = session.number();
-        let record = (session.durable && delivery.message.qos > Qos::AtMostOnce).then(|| Record::Queued {
+        let record = session.durable.then(|| Record::Queued {
             client_id: session.client_id.clone(),
             number: delivery.number,
             message: delivery.message.clone(),
@@ -226,7 +226,7 @@ impl Broker {
 
     pub(super) fn forget_queued(&mut self, key: SessionKey, delivery: &Delivery) {
         let session = &self.sessions[key];
-        if session.durable && delivery.message.qos > Qos::AtMostOnce {
+        if session.durable {
             let client_id = session.client_id.clone();
             self.persist(Record::Dropped { client_id, number: delivery.number });
         }

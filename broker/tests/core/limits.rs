@@ -181,6 +181,7 @@ fn subscriptions_of_all_sessions_are_bounded_in_number_and_in_bytes() {
         // What is there already may be replaced, and what ends makes room.
         broker.subscribed(alice, "12345", QOS_1);
         broker.drop_connection(bob);
+        assert_eq!((broker.statistics().subscriptions, broker.statistics().filter_bytes), (1, 5));
         broker.subscribed(alice, "abcde", QOS_0);
     }
 }
