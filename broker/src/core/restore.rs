@@ -21,7 +21,7 @@ use super::{
     config::Config,
     effect::Record,
     hash::HashKey,
-    session::{Delivery, SessionKey},
+    session::{Delivery, Session, SessionKey},
     subscriptions::Subscribed,
     timers::Timer,
     will::StoredWill,
