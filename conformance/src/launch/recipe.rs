@@ -168,8 +168,8 @@ mod tests {
     #[test]
     fn a_setup_changes_what_it_names_and_nothing_else() {
         let launch = launch(
-            "program = 'b'\narguments = ['-c', '{folder}/c']\nfiles.c = 'port {port}\\n{lines}{ x: 1 }'\nvalues.lines = ''\n\
-             [setups.users]\nvalues.lines = 'user {username}\\n'\narguments = ['-v']\n",
+            "program = 'b'\narguments = ['-c', '{folder}/c']\nfiles.c = \"port {port}\\n{lines}{ x: 1 }\"\nvalues.lines = ''\n\
+             [setups.users]\nvalues.lines = \"user {username}\\n\"\narguments = ['-v']\n",
         );
         let recipe = |setup| launch.recipe(setup, Path::new("/f"), [7, 8]);
         let plain = recipe(Setup::Plain).expect("it can always be as it is");
