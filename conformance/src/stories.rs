@@ -1,11 +1,6 @@
 //! Stories on a real server: the scripts that the simulator plays, in real time, behind the same faulty links.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    rc::Rc,
-    time::Duration,
-};
+use std::{io, rc::Rc, time::Duration};
 
 use squall_codec::version::Version;
 use squall_scenarios::{
@@ -61,27 +56,6 @@ impl Place {
             }
         }
     }
-}
-
-/// Scripts, also those in folders and the folders below, in the order of their names.
-///
-/// # Errors
-/// What cannot be read.
-pub fn find(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    entries.sort();
-    let mut found = Vec::new();
-    for entry in entries {
-        if entry.is_dir() {
-            found.extend(find(&entry)?);
-        } else if entry.extension().is_some_and(|extension| extension == "yaml") {
-            found.push(entry);
-        }
-    }
-    Ok(found)
 }
 
 /// Plays all scripts in these versions, and tells each as it ends.

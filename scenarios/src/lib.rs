@@ -5,6 +5,7 @@
 
 pub mod fault;
 pub mod faulty_stream;
+pub mod files;
 pub mod frames;
 pub mod liar;
 pub mod link;

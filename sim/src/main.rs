@@ -15,7 +15,7 @@ use anstream::eprintln;
 use clap::Parser;
 use owo_colors::OwoColorize;
 use squall_codec::version::Version;
-use squall_scenarios::{player::Played, script::Script, verdict::Verdict};
+use squall_scenarios::{files, player::Played, script::Script, verdict::Verdict};
 use squall_sim::{
     diagram::{self, Heading},
     run::Run,
@@ -120,7 +120,7 @@ fn digests(arguments: &DigestsArguments) -> Result<u8, String> {
 fn load(paths: &[PathBuf]) -> Result<Vec<Rc<Script>>, String> {
     let mut scripts = Vec::new();
     for path in paths {
-        let files = story::find(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let files = files::find(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         if files.is_empty() {
             return Err(format!("there is no script (*.yaml) in {}", path.display()));
         }

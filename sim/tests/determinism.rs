@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use squall_scenarios::script::Script;
+use squall_scenarios::{files, script::Script};
 use squall_sim::{story, world::VirtualWorld};
 
 fn folder(name: &str) -> PathBuf {
@@ -16,7 +16,7 @@ fn folder(name: &str) -> PathBuf {
 #[test]
 fn two_runs_in_one_process_write_the_same_transcript() {
     let mut compared = 0;
-    for file in story::find(&folder("tests/stories")).expect("the stories can be read") {
+    for file in files::find(&folder("tests/stories")).expect("the stories can be read") {
         let script = Rc::new(Script::load(&file).expect("the story is a script"));
         for version in script.versions() {
             for world in VirtualWorld::ALL {

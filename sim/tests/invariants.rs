@@ -13,6 +13,7 @@ use squall_codec::{
     wire::{PacketId, Text},
 };
 use squall_scenarios::{
+    files,
     script::Script,
     transcript::{Transcript, What},
 };
@@ -31,7 +32,7 @@ fn no_story_shows_the_broker_in_breach() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
     let mut events = 0;
     let mut found = String::new();
-    for file in story::find(&folder).expect("the folder of scripts can be read") {
+    for file in files::find(&folder).expect("the folder of scripts can be read") {
         let script = Rc::new(Script::load(&file).expect("it is a script"));
         for version in script.versions() {
             let run = story::play(VirtualWorld::Events, &script, *version, 1);

@@ -9,6 +9,7 @@ use std::{path::Path, rc::Rc};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use squall_codec::version::Version;
 use squall_scenarios::{
+    files,
     liar::Direction,
     script::Script,
     transcript::{PacketLine, Transcript},
@@ -25,7 +26,7 @@ const SEED: u64 = 1;
 fn main() {
     let arguments = Arguments::from_args();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let files = story::find(&folder).expect("the folder of scripts can be read");
+    let files = files::find(&folder).expect("the folder of scripts can be read");
     let mut trials: Vec<Trial> = files.iter().flat_map(|file| trials_of(&folder, file)).collect();
     if trials.is_empty() {
         let message = format!("there is no script in {}", folder.display());

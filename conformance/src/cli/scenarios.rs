@@ -8,10 +8,10 @@ use squall_conformance::{
     launch::{built_in, launcher::Launcher},
     preflight::probe,
     report::human::transcript_line,
-    stories::{Place, Told, find, play},
+    stories::{Place, Told, play},
     target::Target,
 };
-use squall_scenarios::{script::Script, verdict::Verdict};
+use squall_scenarios::{files::find, script::Script, verdict::Verdict};
 
 use super::{
     access::AccessArgs,
