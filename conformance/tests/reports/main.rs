@@ -1,17 +1,12 @@
-//! What a report looks like: a small run with one of each verdict, drawn as text and as Markdown.
+//! What a report looks like: a small run with one of each verdict, in every form.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod baseline;
+mod capture;
+mod runs;
 
-use squall_codec::version::Version;
+use std::time::Duration;
+
 use squall_conformance::{
-    baseline::{self, Baseline},
-    capture::Capture,
-    event::{Event, Listener},
-    own,
     report::{
         badge,
         diff::diff,
@@ -22,14 +17,10 @@ use squall_conformance::{
         },
         summary, tap,
     },
-    select::{Planned, all},
-    selftest::{self, Depth},
     statement::{Key, catalogue},
-    stop::Stop,
-    suite::Suite,
 };
 use squall_scenarios::{
-    timing::{Due, Punctuality, Timing},
+    timing::{Due, Timing},
     verdict::Verdict,
 };
 
@@ -322,7 +313,7 @@ fn a_report_as_a_page_needs_nothing_else() {
 }
 
 fn schema() -> jsonschema::Validator {
-    let text = include_str!("../report.schema.json");
+    let text = include_str!("../../report.schema.json");
     jsonschema::validator_for(&serde_json::from_str(text).expect("JSON")).expect("a schema")
 }
 
@@ -382,53 +373,6 @@ fn warnings_count_where_that_was_asked() {
     assert_eq!(strict.exit_status(), 0, "3.1 is only told");
 }
 
-/// 2027-01-15.
-const NOW: u64 = 1_800_000_000;
-
-fn compared(list: &str) -> Report {
-    let mut report = report();
-    Baseline::parse("known.toml", list, NOW).expect("a list").compare(&mut report);
-    report
-}
-
-#[test]
-fn a_baseline_leaves_only_what_is_new() {
-    let known = "[[known]]\nstatement = \"5.0/MQTT-3.12.4-1\"\nreason = \"reported, fixed in 1.1\"\n";
-    let report = compared(known);
-    assert_eq!(report.exit_status(), 0, "the one failure is accepted");
-    assert_eq!(report.statements[2].accepted.as_deref(), Some("reported, fixed in 1.1"));
-    assert_eq!(report.tests[0].accepted.as_deref(), Some("reported, fixed in 1.1"));
-    assert!(junit::write(&report).contains("accepted by the baseline (reported, fixed in 1.1)"));
-
-    let mut text = anstream::StripStream::new(Vec::new());
-    human::write(&mut text, &report).expect("a vector takes everything");
-    let text = String::from_utf8(text.into_inner()).expect("text");
-    assert!(text.contains("1 deviation is accepted, no other rule is broken: exit status 0"), "{text}");
-
-    let expired = compared(&format!("{known}expires = 2027-01-14\n"));
-    assert_eq!(expired.exit_status(), 1, "what has expired counts again");
-    let told = expired.baseline.expect("it was compared").expired;
-    assert_eq!(told, ["5.0/MQTT-3.12.4-1: fail, accepted until 2027-01-14 (reported, fixed in 1.1)"]);
-
-    let other = compared("[[known]]\nstatement = \"5.0/MQTT-3.1.0-2\"\nreason = \"once\"\n");
-    assert_eq!(other.exit_status(), 1, "another statement excuses nothing");
-    let better = other.baseline.expect("it was compared").better;
-    assert_eq!(better, ["5.0/MQTT-3.1.0-2: pass, the baseline says fail (once)"]);
-
-    let milder = compared("[[known]]\nstatement = \"5.0/MQTT-3.12.4-1\"\nverdict = \"warn\"\nreason = \"mild\"\n");
-    assert_eq!(milder.exit_status(), 1, "a failure is worse than the warning that was accepted");
-}
-
-#[test]
-fn a_baseline_that_was_written_accepts_what_it_was_written_from() {
-    let written = baseline::write(&report());
-    let again = compared(&written);
-    assert_eq!(again.exit_status(), 0, "{written}");
-    let kept = compared("[[known]]\nstatement = \"5.0/MQTT-3.12.4-1\"\nreason = \"a \\\"reason\\\"\"\n");
-    assert!(baseline::write(&kept).contains("a \"reason\""), "{}", baseline::write(&kept));
-    assert_eq!(compared(&baseline::write(&kept)).exit_status(), 0);
-}
-
 #[test]
 fn the_exit_status_is_that_of_the_worst_verdict() {
     let failing = report();
@@ -468,188 +412,4 @@ fn two_reports_are_compared() {
     assert_eq!(json["schema"], "squall-conformance-diff/1");
     assert_eq!(json["newly_failing"][0]["after"], "fail");
     assert_eq!(diff(&after, &before).fixed.len(), difference.newly_failing.len(), "the other way round it is the fix");
-}
-
-/// One packet of a capture: the time, who sent it, the flags of TCP, the sequence number, what is in it.
-struct Captured {
-    at_us: u64,
-    ends: (Vec<u8>, u16, Vec<u8>, u16),
-    flags: u8,
-    sequence: u32,
-    payload: Vec<u8>,
-    comment: String,
-}
-
-fn sum(bytes: &[u8]) -> u16 {
-    let mut sum: u32 = 0;
-    for pair in bytes.chunks(2) {
-        sum += u32::from(pair[0]) * 256 + pair.get(1).map_or(0, |low| u32::from(*low));
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    u16::try_from(sum).expect("it was folded")
-}
-
-/// Reads pcapng as the format says, and checks every length and checksum on the way.
-fn captured(file: &[u8]) -> Vec<Captured> {
-    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes"));
-    let mut packets = Vec::new();
-    let mut at = 0;
-    let mut kinds = Vec::new();
-    while at < file.len() {
-        let (kind, length) = (word(at), word(at + 4) as usize);
-        assert_eq!(length % 4, 0);
-        assert_eq!(word(at + length - 4) as usize, length, "a block says its length twice");
-        kinds.push(kind);
-        if kind == 6 {
-            let caplen = word(at + 20) as usize;
-            let ip = &file[at + 28..at + 28 + caplen];
-            assert_eq!((ip[0], ip[9]), (0x45, 6), "IPv4 with TCP");
-            assert_eq!(usize::from(u16::from_be_bytes([ip[2], ip[3]])), ip.len());
-            assert_eq!(sum(&ip[..20]), 0xffff, "the checksum of IP");
-            let tcp = &ip[20..];
-            let length = u16::try_from(tcp.len()).expect("short").to_be_bytes();
-            let pseudo = [&ip[12..20], &[0, 6], &length, tcp].concat();
-            assert_eq!(sum(&pseudo), 0xffff, "the checksum of TCP");
-            let port = |at: usize| u16::from_be_bytes([tcp[at], tcp[at + 1]]);
-            let options = at + 28 + caplen.next_multiple_of(4);
-            let comment = if options < at + length_of(&file[at..]) - 4 {
-                let length = usize::from(u16::from_le_bytes([file[options + 2], file[options + 3]]));
-                String::from_utf8(file[options + 4..options + 4 + length].to_vec()).expect("text")
-            } else {
-                String::new()
-            };
-            packets.push(Captured {
-                at_us: u64::from(word(at + 12)) << 32 | u64::from(word(at + 16)),
-                ends: (ip[12..16].to_vec(), port(0), ip[16..20].to_vec(), port(2)),
-                flags: tcp[13],
-                sequence: u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]),
-                payload: tcp[20..].to_vec(),
-                comment,
-            });
-        }
-        at += length;
-    }
-    assert_eq!(kinds[..2], [0x0A0D_0D0A, 1], "a section, then its interface");
-    packets
-}
-
-fn length_of(block: &[u8]) -> usize {
-    u32::from_le_bytes(block[4..8].try_into().expect("four bytes")) as usize
-}
-
-#[test]
-fn a_capture_reads_back_as_the_packets_that_were_sent() {
-    // Some send much, some wait, some have many connections.
-    let chosen = |planned: &Planned| planned.version == Version::V5_0 && planned.section.number.starts_with("3.1");
-    let chosen: Vec<_> = all().into_iter().filter(chosen).collect();
-    assert!(chosen.len() > 30);
-    chosen.iter().for_each(captures);
-}
-
-fn captures(planned: &Planned) {
-    let played = own::in_events(planned, None);
-    let report = report();
-    let mut file = Vec::new();
-    {
-        let mut capture = Capture::new(&mut file);
-        capture.hear(Event::RunStarted(&report.run, 1)).expect("a vector takes everything");
-        capture.hear(Event::TestFinished(&played)).expect("a vector takes everything");
-        capture.hear(Event::RunFinished(&report)).expect("a vector takes everything");
-    }
-    let packets = captured(&file);
-    assert!(packets.iter().all(|packet| packet.at_us >= report.run.started_unix * 1_000_000));
-    assert!(packets.windows(2).all(|pair| pair[0].at_us <= pair[1].at_us), "in the order of time");
-    let mut flows: BTreeMap<_, (u32, Vec<u8>)> = BTreeMap::new();
-    for packet in &packets {
-        let (next, bytes) = flows.entry(packet.ends.clone()).or_insert((packet.sequence, Vec::new()));
-        assert_eq!(packet.sequence, *next, "no byte is missing and none is there twice");
-        let counted = u32::from(packet.flags & 0b11 != 0);
-        *next = next.wrapping_add(counted + u32::try_from(packet.payload.len()).expect("short"));
-        bytes.extend(&packet.payload);
-    }
-    let connections = played.transcript.iter().filter(|line| line.direction == Direction::Opened).count();
-    assert_eq!(flows.len(), 2 * connections, "a flow each way for each connection");
-    let syns = packets.iter().filter(|packet| packet.flags == 0b10);
-    assert!(syns.clone().all(|packet| packet.ends.3 == 1883 && packet.comment.contains(planned.test.name)));
-    assert_eq!(syns.count(), connections);
-    let mut wanted: BTreeMap<_, Vec<u8>> = BTreeMap::new();
-    for line in &played.transcript {
-        // A connection on which nothing was sent is a flow too.
-        for to_broker in [true, false] {
-            wanted.entry((line.actor.clone(), line.connection, to_broker)).or_default();
-        }
-        let to_broker = line.direction == Direction::Sent;
-        let frame = line.frame.as_ref().map_or(&[][..], |frame| frame);
-        wanted.entry((line.actor.clone(), line.connection, to_broker)).or_default().extend(frame);
-    }
-    for to_broker in [true, false] {
-        let mut wanted: Vec<_> = wanted.iter().filter(|(key, _)| key.2 == to_broker).map(|(_, bytes)| bytes).collect();
-        let of_way = flows.iter().filter(|(ends, _)| (ends.3 == 1883) == to_broker);
-        let mut found: Vec<_> = of_way.map(|(_, (_, bytes))| bytes).collect();
-        wanted.sort();
-        found.sort();
-        assert_eq!(found, wanted, "{}: the bytes of the connections", planned.test.name);
-    }
-    let decided = packets.iter().filter(|packet| packet.comment.starts_with("pass: ")).count();
-    let can_be_told = played.evidence_lines().iter().any(|line| line.frame.is_some());
-    assert!(decided > 0 || !can_be_told, "{}: what decided carries the reason", planned.test.name);
-}
-
-#[test]
-fn a_self_test_tells_who_notices_whose_liar() {
-    let chosen: Vec<_> = all()
-        .into_iter()
-        .filter(|planned| planned.version == Version::V5_0 && planned.section.number == "3.12")
-        .collect();
-    assert!(!chosen.is_empty());
-    let table = selftest::run(&chosen, Depth::All, &Stop::default(), &|_, _| {});
-    assert_eq!(table.exit_status(), 0, "{}", table.json());
-    assert!(table.complete);
-    assert_eq!(table.tests.len(), chosen.len());
-    for crude in &table.crude {
-        assert!(crude.passed.is_empty() || !crude.nothing_may_pass, "{}: {:?}", crude.liar, crude.passed);
-    }
-    let mut broken = table.clone();
-    broken.tests[0].deceived = Verdict::Pass;
-    assert_eq!(broken.exit_status(), 1, "a liar that gets away");
-    let mut broken = table.clone();
-    broken.tests[0].honest = Verdict::Fail;
-    assert_eq!(broken.exit_status(), 1, "a false accusation");
-    let mut broken = table;
-    broken.crude[0].passed.push("5.0/a_test".to_owned());
-    assert_eq!(broken.exit_status(), 1, "a test that passes where nobody answers");
-}
-
-#[test]
-fn a_clock_is_measured_and_late_is_not_missing() {
-    let planned = all().into_iter().find(|planned| planned.test.name == "a_will_waits_for_its_delay");
-    let played = own::in_events(&planned.expect("the test is there"), None);
-    assert_eq!(played.verdict, Verdict::Pass, "{:?}", played.reason);
-    let timing = played.timings.first().expect("what was measured");
-    assert_eq!((timing.due_us, timing.grade), (2_000_000, Punctuality::InTime));
-    assert!(timing.measured_us.is_some_and(|us| (2_000_000..3_000_000).contains(&us)), "{timing:?}");
-}
-
-#[test]
-fn the_library_audits_our_own_broker() {
-    let heard = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&heard);
-    struct Count(Arc<Mutex<usize>>);
-    impl Listener for Count {
-        fn hear(&mut self, event: Event<'_>) -> std::io::Result<()> {
-            if let Event::TestFinished(_) = event {
-                *self.0.lock().expect("nobody panicked") += 1;
-            }
-            Ok(())
-        }
-    }
-    let report = Suite::new().versions([Version::V5_0]).filter("MQTT-3.12").listener(Count(count)).run_on_own_broker();
-    let report = report.expect("a report");
-    assert_eq!(report.exit_status(), 0);
-    assert!(!report.tests.is_empty());
-    assert_eq!(*heard.lock().expect("nobody panicked"), report.tests.len());
-    let nothing = Suite::new().filter("MQTT-9.9").run_on_own_broker().expect_err("no such statement");
-    assert!(nothing.to_string().contains("the nearest are"), "{nothing}");
-    let nowhere = Suite::new().run("a:0").expect_err("no such port");
-    assert!(nowhere.to_string().contains("is no port"), "{nowhere}");
 }
