@@ -231,19 +231,38 @@ async fn act(scene: &Scene<'_>, part: Option<&mut Part>, step: &Placed<Step>) ->
 }
 
 async fn world(scene: &Scene<'_>, verb: &Placed<WorldVerb>) -> Result<(), Missed> {
-    let (link, kind) = match &verb.value {
+    let outage = match &verb.value {
         WorldVerb::Wait(time) => {
             scene.stage.pass(time.0).await;
             return Ok(());
         }
-        WorldVerb::Restart(words) => return outage(scene, Stop::Restart, words.down.0, verb.place).await,
-        WorldVerb::Crash(words) => return outage(scene, Stop::Crash, words.down.0, verb.place).await,
-        WorldVerb::PowerLoss(words) => return outage(scene, Stop::PowerLoss, words.down.0, verb.place).await,
         WorldVerb::Disk(state) => {
             scene.struck();
             let set = scene.stage.world().set_disk((*state).into());
             return set.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place: verb.place });
         }
+        WorldVerb::Restart(words) => Outage { how: Stop::Restart, down: words.down.0 },
+        WorldVerb::Crash(words) => Outage { how: Stop::Crash, down: words.down.0 },
+        WorldVerb::PowerLoss(words) => Outage { how: Stop::PowerLoss, down: words.down.0 },
+        other => {
+            let (link, kind) = fault(other).expect("what befalls no link stands above");
+            return put(scene, &link.value, kind, verb.place).await;
+        }
+    };
+    let outcome = scene.stage.world().outage(outage).await;
+    scene.struck();
+    // The broker is back when this is over.
+    outcome.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place: verb.place })
+}
+
+/// What befalls a link, and whose; `None` where it is no link that something befalls.
+pub(crate) fn fault(verb: &WorldVerb) -> Option<(&Placed<String>, FaultKind)> {
+    Some(match verb {
+        WorldVerb::Wait(_)
+        | WorldVerb::Restart(_)
+        | WorldVerb::Crash(_)
+        | WorldVerb::PowerLoss(_)
+        | WorldVerb::Disk(_) => return None,
         WorldVerb::Latency(words) => {
             let direction = words.to.map(Into::into);
             (&words.link, FaultKind::Latency { min: words.time.min, max: words.time.max, direction })
@@ -278,15 +297,7 @@ async fn world(scene: &Scene<'_>, verb: &Placed<WorldVerb>) -> Result<(), Missed
             };
             (&words.link, FaultKind::Cut { on, pass, how })
         }
-    };
-    put(scene, &link.value, kind, verb.place).await
-}
-
-/// Takes the broker down; it is back when this is over.
-async fn outage(scene: &Scene<'_>, how: Stop, down: Duration, place: Place) -> Result<(), Missed> {
-    let outcome = scene.stage.world().outage(Outage { how, down }).await;
-    scene.struck();
-    outcome.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place })
+    })
 }
 
 /// Puts a fault in place, and keeps the line that asked for it.
