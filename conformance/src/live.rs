@@ -4,8 +4,10 @@
 use std::{rc::Rc, time::Duration};
 
 use squall_scenarios::{
-    fault::Fault,
+    armed::Armed,
+    fault::{Fault, Moment, Pass, Triggered},
     faulty_stream::{FaultyStream, StreamWire},
+    liar::Direction,
     links::Links,
     outage::Outage,
     stage::{ClientActor, ClientOptions, LocalFuture, Need, Wire, World},
@@ -85,6 +87,7 @@ impl World for Live {
             Need::Restart if self.instance.is_some() => Ok(()),
             Need::Restart => Err("a server that was not started here cannot be restarted".to_owned()),
             Need::PowerLoss => Err("the power of a server that was not started here cannot be cut".to_owned()),
+            Need::Clock => Err("the clock of a real server's machine cannot be set".to_owned()),
             Need::Configuration => {
                 Err("the settings of a story are those of our own broker in a virtual world".to_owned())
             }
@@ -96,6 +99,14 @@ impl World for Live {
     fn apply(&self, fault: &Fault) -> LocalFuture<'_, Result<(), String>> {
         let applied = self.links.apply(self.now(), fault);
         Box::pin(std::future::ready(applied))
+    }
+
+    fn arm(&self, moment: &Moment, what: Triggered) -> Result<Armed, String> {
+        let at_server = moment.pass == Pass::After && moment.on.direction == Direction::ToServer;
+        if at_server && what == Triggered::Outage {
+            return Err("nobody sees when a packet has reached a real server: name what it answers instead".to_owned());
+        }
+        self.links.arm(moment, what)
     }
 
     fn outage(&self, outage: Outage) -> LocalFuture<'_, Result<(), String>> {
@@ -114,5 +125,9 @@ impl World for Live {
 
     fn untouched(&self) -> Vec<String> {
         self.links.unhit()
+    }
+
+    fn why_untouched(&self, fault: &str) -> Option<String> {
+        self.links.why_unhit(fault)
     }
 }

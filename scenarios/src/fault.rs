@@ -18,12 +18,17 @@ pub struct Fault {
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FaultKind {
-    /// Each segment takes between `min` and `max`; order is kept.
+    /// Each segment takes this long; order is kept.
     Latency {
-        /// At least.
-        min: Duration,
-        /// At most.
-        max: Duration,
+        /// How long.
+        time: Delay,
+        /// One way, or both.
+        direction: Option<Direction>,
+    },
+    /// The line takes only so much: what is written leaves byte by byte, and what follows waits for the line.
+    Bandwidth {
+        /// Each way; 0 is a line without a bound.
+        bytes_per_second: u64,
         /// One way, or both.
         direction: Option<Direction>,
     },
@@ -39,6 +44,15 @@ pub enum FaultKind {
     Split {
         /// In bytes, at least 1.
         bytes: usize,
+    },
+    /// What is written waits for more, as senders do who want full segments (Nagle's algorithm).
+    Coalesce {
+        /// A segment of this size waits no longer.
+        bytes: usize,
+        /// Nothing waits longer. Zero is a sender who waits for nothing.
+        time: Duration,
+        /// One way, or both.
+        direction: Option<Direction>,
     },
     /// Nothing passes; what was sent waits. `Heal` delivers it, or ends in a reset.
     Partition {
@@ -71,6 +85,63 @@ pub enum FaultKind {
     },
 }
 
+/// How long segments take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delay {
+    /// Anything between the two is as likely; the same twice is a fixed time.
+    Between {
+        /// At least.
+        min: Duration,
+        /// At most.
+        max: Duration,
+    },
+    /// As networks are: most segments are quick, and few are very late (a log-normal distribution). None takes longer
+    /// than `p99` times the quotient of the two.
+    Spread {
+        /// Half of all take at most this long.
+        median: Duration,
+        /// One of a hundred takes longer.
+        p99: Duration,
+    },
+}
+
+impl Delay {
+    /// Always the same.
+    pub const fn fixed(time: Duration) -> Self {
+        Delay::Between { min: time, max: time }
+    }
+
+    /// Whether no segment is delayed.
+    pub const fn is_nothing(self) -> bool {
+        match self {
+            Delay::Between { max, .. } => max.is_zero(),
+            Delay::Spread { p99, .. } => p99.is_zero(),
+        }
+    }
+}
+
+/// A moment on one actor's links at which a fault strikes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Whose link carries the frame.
+    pub actor: String,
+    /// Which frame.
+    pub on: Trigger,
+    /// How much of it passes before the fault strikes.
+    pub pass: Pass,
+}
+
+/// What happens at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Triggered {
+    /// A fault of the network, on whichever link: it is in force before the next byte passes.
+    Fault(Fault),
+    /// The subject goes down. What has not passed by then never does.
+    Outage,
+    /// Whatever the one who waits for it does.
+    Signal,
+}
+
 /// A moment of the protocol: the `nth` frame of a kind that enters the link, counted from when the fault was put in
 /// place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,14 +154,14 @@ pub struct Trigger {
     pub nth: u32,
 }
 
-/// How much of the frame that triggered a cut still passes.
+/// How much of the frame that triggered a fault still passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
-    /// Nothing: cut before delivery.
+    /// Nothing: before delivery.
     Before,
     /// The first bytes.
     Bytes(usize),
-    /// All of it: cut after delivery.
+    /// All of it: after delivery.
     After,
 }
 
@@ -113,11 +184,16 @@ impl fmt::Display for Fault {
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = match self {
-            FaultKind::Latency { min, max, direction } => {
-                write!(f, "latency {}", words::duration(*min))?;
-                if max > min {
-                    write!(f, " to {}", words::duration(*max))?;
-                }
+            FaultKind::Latency { time, direction } => {
+                write!(f, "latency {time}")?;
+                direction
+            }
+            FaultKind::Bandwidth { bytes_per_second, direction } => {
+                write!(f, "bandwidth {}", words::rate(*bytes_per_second))?;
+                direction
+            }
+            FaultKind::Coalesce { bytes, time, direction } => {
+                write!(f, "coalesce into {}, or for {}", words::bytes(*bytes), words::duration(*time))?;
                 direction
             }
             FaultKind::Drop { probability, direction } => {
@@ -142,6 +218,31 @@ impl fmt::Display for FaultKind {
             Some(direction) => write!(f, " {direction}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Delay {
+    /// "10 ms", "5 ms to 20 ms", "20 ms, 1 of 100 above 200 ms".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Delay::Between { min, max } if min == max => f.write_str(&words::duration(*min)),
+            Delay::Between { min, max } => write!(f, "{} to {}", words::duration(*min), words::duration(*max)),
+            Delay::Spread { median, p99 } => {
+                write!(f, "{}, 1 of 100 above {}", words::duration(*median), words::duration(*p99))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    /// "before PUBREL 1 from alice".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Moment { actor, on: Trigger { packet, direction, nth }, pass } = self;
+        let way = match direction {
+            Direction::ToServer => "from",
+            Direction::ToClient => "to",
+        };
+        write!(f, "{pass} {packet} {nth} {way} {actor}")
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here knows which world it plays in. Import a name from the module that defines it.
 #![warn(missing_docs)]
 
+pub mod armed;
 pub mod fault;
 pub mod faulty_stream;
 pub mod files;

@@ -4,16 +4,21 @@
 //! TCP's promises hold on it: bytes arrive in order and none in between is missing. What a person calls a lost packet is
 //! a delay here, as it is for every program above TCP.
 
+mod draws;
 mod lane;
+mod trigger;
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 
-pub(crate) use self::lane::PendingCut;
-use self::lane::{Knob, Lane};
+pub(crate) use self::trigger::{Fired, PendingStrike, Strike};
+use self::{
+    lane::{Coalescing, Knob, Lane},
+    trigger::Entering,
+};
 use crate::{
-    fault::{CutEnd, FaultKind, Pass},
+    fault::{CutEnd, FaultKind},
     liar::Direction,
     stage::{Arrival, End},
     words,
@@ -55,6 +60,10 @@ pub struct Link {
     /// The link was torn down under the actor: it sees that even if it does not read.
     severed: bool,
     server: FarEnd,
+    /// Has been written, and waits for a fault to be put in place.
+    entering: VecDeque<(Direction, Entering)>,
+    halted: bool,
+    fired: Vec<Fired>,
     hits: Vec<Hit>,
 }
 
@@ -67,6 +76,9 @@ impl Link {
             stalls: Vec::new(),
             severed: false,
             server: FarEnd::There,
+            entering: VecDeque::new(),
+            halted: false,
+            fired: Vec::new(),
             hits: Vec::new(),
         }
     }
@@ -96,17 +108,36 @@ impl Link {
 
     /// Puts a fault in place; its position, as `Hit::fault` names it, is the number of faults before it.
     ///
-    /// A later latency, drop or split takes the place of an earlier one in the directions that it names; every other
-    /// fault stays beside those in force.
+    /// A later latency, bandwidth, drop, split or coalescing takes the place of an earlier one in the directions that it
+    /// names; every other fault stays beside those in force.
     pub fn apply(&mut self, now: Duration, fault: FaultKind) {
+        self.apply_behind(now, fault, None);
+    }
+
+    /// As `apply`; what has entered in the direction `behind` still passes.
+    pub(crate) fn apply_behind(&mut self, now: Duration, fault: FaultKind, behind: Option<Direction>) {
         let id = self.faults;
         self.faults += 1;
         match fault {
-            FaultKind::Latency { min, max, direction } => {
+            FaultKind::Latency { time, direction } => {
                 for lane in self.lanes_mut(direction) {
-                    lane.latency.set(id, (min, max.max(min)), max.is_zero());
+                    lane.set_latency(id, time);
                 }
                 self.tell_if_ended(now, id, "latency");
+            }
+            FaultKind::Bandwidth { bytes_per_second, direction } => {
+                for lane in self.lanes_mut(direction) {
+                    lane.bandwidth.set(id, bytes_per_second, bytes_per_second == 0);
+                }
+                self.tell_if_ended(now, id, "bound of the bandwidth");
+            }
+            FaultKind::Coalesce { bytes, time, direction } => {
+                let rule = Coalescing { bytes: bytes.max(1), time };
+                let concerned = |lane: &&mut Lane| direction.is_none_or(|direction| direction == lane.direction);
+                for lane in self.lanes.iter_mut().filter(concerned) {
+                    lane.set_coalescing(now, id, rule, &mut self.hits);
+                }
+                self.tell_if_ended(now, id, "waiting for more");
             }
             FaultKind::Drop { probability, direction } => {
                 for lane in self.lanes_mut(direction) {
@@ -119,27 +150,29 @@ impl Link {
                     lane.split.set(id, bytes.max(1), false);
                 }
             }
-            FaultKind::Partition { direction } => self.block(now, id, "partition", direction),
-            FaultKind::Hold => self.block(now, id, "hold", None),
+            FaultKind::Partition { direction } => self.block(now, id, "partition", direction, behind),
+            FaultKind::Hold => self.block(now, id, "hold", None, behind),
             FaultKind::Heal { reset } => self.heal(now, id, reset),
             FaultKind::Reset => {
                 if self.is_open() {
-                    let lost = self.sever(now, None);
+                    let lost = self.sever(now, behind);
                     self.hit(now, id, format!("RST at both ends, {} undelivered", words::bytes(lost)));
                 }
             }
-            FaultKind::Close => self.close(now, id),
+            FaultKind::Close => self.close(now, id, behind),
             FaultKind::HalfOpen => {
                 if self.is_open() {
                     self.hit(now, id, "the client is gone without a sign".to_owned());
-                    for lane in &mut self.lanes {
-                        lane.block(now, Knob { fault: id, value: "half-open", told: true }, &mut self.hits);
-                    }
+                    self.block_each(now, &Knob { fault: id, value: "half-open", told: true }, None, behind);
                 }
+            }
+            FaultKind::StallReading if behind == Some(Direction::ToClient) => {
+                self.block(now, id, "the client does not read", behind, behind);
             }
             FaultKind::StallReading => self.stall(now, id),
             FaultKind::Cut { on, pass, how } => {
-                self.lane_mut(on.direction).cuts.push(PendingCut { fault: id, on, pass, how, seen: 0 });
+                let cut = PendingStrike { position: id, on, pass, strike: Strike::Cut(how), seen: 0 };
+                self.lane_mut(cut.on.direction).strikes.push(cut);
             }
         }
     }
@@ -149,23 +182,8 @@ impl Link {
         if self.server != FarEnd::There {
             return self.miss(now, direction);
         }
-        let lane = self.lane_mut(direction);
-        if !lane.open || bytes.is_empty() {
-            return;
-        }
-        let Some((at, cut)) = lane.find_cut(&bytes) else {
-            return self.enter(now, direction, bytes);
-        };
-        self.enter(now, direction, bytes.slice(..at.in_bytes));
-        self.cut(now, direction, &cut);
-        let passed = match at.total {
-            Some(total) => format!("{} of {}", at.in_frame, words::bytes(total)),
-            None => words::bytes(at.in_frame),
-        };
-        self.hit(now, cut.fault, format!("{cut}, {passed} passed"));
-        // Behind a half-open cut TCP still holds the rest: it comes out if the link is healed.
-        self.enter(now, direction, bytes.slice(at.in_bytes..at.fragment_end));
-        self.write(now, direction, bytes.slice(at.fragment_end..));
+        self.entering.push_back((direction, Entering::Fresh(bytes)));
+        self.take_in(now);
     }
 
     /// Bytes that may still enter before the window of this direction is full. A direction that has ended takes any
@@ -184,6 +202,11 @@ impl Link {
             }
             return self.miss(now, direction);
         }
+        self.entering.push_back((direction, Entering::End(how)));
+        self.take_in(now);
+    }
+
+    fn end_now(&mut self, now: Duration, direction: Direction, how: End) {
         if how == End::Reset {
             self.severed |= direction == Direction::ToServer;
             self.lane_mut(direction.other()).finish_now(now, End::Reset);
@@ -210,7 +233,10 @@ impl Link {
         if self.is_stalled(direction) {
             return None;
         }
-        self.lane_mut(direction).read(now)
+        let (arrival, awaited_by) = self.lanes[direction as usize].read(now, &mut self.hits)?;
+        let fired = awaited_by.into_iter().map(|position| Fired { position, at: now, direction });
+        self.fired.extend(fired);
+        Some(arrival)
     }
 
     /// When that arrived which `read` gave last in this direction: its reader may have come late.
@@ -257,19 +283,6 @@ impl Link {
         self.lane(direction).finished
     }
 
-    /// Takes away the cuts whose trigger has not been seen, with what they have counted.
-    pub(crate) fn release_cuts(&mut self) -> Vec<PendingCut> {
-        self.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.cuts)).collect()
-    }
-
-    /// Goes on with a cut that another link began to count for; returns the fault's position on this link.
-    pub(crate) fn adopt_cut(&mut self, cut: PendingCut) -> usize {
-        let id = self.faults;
-        self.faults += 1;
-        self.lane_mut(cut.on.direction).cuts.push(PendingCut { fault: id, ..cut });
-        id
-    }
-
     /// Something is sent to a machine that does not answer, or that knows nothing of this connection.
     fn miss(&mut self, now: Duration, direction: Direction) {
         match &mut self.server {
@@ -300,7 +313,7 @@ impl Link {
     fn enter(&mut self, now: Duration, direction: Direction, bytes: Bytes) {
         let size = bytes.len();
         let lane = &mut self.lanes[direction as usize];
-        if !lane.open || size == 0 {
+        if !lane.open || lane.swallows || size == 0 {
             return;
         }
         lane.enter(now, bytes, &mut self.hits);
@@ -320,15 +333,39 @@ impl Link {
 
     /// A knob was turned back to nothing: that is an effect if there was something.
     fn tell_if_ended(&mut self, now: Duration, id: usize, what: &str) {
-        let ended = self.lanes.iter_mut().any(|lane| lane.latency.take_ended(id) | lane.loss.take_ended(id));
+        let mut ended = false;
+        for lane in &mut self.lanes {
+            ended |= lane.take_ended(id);
+        }
         if ended {
             self.hit(now, id, format!("no {what} any more"));
         }
     }
 
-    fn block(&mut self, now: Duration, id: usize, name: &'static str, direction: Option<Direction>) {
+    fn block(
+        &mut self,
+        now: Duration,
+        id: usize,
+        name: &'static str,
+        direction: Option<Direction>,
+        behind: Option<Direction>,
+    ) {
+        self.block_each(now, &Knob { fault: id, value: name, told: false }, direction, behind);
+    }
+
+    fn block_each(
+        &mut self,
+        now: Duration,
+        by: &Knob<&'static str>,
+        direction: Option<Direction>,
+        behind: Option<Direction>,
+    ) {
         for lane in self.lanes.iter_mut().filter(|lane| direction.is_none_or(|direction| direction == lane.direction)) {
-            lane.block(now, Knob { fault: id, value: name, told: false }, &mut self.hits);
+            if behind == Some(lane.direction) {
+                lane.block_behind(now, by.clone(), &mut self.hits);
+            } else {
+                lane.block(now, by.clone(), &mut self.hits);
+            }
         }
     }
 
@@ -356,12 +393,12 @@ impl Link {
         }
         self.stalls.clear();
         for lane in &mut self.lanes {
-            lane.unblock(now);
+            lane.unblock(now, &mut self.hits);
         }
     }
 
     /// The actor's side closes without DISCONNECT; what was under way to it is lost.
-    fn close(&mut self, now: Duration, id: usize) {
+    fn close(&mut self, now: Duration, id: usize, behind: Option<Direction>) {
         if !self.is_open() {
             return;
         }
@@ -369,7 +406,12 @@ impl Link {
         if self.lane(Direction::ToServer).open {
             self.enter_end(now, Direction::ToServer, End::Fin);
         }
-        self.lane_mut(Direction::ToClient).finish_now(now, End::Fin);
+        let to_client = &mut self.lanes[Direction::ToClient as usize];
+        if behind == Some(Direction::ToClient) {
+            to_client.end_behind(now, End::Fin, &mut self.hits);
+        } else {
+            to_client.finish_now(now, End::Fin);
+        }
         self.severed = true;
     }
 
@@ -380,7 +422,7 @@ impl Link {
         let mut lost = 0;
         for lane in &mut self.lanes {
             if keeping == Some(lane.direction) {
-                lane.end_behind(now, End::Reset);
+                lane.end_behind(now, End::Reset, &mut self.hits);
             } else {
                 lost += lane.finish_now(now, End::Reset);
             }
@@ -388,57 +430,24 @@ impl Link {
         lost
     }
 
-    fn cut(&mut self, now: Duration, direction: Direction, cut: &PendingCut) {
-        match cut.how {
+    fn cut(&mut self, now: Duration, direction: Direction, fault: usize, how: CutEnd) {
+        match how {
             CutEnd::End(End::Reset) => {
                 self.sever(now, Some(direction));
             }
             CutEnd::End(End::Fin) => {
                 for lane in &mut self.lanes {
-                    lane.end_behind(now, End::Fin);
+                    lane.end_behind(now, End::Fin, &mut self.hits);
                 }
             }
             CutEnd::HalfOpen => {
                 // What the trigger let pass has left already; only what comes behind it is held back.
-                let half_open = Knob { fault: cut.fault, value: "half-open", told: true };
-                self.lane_mut(direction).block_behind(half_open.clone());
-                let other = &mut self.lanes[direction.other() as usize];
-                other.block(now, half_open, &mut self.hits);
+                self.block_each(now, &Knob { fault, value: "half-open", told: true }, None, Some(direction));
             }
         }
     }
 
     fn is_stalled(&self, direction: Direction) -> bool {
         direction == Direction::ToClient && !self.stalls.is_empty() && !self.severed
-    }
-}
-
-impl std::fmt::Display for PendingCut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        FaultKind::Cut { on: self.on.clone(), pass: self.pass, how: self.how }.fmt(f)
-    }
-}
-
-/// Where a cut falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct CutPoint {
-    /// Bytes of what is being written that still pass.
-    in_bytes: usize,
-    /// Bytes of the frame that pass, over all writes.
-    in_frame: usize,
-    /// The frame's length, if its header is known.
-    total: Option<usize>,
-    /// Where in what is being written the next look for a frame begins.
-    fragment_end: usize,
-}
-
-impl Pass {
-    /// How many bytes of a frame pass; `None` is all of it.
-    const fn limit(self) -> Option<usize> {
-        match self {
-            Pass::Before => Some(0),
-            Pass::Bytes(count) => Some(count),
-            Pass::After => None,
-        }
     }
 }

@@ -3,31 +3,35 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
-    fault::{Fault, FaultKind},
-    link::{Link, PendingCut},
-    shared_link::{Journal, Note, SharedLink},
+    armed::Armed,
+    fault::{Delay, Fault, FaultKind, Moment, Triggered},
+    liar::Direction,
+    link::{Fired, Link, Strike},
+    shared_link::{Journal, Note, Number, SharedLink},
     words,
 };
 
 /// All links of one world. A cheap clone of one book.
 ///
-/// What lasts (latency, loss, splits, outages, a stalled reader) holds for the connections that an actor has and for
+/// What lasts (latency, bandwidth, loss, splits, outages, a stalled reader) holds for the connections that an actor has and for
 /// those it opens later. What happens once (RST, FIN, a client that is gone) needs a connection: it befalls the actor's
-/// newest. A cut waits for its trigger over as many connections as that takes, each time on the newest.
+/// newest. A cut, and whatever else waits for a moment of the protocol, waits over as many connections as that takes, each
+/// time on the newest.
 #[derive(Clone, Debug)]
 pub struct Links(Arc<Mutex<Book>>);
 
 #[derive(Debug)]
-struct Book {
+pub(crate) struct Book {
     seed: u64,
     faults: Vec<Placed>,
+    awaited: Vec<Awaited>,
     /// How many connections each actor has opened.
     connections: BTreeMap<Arc<str>, u32>,
     /// Oldest first, without those on which nothing can happen any more.
@@ -39,8 +43,38 @@ struct Book {
 #[derive(Debug)]
 struct Placed {
     fault: Fault,
+    /// Where it struck at a moment of the protocol.
+    moment: Option<Moment>,
     /// Actors on whose links a cut has been put in place.
     given: BTreeSet<Arc<str>>,
+}
+
+/// Something that waits for a moment of the protocol.
+#[derive(Debug)]
+struct Awaited {
+    moment: Moment,
+    what: Triggered,
+    armed: Armed,
+    /// One of the actor's links looks out for it, or has done so.
+    given: bool,
+    /// Why it could not be put in place when its moment came.
+    refused: Option<String>,
+}
+
+impl Awaited {
+    const fn strike(&self) -> Strike {
+        match &self.what {
+            Triggered::Fault(_) => Strike::Fault,
+            Triggered::Outage => Strike::Outage,
+            Triggered::Signal => Strike::Signal,
+        }
+    }
+
+    fn look_out_on(&mut self, link: &SharedLink, number: usize) {
+        self.given = true;
+        let Moment { on, pass, .. } = self.moment.clone();
+        link.place(Number::Awaited(number), |link| link.await_moment(on, pass, self.strike()));
+    }
 }
 
 impl Links {
@@ -49,6 +83,7 @@ impl Links {
         Links(Arc::new(Mutex::new(Book {
             seed,
             faults: Vec::new(),
+            awaited: Vec::new(),
             connections: BTreeMap::new(),
             links: Vec::new(),
             journal: Journal::default(),
@@ -60,13 +95,22 @@ impl Links {
     /// # Errors
     /// One sentence: a value that means nothing, or nobody with a connection for what happens once.
     pub fn apply(&self, now: Duration, fault: &Fault) -> Result<(), String> {
-        self.lock().apply(now, fault)
+        self.lock().apply(now, fault, None)
+    }
+
+    /// Has something wait for a moment of the protocol. A fault is put in place by itself when it comes; what else there
+    /// is, the one does who waits for it.
+    ///
+    /// # Errors
+    /// One sentence: a value that means nothing.
+    pub fn arm(&self, moment: &Moment, what: Triggered) -> Result<Armed, String> {
+        self.lock().arm(moment, what)
     }
 
     /// The link of the actor's next connection, with all faults that stand for it. To be called when the connection
     /// stands, so that the numbers are those of the transcript.
     pub fn open(&self, now: Duration, actor: &str) -> SharedLink {
-        self.lock().open(now, actor)
+        self.lock().open(now, actor, &Arc::downgrade(&self.0))
     }
 
     /// The subject's machine has lost its power, under all connections at once.
@@ -98,10 +142,27 @@ impl Links {
         let book = self.lock();
         let written = book.journal.lock();
         let faults = book.faults.iter().enumerate();
-        faults
-            .filter(|(number, _)| !written.touched.contains(number))
-            .map(|(_, placed)| placed.fault.to_string())
-            .collect()
+        let in_place = faults.filter(|(number, _)| !written.touched.contains(number)).map(|(_, placed)| placed.words());
+        let awaited = book.awaited.iter().filter_map(|awaited| {
+            let Triggered::Fault(fault) = &awaited.what else { return None };
+            match (&awaited.refused, awaited.armed.came()) {
+                (None, Some(_)) => None,
+                _ => Some(words_at(fault, &awaited.moment)),
+            }
+        });
+        in_place.chain(awaited).collect()
+    }
+
+    /// Why nothing came of a fault that waited for a moment, in the words of `unhit`.
+    pub fn why_unhit(&self, words: &str) -> Option<String> {
+        let book = self.lock();
+        let told = |awaited: &&Awaited| matches!(&awaited.what, Triggered::Fault(fault) if words_at(fault, &awaited.moment) == words);
+        let awaited = book
+            .awaited
+            .iter()
+            .filter(told)
+            .find(|awaited| awaited.refused.is_some() || awaited.armed.came().is_none())?;
+        Some(awaited.refused.clone().unwrap_or_else(|| "its moment never came".to_owned()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -110,7 +171,13 @@ impl Links {
 }
 
 impl Book {
-    fn apply(&mut self, now: Duration, fault: &Fault) -> Result<(), String> {
+    /// `struck`: it strikes at a moment on this link, and what has entered this way still passes.
+    fn apply(
+        &mut self,
+        now: Duration,
+        fault: &Fault,
+        struck: Option<(&SharedLink, Direction, &Moment)>,
+    ) -> Result<(), String> {
         check(&fault.kind)?;
         let number = self.faults.len();
         let concerned: Vec<SharedLink> = match befalls(&fault.kind) {
@@ -136,14 +203,46 @@ impl Book {
             self.journal.lock().touched.insert(number);
         }
         let given = concerned.iter().map(|link| Arc::from(link.actor())).collect();
-        self.faults.push(Placed { fault: fault.clone(), given });
+        let moment = struck.map(|(_, _, moment)| moment.clone());
+        self.faults.push(Placed { fault: fault.clone(), moment, given });
         for link in concerned {
-            link.place(number, |link| link.apply(now, fault.kind.clone()));
+            let behind = struck.filter(|(on, _, _)| on.is(&link)).map(|(_, direction, _)| direction);
+            link.place(Number::Fault(number), |link| link.apply_behind(now, fault.kind.clone(), behind));
         }
         Ok(())
     }
 
-    fn open(&mut self, now: Duration, actor: &str) -> SharedLink {
+    fn arm(&mut self, moment: &Moment, what: Triggered) -> Result<Armed, String> {
+        if let Triggered::Fault(fault) = &what {
+            check(&fault.kind)?;
+        }
+        if moment.on.nth == 0 {
+            return Err(format!("the first {} is number 1, not 0", moment.on.packet));
+        }
+        let armed = Armed::default();
+        let mut awaited = Awaited { moment: moment.clone(), what, armed: armed.clone(), given: false, refused: None };
+        let newest =
+            self.links.iter().rev().find(|link| link.actor() == moment.actor && link.with(|link| link.is_open()));
+        if let Some(link) = newest {
+            awaited.look_out_on(link, self.awaited.len());
+        }
+        self.awaited.push(awaited);
+        Ok(armed)
+    }
+
+    /// The moment has come for which this waited.
+    pub(crate) fn strike(&mut self, link: &SharedLink, number: usize, fired: &Fired) {
+        let Some(awaited) = self.awaited.get(number) else { return };
+        let (moment, what, armed) = (awaited.moment.clone(), awaited.what.clone(), awaited.armed.clone());
+        if let Triggered::Fault(fault) = what
+            && let Err(reason) = self.apply(fired.at, &fault, Some((link, fired.direction, &moment)))
+        {
+            self.awaited[number].refused = Some(reason);
+        }
+        armed.comes(fired.at);
+    }
+
+    fn open(&mut self, now: Duration, actor: &str, book: &Weak<Mutex<Book>>) -> SharedLink {
         let name = match self.connections.get_key_value(actor) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(actor),
@@ -155,23 +254,28 @@ impl Book {
             of.extend(connection.to_le_bytes());
             xxh3_64_with_seed(&of, self.seed)
         };
-        let link = SharedLink::new(Link::new(seed), Arc::clone(&name), *connection, self.journal.clone());
+        let link = SharedLink::new(Link::new(seed), Arc::clone(&name), *connection, self.journal.clone(), book.clone());
 
         for number in self.standing_for(actor) {
             let kind = self.faults[number].fault.kind.clone();
-            link.place(number, |link| link.apply(now, kind));
+            link.place(Number::Fault(number), |link| link.apply(now, kind));
         }
         for older in self.links.iter().filter(|older| older.actor() == actor) {
-            for cut in older.with(Link::release_cuts) {
-                let number = older.number_of(cut.fault);
-                adopt(&link, number, cut);
+            for strike in older.with(Link::release_strikes) {
+                let number = older.number_of(strike.position);
+                link.place(number, |link| link.adopt(strike));
             }
         }
         for (number, placed) in self.faults.iter_mut().enumerate() {
             let meant = placed.fault.actor.as_deref().is_none_or(|meant| meant == actor);
             if meant && matches!(placed.fault.kind, FaultKind::Cut { .. }) && placed.given.insert(Arc::clone(&name)) {
                 let kind = placed.fault.kind.clone();
-                link.place(number, |link| link.apply(now, kind));
+                link.place(Number::Fault(number), |link| link.apply(now, kind));
+            }
+        }
+        for (number, awaited) in self.awaited.iter_mut().enumerate() {
+            if awaited.moment.actor == actor && !awaited.given {
+                awaited.look_out_on(&link, number);
             }
         }
 
@@ -217,10 +321,18 @@ impl Book {
     }
 }
 
-fn adopt(link: &SharedLink, number: usize, cut: PendingCut) {
-    link.place(number, |link| {
-        link.adopt_cut(cut);
-    });
+impl Placed {
+    fn words(&self) -> String {
+        match &self.moment {
+            Some(moment) => words_at(&self.fault, moment),
+            None => self.fault.to_string(),
+        }
+    }
+}
+
+/// A fault that strikes at a moment, in words: "alice: hold, before PUBREL 1 from alice".
+pub(crate) fn words_at(fault: &Fault, moment: &Moment) -> String {
+    format!("{fault}, {moment}")
 }
 
 enum Befalls {
@@ -247,20 +359,47 @@ fn is_outage(kind: &FaultKind) -> bool {
 }
 
 fn lasts(kind: &FaultKind) -> bool {
-    is_outage(kind) || matches!(kind, FaultKind::Latency { .. } | FaultKind::Drop { .. } | FaultKind::Split { .. })
+    is_outage(kind)
+        || matches!(
+            kind,
+            FaultKind::Latency { .. }
+                | FaultKind::Bandwidth { .. }
+                | FaultKind::Drop { .. }
+                | FaultKind::Split { .. }
+                | FaultKind::Coalesce { .. }
+        )
 }
 
 /// Values that mean something.
 fn check(kind: &FaultKind) -> Result<(), String> {
     match kind {
-        FaultKind::Latency { min, max, .. } if min > max => {
+        FaultKind::Latency { time: Delay::Between { min, max }, .. } if min > max => {
             Err(format!("a latency of at least {} cannot be at most {}", words::duration(*min), words::duration(*max)))
         }
+        FaultKind::Latency { time: Delay::Spread { median, p99 }, .. } => check_spread(*median, *p99),
+        FaultKind::Coalesce { bytes: 0, .. } => Err("segments of 0 bytes carry nothing".to_owned()),
         FaultKind::Drop { probability, .. } if !(0.0..=1.0).contains(probability) => {
             Err(format!("a probability of {probability} is not between 0 and 1"))
         }
         FaultKind::Split { bytes: 0 } => Err("segments of 0 bytes carry nothing".to_owned()),
         FaultKind::Cut { on, .. } if on.nth == 0 => Err(format!("the first {} is number 1, not 0", on.packet)),
+        _ => Ok(()),
+    }
+}
+
+/// The widest that a spread of delays can be.
+const WIDEST_SPREAD: u32 = 1_000_000;
+
+pub(crate) fn check_spread(median: Duration, p99: Duration) -> Result<(), String> {
+    let (low, high) = (words::duration(median), words::duration(p99));
+    if median.as_micros() == 0 {
+        return Err("a median latency is at least 1 us".to_owned());
+    }
+    if p99 < median {
+        return Err(format!("of latencies with a median of {low}, 99 of 100 cannot be at most {high}"));
+    }
+    match median.checked_mul(WIDEST_SPREAD) {
+        Some(widest) if p99 > widest => Err(format!("{high} is more than a million times the median of {low}")),
         _ => Ok(()),
     }
 }

@@ -36,6 +36,26 @@ pub enum DiskState {
     Broken,
 }
 
+/// The clock on the wall of the broker's machine is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockJump {
+    /// It shows a later time.
+    Ahead(Duration),
+    /// It shows an earlier time.
+    Back(Duration),
+}
+
+impl fmt::Display for ClockJump {
+    /// "the broker's clock jumps 1 s ahead".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (by, way) = match self {
+            ClockJump::Ahead(by) => (by, "ahead"),
+            ClockJump::Back(by) => (by, "back"),
+        };
+        write!(f, "the broker's clock jumps {} {way}", words::duration(*by))
+    }
+}
+
 impl fmt::Display for Outage {
     /// "the broker is killed, and away for 2 s".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,15 +6,15 @@ mod compose;
 mod peer;
 mod proving;
 mod scene;
+mod world;
 
 use std::{collections::BTreeMap, fmt, future::poll_fn, task::Poll, time::Duration};
 
 use squall_codec::version::Version;
 
 use crate::{
-    fault::{CutEnd, Fault, FaultKind, Pass, Trigger},
-    outage::{Outage, Stop},
-    script::{Act, CutHow, Kind, PassWord, Place, Placed, Script, Step, WorldVerb},
+    fault::FaultKind,
+    script::{Act, Kind, Place, Placed, Script, Step, WorldVerb},
     stage::{LocalFuture, Stage},
     transcript::EntryId,
     verdict::{Halt, Verdict},
@@ -109,17 +109,23 @@ enum Part {
 
 async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
     for (link, conditions) in script.network() {
-        let latency = conditions.latency.map(|latency| FaultKind::Latency {
-            min: latency.min,
-            max: latency.max,
-            direction: None,
-        });
-        let drop = conditions.drop.map(|drop| FaultKind::Drop { probability: drop.0, direction: None });
-        let split = conditions.split.map(|bytes| FaultKind::Split { bytes });
-        for kind in [latency, drop, split].into_iter().flatten() {
-            put(scene, &link.value, kind, link.place).await?;
+        world::begin(scene, link, conditions).await?;
+    }
+    world::beside(scene, tell(scene, script)).await?;
+    world::deed_untouched(scene)?;
+    let untouched = scene.stage.world().untouched();
+    for fault in &untouched {
+        if let Some(place) = scene.place_of(fault) {
+            let why = scene.stage.world().why_untouched(fault).map_or_else(String::new, |why| format!(": {why}"));
+            let halt = Halt::fail(format!("this fault touched nothing: {fault}{why}"));
+            return Err(Missed { halt, place });
         }
     }
+    Ok(())
+}
+
+/// The steps, one after the other.
+async fn tell(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
     let mut parts: BTreeMap<&str, Part> = script
         .cast()
         .map(|(name, kind)| match kind {
@@ -138,13 +144,6 @@ async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
             }
             Act::World(_) => act(scene, None, step).await?,
             Act::Actor(who, _) => act(scene, parts.get_mut(who.value.as_str()), step).await?,
-        }
-    }
-    let untouched = scene.stage.world().untouched();
-    for fault in &untouched {
-        if let Some(place) = scene.place_of(fault) {
-            let halt = Halt::fail(format!("this fault touched nothing: {fault}"));
-            return Err(Missed { halt, place });
         }
     }
     Ok(())
@@ -216,7 +215,7 @@ async fn all<T>(futures: Vec<LocalFuture<'_, T>>) -> Vec<T> {
 async fn act(scene: &Scene<'_>, part: Option<&mut Part>, step: &Placed<Step>) -> Result<(), Missed> {
     wait_for(scene, &step.value).await;
     match (&step.value.act, part) {
-        (Act::World(verb), _) => world(scene, verb).await,
+        (Act::World(verb), _) => world::act(scene, &step.value, verb).await,
         (Act::Actor(_, verb), Some(part)) => {
             let outcome = match part {
                 Part::Peer(peer) => peer.act(scene, &verb.value).await,
@@ -230,82 +229,9 @@ async fn act(scene: &Scene<'_>, part: Option<&mut Part>, step: &Placed<Step>) ->
     }
 }
 
-async fn world(scene: &Scene<'_>, verb: &Placed<WorldVerb>) -> Result<(), Missed> {
-    let outage = match &verb.value {
-        WorldVerb::Wait(time) => {
-            scene.stage.pass(time.0).await;
-            return Ok(());
-        }
-        WorldVerb::Disk(state) => {
-            scene.struck();
-            let set = scene.stage.world().set_disk((*state).into());
-            return set.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place: verb.place });
-        }
-        WorldVerb::Restart(words) => Outage { how: Stop::Restart, down: words.down.0 },
-        WorldVerb::Crash(words) => Outage { how: Stop::Crash, down: words.down.0 },
-        WorldVerb::PowerLoss(words) => Outage { how: Stop::PowerLoss, down: words.down.0 },
-        other => {
-            let (link, kind) = fault(other).expect("what befalls no link stands above");
-            return put(scene, &link.value, kind, verb.place).await;
-        }
-    };
-    let outcome = scene.stage.world().outage(outage).await;
-    scene.struck();
-    // The broker is back when this is over.
-    outcome.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place: verb.place })
-}
-
 /// What befalls a link, and whose; `None` where it is no link that something befalls.
 pub(crate) fn fault(verb: &WorldVerb) -> Option<(&Placed<String>, FaultKind)> {
-    Some(match verb {
-        WorldVerb::Wait(_)
-        | WorldVerb::Restart(_)
-        | WorldVerb::Crash(_)
-        | WorldVerb::PowerLoss(_)
-        | WorldVerb::Disk(_) => return None,
-        WorldVerb::Latency(words) => {
-            let direction = words.to.map(Into::into);
-            (&words.link, FaultKind::Latency { min: words.time.min, max: words.time.max, direction })
-        }
-        WorldVerb::Drop(words) => {
-            (&words.link, FaultKind::Drop { probability: words.share.0, direction: words.to.map(Into::into) })
-        }
-        WorldVerb::Split(words) => (&words.link, FaultKind::Split { bytes: words.bytes }),
-        WorldVerb::Partition(words) => (&words.link, FaultKind::Partition { direction: words.to.map(Into::into) }),
-        WorldVerb::Heal(words) => (&words.link, FaultKind::Heal { reset: words.reset }),
-        WorldVerb::Hold(words) => (&words.link, FaultKind::Hold),
-        WorldVerb::Release(words) => (&words.link, FaultKind::Heal { reset: false }),
-        WorldVerb::Reset(words) => (&words.link, FaultKind::Reset),
-        WorldVerb::Close(words) => (&words.link, FaultKind::Close),
-        WorldVerb::HalfOpen(words) => (&words.link, FaultKind::HalfOpen),
-        WorldVerb::StallReading(words) => (&words.link, FaultKind::StallReading),
-        WorldVerb::Cut(words) => {
-            let on = Trigger {
-                packet: words.on.packet.into(),
-                direction: words.on.to.into(),
-                nth: words.on.nth.unwrap_or(1),
-            };
-            let pass = match words.pass {
-                PassWord::Before => Pass::Before,
-                PassWord::After => Pass::After,
-                PassWord::Bytes(bytes) => Pass::Bytes(bytes),
-            };
-            let how = match words.how {
-                CutHow::Fin => CutEnd::End(crate::stage::End::Fin),
-                CutHow::Reset => CutEnd::End(crate::stage::End::Reset),
-                CutHow::HalfOpen => CutEnd::HalfOpen,
-            };
-            (&words.link, FaultKind::Cut { on, pass, how })
-        }
-    })
-}
-
-/// Puts a fault in place, and keeps the line that asked for it.
-async fn put(scene: &Scene<'_>, link: &str, kind: FaultKind, place: Place) -> Result<(), Missed> {
-    let fault = Fault { actor: (link != "all").then(|| link.to_owned()), kind };
-    scene.faulted(&fault, place);
-    let applied = scene.stage.world().apply(&fault).await;
-    applied.map_err(|reason| Missed { halt: Halt::inconclusive(reason), place })
+    verb.fault()
 }
 
 /// The moments between which something has to happen.

@@ -26,13 +26,15 @@ pub(crate) use verb::{Act, Closed, EventWords, Expect, Message, Send, Step, Timi
 pub(crate) use words::{
     Expiry, Filter, KeepAlive, Latency, PacketIdWord, PropertyWord, QosWord, Reason, ScramWord, TextWord, Time,
 };
-pub(crate) use world::{CutHow, PassWord, WorldVerb};
+pub(crate) use world::WorldVerb;
 
 use crate::{
+    fault::FaultKind,
+    liar::Direction,
     settings::{Settings, Storage},
     stage::Need,
 };
-use words::{Pairs, Percent, VersionWord};
+use words::{Pairs, Percent, Rate, VersionWord};
 
 /// A story that any stage can play.
 #[derive(Clone, Debug)]
@@ -73,13 +75,66 @@ pub(crate) enum Kind {
     Client,
 }
 
-/// How a link is from the start.
+/// How a link is from the start, both ways or each way in its own manner.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Conditions {
     pub(crate) latency: Option<Latency>,
+    pub(crate) bandwidth: Option<Rate>,
     pub(crate) drop: Option<Percent>,
     pub(crate) split: Option<usize>,
+    pub(crate) coalesce: Option<Gather>,
+    pub(crate) to_server: Option<OneWayConditions>,
+    pub(crate) to_client: Option<OneWayConditions>,
+}
+
+/// How one direction of a link is from the start.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OneWayConditions {
+    pub(crate) latency: Option<Latency>,
+    pub(crate) bandwidth: Option<Rate>,
+    pub(crate) drop: Option<Percent>,
+    pub(crate) coalesce: Option<Gather>,
+}
+
+/// Segments wait for this many bytes, or for so long.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gather {
+    pub(crate) bytes: usize,
+    pub(crate) time: Time,
+}
+
+impl Conditions {
+    /// The faults that make a link so.
+    pub(crate) fn faults(&self) -> Vec<FaultKind> {
+        let Conditions { latency, bandwidth, drop, split, coalesce, to_server, to_client } = *self;
+        let both = OneWayConditions { latency, bandwidth, drop, coalesce };
+        let mut faults = both.faults(None);
+        faults.extend(split.map(|bytes| FaultKind::Split { bytes }));
+        for (way, direction) in [(to_server, Direction::ToServer), (to_client, Direction::ToClient)] {
+            faults.extend(way.into_iter().flat_map(|way| way.faults(Some(direction))));
+        }
+        faults
+    }
+
+    /// All that is said about waiting for more.
+    pub(crate) fn gathers(&self) -> impl Iterator<Item = Gather> {
+        let ways = [self.to_server, self.to_client];
+        self.coalesce.into_iter().chain(ways.into_iter().flatten().filter_map(|way| way.coalesce))
+    }
+}
+
+impl OneWayConditions {
+    fn faults(&self, direction: Option<Direction>) -> Vec<FaultKind> {
+        let latency = self.latency.map(|latency| FaultKind::Latency { time: latency.0, direction });
+        let bandwidth = self.bandwidth.map(|rate| FaultKind::Bandwidth { bytes_per_second: rate.0, direction });
+        let drop = self.drop.map(|drop| FaultKind::Drop { probability: drop.0, direction });
+        let coalesce =
+            self.coalesce.map(|Gather { bytes, time }| FaultKind::Coalesce { bytes, time: time.0, direction });
+        [latency, bandwidth, drop, coalesce].into_iter().flatten().collect()
+    }
 }
 
 impl Script {

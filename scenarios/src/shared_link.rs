@@ -5,14 +5,20 @@
 use std::{
     collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Waker},
     time::Duration,
 };
 
 use squall_codec::{packet::Packet, reason::Side, version::Version};
 
-use crate::{frames::FrameSplitter, liar::Direction, link::Link, transcript::What};
+use crate::{
+    frames::FrameSplitter,
+    liar::Direction,
+    link::{Fired, Link},
+    links::Book,
+    transcript::What,
+};
 
 /// A line for the transcript that a link wrote: a fault that took effect, or a frame of a tapped actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +58,23 @@ struct Inner {
     actor: Arc<str>,
     connection: u32,
     journal: Journal,
+    book: Weak<Mutex<Book>>,
     state: Mutex<State>,
+}
+
+/// What the book calls a fault on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    /// One that is in place.
+    Fault(usize),
+    /// Something that waits for a moment of the protocol.
+    Awaited(usize),
 }
 
 struct State {
     link: Link,
     /// The book's number of each fault on the link.
-    faults: Vec<usize>,
+    faults: Vec<Number>,
     tap: Option<Tap>,
     waiting: Vec<Waker>,
 }
@@ -72,14 +88,14 @@ impl State {
 }
 
 impl SharedLink {
-    pub(crate) fn new(link: Link, actor: Arc<str>, connection: u32, journal: Journal) -> Self {
+    pub(crate) fn new(link: Link, actor: Arc<str>, connection: u32, journal: Journal, book: Weak<Mutex<Book>>) -> Self {
         let state = State { link, faults: Vec::new(), tap: None, waiting: Vec::new() };
-        SharedLink(Arc::new(Inner { actor, connection, journal, state: Mutex::new(state) }))
+        SharedLink(Arc::new(Inner { actor, connection, journal, book, state: Mutex::new(state) }))
     }
 
     /// A link that stands in no book, for an actor's first connection.
     pub fn alone(link: Link, actor: &str) -> Self {
-        SharedLink::new(link, Arc::from(actor), 1, Journal::default())
+        SharedLink::new(link, Arc::from(actor), 1, Journal::default(), Weak::new())
     }
 
     /// Whose.
@@ -97,9 +113,11 @@ impl SharedLink {
         let mut state = self.lock();
         let value = act(&mut state.link);
         self.note_hits(&mut state);
+        let fired = state.link.take_fired();
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
+        self.strike(fired);
         value
     }
 
@@ -112,6 +130,9 @@ impl SharedLink {
         if value.is_none() {
             state.register(context);
         }
+        let fired = state.link.take_fired();
+        drop(state);
+        self.strike(fired);
         value
     }
 
@@ -120,6 +141,9 @@ impl SharedLink {
         let mut state = self.lock();
         let value = act(&mut state.link);
         self.note_hits(&mut state);
+        let fired = state.link.take_fired();
+        drop(state);
+        self.strike(fired);
         value
     }
 
@@ -160,14 +184,32 @@ impl SharedLink {
     }
 
     /// Puts a fault of the book in place.
-    pub(crate) fn place(&self, number: usize, act: impl FnOnce(&mut Link)) {
+    pub(crate) fn place(&self, number: Number, act: impl FnOnce(&mut Link)) {
         self.lock().faults.push(number);
         self.with(act);
     }
 
     /// The book's number of a fault on this link.
-    pub(crate) fn number_of(&self, fault: usize) -> usize {
+    pub(crate) fn number_of(&self, fault: usize) -> Number {
         self.lock().faults[fault]
+    }
+
+    /// Whether it is the same link.
+    pub(crate) fn is(&self, other: &SharedLink) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Moments have come on this link: what waited for them strikes before anything else passes.
+    fn strike(&self, fired: Vec<Fired>) {
+        let Some(last) = fired.last() else { return };
+        let now = last.at;
+        for fired in &fired {
+            let number = self.number_of(fired.position);
+            if let (Number::Awaited(number), Some(book)) = (number, self.0.book.upgrade()) {
+                book.lock().unwrap_or_else(PoisonError::into_inner).strike(self, number, fired);
+            }
+        }
+        self.with(|link| link.go_on(now));
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -181,7 +223,7 @@ impl SharedLink {
 
     fn note_hits(&self, state: &mut State) {
         for hit in state.link.take_hits() {
-            if let Some(number) = state.faults.get(hit.fault) {
+            if let Some(Number::Fault(number)) = state.faults.get(hit.fault) {
                 self.0.journal.lock().touched.insert(*number);
             }
             self.note(hit.at, What::Fault { summary: hit.summary });

@@ -26,8 +26,9 @@ use squall_codec::{
 pub use squall_client::options::Options as ClientOptions;
 
 use crate::{
-    fault::Fault,
-    outage::{DiskState, Outage},
+    armed::Armed,
+    fault::{Fault, Moment, Triggered},
+    outage::{ClockJump, DiskState, Outage},
     timing::{Due, Punctuality, Timing},
     transcript::Transcript,
 };
@@ -122,6 +123,8 @@ pub enum Need {
     PowerLoss,
     /// The subject can be set up as a script asks.
     Configuration,
+    /// The clock of the subject's machine can be set.
+    Clock,
     /// Whole clients as actors.
     Client,
     /// Faults of the network beyond what the actor's own link can do.
@@ -160,12 +163,32 @@ pub trait World {
         Err(format!("this world cannot have it that {state}"))
     }
 
+    /// Sets the clock on the wall of the subject's machine. An error is one sentence.
+    fn set_clock(&self, jump: ClockJump) -> Result<(), String> {
+        Err(format!("this world cannot have it that {jump}"))
+    }
+
+    /// Has something wait for a moment of the protocol: see `Links::arm`. An error is one sentence.
+    fn arm(&self, moment: &Moment, _what: Triggered) -> Result<Armed, String> {
+        Err(format!("this world cannot see what passes {moment}"))
+    }
+
+    /// How long what has left an actor's link takes to the subject.
+    fn distance(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The record that everything on this stage writes to.
     fn transcript(&self) -> Transcript;
 
     /// The faults that touched nothing so far, each in the words of its `Display`.
     fn untouched(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Why nothing came of one of those that waited for a moment.
+    fn why_untouched(&self, _fault: &str) -> Option<String> {
+        None
     }
 }
 

@@ -27,6 +27,15 @@ pub(crate) fn bytes(count: usize) -> String {
     }
 }
 
+/// "800 bytes/s", "no bound".
+pub(crate) fn rate(bytes_per_second: u64) -> String {
+    match bytes_per_second {
+        0 => "no bound".to_owned(),
+        1 => "1 byte/s".to_owned(),
+        count => format!("{count} bytes/s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

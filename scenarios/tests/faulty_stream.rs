@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use bytes::Bytes;
 use squall_scenarios::{
-    fault::{Fault, FaultKind},
+    fault::{Delay, Fault, FaultKind},
     faulty_stream::{FaultyStream, StreamWire},
     link::WINDOW_BYTES,
     links::Links,
@@ -71,7 +71,7 @@ async fn bytes_and_ends_pass_both_ways() {
 #[tokio::test(start_paused = true)]
 async fn latency_passes_while_the_actor_does_nothing() {
     let mut pair = Pair::new();
-    pair.apply(FaultKind::Latency { min: ms(30), max: ms(30), direction: None });
+    pair.apply(FaultKind::Latency { time: Delay::Between { min: ms(30), max: ms(30) }, direction: None });
     pair.actor.write_all(b"x").await.expect("it is open");
     let started = Instant::now();
     let mut buffer = [0; 1];

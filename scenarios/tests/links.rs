@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use squall_codec::packet::PacketKind;
 use squall_scenarios::{
-    fault::{CutEnd, Fault, FaultKind, Pass, Trigger},
+    fault::{CutEnd, Delay, Fault, FaultKind, Moment, Pass, Trigger, Triggered},
     liar::Direction::{self, ToClient, ToServer},
     links::Links,
     shared_link::SharedLink,
@@ -28,7 +28,11 @@ fn everyones(kind: FaultKind) -> Fault {
 }
 
 fn latency(count: u64) -> FaultKind {
-    FaultKind::Latency { min: ms(count), max: ms(count), direction: None }
+    FaultKind::Latency { time: Delay::Between { min: ms(count), max: ms(count) }, direction: None }
+}
+
+fn spread(median: u64, p99: u64) -> FaultKind {
+    FaultKind::Latency { time: Delay::Spread { median: ms(median), p99: ms(p99) }, direction: None }
 }
 
 fn cut(packet: PacketKind, nth: u32) -> FaultKind {
@@ -179,12 +183,16 @@ fn values_that_mean_nothing_are_refused() {
     let links = Links::new(1);
     let wrong = [
         (
-            FaultKind::Latency { min: ms(50), max: ms(10), direction: None },
+            FaultKind::Latency { time: Delay::Between { min: ms(50), max: ms(10) }, direction: None },
             "a latency of at least 50 ms cannot be at most 10 ms",
         ),
         (FaultKind::Drop { probability: 1.5, direction: None }, "a probability of 1.5 is not between 0 and 1"),
         (FaultKind::Drop { probability: f64::NAN, direction: None }, "a probability of NaN is not between 0 and 1"),
         (FaultKind::Split { bytes: 0 }, "segments of 0 bytes carry nothing"),
+        (FaultKind::Coalesce { bytes: 0, time: ms(1), direction: None }, "segments of 0 bytes carry nothing"),
+        (spread(0, 10), "a median latency is at least 1 us"),
+        (spread(20, 10), "of latencies with a median of 20 ms, 99 of 100 cannot be at most 10 ms"),
+        (spread(1, 1_000_001), "1000.001 s is more than a million times the median of 1 ms"),
         (cut(PacketKind::Pingreq, 0), "the first PINGREQ is number 1, not 0"),
     ];
     for (kind, words) in wrong {
@@ -197,7 +205,8 @@ fn values_that_mean_nothing_are_refused() {
 fn each_connection_draws_from_its_own_stream() {
     let draw = |seed: u64, actor: &str, connections: u32| {
         let links = Links::new(seed);
-        let most = FaultKind::Latency { min: START, max: Duration::from_secs(1), direction: None };
+        let most =
+            FaultKind::Latency { time: Delay::Between { min: START, max: Duration::from_secs(1) }, direction: None };
         links.apply(START, &everyones(most)).expect("it stands");
         let mut last = None;
         for _ in 0..connections {
@@ -228,4 +237,100 @@ fn a_tapped_link_writes_down_frames_over_any_split() {
     let lines = ["opens a connection", "-> PINGREQ  [c0 00]", "-> PINGREQ  [c0 00]", "<- PINGRESP  [d0 00]", "<- FIN"];
     assert_eq!(notes.iter().map(|note| &*note.1).collect::<Vec<_>>(), lines);
     assert_eq!(notes.iter().map(|note| note.0).collect::<Vec<_>>(), [ms(1), ms(3), ms(3), ms(4), ms(5)]);
+}
+
+/// Before, within or after the first PUBLISH of alice.
+fn publish_of_alice(pass: Pass) -> Moment {
+    let on = Trigger { packet: PacketKind::Publish, direction: ToServer, nth: 1 };
+    Moment { actor: "alice".to_owned(), on, pass }
+}
+
+/// Topic "t", payload "x", QoS 0.
+const PUBLISH: &[u8] = &[0x30, 0x04, 0x00, 0x01, b't', b'x'];
+
+fn drain(link: &SharedLink, now: Duration, direction: Direction) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(Arrival::Bytes(more)) = read(link, now, direction) {
+        bytes.extend_from_slice(&more);
+    }
+    bytes
+}
+
+#[test]
+fn a_fault_strikes_at_its_moment_before_the_next_byte_passes() {
+    for (pass, passed) in [(Pass::Before, 0), (Pass::Bytes(3), 3), (Pass::After, PUBLISH.len())] {
+        let links = Links::new(1);
+        let link = links.open(START, "alice");
+        let moment = publish_of_alice(pass);
+        let hold = of("alice", FaultKind::Partition { direction: Some(ToServer) });
+        let armed = links.arm(&moment, Triggered::Fault(hold)).expect("it waits");
+        write(&link, START, ToServer, PINGREQ);
+        assert_eq!((armed.came(), links.unhit().len()), (None, 1));
+        let words = links.unhit().remove(0);
+        assert_eq!(links.why_unhit(&words).as_deref(), Some("its moment never came"));
+        write(&link, ms(5), ToServer, &[PUBLISH, PINGREQ].concat());
+        assert_eq!(armed.came(), Some(ms(5)));
+        assert_eq!(drain(&link, ms(5), ToServer), [PINGREQ, &PUBLISH[..passed]].concat(), "{pass:?}");
+        assert_eq!(links.unhit(), [""; 0]);
+        links.apply(ms(9), &of("alice", FaultKind::Heal { reset: false })).expect("it stands");
+        assert_eq!(drain(&link, ms(9), ToServer), [&PUBLISH[passed..], PINGREQ].concat(), "{pass:?}");
+    }
+}
+
+#[test]
+fn a_moment_on_one_link_may_strike_another_and_waits_over_connections() {
+    let links = Links::new(1);
+    let bob = links.open(START, "bob");
+    let moment = publish_of_alice(Pass::Before);
+    links.arm(&moment, Triggered::Fault(of("bob", FaultKind::Reset))).expect("it waits");
+    let first = links.open(START, "alice");
+    write(&first, START, ToServer, PINGREQ);
+    let second = links.open(ms(1), "alice");
+    write(&first, ms(1), ToServer, PUBLISH);
+    assert!(bob.with(|link| link.is_open()), "the older connection does not count any more");
+    write(&second, ms(2), ToServer, PUBLISH);
+    assert_eq!(read(&bob, ms(2), ToClient), RST);
+    assert_eq!(drain(&second, ms(2), ToServer), PUBLISH);
+    assert_eq!(links.unhit(), [""; 0]);
+}
+
+#[test]
+fn a_moment_at_which_nothing_can_be_done_is_told() {
+    let links = Links::new(1);
+    let alice = links.open(START, "alice");
+    let reset = links.arm(&publish_of_alice(Pass::Before), Triggered::Fault(of("bob", FaultKind::Reset)));
+    let late = links.arm(&publish_of_alice(Pass::Before), Triggered::Fault(of("bob", FaultKind::Hold)));
+    write(&alice, START, ToServer, PUBLISH);
+    assert!(reset.expect("it waited").came().is_some() && late.expect("it waited").came().is_some(), "both strike");
+    let unhit = links.unhit();
+    let words = ["bob: hold, before PUBLISH 1 from alice", "bob: RST at both ends, before PUBLISH 1 from alice"];
+    assert_eq!(unhit, words);
+    assert_eq!(links.why_unhit(words[0]), None, "it is in place, and nothing came by");
+    assert_eq!(links.why_unhit(words[1]).as_deref(), Some("bob has no connection for 'RST at both ends'"));
+}
+
+#[test]
+fn a_reset_at_a_moment_lets_pass_what_was_to_pass() {
+    let links = Links::new(1);
+    links.apply(START, &of("alice", latency(10))).expect("it stands");
+    let link = links.open(START, "alice");
+    links.arm(&publish_of_alice(Pass::After), Triggered::Fault(of("alice", FaultKind::Reset))).expect("it waits");
+    write(&link, START, ToServer, &[PUBLISH, PINGREQ].concat());
+    assert_eq!(read(&link, ms(10), ToServer), Some(Arrival::Bytes(Bytes::from_static(PUBLISH))));
+    assert_eq!(read(&link, ms(10), ToServer), RST);
+    assert_eq!(read(&link, START, ToClient), RST);
+}
+
+#[test]
+fn behind_the_moment_of_an_outage_nothing_passes_and_what_passed_arrives_first() {
+    for (pass, passed) in [(Pass::Before, 0), (Pass::Bytes(2), 2), (Pass::After, PUBLISH.len())] {
+        let links = Links::new(1);
+        links.apply(START, &of("alice", latency(10))).expect("it stands");
+        let link = links.open(START, "alice");
+        let armed = links.arm(&publish_of_alice(pass), Triggered::Outage).expect("it waits");
+        write(&link, START, ToServer, &[PUBLISH, PINGREQ].concat());
+        assert_eq!(armed.came().is_some(), pass != Pass::After, "after delivery is when it has arrived");
+        assert_eq!(drain(&link, ms(10), ToServer), &PUBLISH[..passed]);
+        assert!(armed.came().is_some());
+    }
 }

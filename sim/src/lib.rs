@@ -16,4 +16,5 @@ pub mod story;
 pub mod subject;
 mod told;
 pub mod turmoil;
+mod wall_clock;
 pub mod world;

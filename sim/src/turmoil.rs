@@ -109,8 +109,9 @@ fn simulate<T: 'static>(
     let outcome = Rc::new(RefCell::new(None));
     let slot = Rc::clone(&outcome);
     let (links, transcript, switch) = (links.clone(), transcript.clone(), power.clone());
+    let distance = options.latency;
     sim.client("actors", async move {
-        let world = Rc::new(TurmoilWorld::new(seed, links, transcript, switch));
+        let world = Rc::new(TurmoilWorld::new(seed, distance, links, transcript, switch));
         let played = play(world).await;
         *slot.borrow_mut() = Some(played);
         Ok(())

@@ -2,16 +2,15 @@
 
 use std::{collections::VecDeque, fmt, time::Duration};
 
-use bytes::Bytes;
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng, SeedableRng},
-};
-use squall_codec::{packet::PacketKind, version::Version};
+use bytes::{Bytes, BytesMut};
 
-use super::{CutPoint, Hit};
+use super::{
+    Hit,
+    draws::{Draws, Sampler},
+    trigger::PendingStrike,
+};
 use crate::{
-    fault::{CutEnd, Pass, Trigger},
+    fault::Delay,
     frames::FrameScanner,
     liar::Direction,
     stage::{Arrival, End},
@@ -26,6 +25,9 @@ const RETRANSMISSION_TIMEOUT_MAX: Duration = Duration::from_secs(120);
 
 /// A segment gets through after this many losses at the latest, however likely a loss is: about a quarter of an hour.
 const LOSSES_MAX: u32 = 15;
+
+/// What a slow line carries at once: the payload of a full segment on an Ethernet.
+const SEGMENT_BYTES: usize = 1460;
 
 /// A fault in force, and whether its effect has been told.
 #[derive(Clone, Debug)]
@@ -59,21 +61,6 @@ impl<T> Setting<T> {
     }
 }
 
-/// A cut that waits for its moment.
-#[derive(Clone, Debug)]
-pub(crate) struct PendingCut {
-    /// Its position on this link.
-    pub(crate) fault: usize,
-    /// Which frame.
-    pub(crate) on: Trigger,
-    /// How much of it passes.
-    pub(crate) pass: Pass,
-    /// What both ends see.
-    pub(crate) how: CutEnd,
-    /// Frames of that kind seen so far.
-    pub(crate) seen: u32,
-}
-
 /// Bytes or an end under way.
 #[derive(Debug)]
 struct Piece {
@@ -81,7 +68,27 @@ struct Piece {
     due: Duration,
     /// An outage holds it back.
     held: bool,
+    /// It has yet to go over a slow line.
+    to_line: bool,
     what: Arrival,
+    /// Strikes that wait for its arrival, by their position on the link.
+    awaited_by: Vec<usize>,
+}
+
+/// What a sender keeps back until there is more.
+#[derive(Debug)]
+struct Gathering {
+    bytes: BytesMut,
+    writes: u32,
+    since: Duration,
+    until: Duration,
+}
+
+/// When a sender keeps nothing back any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Coalescing {
+    pub(super) bytes: usize,
+    pub(super) time: Duration,
 }
 
 impl Piece {
@@ -107,16 +114,24 @@ pub(super) struct Lane {
     pub(super) finished: bool,
     /// Bytes that have entered and were not read.
     pub(super) unread: usize,
-    pub(super) latency: Setting<(Duration, Duration)>,
+    /// Bytes that enter are thrown away: the other end is about to be gone.
+    pub(super) swallows: bool,
+    latency: Setting<Sampler>,
     pub(super) loss: Setting<f64>,
     pub(super) split: Setting<usize>,
-    pub(super) cuts: Vec<PendingCut>,
+    /// Bytes in a second.
+    pub(super) bandwidth: Setting<u64>,
+    coalescing: Setting<Coalescing>,
+    pub(super) strikes: Vec<PendingStrike>,
     blocks: Vec<Knob<&'static str>>,
     queue: VecDeque<Piece>,
+    gathering: Option<Gathering>,
     last_due: Duration,
+    /// When a slow line has carried what was handed to it.
+    line_free: Duration,
     /// When what was read last had arrived.
     pub(super) arrived: Duration,
-    scanner: FrameScanner,
+    pub(super) scanner: FrameScanner,
     latency_draws: Draws,
     loss_draws: Draws,
 }
@@ -129,17 +144,22 @@ impl Lane {
             open: true,
             finished: false,
             unread: 0,
+            swallows: false,
             latency: Setting::new(),
             loss: Setting::new(),
             split: Setting::new(),
-            cuts: Vec::new(),
+            bandwidth: Setting::new(),
+            coalescing: Setting::new(),
+            strikes: Vec::new(),
             blocks: Vec::new(),
             queue: VecDeque::new(),
+            gathering: None,
             last_due: Duration::ZERO,
+            line_free: Duration::ZERO,
             arrived: Duration::ZERO,
             scanner: FrameScanner::default(),
-            latency_draws: Draws { seed, stream, generator: None },
-            loss_draws: Draws { seed, stream: stream + 1, generator: None },
+            latency_draws: Draws::new(seed, stream),
+            loss_draws: Draws::new(seed, stream + 1),
         }
     }
 
@@ -154,77 +174,79 @@ impl Lane {
     /// Throws away all that is under way.
     pub(super) fn clear(&mut self) {
         self.queue.clear();
+        self.gathering = None;
         self.unread = 0;
     }
 
-    /// Follows the frames in `bytes` up to the first cut that falls into them. The cut is taken out of those pending.
-    pub(super) fn find_cut(&mut self, bytes: &[u8]) -> Option<(CutPoint, PendingCut)> {
-        let mut start = 0;
-        while let Some(fragment) = self.scanner.next(&bytes[start..]) {
-            if fragment.offset == 0 {
-                let kind = PacketKind::from_number(Version::V5_0, fragment.first >> 4);
-                for cut in self.cuts.iter_mut().filter(|cut| Some(cut.on.packet) == kind) {
-                    cut.seen += 1;
-                }
-            }
-            let after = fragment.offset + fragment.len;
-            let falls = |cut: &PendingCut| {
-                let kind = PacketKind::from_number(Version::V5_0, fragment.first >> 4);
-                if Some(cut.on.packet) != kind || cut.seen != cut.on.nth.max(1) {
-                    return None;
-                }
-                match cut.pass.limit() {
-                    Some(limit) if limit <= after => Some(limit.max(fragment.offset)),
-                    _ => fragment.ends.then_some(after),
-                }
-            };
-            let first = self.cuts.iter().enumerate().filter_map(|(index, cut)| Some((falls(cut)?, index))).min();
-            if let Some((in_frame, index)) = first {
-                let in_bytes = start + in_frame - fragment.offset;
-                let fragment_end = start + fragment.len;
-                let point = CutPoint { in_bytes, in_frame, total: fragment.total, fragment_end };
-                return Some((point, self.cuts.remove(index)));
-            }
-            start += fragment.len;
-        }
-        None
+    pub(super) fn set_latency(&mut self, fault: usize, time: Delay) {
+        self.latency.set(fault, Sampler::new(time), time.is_nothing());
     }
 
-    pub(super) fn enter(&mut self, now: Duration, mut bytes: Bytes, hits: &mut Vec<Hit>) {
-        let size = bytes.len();
-        let way = self.direction;
-        self.tell_blocks(now, size, hits);
-        let segment = match &mut self.split.current {
-            Some(split) => {
-                if size > split.value && !split.told {
-                    split.told = true;
-                    let (each, count) = (words::bytes(split.value), size.div_ceil(split.value));
-                    let summary = format!("{} {way} in {count} segments of {each}", words::bytes(size));
-                    hits.push(Hit { at: now, summary, fault: split.fault });
-                }
-                split.value
-            }
-            None => size,
+    /// What has gathered under the earlier rule leaves now.
+    pub(super) fn set_coalescing(&mut self, now: Duration, fault: usize, rule: Coalescing, hits: &mut Vec<Hit>) {
+        self.send_gathered(now, hits);
+        self.coalescing.set(fault, rule, rule.time.is_zero());
+    }
+
+    /// Whether this fault ended one that was in force.
+    pub(super) fn take_ended(&mut self, fault: usize) -> bool {
+        self.latency.take_ended(fault)
+            | self.loss.take_ended(fault)
+            | self.bandwidth.take_ended(fault)
+            | self.coalescing.take_ended(fault)
+    }
+
+    pub(super) fn enter(&mut self, now: Duration, bytes: Bytes, hits: &mut Vec<Hit>) {
+        self.send_due(now, hits);
+        self.tell_blocks(now, bytes.len(), hits);
+        self.unread += bytes.len();
+        let Some(Coalescing { bytes: full, time }) = self.coalescing.current.as_ref().map(|rule| rule.value) else {
+            return self.send(now, bytes, hits);
         };
-        while !bytes.is_empty() {
-            let piece = bytes.split_to(segment.min(bytes.len()));
-            self.push(now, Arrival::Bytes(piece), hits);
+        let until = now + time;
+        let gathering =
+            self.gathering.get_or_insert_with(|| Gathering { bytes: BytesMut::new(), writes: 0, since: now, until });
+        gathering.bytes.extend_from_slice(&bytes);
+        gathering.writes += 1;
+        while let Some(gathering) = self.gathering.as_mut().filter(|gathering| gathering.bytes.len() >= full) {
+            let (segment, writes) = (gathering.bytes.split_to(full).freeze(), gathering.writes);
+            (gathering.writes, gathering.since, gathering.until) = (1, now, until);
+            if gathering.bytes.is_empty() {
+                self.gathering = None;
+            }
+            self.tell_gathered(now, segment.len(), writes, true, hits);
+            self.send(now, segment, hits);
         }
     }
 
     /// The writer ends this direction, behind all that entered before.
     pub(super) fn enter_end(&mut self, now: Duration, how: End, hits: &mut Vec<Hit>) {
         self.tell_blocks(now, 0, hits);
+        self.send_gathered(now, hits);
         self.push(now, Arrival::End(how), hits);
         self.open = false;
     }
 
     /// The link itself ends this direction, behind all that entered before.
-    pub(super) fn end_behind(&mut self, now: Duration, how: End) {
+    pub(super) fn end_behind(&mut self, now: Duration, how: End, hits: &mut Vec<Hit>) {
         if self.open {
             self.open = false;
+            self.send_gathered(now, hits);
             let due = self.last_due.max(now);
-            self.queue.push_back(Piece { due, held: self.is_blocked(), what: Arrival::End(how) });
+            let held = self.is_blocked();
+            self.queue.push_back(Piece { due, held, to_line: false, what: Arrival::End(how), awaited_by: Vec::new() });
+        }
+    }
+
+    /// The strike at this position waits until the last byte that has entered arrives. `false`: it has arrived.
+    pub(super) fn await_last(&mut self, now: Duration, strike: usize, hits: &mut Vec<Hit>) -> bool {
+        self.send_gathered(now, hits);
+        match self.queue.back_mut() {
+            Some(last) => {
+                last.awaited_by.push(strike);
+                true
+            }
+            None => false,
         }
     }
 
@@ -236,15 +258,18 @@ impl Lane {
             return 0;
         }
         let before = self.unread;
+        self.gathering = None;
         self.queue.retain(|piece| piece.has_arrived(now));
         self.unread = self.queue.iter().map(Piece::size).sum();
         if !self.queue.iter().any(|piece| matches!(piece.what, Arrival::End(_))) {
-            self.queue.push_back(Piece { due: now, held: false, what: Arrival::End(how) });
+            let what = Arrival::End(how);
+            self.queue.push_back(Piece { due: now, held: false, to_line: false, what, awaited_by: Vec::new() });
         }
         before - self.unread
     }
 
     pub(super) fn block(&mut self, now: Duration, by: Knob<&'static str>, hits: &mut Vec<Hit>) {
+        self.send_due(now, hits);
         let was_blocked = self.is_blocked();
         self.blocks.push(by);
         if was_blocked {
@@ -259,20 +284,32 @@ impl Lane {
     }
 
     /// Holds back what enters from now on; what is under way goes through.
-    pub(super) fn block_behind(&mut self, by: Knob<&'static str>) {
+    pub(super) fn block_behind(&mut self, now: Duration, by: Knob<&'static str>, hits: &mut Vec<Hit>) {
+        self.send_gathered(now, hits);
         self.blocks.push(by);
     }
 
-    pub(super) fn unblock(&mut self, now: Duration) {
+    pub(super) fn unblock(&mut self, now: Duration, hits: &mut Vec<Hit>) {
         self.blocks.clear();
-        for piece in self.queue.iter_mut().filter(|piece| piece.held) {
-            piece.held = false;
+        for index in 0..self.queue.len() {
+            let piece = &mut self.queue[index];
+            if !std::mem::take(&mut piece.held) {
+                continue;
+            }
+            if std::mem::take(&mut piece.to_line) {
+                let size = piece.size();
+                let carried = self.carry(now, size, hits);
+                self.queue[index].due = self.queue[index].due.max(carried).max(self.last_due);
+            }
+            let piece = &mut self.queue[index];
             piece.due = piece.due.max(now);
             self.last_due = self.last_due.max(piece.due);
         }
     }
 
-    pub(super) fn read(&mut self, now: Duration) -> Option<Arrival> {
+    /// What has arrived, and the strikes that have waited for it.
+    pub(super) fn read(&mut self, now: Duration, hits: &mut Vec<Hit>) -> Option<(Arrival, Vec<usize>)> {
+        self.send_due(now, hits);
         if self.finished || !self.queue.front()?.has_arrived(now) {
             return None;
         }
@@ -283,20 +320,78 @@ impl Lane {
             self.finished = true;
             self.clear();
         }
-        Some(piece.what)
+        Some((piece.what, piece.awaited_by))
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.queue.front().filter(|piece| !self.finished && !piece.held).map(|piece| piece.due)
+        if self.finished {
+            return None;
+        }
+        let first = self.queue.front().filter(|piece| !piece.held).map(|piece| piece.due);
+        let gathering = self.gathering.as_ref().map(|gathering| gathering.until);
+        [first, gathering].into_iter().flatten().min()
+    }
+
+    /// What has gathered leaves, if its time is over.
+    fn send_due(&mut self, now: Duration, hits: &mut Vec<Hit>) {
+        if let Some(until) = self.gathering.as_ref().map(|gathering| gathering.until).filter(|until| *until <= now) {
+            self.send_gathered(until, hits);
+        }
+    }
+
+    /// What has gathered leaves.
+    fn send_gathered(&mut self, now: Duration, hits: &mut Vec<Hit>) {
+        if let Some(Gathering { bytes, writes, since, .. }) = self.gathering.take() {
+            self.tell_gathered(now, bytes.len(), writes, now > since, hits);
+            self.send(now, bytes.freeze(), hits);
+        }
+    }
+
+    /// Bytes leave their sender.
+    fn send(&mut self, now: Duration, mut bytes: Bytes, hits: &mut Vec<Hit>) {
+        let (size, way) = (bytes.len(), self.direction);
+        let whole = if self.bandwidth.current.is_some() { SEGMENT_BYTES } else { size };
+        let segment = match &mut self.split.current {
+            Some(split) => {
+                if size > split.value && !split.told {
+                    split.told = true;
+                    let (each, count) = (words::bytes(split.value), size.div_ceil(split.value));
+                    let summary = format!("{} {way} in {count} segments of {each}", words::bytes(size));
+                    hits.push(Hit { at: now, summary, fault: split.fault });
+                }
+                split.value.min(whole)
+            }
+            None => whole,
+        };
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(segment.min(bytes.len()));
+            self.push(now, Arrival::Bytes(piece), hits);
+        }
+    }
+
+    /// When a slow line has carried so many bytes that are handed to it now.
+    fn carry(&mut self, now: Duration, size: usize, hits: &mut Vec<Hit>) -> Duration {
+        let Some(rate) = &mut self.bandwidth.current else { return now };
+        let micros = (size as u128 * 1_000_000).div_ceil(u128::from(rate.value));
+        let carried = now.max(self.line_free) + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        self.line_free = carried;
+        if size > 0 && !rate.told {
+            rate.told = true;
+            let (size, way, time) = (words::bytes(size), self.direction, words::duration(carried - now));
+            let summary = format!("a segment of {size} {way} takes {time} at {}", words::rate(rate.value));
+            hits.push(Hit { at: now, summary, fault: rate.fault });
+        }
+        carried
     }
 
     fn push(&mut self, now: Duration, what: Arrival, hits: &mut Vec<Hit>) {
-        let mut due = now;
-        let piece = Piece { due, held: self.is_blocked(), what };
+        let held = self.is_blocked();
+        let to_line = held && self.bandwidth.current.is_some();
+        let mut piece = Piece { due: now, held, to_line, what, awaited_by: Vec::new() };
+        let mut due = if held { now } else { self.carry(now, piece.size(), hits) };
         let (segment, way) = (Segment(&piece.what), self.direction);
         if let Some(latency) = &mut self.latency.current {
-            let (min, max) = latency.value;
-            let delay = min + self.latency_draws.up_to(max - min);
+            let delay = latency.value.draw(&mut self.latency_draws);
             due += delay;
             if !delay.is_zero() && !latency.told {
                 latency.told = true;
@@ -319,10 +414,23 @@ impl Lane {
             }
         }
         // TCP keeps the order: what follows waits behind what is late.
-        due = due.max(self.last_due);
-        self.last_due = due;
-        self.unread += piece.size();
-        self.queue.push_back(Piece { due, ..piece });
+        piece.due = due.max(self.last_due);
+        self.last_due = piece.due;
+        self.queue.push_back(piece);
+    }
+
+    fn tell_gathered(&mut self, now: Duration, size: usize, writes: u32, waited: bool, hits: &mut Vec<Hit>) {
+        let way = self.direction;
+        let Some(rule) = self.coalescing.current.as_mut().filter(|rule| !rule.told) else { return };
+        let segment = words::bytes(size);
+        let summary = match writes {
+            // It was full as it came, or the last.
+            1 if size >= rule.value.bytes || !waited => return,
+            1 => format!("a segment of {segment} {way} waited for more"),
+            _ => format!("{writes} writes {way} in a segment of {segment}"),
+        };
+        rule.told = true;
+        hits.push(Hit { at: now, summary, fault: rule.fault });
     }
 
     fn tell_blocks(&mut self, now: Duration, size: usize, hits: &mut Vec<Hit>) {
@@ -344,40 +452,5 @@ impl fmt::Display for Segment<'_> {
             Arrival::Bytes(bytes) => write!(f, "a segment of {}", words::bytes(bytes.len())),
             Arrival::End(how) => f.write_str(how.name()),
         }
-    }
-}
-
-/// One stream of randomness, made when it is first asked. Each use has its own, so that taking one fault away never
-/// shifts the draws of another.
-#[derive(Debug)]
-struct Draws {
-    seed: u64,
-    stream: u64,
-    generator: Option<Box<ChaCha8Rng>>,
-}
-
-impl Draws {
-    fn next(&mut self) -> u64 {
-        let (seed, stream) = (self.seed, self.stream);
-        let generator = self.generator.get_or_insert_with(|| {
-            let mut key = [0; 32];
-            key[..8].copy_from_slice(&seed.to_le_bytes());
-            let mut generator = ChaCha8Rng::from_seed(key);
-            generator.set_stream(stream);
-            Box::new(generator)
-        });
-        generator.next_u64()
-    }
-
-    /// Whole microseconds from zero to `most`, both possible.
-    fn up_to(&mut self, most: Duration) -> Duration {
-        let steps = most.as_micros() + 1;
-        Duration::from_micros(((u128::from(self.next()) * steps) >> 64) as u64)
-    }
-
-    fn happens(&mut self, probability: f64) -> bool {
-        // 53 bits are what a `f64` tells apart between 0 and 1.
-        let drawn = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
-        drawn < probability
     }
 }

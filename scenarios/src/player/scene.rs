@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     fmt,
+    rc::Rc,
     time::Duration,
 };
 
@@ -13,8 +14,9 @@ use squall_codec::{
 };
 
 use crate::{
-    fault::Fault,
-    player::Window,
+    fault::{Fault, Moment},
+    links::words_at,
+    player::{Window, world::Pending},
     script::{PacketIdWord, Place, Timing},
     stage::Stage,
     transcript::What,
@@ -28,14 +30,23 @@ pub(super) struct Scene<'a> {
     /// When the play began: `at` counts from here.
     pub(super) began: Duration,
     ids: RefCell<BTreeMap<String, PacketId>>,
-    last_fault: Cell<Duration>,
+    last_fault: Rc<Cell<Duration>>,
+    /// What waits for its moment, or has found it.
+    pub(super) pending: RefCell<Vec<Pending>>,
     faults: RefCell<Vec<(String, Place)>>,
 }
 
 impl<'a> Scene<'a> {
     pub(super) fn new(stage: &'a Stage) -> Self {
         let began = stage.now();
-        Scene { stage, began, ids: RefCell::default(), last_fault: Cell::new(began), faults: RefCell::default() }
+        Scene {
+            stage,
+            began,
+            ids: RefCell::default(),
+            last_fault: Rc::new(Cell::new(began)),
+            pending: RefCell::default(),
+            faults: RefCell::default(),
+        }
     }
 
     /// The world has done something: `since: world` counts from here.
@@ -46,6 +57,15 @@ impl<'a> Scene<'a> {
     pub(super) fn faulted(&self, fault: &Fault, place: Place) {
         self.struck();
         self.faults.borrow_mut().push((fault.to_string(), place));
+    }
+
+    pub(super) fn last_fault(&self) -> Rc<Cell<Duration>> {
+        Rc::clone(&self.last_fault)
+    }
+
+    /// It strikes when its moment comes.
+    pub(super) fn awaited(&self, fault: &Fault, moment: &Moment, place: Place) {
+        self.faults.borrow_mut().push((words_at(fault, moment), place));
     }
 
     pub(super) fn place_of(&self, fault: &str) -> Option<Place> {

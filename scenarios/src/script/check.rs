@@ -11,7 +11,7 @@ use crate::{
         place::{Place, Placed, unknown},
         verb::{Act, Expect, Send, Step, Timing, Verb},
         words::{PacketIdWord, Time},
-        world::WorldVerb,
+        world::{MomentWords, WorldVerb},
     },
     stage::Need,
 };
@@ -22,7 +22,7 @@ type Checked = Result<(), Wrong>;
 /// Longer than this, and a world that lives through every millisecond is not asked to play it.
 const LONGEST_WITHOUT_JUMP: Duration = Duration::from_secs(120);
 
-const RESERVED: [&str; 6] = ["world", "all", "together", "at", "only", "broker"];
+const RESERVED: [&str; 7] = ["world", "all", "together", "at", "on", "only", "broker"];
 
 /// The first thing that is wrong, with its place.
 pub(super) fn fault_of(script: &Script) -> Option<Wrong> {
@@ -75,6 +75,9 @@ impl<'a> Check<'a> {
             if conditions.split == Some(0) {
                 return wrong(link.place, "a segment has at least 1 byte");
             }
+            if conditions.gathers().any(|gather| gather.bytes == 0) {
+                return wrong(link.place, "a segment has at least 1 byte");
+            }
         }
         for step in &source.steps {
             self.step(step, false)?;
@@ -122,6 +125,14 @@ impl<'a> Check<'a> {
         if let Some(Time(at)) = step.value.at {
             let more = at.saturating_sub(self.waited);
             self.wait(more, step.place)?;
+        }
+        if let Some(on) = &step.value.on {
+            match &step.value.act {
+                Act::World(verb) => self.moment(on, verb)?,
+                Act::Actor(..) | Act::Together(_) => {
+                    return wrong(on.place, "'on' is for what the world does: actors wait with 'expect'");
+                }
+            }
         }
         match &step.value.act {
             Act::Together(_) if nested => wrong(step.place, "'together' does not stand inside 'together'"),
@@ -376,13 +387,44 @@ impl<'a> Check<'a> {
         only_5(words.only_5(), old)
     }
 
+    /// When a step of the world happens, if not at once.
+    fn moment(&self, on: &Placed<MomentWords>, verb: &Placed<WorldVerb>) -> Checked {
+        let MomentWords { first, packet, nth, from, to, pass: _ } = &on.value;
+        match &verb.value {
+            WorldVerb::Wait(_) => return wrong(on.place, "'wait' is no fault: nothing happens 'on' a packet"),
+            WorldVerb::Cut(_) => return wrong(on.place, "'cut' names its packet itself: one 'on' is enough"),
+            _ => {}
+        }
+        if first.is_some() == packet.is_some() {
+            return wrong(on.place, "a moment names its packet: first: pubrel, or packet: pubrel and nth: 2");
+        }
+        match nth {
+            Some(_) if first.is_some() => {
+                return wrong(on.place, "'first' is a number already: packet and nth, or first");
+            }
+            Some(0) => return wrong(on.place, "the first packet is nth: 1"),
+            _ => {}
+        }
+        let actor = match (from, to) {
+            (Some(actor), None) | (None, Some(actor)) => actor,
+            _ => return wrong(on.place, "a packet goes from an actor or to one: from: alice, or to: alice"),
+        };
+        if self.kind(&actor.value).is_none() {
+            return wrong(actor.place, unknown("actor", &actor.value, self.script.actors()));
+        }
+        Ok(())
+    }
+
     fn world(&mut self, verb: &'a Placed<WorldVerb>) -> Checked {
         let link = match &verb.value {
             WorldVerb::Wait(Time(time)) => return self.wait(*time, verb.place),
             WorldVerb::Restart(words) | WorldVerb::Crash(words) | WorldVerb::PowerLoss(words) => {
                 return self.wait(words.down.0, verb.place);
             }
-            WorldVerb::Disk(_) => return Ok(()),
+            WorldVerb::Disk(_) | WorldVerb::ClockJump(_) => return Ok(()),
+            WorldVerb::Coalesce(words) if words.bytes == 0 => {
+                return wrong(verb.place, "a segment has at least 1 byte");
+            }
             WorldVerb::Split(words) if words.bytes == 0 => {
                 return wrong(verb.place, "a segment has at least 1 byte");
             }
@@ -390,6 +432,8 @@ impl<'a> Check<'a> {
                 return wrong(verb.place, "the first packet is nth: 1");
             }
             WorldVerb::Latency(words) => &words.link,
+            WorldVerb::Bandwidth(words) => &words.link,
+            WorldVerb::Coalesce(words) => &words.link,
             WorldVerb::Drop(words) => &words.link,
             WorldVerb::Split(words) => &words.link,
             WorldVerb::Partition(words) => &words.link,

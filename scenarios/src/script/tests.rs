@@ -3,6 +3,7 @@ use std::{fmt::Write as _, time::Duration};
 use squall_codec::{qos::Qos, version::Version};
 
 use super::*;
+use crate::fault::Delay;
 
 const HEAD: &str = "title: a test\nactors: { alice: peer, bob: client }\n";
 
@@ -33,7 +34,7 @@ about: |
 actors: { alice: peer, bob: client }
 proves: [5.0/MQTT-4.3.3-10, 5.0/X-CLIENT-RECONNECT-RESEND]
 versions: [5.0]
-needs: [jump, restart, network]
+needs: [jump, restart, network, clock]
 broker:
   store: disk
   sync: 5ms
@@ -74,6 +75,11 @@ broker:
 network:
   all: { latency: 10ms }
   alice: { latency: { min: 5ms, max: 20ms }, drop: 10%, split: 1 }
+  bob:
+    bandwidth: 64kB/s
+    coalesce: { bytes: 1000, time: 40ms }
+    to_server: { latency: { median: 20ms, p99: 200ms }, bandwidth: 9600bit/s }
+    to_client: { latency: 1ms, drop: 1%, coalesce: { bytes: 10, time: 0s }, bandwidth: unlimited }
 steps:
   - alice: { open: {} }
   - alice:
@@ -205,6 +211,20 @@ steps:
   - world: { disk: full }
   - world: { disk: broken }
   - world: { disk: well }
+  - world: { latency: { link: all, time: { median: 5ms, p99: 1s }, to: client } }
+  - world: { bandwidth: { link: alice, rate: 2Mbit/s, to: server } }
+  - world: { coalesce: { link: bob, bytes: 536, time: 200ms, to: server } }
+  - world: { clock_jump: { ahead: 1h } }
+  - world: { clock_jump: { back: 1min } }
+  - world: { hold: { link: alice } }
+    on: { first: pubrel, from: alice, pass: before }
+  - world: { reset: { link: bob } }
+    on: { packet: publish, nth: 3, to: alice, pass: { bytes: 2 } }
+  - world: { crash: { down: 1s } }
+    on: { packet: puback, to: alice, pass: after }
+  - world: { disk: full }
+    on: { first: publish, from: bob }
+    at: 1h
   - world: { restart: broker }
   - world: { crash: { down: 2s } }
   - world: { power_loss: { down: 1min } }
@@ -217,7 +237,8 @@ fn every_word_is_read() {
     assert_eq!(script.about(), Some("Nothing to see here but words."));
     assert_eq!(script.actors().collect::<Vec<_>>(), ["alice", "bob"]);
     assert_eq!(script.versions(), [Version::V5_0]);
-    let needs = [Need::Jump, Need::Restart, Need::Network, Need::Client, Need::Configuration, Need::PowerLoss];
+    let needs =
+        [Need::Jump, Need::Restart, Need::Network, Need::Clock, Need::Client, Need::Configuration, Need::PowerLoss];
     assert_eq!(script.needs(), needs);
     let settings = script.settings();
     assert_eq!((settings.store, settings.sync), (Some(Storage::Disk), Some(Duration::from_millis(5))));
@@ -280,7 +301,7 @@ fn durations_carry_units() {
             panic!("the third step is the world's")
         };
         let WorldVerb::Latency(latency) = verb.value else { panic!("it is latency") };
-        assert_eq!(latency.time.min.as_micros(), micros, "{text}");
+        assert_eq!(latency.time.0, Delay::fixed(Duration::from_micros(micros)), "{text}");
     }
 }
 
@@ -365,6 +386,46 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("unknown field of an outage", step("world: { crash: { dwon: 5s } }")),
         ("no outage", step("world: { power_loss: 5 }")),
         ("too long away without jump", step("world: { restart: { down: 1h } }")),
+        ("no bandwidth", step("world: { bandwidth: { link: alice, rate: 64kB } }")),
+        ("no byte in a second", step("world: { bandwidth: { link: alice, rate: 7bit/s } }")),
+        ("latency of two kinds", step("world: { latency: { link: alice, time: { min: 1ms, p99: 2ms } } }")),
+        ("p99 below the median", step("world: { latency: { link: alice, time: { median: 2ms, p99: 1ms } } }")),
+        ("no byte to wait for", step("world: { coalesce: { link: alice, bytes: 0, time: 1s } }")),
+        (
+            "nothing to wait for from the start",
+            head("network:\n  alice: { to_server: { coalesce: { bytes: 0, time: 1s } } }"),
+        ),
+        ("split one way", head("network:\n  alice: { to_server: { split: 1 } }")),
+        ("clock that jumps aside", step("world: { clock_jump: { aside: 1h } }")),
+        ("clock that jumps by itself", step("world: { clock_jump: 1h }")),
+        ("moment of a wait", step("world: { wait: 1s }\n    on: { first: publish, from: alice }")),
+        ("moment of an actor", step("alice: { quiet: {} }\n    on: { first: publish, from: bob }")),
+        (
+            "moment of a cut",
+            step(
+                "world: { cut: { link: alice, on: { packet: pubrec, to: client }, pass: after, how: fin } }\n    on: { first: pubrel, from: alice }",
+            ),
+        ),
+        ("moment without a packet", step("world: { hold: { link: alice } }\n    on: { from: alice }")),
+        (
+            "moment with two packets",
+            step("world: { hold: { link: alice } }\n    on: { first: pubrel, packet: pubrec, from: alice }"),
+        ),
+        (
+            "first with a number",
+            step("world: { hold: { link: alice } }\n    on: { first: pubrel, nth: 2, from: alice }"),
+        ),
+        ("moment number 0", step("world: { hold: { link: alice } }\n    on: { packet: pubrel, nth: 0, from: alice }")),
+        ("moment on no way", step("world: { hold: { link: alice } }\n    on: { first: pubrel }")),
+        (
+            "moment on both ways",
+            step("world: { hold: { link: alice } }\n    on: { first: pubrel, from: alice, to: bob }"),
+        ),
+        ("moment of everybody", step("world: { hold: { link: alice } }\n    on: { first: pubrel, from: all }")),
+        (
+            "unknown packet of a moment",
+            step("world: { hold: { link: alice } }\n    on: { first: pubrell, from: alice }"),
+        ),
         ("unknown state of a disk", step("world: { disk: ful }")),
         ("unknown setting", head("broker: { recieve_maximum: 3 }")),
         ("wrong unit of a setting", head("broker: { sync: 5 }")),

@@ -16,7 +16,7 @@ use crate::{
         },
         place::Placed,
         words::{Hex, PropertyWord, Reason, Time, VersionWord},
-        world::WorldVerb,
+        world::{MomentWords, WorldVerb},
     },
     stage::End,
 };
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Step {
     pub(crate) act: Act,
     pub(crate) at: Option<Time>,
+    /// The moment of the protocol at which the world does it.
+    pub(crate) on: Option<Placed<MomentWords>>,
     pub(crate) only: Option<Placed<VersionWord>>,
 }
 
@@ -266,10 +268,11 @@ impl<'de> Deserialize<'de> for Step {
                 f.write_str("a step: who: { does: what }")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Step, A::Error> {
-                let (mut act, mut at, mut only) = (None, None, None);
+                let (mut act, mut at, mut on, mut only) = (None, None, None, None);
                 while let Some(key) = map.next_key::<Placed<String>>()? {
                     match key.value.as_str() {
                         "at" => at = Some(map.next_value()?),
+                        "on" => on = Some(map.next_value()?),
                         "only" => only = Some(map.next_value()?),
                         _ if act.is_some() => {
                             map.next_value::<IgnoredAny>()?;
@@ -282,7 +285,7 @@ impl<'de> Deserialize<'de> for Step {
                     }
                 }
                 let act = act.ok_or_else(|| de::Error::custom("a step names who does what: alice: { connect: {} }"))?;
-                Ok(Step { act, at, only })
+                Ok(Step { act, at, on, only })
             }
         }
         deserializer.deserialize_map(Keys)

@@ -18,7 +18,9 @@ use squall_codec::{
 };
 
 use crate::{
+    fault::Delay,
     liar::Direction,
+    links::check_spread,
     script::place::{Placed, unknown},
 };
 
@@ -44,6 +46,7 @@ from_scalar! {
     };
     Expiry |text| if text == "never" { Ok(Expiry(u32::MAX)) } else { seconds(text).map(Expiry) };
     Percent percent;
+    Rate rate;
     Hex hex;
     QosWord |text| match text {
         "0" => Ok(QosWord(Qos::AtMostOnce)),
@@ -93,6 +96,10 @@ pub(crate) struct Expiry(pub(crate) u32);
 /// A share: `10%`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Percent(pub(crate) f64);
+
+/// What a line takes in a second: `64kB/s`, `9600bit/s`; `unlimited` is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) u64);
 
 /// Bytes as they are: `C0 00`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,12 +167,9 @@ impl fmt::Display for Statement {
     }
 }
 
-/// How long each segment takes: `10ms`, or `{ min: 5ms, max: 20ms }`.
+/// How long each segment takes: `10ms`, `{ min: 5ms, max: 20ms }`, or `{ median: 20ms, p99: 200ms }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Latency {
-    pub(crate) min: Duration,
-    pub(crate) max: Duration,
-}
+pub(crate) struct Latency(pub(crate) Delay);
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -258,26 +262,37 @@ impl<'de> Deserialize<'de> for Latency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Range {
-            min: Time,
-            max: Time,
+        struct Bounds {
+            min: Option<Time>,
+            max: Option<Time>,
+            median: Option<Time>,
+            p99: Option<Time>,
         }
         struct Either;
         impl<'de> Visitor<'de> for Either {
             type Value = Latency;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as 10ms, or { min: 5ms, max: 20ms }")
+                f.write_str("a duration such as 10ms, { min: 5ms, max: 20ms }, or { median: 20ms, p99: 200ms }")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Latency, E> {
                 let each = time(text).map_err(E::custom)?;
-                Ok(Latency { min: each, max: each })
+                Ok(Latency(Delay::fixed(each)))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Latency, A::Error> {
-                let range = Range::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                if range.min.0 > range.max.0 {
-                    return Err(de::Error::custom("min is longer than max"));
+                let bounds = Bounds::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                match bounds {
+                    Bounds { min: Some(min), max: Some(max), median: None, p99: None } if min.0 > max.0 => {
+                        Err(de::Error::custom("min is longer than max"))
+                    }
+                    Bounds { min: Some(min), max: Some(max), median: None, p99: None } => {
+                        Ok(Latency(Delay::Between { min: min.0, max: max.0 }))
+                    }
+                    Bounds { min: None, max: None, median: Some(median), p99: Some(p99) } => {
+                        check_spread(median.0, p99.0).map_err(de::Error::custom)?;
+                        Ok(Latency(Delay::Spread { median: median.0, p99: p99.0 }))
+                    }
+                    _ => Err(de::Error::custom("a latency has min and max, or median and p99")),
                 }
-                Ok(Latency { min: range.min.0, max: range.max.0 })
             }
         }
         deserializer.deserialize_any(Either)
@@ -343,6 +358,35 @@ fn percent(text: &str) -> Result<Percent, String> {
         .filter(|share| (0.0..=100.0).contains(share))
         .map(|share| Percent(share / 100.0))
         .ok_or_else(|| format!("'{text}' is no share: expected a number with %, such as 10%"))
+}
+
+/// In bytes and in bits, as lines are sold.
+const RATES: [(&str, u64, u64); 6] = [
+    ("B/s", 1, 1),
+    ("kB/s", 1_000, 1),
+    ("MB/s", 1_000_000, 1),
+    ("bit/s", 1, 8),
+    ("kbit/s", 1_000, 8),
+    ("Mbit/s", 1_000_000, 8),
+];
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "unlimited" {
+        return Ok(Rate(0));
+    }
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = (&text[..split], text[split..].trim());
+    let wrong = || {
+        format!(
+            "'{text}' is no bandwidth: expected a whole number with its unit (B/s, kB/s, MB/s, bit/s, kbit/s, Mbit/s), such as 64kB/s, or unlimited"
+        )
+    };
+    let (_, times, parts) = RATES.iter().find(|(name, _, _)| *name == unit).ok_or_else(wrong)?;
+    let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*times)).ok_or_else(wrong)?;
+    match total / parts {
+        0 => Err(format!("'{text}' is less than a byte in a second, and nothing would ever arrive")),
+        rate => Ok(Rate(rate)),
+    }
 }
 
 fn hex(text: &str) -> Result<Hex, String> {

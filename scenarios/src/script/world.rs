@@ -9,12 +9,14 @@ use serde::{
 use squall_codec::packet::PacketKind;
 
 use crate::{
-    outage::DiskState,
+    fault::{CutEnd, FaultKind, Moment, Pass, Trigger},
+    liar::Direction,
+    outage::{ClockJump, DiskState},
     script::{
         place::Placed,
-        words::{Latency, Percent, Time, To},
+        words::{Latency, Percent, Rate, Time, To},
     },
-    stage::Need,
+    stage::{End, Need},
 };
 
 /// What is done to the network, or that time passes.
@@ -23,8 +25,10 @@ use crate::{
 pub(crate) enum WorldVerb {
     Wait(Time),
     Latency(LatencyWords),
+    Bandwidth(BandwidthWords),
     Drop(DropWords),
     Split(SplitWords),
+    Coalesce(CoalesceWords),
     Partition(OneWay),
     Hold(OnLink),
     Heal(HealWords),
@@ -38,6 +42,7 @@ pub(crate) enum WorldVerb {
     Crash(OutageWords),
     PowerLoss(OutageWords),
     Disk(DiskWord),
+    ClockJump(ClockWord),
 }
 
 impl WorldVerb {
@@ -46,8 +51,102 @@ impl WorldVerb {
         match self {
             WorldVerb::Restart(_) | WorldVerb::Crash(_) => Some(Need::Restart),
             WorldVerb::PowerLoss(_) | WorldVerb::Disk(_) => Some(Need::PowerLoss),
+            WorldVerb::ClockJump(_) => Some(Need::Clock),
             _ => None,
         }
+    }
+
+    /// The fault that it puts in place and on whose link, if it is one of the network.
+    pub(crate) fn fault(&self) -> Option<(&Placed<String>, FaultKind)> {
+        Some(match self {
+            WorldVerb::Wait(_)
+            | WorldVerb::Restart(_)
+            | WorldVerb::Crash(_)
+            | WorldVerb::PowerLoss(_)
+            | WorldVerb::Disk(_)
+            | WorldVerb::ClockJump(_) => return None,
+            WorldVerb::Latency(words) => {
+                (&words.link, FaultKind::Latency { time: words.time.0, direction: words.to.map(Into::into) })
+            }
+            WorldVerb::Bandwidth(words) => {
+                let direction = words.to.map(Into::into);
+                (&words.link, FaultKind::Bandwidth { bytes_per_second: words.rate.0, direction })
+            }
+            WorldVerb::Drop(words) => {
+                (&words.link, FaultKind::Drop { probability: words.share.0, direction: words.to.map(Into::into) })
+            }
+            WorldVerb::Split(words) => (&words.link, FaultKind::Split { bytes: words.bytes }),
+            WorldVerb::Coalesce(words) => {
+                let direction = words.to.map(Into::into);
+                (&words.link, FaultKind::Coalesce { bytes: words.bytes, time: words.time.0, direction })
+            }
+            WorldVerb::Partition(words) => (&words.link, FaultKind::Partition { direction: words.to.map(Into::into) }),
+            WorldVerb::Heal(words) => (&words.link, FaultKind::Heal { reset: words.reset }),
+            WorldVerb::Hold(words) => (&words.link, FaultKind::Hold),
+            WorldVerb::Release(words) => (&words.link, FaultKind::Heal { reset: false }),
+            WorldVerb::Reset(words) => (&words.link, FaultKind::Reset),
+            WorldVerb::Close(words) => (&words.link, FaultKind::Close),
+            WorldVerb::HalfOpen(words) => (&words.link, FaultKind::HalfOpen),
+            WorldVerb::StallReading(words) => (&words.link, FaultKind::StallReading),
+            WorldVerb::Cut(words) => {
+                let on = Trigger {
+                    packet: words.on.packet.into(),
+                    direction: words.on.to.into(),
+                    nth: words.on.nth.unwrap_or(1),
+                };
+                let how = match words.how {
+                    CutHow::Fin => CutEnd::End(End::Fin),
+                    CutHow::Reset => CutEnd::End(End::Reset),
+                    CutHow::HalfOpen => CutEnd::HalfOpen,
+                };
+                (&words.link, FaultKind::Cut { on, pass: words.pass.into(), how })
+            }
+        })
+    }
+}
+
+/// `{ ahead: 1h }` or `{ back: 1h }`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ClockWord {
+    Ahead(Time),
+    Back(Time),
+}
+
+impl From<ClockWord> for ClockJump {
+    fn from(word: ClockWord) -> Self {
+        match word {
+            ClockWord::Ahead(by) => ClockJump::Ahead(by.0),
+            ClockWord::Back(by) => ClockJump::Back(by.0),
+        }
+    }
+}
+
+/// The moment of the protocol at which a step of the world happens: exactly one of `first` and `packet`, exactly one of
+/// `from` and `to`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MomentWords {
+    pub(crate) first: Option<KindWord>,
+    pub(crate) packet: Option<KindWord>,
+    pub(crate) nth: Option<u32>,
+    pub(crate) from: Option<Placed<String>>,
+    pub(crate) to: Option<Placed<String>>,
+    pub(crate) pass: Option<PassWord>,
+}
+
+impl MomentWords {
+    /// `None` for words that are not checked.
+    pub(crate) fn moment(&self) -> Option<Moment> {
+        let packet = self.first.or(self.packet)?.into();
+        let (actor, direction) = match (&self.from, &self.to) {
+            (Some(from), None) => (from, Direction::ToServer),
+            (None, Some(to)) => (to, Direction::ToClient),
+            _ => return None,
+        };
+        let on = Trigger { packet, direction, nth: self.nth.unwrap_or(1) };
+        let pass = self.pass.map_or(Pass::Before, Into::into);
+        Some(Moment { actor: actor.value.clone(), on, pass })
     }
 }
 
@@ -97,6 +196,25 @@ pub(crate) struct OneWay {
 pub(crate) struct LatencyWords {
     pub(crate) link: Placed<String>,
     pub(crate) time: Latency,
+    pub(crate) to: Option<To>,
+}
+
+/// The line takes this much in a second.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BandwidthWords {
+    pub(crate) link: Placed<String>,
+    pub(crate) rate: Rate,
+    pub(crate) to: Option<To>,
+}
+
+/// Senders wait for this many bytes, or for so long.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CoalesceWords {
+    pub(crate) link: Placed<String>,
+    pub(crate) bytes: usize,
+    pub(crate) time: Time,
     pub(crate) to: Option<To>,
 }
 
@@ -153,6 +271,16 @@ pub(crate) enum PassWord {
     Before,
     After,
     Bytes(usize),
+}
+
+impl From<PassWord> for Pass {
+    fn from(word: PassWord) -> Self {
+        match word {
+            PassWord::Before => Pass::Before,
+            PassWord::After => Pass::After,
+            PassWord::Bytes(bytes) => Pass::Bytes(bytes),
+        }
+    }
 }
 
 /// What both ends of a cut link see.

@@ -10,11 +10,12 @@ use squall_broker::{
     store::{Store, StoreError},
 };
 use squall_codec::time::Now;
-use squall_scenarios::outage::Stop;
+use squall_scenarios::outage::{ClockJump, Stop};
 
 use crate::{
     disk::SimulatedDisk,
     subject::{self, Subject},
+    wall_clock::WallClock,
 };
 
 /// The broker, whether it runs or not.
@@ -23,6 +24,7 @@ pub(super) struct BrokerHost {
     seed: u64,
     /// How often it was started.
     starts: u64,
+    wall_clock: WallClock,
     run: Option<Run>,
 }
 
@@ -32,6 +34,8 @@ struct Run {
     store: Box<dyn Store>,
     /// Its monotonic clock begins here.
     started: Duration,
+    /// What the clock on the wall showed then: from there its driver counts on by itself.
+    unix_start: Duration,
     /// The last record that the store was given, and the last that it has kept.
     given: u64,
     kept: u64,
@@ -51,7 +55,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 impl BrokerHost {
     pub(super) fn new(subject: Subject, seed: u64) -> Self {
-        BrokerHost { subject, seed, starts: 0, run: None }
+        BrokerHost { subject, seed, starts: 0, wall_clock: WallClock::default(), run: None }
     }
 
     pub(super) fn maximum_packet_size(&self) -> u32 {
@@ -60,6 +64,11 @@ impl BrokerHost {
 
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// Sets the clock on its wall.
+    pub(super) fn set_clock(&mut self, jump: ClockJump) {
+        self.wall_clock.set(jump);
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -72,10 +81,11 @@ impl BrokerHost {
         let records = store.load().map_err(|error| error.to_string())?;
         let key = subject::key(self.seed, self.starts);
         self.starts += 1;
-        let clock = Now { monotonic: Duration::ZERO, unix: now };
+        let unix_start = self.wall_clock.shows(now);
+        let clock = Now { monotonic: Duration::ZERO, unix: unix_start };
         let core =
             Broker::restore(clock, self.subject.config.clone(), key, records).map_err(|error| error.to_string())?;
-        self.run = Some(Run { core, store, started: now, given: 0, kept: 0, commit: None, retry: None });
+        self.run = Some(Run { core, store, started: now, unix_start, given: 0, kept: 0, commit: None, retry: None });
         Ok(())
     }
 
@@ -152,7 +162,8 @@ impl BrokerHost {
 
 impl Run {
     fn clock(&self, now: Duration) -> Now {
-        Now { monotonic: now - self.started, unix: now }
+        let monotonic = now - self.started;
+        Now { monotonic, unix: self.unix_start + monotonic }
     }
 
     fn answer(&mut self, now: Duration, outcome: Result<u64, StoreError>) -> Input {

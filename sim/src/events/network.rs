@@ -98,6 +98,11 @@ impl Network {
         self.now + self.latency
     }
 
+    /// From every actor's link to the broker, one way.
+    pub(super) fn distance(&self) -> Duration {
+        self.latency
+    }
+
     /// A connection has reached the broker.
     pub(super) fn open(&mut self, actor: &str, owner: Owner) -> usize {
         let index = self.connections.len();

@@ -12,9 +12,10 @@ use std::{
 use bytes::Bytes;
 use squall_client::options::Options;
 use squall_scenarios::{
-    fault::Fault,
+    armed::Armed,
+    fault::{Fault, Moment, Triggered},
     liar::Direction,
-    outage::{DiskState, Outage, Stop},
+    outage::{ClockJump, DiskState, Outage, Stop},
     stage::{Arrival, ClientActor, End, LocalFuture, Need, Wire, World},
     transcript::{Transcript, What},
 };
@@ -75,7 +76,13 @@ impl World for EventsWorld {
 
     fn offers(&self, need: Need) -> Result<(), String> {
         match need {
-            Need::Jump | Need::Client | Need::Network | Need::Restart | Need::PowerLoss | Need::Configuration => Ok(()),
+            Need::Jump
+            | Need::Client
+            | Need::Clock
+            | Need::Network
+            | Need::Restart
+            | Need::PowerLoss
+            | Need::Configuration => Ok(()),
         }
     }
 
@@ -110,8 +117,26 @@ impl World for EventsWorld {
         Box::pin(std::future::ready(applied))
     }
 
+    fn set_clock(&self, jump: ClockJump) -> Result<(), String> {
+        self.network.borrow_mut().broker.set_clock(jump);
+        self.strike(jump.to_string());
+        Ok(())
+    }
+
+    fn arm(&self, moment: &Moment, what: Triggered) -> Result<Armed, String> {
+        self.network.borrow().links.arm(moment, what)
+    }
+
+    fn distance(&self) -> Duration {
+        self.network.borrow().distance()
+    }
+
     fn untouched(&self) -> Vec<String> {
         self.network.borrow().untouched()
+    }
+
+    fn why_untouched(&self, fault: &str) -> Option<String> {
+        self.network.borrow().links.why_unhit(fault)
     }
 
     fn transcript(&self) -> Transcript {

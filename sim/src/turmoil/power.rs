@@ -10,13 +10,17 @@ use squall_broker::net::{
     listener::ListenerOptions,
     server::{Server, ServerOptions},
 };
-use squall_scenarios::{links::Links, outage::Stop};
+use squall_scenarios::{
+    links::Links,
+    outage::{ClockJump, Stop},
+};
 use tokio::sync::oneshot;
 
 use super::sockets::{PORT, SimulatedListener};
 use crate::{
     disk::SimulatedDisk,
     subject::{self, Subject},
+    wall_clock::WallClock,
 };
 
 /// The switch. A cheap clone; whole clients look at it from tasks of their own.
@@ -31,6 +35,7 @@ struct State {
     starts: u64,
     /// The virtual time at the last step.
     clock: Duration,
+    wall_clock: WallClock,
     condition: Condition,
     /// Asks the broker to end.
     shutdown: Option<oneshot::Sender<()>>,
@@ -71,6 +76,7 @@ impl Power {
             links,
             starts: 0,
             clock: Duration::ZERO,
+            wall_clock: WallClock::default(),
             condition: Condition::Starting,
             shutdown: None,
             order: None,
@@ -89,7 +95,8 @@ impl Power {
                 Ok(store) => ServerOptions {
                     store,
                     authenticator: Arc::clone(&state.subject.authenticator),
-                    ..ServerOptions::new(key, state.clock).with_config(state.subject.config.clone())
+                    ..ServerOptions::new(key, state.wall_clock.shows(state.clock))
+                        .with_config(state.subject.config.clone())
                 },
                 Err(error) => {
                     state.condition = Condition::Failed(error.to_string());
@@ -120,6 +127,11 @@ impl Power {
     /// The disk under the store.
     pub(super) fn disk(&self) -> Option<SimulatedDisk> {
         self.lock().subject.disk.clone()
+    }
+
+    /// Sets the clock on its wall.
+    pub(super) fn set_wall_clock(&self, jump: ClockJump) {
+        self.lock().wall_clock.set(jump);
     }
 
     /// Takes the broker down, or begins to.

@@ -4,9 +4,10 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use squall_client::{net::driver, options::Options};
 use squall_scenarios::{
-    fault::Fault,
+    armed::Armed,
+    fault::{Fault, Moment, Triggered},
     links::Links,
-    outage::{DiskState, Outage},
+    outage::{ClockJump, DiskState, Outage},
     stage::{ClientActor, LocalFuture, Need, Wire, World},
     transcript::{Transcript, What},
 };
@@ -26,6 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The turmoil world. Lives in the actors' host.
 pub(super) struct TurmoilWorld {
     seed: u64,
+    /// From the actors' host to the broker's, one way.
+    distance: Duration,
     started: Instant,
     links: Links,
     transcript: Transcript,
@@ -34,8 +37,8 @@ pub(super) struct TurmoilWorld {
 }
 
 impl TurmoilWorld {
-    pub(super) fn new(seed: u64, links: Links, transcript: Transcript, power: Power) -> Self {
-        TurmoilWorld { seed, started: Instant::now(), links, transcript, clients: Cell::new(0), power }
+    pub(super) fn new(seed: u64, distance: Duration, links: Links, transcript: Transcript, power: Power) -> Self {
+        TurmoilWorld { seed, distance, started: Instant::now(), links, transcript, clients: Cell::new(0), power }
     }
 }
 
@@ -74,7 +77,9 @@ impl World for TurmoilWorld {
 
     fn offers(&self, need: Need) -> Result<(), String> {
         match need {
-            Need::Client | Need::Network | Need::Restart | Need::PowerLoss | Need::Configuration => Ok(()),
+            Need::Client | Need::Clock | Need::Network | Need::Restart | Need::PowerLoss | Need::Configuration => {
+                Ok(())
+            }
             Need::Jump => Err(format!(
                 "the turmoil world cannot skip idle time: a script of more than {} virtual seconds takes too long",
                 LONGEST.as_secs()
@@ -110,8 +115,26 @@ impl World for TurmoilWorld {
         Ok(())
     }
 
+    fn set_clock(&self, jump: ClockJump) -> Result<(), String> {
+        self.power.set_wall_clock(jump);
+        self.strike(jump.to_string());
+        Ok(())
+    }
+
+    fn arm(&self, moment: &Moment, what: Triggered) -> Result<Armed, String> {
+        self.links.arm(moment, what)
+    }
+
+    fn distance(&self) -> Duration {
+        self.distance
+    }
+
     fn untouched(&self) -> Vec<String> {
         self.links.unhit()
+    }
+
+    fn why_untouched(&self, fault: &str) -> Option<String> {
+        self.links.why_unhit(fault)
     }
 
     fn transcript(&self) -> Transcript {
