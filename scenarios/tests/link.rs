@@ -685,7 +685,7 @@ fn a_spread_is_drawn_in_whole_microseconds_and_keeps_the_order() {
     }
     for round in 0..500u64 {
         let due = link.deadline_of(ToServer).expect("it is under way");
-        assert!(due >= last && due.subsec_nanos() % 1_000 == 0);
+        assert!(due >= last && due.subsec_nanos().is_multiple_of(1_000));
         let Some(Arrival::Bytes(bytes)) = link.read(due, ToServer) else { panic!("a segment arrives when it is due") };
         assert_eq!(bytes[0], round as u8);
         last = due;
