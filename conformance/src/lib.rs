@@ -9,6 +9,7 @@ pub mod event;
 pub mod launch;
 mod liars;
 pub mod live;
+mod live_audit;
 #[cfg(feature = "own-broker")]
 pub mod own;
 mod place;

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             if let Some(sentence) = trouble.sentence() {
                 eprintln!("conformance: {sentence}");
             }
-            ExitCode::from(2)
+            ExitCode::from(trouble.status())
         }
     }
 }

@@ -25,6 +25,8 @@ use tokio::{
 
 use crate::{
     dial::{Access, CONNECT, Dialer, Socket},
+    launch::built_in,
+    profile::Profile,
     target::Target,
 };
 
@@ -85,6 +87,11 @@ impl Subject {
             Some((_, Ok(()))) => Ok(()),
             None => Err(format!("MQTT {version} was not asked for")),
         }
+    }
+
+    /// What is known of a server that says so much of itself.
+    pub fn profile(&self) -> Option<Profile> {
+        built_in::of_identity(self.identity.as_deref()?)
     }
 
     /// Whether it still accepts connections.

@@ -20,6 +20,8 @@ const LARGEST_TOLERANCE_S: f64 = 60.0;
 pub struct Profile {
     /// For the head of a report.
     pub name: String,
+    /// How what it says of itself below `$SYS` begins: who audits such a server by its address need not name the profile.
+    pub identity: Option<String>,
     /// The words that start it; `{folder}` is the profile's own.
     #[serde(default)]
     pub start: Vec<String>,

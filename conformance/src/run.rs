@@ -4,9 +4,8 @@ use std::{
     any::Any,
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
-    rc::Rc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use squall_codec::version::Version;
@@ -14,21 +13,16 @@ use squall_scenarios::{
     stage::Stage,
     verdict::{Halt, Outcome, Verdict},
 };
-use tokio::task::JoinSet;
 
 use crate::{
     baseline::Baseline,
     event::{Event, Listener},
-    launch::launcher::Launcher,
-    place::Places,
-    preflight::Subject,
     profile::Profile,
     report::model::{CutShort, Header, Line, Report, TestEntry, micros},
     select::{Planned, Selection},
     stop::Stop,
-    sweep::Leftovers,
     tally::tally,
-    test::{Isolation, Test},
+    test::Test,
 };
 
 /// How long things may take.
@@ -163,7 +157,7 @@ fn entry(planned: &Planned, concluded: Concluded, transcript: Vec<Line>, duratio
 }
 
 /// A verdict without a run.
-fn unplayed(planned: &Planned, halt: Halt) -> TestEntry {
+pub(crate) fn unplayed(planned: &Planned, halt: Halt) -> TestEntry {
     entry(planned, Concluded { outcome: Err(halt), internal_error: false }, Vec::new(), Duration::ZERO)
 }
 
@@ -218,92 +212,24 @@ pub struct Audit<'a> {
     pub stop: Stop,
 }
 
-impl Audit<'_> {
-    /// Runs all tests against a real address, or on what was launched for them. Call it inside a `LocalSet`.
-    ///
-    /// # Errors
-    /// A report cannot be written.
-    pub async fn live(
-        self,
-        subject: &Subject,
-        launcher: Option<Rc<Launcher>>,
-        audience: &mut Audience,
-    ) -> std::io::Result<Report> {
-        let started = Instant::now();
-        audience.tell(Event::RunStarted(&self.header, self.tests.len()))?;
-        let run = run_id(self.header.started_unix);
-        let leftovers = Rc::new(RefCell::new(Leftovers::default()));
-        let outlives = launcher.is_none();
-        let places = launcher.map_or_else(|| Places::Named(Rc::new(subject.clone())), Places::Launched);
-        let mut done = Vec::new();
-        let mut cut_short = None;
-
-        let (spoken, unspoken): (Vec<Planned>, Vec<Planned>) =
-            self.tests.iter().copied().partition(|planned| subject.speaks(planned.version).is_ok());
-        for planned in unspoken {
-            let reason = subject.speaks(planned.version).err().unwrap_or_default();
-            done.push((planned, unplayed(&planned, Halt::unsupported(reason))));
-            audience.tell(Event::TestFinished(&done[done.len() - 1].1))?;
-        }
-
-        // Those that share come first, so that the others find the subject with nobody else on it.
-        let (shared, alone): (Vec<Planned>, Vec<Planned>) =
-            spoken.into_iter().partition(|planned| planned.test.isolation == Isolation::Shared);
-        'run: for (group, jobs) in [(shared, self.jobs.max(1)), (alone, 1)] {
-            let mut waiting = group.into_iter();
-            let mut running = JoinSet::new();
-            loop {
-                while running.len() < jobs
-                    && let Some(planned) = waiting.next()
-                {
-                    audience.tell(Event::TestStarted(&planned))?;
-                    let (bounds, leftovers) = (self.bounds, Rc::clone(&leftovers));
-                    let places = places.clone();
-                    let namespace = format!("{run}{}", base36(planned.number as u64, 3));
-                    let started_us = micros(started.elapsed());
-                    running.spawn_local(async move {
-                        let (world, credentials) = match places.of(&planned).await {
-                            Ok((world, credentials)) => (Rc::new(world), credentials),
-                            Err(halt) => return (planned, unplayed(&planned, halt)),
-                        };
-                        let stage = Stage::new(world, planned.version, &namespace, bounds.patience)
-                            .tolerating(bounds.tolerance)
-                            .with_credentials(credentials);
-                        let entry = play(&stage, &planned, bounds).await;
-                        leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
-                        (planned, TestEntry { started_us, ..entry })
-                    });
-                }
-                // What is still running when somebody asks to stop ends with the set.
-                let finished = tokio::select! {
-                    biased;
-                    () = self.stop.asked() => {
-                        cut_short = Some(CutShort::Interrupted);
-                        break 'run;
-                    }
-                    finished = running.join_next() => finished,
-                };
-                let Some(finished) = finished else { break };
-                let (planned, mut entry) = finished.expect("a test's panic is caught, and nobody cancels it");
-                audience.tell(Event::TestFinished(&entry))?;
-                entry.forget_frames();
-                let ends = self.fail_fast && self.is_failure(&entry);
-                done.push((planned, entry));
-                if ends {
-                    cut_short = Some(CutShort::FirstFailure);
-                    break 'run;
-                }
+impl<'a> Audit<'a> {
+    /// With what is known of the subject, unless somebody named a profile.
+    #[must_use]
+    pub fn knowing<'b>(self, found: Option<&'b Profile>) -> Audit<'b>
+    where
+        'a: 'b,
+    {
+        match (self.profile, found) {
+            (None, Some(found)) => {
+                let bounds = Bounds { tolerance: found.tolerance(), ..self.bounds };
+                Audit { profile: Some(found), bounds, ..self }
             }
+            _ => self,
         }
-        let duration = started.elapsed();
-
-        let leftovers = leftovers.take();
-        let leftovers = if outlives { leftovers } else { Leftovers::default() };
-        leftovers.sweep(subject, &format!("{run}end"), self.bounds.patience).await;
-        let gone = subject.is_there().await.err();
-        self.finish(Ended { done, duration, gone, cut_short }, audience)
     }
+}
 
+impl Audit<'_> {
     /// Whether a run that stops at the first failure stops here.
     pub(crate) fn is_failure(&self, entry: &TestEntry) -> bool {
         let counts = match entry.verdict {

@@ -194,7 +194,8 @@ impl Suite {
             mqtt: subject.spoken.iter().map(spoken).collect(),
             ..self.header()
         };
-        Ok(self.audit(header)?.live(&subject, None, &mut audience).await?)
+        let known = subject.profile();
+        Ok(self.audit(header)?.knowing(known.as_ref()).live(&subject, None, &mut audience).await?)
     }
 
     /// Audits our own broker in virtual time.

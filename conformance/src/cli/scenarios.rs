@@ -8,16 +8,13 @@ use squall_conformance::{
     launch::{built_in, launcher::Launcher},
     preflight::probe,
     report::human::transcript_line,
+    stop::Stop,
     stories::{Place, Told, play},
     target::Target,
 };
 use squall_scenarios::{files::find, script::Script, verdict::Verdict};
 
-use super::{
-    access::AccessArgs,
-    subject::{in_real_time, interrupted},
-    trouble::Trouble,
-};
+use super::{access::AccessArgs, signals, subject::in_real_time, trouble::Trouble};
 
 /// Stories, and a server.
 #[derive(Debug, Args)]
@@ -56,6 +53,8 @@ pub(super) fn run(out: &mut impl Write, args: &ScenariosArgs) -> Result<u8, Trou
     }
     let versions = if args.mqtt.is_empty() { Version::ALL.to_vec() } else { args.mqtt.clone() };
     let mut counts = [0_usize; 3];
+    let stop = Stop::default();
+    signals::listen(&stop);
     in_real_time(async {
         let told = |told: Told| {
             let played = &told.played;
@@ -78,7 +77,7 @@ pub(super) fn run(out: &mut impl Write, args: &ScenariosArgs) -> Result<u8, Trou
         let patience = Duration::from_secs(args.patience.into());
         tokio::select! {
             biased;
-            () = interrupted() => Err(Trouble::new("interrupted")),
+            () = stop.asked() => Err(Trouble::interrupted()),
             played = async {
                 let place = place(args, &versions).await?;
                 Ok(play(&place, scripts, &versions, patience, told).await?)

@@ -106,52 +106,34 @@ pub(super) fn in_real_time<T>(play: impl Future<Output = Result<T, Trouble>>) ->
     outcome
 }
 
-async fn live(
-    mut audit: Audit<'_>,
-    target: &Target,
-    access: &Access,
-    audience: &mut Audience,
-) -> Result<Report, Trouble> {
+async fn live(audit: Audit<'_>, target: &Target, access: &Access, audience: &mut Audience) -> Result<Report, Trouble> {
     let versions = &audit.selection.versions;
     let subject = probe(target, access, versions).await.map_err(|error| Trouble::new(error.to_string()))?;
     let mut name = subject.target.to_string();
     if matches!(access.tls.trust, Trust::Anybody) {
         name.push_str(" (whose certificate was not checked)");
     }
+    let known = subject.profile();
+    let mut audit = audit.knowing(known.as_ref());
     describe(&mut audit, &subject, name);
     Ok(audit.live(&subject, None, audience).await?)
 }
 
-/// The brokers end with this future. The first interruption ends the run by `Audit::stop`, the second at once.
+/// The brokers end with this future. The first interruption ends the run, the second at once; before the first test they
+/// are the same.
 async fn launched(mut audit: Audit<'_>, profile: &Profile, audience: &mut Audience) -> Result<Report, Trouble> {
     let launcher = Rc::new(Launcher::new(profile, &audit.selection.versions).map_err(Trouble::new)?);
-    let run = async {
-        let plain = launcher.instance(Setup::Plain, Isolation::Shared).await.map_err(Trouble::new)?;
-        describe(&mut audit, plain.subject(), format!("{}, launched here", profile.name));
-        Ok(audit.live(plain.subject(), Some(Rc::clone(&launcher)), audience).await?)
+    let stop = audit.stop.clone();
+    let plain = tokio::select! {
+        biased;
+        () = stop.asked() => return Err(Trouble::interrupted()),
+        plain = launcher.instance(Setup::Plain, Isolation::Shared) => plain.map_err(Trouble::new)?,
     };
-    let twice = async {
-        interrupted().await;
-        interrupted().await;
-    };
+    describe(&mut audit, plain.subject(), format!("{}, launched here", profile.name));
     tokio::select! {
         biased;
-        outcome = run => outcome,
-        () = twice => Err(Trouble::new("interrupted: the brokers that were launched have been stopped")),
-    }
-}
-
-/// Resolves when somebody wants this program to end.
-pub(super) async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        biased;
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+        () = stop.left() => Err(Trouble::interrupted()),
+        report = audit.live(plain.subject(), Some(Rc::clone(&launcher)), audience) => Ok(report?),
     }
 }
 

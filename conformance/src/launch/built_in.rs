@@ -15,11 +15,20 @@ pub const PROFILES: &[(&str, &str)] = &[
     ("amqtt", include_str!("../../brokers/amqtt.toml")),
     ("aedes", include_str!("../../brokers/aedes.toml")),
     ("rumqttd", include_str!("../../brokers/rumqttd.toml")),
+    ("iotcore", include_str!("../../brokers/iotcore.toml")),
     ("nanomq", include_str!("../../brokers/nanomq.toml")),
     ("emqx", include_str!("../../brokers/emqx.toml")),
     ("hivemq", include_str!("../../brokers/hivemq.toml")),
     ("vernemq", include_str!("../../brokers/vernemq.toml")),
 ];
+
+/// The profile of a server that says this of itself.
+pub fn of_identity(identity: &str) -> Option<Profile> {
+    let profiles = PROFILES.iter().filter_map(|(_, text)| Profile::parse(text).ok());
+    let is_it =
+        |profile: &Profile| profile.identity.as_ref().is_some_and(|begins| identity.starts_with(begins.as_str()));
+    profiles.into_iter().find(is_it)
+}
 
 /// The profile of this name, or in this file.
 ///
@@ -39,4 +48,16 @@ pub fn find(name: &str) -> Result<Profile, String> {
     let nearest = nearest.filter(|near| damerau_levenshtein(near, name) <= 2);
     let hint = nearest.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
     Err(format!("there is no profile '{name}'{hint} (known: {known}, and files that end with .toml)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_tells_what_it_is_has_its_profile() {
+        let name = |identity| of_identity(identity).map(|profile| profile.name);
+        assert_eq!(name("mosquitto version 2.0.11").as_deref(), Some("Mosquitto"));
+        assert_eq!(name("something else"), None);
+    }
 }

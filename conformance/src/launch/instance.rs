@@ -51,7 +51,7 @@ impl Instance {
     /// # Errors
     /// One sentence: what is missing, or what it said.
     pub async fn start(name: &str, launch: &Launch, setup: Setup, versions: &[Version]) -> Result<Instance, String> {
-        let program = process::find(&launch.program)
+        let program = process::find(&launch.program, &launch.folders)
             .ok_or_else(|| format!("{name} cannot be launched: '{}' is not on the PATH", launch.program))?;
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
@@ -62,7 +62,7 @@ impl Instance {
                 .recipe(setup, folder.path(), ports)
                 .ok_or_else(|| format!("the profile {name} has no server {}", setup.wanted()))?;
             prepare(&recipe, folder.path()).map_err(|error| format!("{name} cannot be launched: {error}"))?;
-            let start = Process::start(&program, &recipe.arguments, &recipe.environment, folder.path());
+            let start = Process::start(&program, &recipe, folder.path());
             let mut process = start.map_err(|error| in_vain(name, &error))?;
             match ready(&mut process, &recipe, setup, versions, launch.seconds).await {
                 Ok(subject) => {
@@ -83,6 +83,11 @@ impl Instance {
     /// How it is reached, and what it speaks.
     pub fn subject(&self) -> &Subject {
         &self.subject
+    }
+
+    /// How it ended though nobody asked it to.
+    pub(super) fn crashed(&self) -> Option<String> {
+        self.process.borrow_mut().as_mut()?.ended()
     }
 
     /// Takes it down and starts it again, with what its folder holds.
@@ -107,7 +112,7 @@ impl Instance {
             return Err(format!("{} did not end within {} s", self.name, FAREWELL.as_secs()));
         }
         sleep(outage.down).await;
-        let start = Process::start(&self.program, &self.recipe.arguments, &self.recipe.environment, self.folder.path());
+        let start = Process::start(&self.program, &self.recipe, self.folder.path());
         let mut process = start.map_err(|error| in_vain(&self.name, &error))?;
         let back = answers(&mut process, &self.subject, self.seconds).await;
         self.process.replace(Some(process));
@@ -120,9 +125,11 @@ fn in_vain(name: &str, error: &io::Error) -> String {
 }
 
 /// Ports of the loopback that nobody has at this moment.
-fn free_ports() -> io::Result<[u16; 2]> {
-    let [one, other] = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+fn free_ports() -> io::Result<[u16; 3]> {
+    let free = || TcpListener::bind("127.0.0.1:0");
+    // All at once, so that they differ.
+    let [one, other, third] = [free()?, free()?, free()?];
+    Ok([one.local_addr()?.port(), other.local_addr()?.port(), third.local_addr()?.port()])
 }
 
 /// Writes its files, and runs what has to be run before.
@@ -141,7 +148,7 @@ fn prepare(recipe: &Recipe, folder: &Path) -> Result<(), String> {
     }
     for words in &recipe.prepare {
         let Some((program, arguments)) = words.split_first() else { continue };
-        let path = process::find(program).ok_or_else(|| format!("'{program}' is not on the PATH"))?;
+        let path = process::find(program, &[]).ok_or_else(|| format!("'{program}' is not on the PATH"))?;
         let output = Command::new(path).args(arguments).current_dir(folder).envs(&recipe.environment).output();
         let output = output.map_err(|error| format!("'{program}': {error}"))?;
         if !output.status.success() {
@@ -171,7 +178,10 @@ async fn ready(
         match found {
             Ok(subject) => return Ok(subject),
             Err(_) if Instant::now() < deadline => sleep(ASK).await,
-            Err(error) => return Err(format!("did not answer within {seconds} s: {error}")),
+            Err(error) => {
+                let said = process.last_words().map(|line| format!("; it said: {line}")).unwrap_or_default();
+                return Err(format!("did not answer within {seconds} s: {error}{said}"));
+            }
         }
     }
 }

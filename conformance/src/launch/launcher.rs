@@ -1,4 +1,5 @@
-//! The brokers of one run: each setup that a test asks for is launched once, when the first test asks.
+//! The brokers of one run: each setup that a test asks for is launched once, when the first test asks. One that crashes is
+//! launched again, and that is remembered.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -7,6 +8,9 @@ use tokio::sync::OnceCell;
 
 use super::{instance::Instance, recipe::Launch};
 use crate::{profile::Profile, setup::Setup, test::Isolation};
+
+/// After so many crashes it is not launched again.
+const MOST_CRASHES: usize = 20;
 
 type Slot = Rc<OnceCell<Result<Rc<Instance>, String>>>;
 
@@ -17,6 +21,8 @@ pub struct Launcher {
     launch: Launch,
     versions: Vec<Version>,
     slots: RefCell<BTreeMap<Setup, Slot>>,
+    /// How each that ended by itself did.
+    crashes: RefCell<Vec<String>>,
 }
 
 impl Launcher {
@@ -27,7 +33,9 @@ impl Launcher {
     pub fn new(profile: &Profile, versions: &[Version]) -> Result<Self, String> {
         let launch = profile.launch.clone();
         let launch = launch.ok_or_else(|| format!("the profile {} does not say how to launch it", profile.name))?;
-        Ok(Launcher { name: profile.name.clone(), launch, versions: versions.to_vec(), slots: RefCell::default() })
+        let name = profile.name.clone();
+        let versions = versions.to_vec();
+        Ok(Launcher { name, launch, versions, slots: RefCell::default(), crashes: RefCell::default() })
     }
 
     /// Whether it can be set up so.
@@ -50,7 +58,40 @@ impl Launcher {
         if isolation == Isolation::Own {
             return start().await;
         }
-        let slot = Rc::clone(self.slots.borrow_mut().entry(setup).or_default());
-        slot.get_or_init(start).await.clone()
+        loop {
+            let slot = Rc::clone(self.slots.borrow_mut().entry(setup).or_default());
+            let instance = slot.get_or_init(start).await.clone()?;
+            let Some(end) = instance.crashed() else { return Ok(instance) };
+            // Several may see it: the first clears the place for the next one.
+            let mut slots = self.slots.borrow_mut();
+            if slots.get(&setup).is_some_and(|current| Rc::ptr_eq(current, &slot)) {
+                slots.remove(&setup);
+                self.crashes.borrow_mut().push(end);
+            }
+            if self.crashes.borrow().len() > MOST_CRASHES {
+                return Err(format!("{} crashed {MOST_CRASHES} times and is not launched again", self.name));
+            }
+        }
+    }
+
+    /// What befell those that should have gone on: that they crashed, or that the usual one takes no connections any more.
+    pub async fn trouble(&self) -> Option<String> {
+        let slots: Vec<Slot> = self.slots.borrow().values().cloned().collect();
+        let running = slots.iter().filter_map(|slot| slot.get()?.as_ref().ok());
+        let mut ends = self.crashes.borrow().clone();
+        ends.extend(running.filter_map(|instance| instance.crashed()));
+        match &ends[..] {
+            [] => {
+                let plain = self.instance(Setup::Plain, Isolation::Shared).await;
+                match plain {
+                    Ok(plain) => plain.subject().is_there().await.err(),
+                    Err(reason) => Some(reason),
+                }
+            }
+            [end] => Some(format!("it crashed while it was audited: it {end}")),
+            [first, others @ ..] => {
+                Some(format!("it crashed {} times while it was audited: first it {first}", others.len() + 1))
+            }
+        }
     }
 }

@@ -1,68 +1,143 @@
-//! A process with all its children, which ends when nobody holds it any more.
+//! A process with all its children, which ends when nobody holds it any more, and when this program is gone, however it went.
 
 use std::{
-    collections::BTreeMap,
     env,
     fs::File,
     io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep};
 
+use super::recipe::Recipe;
+
 /// What a process writes goes there, in its folder.
 const LOG: &str = "output.log";
+/// So many of its last lines are looked through for what went wrong.
+const LAST_LINES: usize = 40;
+/// Characters of a line that is told.
+const MOST_WORDS: usize = 200;
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The program beside this one, or on the PATH.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+/// The program in one of these folders, beside this one, or on the PATH.
+pub(super) fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()));
     let paths = env::var_os("PATH").unwrap_or_default();
     // A daemon may be where only the administrator looks.
     let system = ["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from);
-    let folders = beside.into_iter().chain(env::split_paths(&paths)).chain(system);
-    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+    let others = beside.into_iter().chain(env::split_paths(&paths)).chain(system);
+    folders.iter().cloned().chain(others).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// A running process.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
+    companions: Vec<Child>,
+    /// All of them.
+    group: u32,
+    keeper: Keeper,
     folder: PathBuf,
 }
 
-impl Process {
-    /// Starts it in its folder, as the head of a group of its own.
-    pub(super) fn start(
-        program: &Path,
-        arguments: &[String],
-        environment: &BTreeMap<String, String>,
-        folder: &Path,
-    ) -> io::Result<Process> {
-        let log = File::options().create(true).append(true).open(folder.join(LOG))?;
-        let child = Command::new(program)
-            .args(arguments)
-            .envs(environment)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+fn put_down(child: &mut Child) {
+    // One that has ended already needs no more than to be waited for.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Kills a group of processes when this program ends without having done so, even if it is killed itself: it reads from a
+/// pipe that nobody writes to, and that is closed with this program.
+#[derive(Debug)]
+struct Keeper {
+    shell: Child,
+    _pipe: Option<ChildStdin>,
+}
+
+impl Keeper {
+    fn of(group: u32) -> io::Result<Keeper> {
+        let mut shell = Command::new("sh")
+            .args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // What a terminal tells this program is not for the keeper.
             .process_group(0)
             .spawn()?;
-        Ok(Process { child, folder: folder.to_owned() })
+        let _pipe = shell.stdin.take();
+        Ok(Keeper { shell, _pipe })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        put_down(&mut self.shell);
+    }
+}
+
+impl Process {
+    /// Starts it in its folder with its companions, all in one group of their own.
+    pub(super) fn start(program: &Path, recipe: &Recipe, folder: &Path) -> io::Result<Process> {
+        let log = File::options().create(true).append(true).open(folder.join(LOG))?;
+        let mut started: Vec<Child> = Vec::new();
+        let companions = recipe.companions.iter().filter_map(|words| words.split_first());
+        let companions =
+            companions.map(|(program, words)| (find(program, &[]).unwrap_or_else(|| program.into()), words));
+        for (program, words) in companions.chain([(program.to_owned(), &recipe.arguments[..])]) {
+            let head = started.first().map_or(0, |first| first.id() as i32);
+            let spawned = Command::new(program)
+                .args(words)
+                .envs(&recipe.environment)
+                .current_dir(folder)
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log.try_clone()?)
+                .process_group(head)
+                .spawn();
+            match spawned {
+                Ok(child) => started.push(child),
+                Err(error) => {
+                    started.iter_mut().for_each(put_down);
+                    return Err(error);
+                }
+            }
+        }
+        let group = started[0].id();
+        match (Keeper::of(group), started.pop()) {
+            (Ok(keeper), Some(child)) => {
+                Ok(Process { child, companions: started, group, keeper, folder: folder.to_owned() })
+            }
+            (Err(error), Some(mut child)) => {
+                started.iter_mut().chain([&mut child]).for_each(put_down);
+                Err(error)
+            }
+            (_, None) => Err(io::Error::other("nothing was started")),
+        }
     }
 
     /// Why it is no more; `None` while it runs.
     pub(super) fn ended(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        let log = std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default();
-        let last = log.lines().rev().find(|line| !line.trim().is_empty());
-        let said = last.map(|line| format!(", and said: {}", line.trim())).unwrap_or_default();
+        let said = self.last_words().map(|line| format!(", and said: {line}")).unwrap_or_default();
         Some(format!("ended with {status}{said}"))
+    }
+
+    /// The last line that it wrote about a trouble, or the last of all.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let log = std::fs::read(self.folder.join(LOG)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines = || log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+        let is_trouble = |line: &&str| {
+            let line = line.to_lowercase();
+            ["error", "cannot", "could not", "failed", "fatal", "unable"].iter().any(|word| line.contains(word))
+        };
+        let line = lines().take(LAST_LINES).find(is_trouble).or_else(|| lines().next())?;
+        let plain = line.chars().filter(|letter| !letter.is_control()).take(MOST_WORDS).collect();
+        Some(plain)
     }
 
     /// Waits until it is no more, in bounded time.
@@ -78,10 +153,11 @@ impl Process {
 
     /// `TERM`, `KILL`: to it alone, or to its whole group.
     pub(super) fn signal(&self, name: &str, group: bool) {
-        let whom = format!("{}{}", if group { "-" } else { "" }, self.child.id());
+        let whom = if group { format!("-{}", self.group) } else { self.child.id().to_string() };
         let quiet = || Stdio::null();
-        // One that has ended already hears nothing.
-        let _ = Command::new("kill").args(["-s", name, "--", &whom]).stdout(quiet()).stderr(quiet()).status();
+        // The shell's own word is there on every machine; one that has ended already hears nothing.
+        let kill = ["-c", "kill -s \"$0\" -- \"$1\"", name, &whom];
+        let _ = Command::new("sh").args(kill).stdout(quiet()).stderr(quiet()).status();
     }
 }
 
@@ -89,6 +165,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal("KILL", true);
         let _ = self.child.kill();
+        // The number of the group is free for others once the child has been waited for: the keeper goes before.
+        let _ = self.keeper.shell.kill();
         let _ = self.child.wait();
+        self.companions.iter_mut().for_each(put_down);
     }
 }

@@ -1,9 +1,12 @@
 //! What a profile says about starting its broker: words with placeholders, and what they come to for one setup.
 //!
-//! `{folder}` is the broker's own, `{port}` a free one and `{spare}` another; `{username}`, `{password}`, `{password_lines}`
+//! `{folder}` is the broker's own, `{port}` a free one, `{spare}` and `{third}` others; `{username}`, `{password}`, `{password_lines}`
 //! (as our broker keeps it), `{packet_bytes}` and `{keep_alive}` are what the tests know. Everything else in braces is a value of the profile, or is left as it stands.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -15,6 +18,9 @@ use crate::setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD, PASSWORD_LINES, S
 pub struct Launch {
     /// Beside this program, or on the PATH.
     pub program: String,
+    /// Looked through before those, where what is on the PATH is another program around it.
+    #[serde(default)]
+    pub folders: Vec<PathBuf>,
     /// Its words.
     #[serde(default)]
     pub arguments: Vec<String>,
@@ -27,6 +33,9 @@ pub struct Launch {
     /// Commands that run before it, one after the other.
     #[serde(default)]
     pub prepare: Vec<Vec<String>>,
+    /// Programs that it needs while it runs: they start before it and end with it.
+    #[serde(default)]
+    pub companions: Vec<Vec<String>>,
     /// Where it is reached.
     #[serde(default = "default_target")]
     pub target: String,
@@ -78,6 +87,8 @@ pub struct Recipe {
     pub files: BTreeMap<String, String>,
     /// Before it.
     pub prepare: Vec<Vec<String>>,
+    /// Beside it.
+    pub companions: Vec<Vec<String>>,
     /// Where it is reached.
     pub target: String,
 }
@@ -104,13 +115,14 @@ impl Launch {
     }
 
     /// What it comes to; `None` where it cannot be set up so.
-    pub fn recipe(&self, setup: Setup, folder: &Path, [port, spare]: [u16; 2]) -> Option<Recipe> {
+    pub fn recipe(&self, setup: Setup, folder: &Path, [port, spare, third]: [u16; 3]) -> Option<Recipe> {
         let none = Changes::default();
         let changes = if setup == Setup::Plain { &none } else { self.setups.get(setup.name())? };
         let given = [
             ("folder", folder.display().to_string()),
             ("port", port.to_string()),
             ("spare", spare.to_string()),
+            ("third", third.to_string()),
             ("password_lines", PASSWORD_LINES.to_owned()),
             ("username", USERNAME.to_owned()),
             ("password", PASSWORD.to_owned()),
@@ -129,6 +141,7 @@ impl Launch {
             environment: self.environment.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
             files: self.files.iter().chain(&changes.files).map(|(name, text)| (name.clone(), fill(text))).collect(),
             prepare: self.prepare.iter().chain(&changes.prepare).map(|words| all(words)).collect(),
+            companions: self.companions.iter().map(|words| all(words)).collect(),
             target: fill(changes.target.as_ref().unwrap_or(&self.target)),
         })
     }
@@ -171,7 +184,7 @@ mod tests {
             "program = 'b'\narguments = ['-c', '{folder}/c']\nfiles.c = \"port {port}\\n{lines}{ x: 1 }\"\nvalues.lines = ''\n\
              [setups.users]\nvalues.lines = \"user {username}\\n\"\narguments = ['-v']\n",
         );
-        let recipe = |setup| launch.recipe(setup, Path::new("/f"), [7, 8]);
+        let recipe = |setup| launch.recipe(setup, Path::new("/f"), [7, 8, 9]);
         let plain = recipe(Setup::Plain).expect("it can always be as it is");
         assert_eq!((plain.files["c"].as_str(), plain.target.as_str()), ("port 7\n{ x: 1 }", "tcp://127.0.0.1:7"));
         let users = recipe(Setup::Users).expect("the profile has it");
@@ -191,8 +204,8 @@ mod tests {
         for (name, _) in built_in::PROFILES {
             let Some(launch) = built_in::find(name).expect("a profile").launch else { continue };
             for setup in Setup::ALL.into_iter().filter(|setup| launch.has(*setup)) {
-                let recipe = launch.recipe(setup, Path::new("/f"), [7, 8]).expect("the profile has it");
-                for word in ["{lines}", "{folder}", "{port}", "{username}", "{password}", "{packet_bytes}"] {
+                let recipe = launch.recipe(setup, Path::new("/f"), [7, 8, 9]).expect("the profile has it");
+                for word in ["{lines}", "{folder}", "{port}", "{third}", "{username}", "{password}", "{packet_bytes}"] {
                     assert!(!format!("{recipe:?}").contains(word), "{name} {setup:?} leaves {word}");
                 }
                 assert!(recipe.target.parse::<crate::target::Target>().is_ok(), "{name}: {}", recipe.target);

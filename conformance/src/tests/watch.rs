@@ -17,6 +17,8 @@ use squall_scenarios::{
     verdict::{Halt, Outcome, Preparing, Verdict, Witness},
 };
 
+use crate::tests::offer;
+
 /// A PUBLISH that was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Delivery {
@@ -70,6 +72,11 @@ pub(crate) fn will(topic: &str, payload: &[u8]) -> Will {
         payload: payload.to_vec().into(),
         properties: Properties::new(),
     }
+}
+
+/// As `will`, with a QoS that the server of this peer takes.
+pub(crate) fn will_taken(peer: &Peer, topic: &str, payload: &[u8]) -> Will {
+    Will { qos: Qos::AtLeastOnce.min(offer::highest_qos(peer)), ..will(topic, payload) }
 }
 
 /// Acknowledges a packet as a client that is always at hand.

@@ -318,7 +318,9 @@ pub(crate) async fn nothing_after_a_refused_connect_is_processed(
         let mut watcher = Peer::connected(stage, "watcher").await?;
         watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
         let mut peer = Peer::open(stage, "offender").await?;
-        let mut smuggled = Publish::new(&name(&topic), "smuggled").at(Qos::AtLeastOnce, Some(id(1)));
+        let qos = Qos::AtLeastOnce.min(offer::highest_qos(&watcher));
+        let packet_id = (qos > Qos::AtMostOnce).then(|| id(1));
+        let mut smuggled = Publish::new(&name(&topic), "smuggled").at(qos, packet_id);
         smuggled.retain = true;
         let smuggled = bytes_of(stage, &Packet::Publish(smuggled));
         peer.send_bytes(&[refused, smuggled].concat()).await;
@@ -331,7 +333,7 @@ pub(crate) async fn nothing_after_a_refused_connect_is_processed(
         }
         let end = seen.end.ok_or_else(|| Halt::inconclusive(format!("{why} did not end the connection")))?;
         let mut publisher = Peer::connected(stage, "publisher").await?;
-        publisher.published(&topic, Qos::AtLeastOnce, b"marker", false).await?;
+        publisher.published(&topic, qos, b"marker", false).await?;
         let marker = message_alone(&mut watcher, b"marker").await?;
         // Nothing is retained either: a later subscriber gets nothing.
         let mut late = Peer::connected(stage, "late").await?;

@@ -25,7 +25,7 @@ use crate::tests::{
     watch::{Delivery, collect, collect_by, message, message_by, no_other, rest, shown, text, tidied, will, with_will},
 };
 
-/// How long a will may take to be called late and not missing.
+/// How long a will without a clock may take to be called late and not missing.
 pub(crate) const GIVEN_UP: Duration = Duration::from_secs(5);
 
 /// A will comes promptly; later it is a warning.
@@ -46,7 +46,7 @@ pub(crate) async fn due(
     since: Duration,
 ) -> Result<(Delivery, Option<String>), Halt> {
     let stage = watcher.stage().clone();
-    let given_up = GIVEN_UP + stage.tolerance();
+    let given_up = GIVEN_UP;
     let came = message_by(watcher, payload, since + given_up).await;
     if came.as_ref().is_err_and(|halt| halt.verdict == Verdict::Fail) {
         stage.missed(PROMPTLY, given_up);
@@ -61,7 +61,7 @@ pub(crate) async fn all_due(watcher: &mut Peer, payloads: &[String], since: Dura
     let is_there = |seen: &[Delivery], payload: &String| seen.iter().any(|copy| copy.payload() == payload.as_bytes());
     let all = |seen: &[Delivery]| payloads.iter().all(|payload| is_there(seen, payload));
     let stage = watcher.stage().clone();
-    let given_up = GIVEN_UP + stage.tolerance();
+    let given_up = GIVEN_UP;
     let received = collect_by(watcher, since + given_up, all).await?;
     let mut cases = Cases::new();
     for payload in payloads {

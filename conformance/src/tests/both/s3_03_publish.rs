@@ -360,14 +360,21 @@ pub(crate) async fn payloads_pass_unchanged(stage: &Stage) -> Outcome {
     // Topic with its length, and in 5.0 the Property Length.
     let around = topic.len() + 2 + usize::from(is_v5(stage));
     let sizes = [127, 128, 16_383, 16_384].map(|length: usize| length.saturating_sub(around));
-    let payloads = sizes.iter().map(|size| every.iter().copied().cycle().take(*size).collect()).chain([every.clone()]);
+    let long = sizes.iter().map(|size| every.iter().copied().cycle().take(*size).collect());
+    let payloads = std::iter::once(every.clone()).chain(long);
     let mut evidence: Option<Evidence> = None;
     for payload in payloads {
         let payload: Vec<u8> = payload;
         if payload.len() + 200 > limit as usize {
             continue;
         }
-        publisher.published(&topic, Qos::AtMostOnce, &payload, false).await?;
+        let published = publisher.published(&topic, Qos::AtMostOnce, &payload, false).await;
+        if let (Err(_), false, Some(evidence)) = (&published, publisher.is_open(), &evidence) {
+            // It may have a limit that it cannot announce before 5.0.
+            let reason = format!("the server closed the connection on a message of {} bytes", payload.len());
+            return Ok(evidence.clone().warn(reason));
+        }
+        published?;
         let received = collect(&mut watcher, |seen| !seen.is_empty()).await?;
         let Some(copy) = received.first() else {
             return Err(Halt::warn(format!("a message of {} bytes did not come", payload.len())));

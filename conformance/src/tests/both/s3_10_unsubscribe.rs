@@ -71,6 +71,7 @@ pub(crate) async fn an_unknown_filter_is_answered_too(stage: &Stage) -> Outcome 
 
 pub(crate) async fn only_an_equal_filter_is_deleted(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
+    offer::wildcards(&peer)?;
     peer.subscribed(&stage.topic("a/+"), Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
     peer.send(unsubscribe(stage, id(31), &["a/#", "A/+", "a/c"])).await;

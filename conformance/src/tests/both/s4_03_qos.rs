@@ -213,6 +213,7 @@ async fn everyone(stage: &Stage) -> Outcome {
     let mut here = Peer::connected(stage, "alice").await?;
     here.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
     let mut wild = Peer::connected(stage, "carol").await?;
+    offer::wildcards(&wild)?;
     wild.subscribed(&stage.topic("#"), Qos::AtLeastOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
     offer::qos(&publisher, Qos::AtLeastOnce)?;

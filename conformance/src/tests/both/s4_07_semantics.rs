@@ -328,7 +328,8 @@ pub(crate) async fn a_will_on_a_wildcard_is_never_published(stage: &Stage) -> Ou
         cases.add(offence, outcome);
     }
     // A will in order, published in the same way: what comes before it is all that comes.
-    let connect = watch::with_will(stage, "control", watch::will(&stage.topic("wild/control"), b"control"));
+    let will = watch::will_taken(&watcher, &stage.topic("wild/control"), b"control");
+    let connect = watch::with_will(stage, "control", will);
     let (mut control, _) = Peer::connect(stage, "control", connect).await.prepared()?;
     end_by_error(stage, &mut control).await;
     let received = up_to_marker(&mut watcher, b"control").await?;

@@ -22,7 +22,7 @@ use crate::{
         judge::{Cases, LAG, Unnoticed, farewell},
         many::{Offence, all_close, all_connected, all_refused},
         offer,
-        watch::{Delivery, collect, collect_by, no_other, up_to_marker, will, with_will},
+        watch::{Delivery, collect, collect_by, no_other, up_to_marker, will_taken, with_will},
     },
 };
 
@@ -297,7 +297,7 @@ async fn wills_are_sent(stage: &Stage, offences: &[(String, Vec<u8>)]) -> Outcom
     watcher.subscribed(&topic, Qos::AtMostOnce).await?;
     let hellos = offences.iter().map(|(name, _)| {
         let actor = stage.fresh("leaver");
-        (with_will(stage, &actor, will(&topic, name.as_bytes())), actor)
+        (with_will(stage, &actor, will_taken(&watcher, &topic, name.as_bytes())), actor)
     });
     let mut leavers = all_connected(stage, hellos.collect()).await?;
     let mut sent = Vec::new();

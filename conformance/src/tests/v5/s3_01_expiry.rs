@@ -20,7 +20,7 @@ use crate::{
     tests::{
         asking::lasting,
         judge::farewell,
-        watch::{message, tidied, will, with_will},
+        watch::{message, tidied, will_taken, with_will},
     },
 };
 
@@ -108,7 +108,7 @@ async fn a_disconnect_cannot_begin_a_session_expiry(stage: &Stage) -> Outcome {
     tidied(stage, &["alice"], &[], async {
         let mut watcher = Peer::connected(stage, "watcher").await?;
         watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
-        let connect = with_will(stage, "alice", will(&topic, b"will"));
+        let connect = with_will(stage, "alice", will_taken(&watcher, &topic, b"will"));
         let (mut alice, connack) = Peer::connect(stage, "alice", connect).await.prepared()?;
         if connack.properties.session_expiry_interval().is_some_and(|given| given > 0) {
             return Err(Halt::unsupported("the server lets a session live longer than was asked").at(&connack));

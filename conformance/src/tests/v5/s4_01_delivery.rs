@@ -11,7 +11,7 @@ use squall_codec::{
 use squall_scenarios::{
     peer::{Peer, Pubcomp, Pubrec},
     stage::{End, Stage},
-    verdict::{Evidence, Halt, Outcome, Preparing},
+    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
 };
 
 use crate::{
@@ -26,8 +26,9 @@ use crate::{
             an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
             messages_of_one_topic_and_qos_keep_their_order,
         },
+        judge::{At, LAG},
         offer,
-        watch::tidied,
+        watch::{Delivery, collect, collect_by, tidied},
     },
 };
 
@@ -157,12 +158,35 @@ async fn expired_delivery(stage: &Stage) -> Outcome {
     peer.close(End::Fin).await;
     stage.pass(OUTLASTS).await;
     let mut peer = resumed(stage, "alice").await?;
-    let again = peer.expect_message(b"short-lived").await?;
+    let again = again_before_marker(stage, &mut peer, &mut publisher, b"short-lived").await?;
     if again.packet_id != first.packet_id {
         let reason = format!("expected the packet id of before, {:?}, seen {:?}", first.packet_id, again.packet_id);
         return Err(Halt::fail(reason).at(&again));
     }
     Ok(Evidence::of(&first).and(&again))
+}
+
+/// What is sent again on a resumed session: before a message that is published now, or not much later.
+async fn again_before_marker(
+    stage: &Stage,
+    peer: &mut Peer,
+    publisher: &mut Peer,
+    payload: &[u8],
+) -> Result<Delivery, Halt> {
+    publisher.published(&stage.topic("t"), Qos::AtLeastOnce, b"marker", false).await.prepared()?;
+    let mut came = collect(peer, |seen| seen.last().is_some_and(|last| last.payload() == b"marker")).await?;
+    let is_again = |copy: &Delivery| copy.payload() == payload;
+    if !came.iter().any(is_again) {
+        came.extend(collect_by(peer, stage.now() + LAG, |seen| seen.iter().any(is_again)).await?);
+    }
+    let shown = came.last().map(|last| At(last.entry()));
+    came.into_iter().find(is_again).ok_or_else(|| {
+        let halt = Halt::fail(format!(
+            "expected \"{}\" to be sent again on the resumed session, but only what was published later came",
+            String::from_utf8_lossy(payload)
+        ));
+        shown.map_or(halt.clone(), |last| halt.at(&last))
+    })
 }
 
 async fn a_qos_2_exchange_is_finished_after_its_message_expired(stage: &Stage) -> Outcome {

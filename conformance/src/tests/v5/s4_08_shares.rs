@@ -272,6 +272,7 @@ async fn no_retained_message_comes_on_joining_a_share(stage: &Stage) -> Outcome 
     tidied(stage, &[], &[&topic], async {
         let mut publisher = Peer::connected(stage, "publisher").await?;
         offer::retain(&publisher)?;
+        offer::qos(&publisher, Qos::AtLeastOnce)?;
         publisher.published(&topic, Qos::AtLeastOnce, b"retained", true).await?;
         // It is there: a plain subscriber gets it.
         let mut plain = Peer::connected(stage, "plain").await?;

@@ -24,7 +24,7 @@ use crate::{
         judge::{Cases, Unnoticed, farewell, judge_close, offender, parting},
         offer,
         sharing::{numbered, publishes},
-        watch::{Delivery, burst, collect, fenced, no_other, tidied, will, with_will},
+        watch::{Delivery, burst, collect, fenced, no_other, tidied, will_taken, with_will},
     },
 };
 
@@ -293,11 +293,19 @@ fn all_free(under_way: &mut BTreeMap<PacketId, Vec<u8>>, messages: &[Delivery], 
     Ok(())
 }
 
-/// So many new messages, acknowledged by nobody. Others are on their way: these are waited for.
+/// So many new messages, acknowledged by nobody. Others are on their way: these are waited for. `unsupported` where the
+/// server keeps fewer in flight.
 async fn arriving(peer: &mut Peer, count: usize) -> Result<Vec<Delivery>, Halt> {
-    let mut messages = Vec::new();
+    let mut messages: Vec<Delivery> = Vec::new();
     while messages.len() < count {
-        messages.extend(burst(peer).await?);
+        match (burst(peer).await, messages.last()) {
+            (Ok(more), _) => messages.extend(more),
+            (Err(_), Some(last)) if peer.is_open() => {
+                let reason = format!("the server keeps no more than {} messages in flight", messages.len());
+                return Err(Halt::unsupported(reason).at(last));
+            }
+            (Err(halt), _) => return Err(halt),
+        }
     }
     Ok(messages)
 }
@@ -421,7 +429,7 @@ async fn short_disconnect(stage: &Stage, bytes: &[u8]) -> Outcome {
     let mut watcher = Peer::connected(stage, "watcher").await?;
     watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
     let actor = stage.fresh("leaver");
-    let connect = with_will(stage, &actor, will(&topic, b"will"));
+    let connect = with_will(stage, &actor, will_taken(&watcher, &topic, b"will"));
     let (mut peer, _) = Peer::connect(stage, &actor, connect).await.prepared()?;
     peer.send_bytes(bytes).await;
     let end = match peer.next().await {
@@ -429,7 +437,8 @@ async fn short_disconnect(stage: &Stage, bytes: &[u8]) -> Outcome {
         other => return Err(Halt { entry: other.entry(), ..Halt::fail(format!("expected the end, but {other}")) }),
     };
     let mut publisher = Peer::connected(stage, "publisher").await?;
-    publisher.published(&topic, Qos::AtLeastOnce, b"marker", false).await?;
+    let qos = Qos::AtLeastOnce.min(offer::highest_qos(&publisher));
+    publisher.published(&topic, qos, b"marker", false).await?;
     publisher.disconnect().await;
     let marker = |seen: &[Delivery]| seen.last().is_some_and(|last| last.payload() == b"marker");
     let received = collect(&mut watcher, marker).await?;
