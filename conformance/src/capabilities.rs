@@ -63,7 +63,8 @@ pub async fn card(subject: &Subject, bounds: Bounds) -> Result<Card, String> {
     let version = spoken.max().ok_or("it speaks none of the versions that were tried")?;
     let world = Rc::new(Live::new(subject.dialer.clone()));
     let stage = Stage::new(world, version, &run_id(u64::from(std::process::id())), bounds.patience)
-        .with_credentials(subject.credentials.clone());
+        .with_credentials(subject.credentials.clone())
+        .with_keep_alive(subject.keep_alive);
     let probe = Probe { stage: &stage, connack: subject.connack.as_ref().filter(|_| version == Version::V5_0) };
     Ok(Card {
         schema: SCHEMA,
@@ -101,8 +102,8 @@ impl Probe<'_> {
             let announced = highest.as_ref().map(|highest| format!("Maximum QoS {highest}"));
             add(name, announced, observed(self.delivers(qos).await));
         }
-        let flag = |value: Option<u8>| value.map(|value| value != 0);
-        let offered = |read: fn(&Connack) -> Option<u8>| self.said(|connack| flag(read(connack)), "true");
+        let flag = |value: Option<u8>| value.map(|value| if value == 0 { "no" } else { "yes" });
+        let offered = |read: fn(&Connack) -> Option<u8>| self.said(|connack| flag(read(connack)), "yes");
         let retain = offered(|connack| connack.properties.retain_available());
         add("retained messages", retain, observed(self.retains().await));
         let wildcards = offered(|connack| connack.properties.wildcard_subscription_available());

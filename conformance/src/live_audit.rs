@@ -97,13 +97,14 @@ impl Players {
         let namespace = format!("{}{}{again}", self.run, base36(planned.number as u64, 3));
         let started_us = micros(self.started.elapsed());
         async move {
-            let (world, credentials) = match places.of(&planned).await {
-                Ok((world, credentials)) => (Rc::new(world), credentials),
+            let (world, credentials, keep_alive) = match places.of(&planned).await {
+                Ok(found) => found,
                 Err(halt) => return (planned, unplayed(&planned, halt)),
             };
-            let stage = Stage::new(world, planned.version, &namespace, bounds.patience)
+            let stage = Stage::new(Rc::new(world), planned.version, &namespace, bounds.patience)
                 .tolerating(bounds.tolerance)
-                .with_credentials(credentials);
+                .with_credentials(credentials)
+                .with_keep_alive(keep_alive);
             let entry = play(&stage, &planned, bounds).await;
             leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
             (planned, TestEntry { started_us, ..entry })

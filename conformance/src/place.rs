@@ -22,12 +22,12 @@ pub(crate) enum Places {
 }
 
 impl Places {
-    /// The world in which a test plays, and what its clients show.
-    pub(crate) async fn of(&self, planned: &Planned) -> Result<(Live, Option<Credentials>), Halt> {
+    /// The world in which a test plays, what its clients show, and their Keep Alive.
+    pub(crate) async fn of(&self, planned: &Planned) -> Result<(Live, Option<Credentials>, u16), Halt> {
         let setup = planned.test.setup;
         match self {
             Places::Named(subject) if setup.shows() => {
-                Ok((Live::new(subject.dialer.clone()), subject.credentials.clone()))
+                Ok((Live::new(subject.dialer.clone()), subject.credentials.clone(), subject.keep_alive))
             }
             Places::Named(_) => {
                 Err(Halt::unsupported(format!("needs a server {}: --launch starts one", setup.wanted())))
@@ -39,8 +39,8 @@ impl Places {
                 if setup != Setup::Plain {
                     instance.subject().speaks(planned.version).map_err(Halt::unsupported)?;
                 }
-                let credentials = instance.subject().credentials.clone();
-                Ok((Live::launched(instance), credentials))
+                let (credentials, keep_alive) = (instance.subject().credentials.clone(), instance.subject().keep_alive);
+                Ok((Live::launched(instance), credentials, keep_alive))
             }
         }
     }

@@ -34,6 +34,8 @@ use crate::{
 const PREFLIGHT: Duration = Duration::from_millis(3500);
 /// A broker that was started a moment ago may still be on its way to its port.
 const STARTING: Duration = Duration::from_secs(1);
+/// A Keep Alive in seconds that outlasts every test, for servers that turn away who has none.
+const LONG: u16 = 600;
 /// The subject may tell what it is, and is not waited for long.
 const IDENTITY: Duration = Duration::from_millis(400);
 
@@ -53,7 +55,9 @@ pub enum Unreachable {
     Tls(String),
     #[error("{target} accepts connections but answered CONNECT with something that is not MQTT: {excerpt}")]
     NotMqtt { target: String, excerpt: String },
-    #[error("{target} accepts connections but did not answer CONNECT in time: is it an MQTT broker without TLS?")]
+    #[error(
+        "{target} accepts connections but did not answer CONNECT in time: is it an MQTT broker, and is this not its port for TLS?"
+    )]
     Silent { target: String },
     #[error("{target} speaks none of the chosen versions: {reasons}")]
     NoVersion { target: String, reasons: String },
@@ -68,6 +72,8 @@ pub struct Subject {
     pub dialer: Dialer,
     /// What every CONNECT shows.
     pub credentials: Option<Credentials>,
+    /// What every CONNECT says that is not about it: 0 unless the server does not take that.
+    pub keep_alive: u16,
     /// What was asked for, and why it is not spoken, if so.
     pub spoken: Vec<(Version, Result<(), String>)>,
     /// What it says that it is.
@@ -123,14 +129,21 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
     let credentials = access.credentials.clone();
     let mut spoken = Vec::new();
     let mut answers = Vec::new();
-    let (mut identity, mut connack) = (None, None);
+    let (mut identity, mut connack, mut keep_alive) = (None, None, 0);
     for (position, version) in versions.iter().enumerate() {
         let stream = if position == 0 { Ok(first.take()) } else { dialer.dial().await.map(Some) };
         let answer = match stream {
             // The versions share what is left of the time, so that each gets its answer heard.
             Ok(Some(mut stream)) => {
                 let left = deadline.saturating_duration_since(Instant::now()) / (versions.len() - position) as u32;
-                let answer = ask(&mut stream, *version, credentials.as_ref(), Instant::now() + left).await;
+                let by = Instant::now() + left;
+                let mut answer = ask(&mut stream, *version, credentials.as_ref(), keep_alive, by).await;
+                if matches!(answer, Answer::Closed | Answer::Refused(_))
+                    && let Ok(mut other) = dialer.dial().await
+                    && let Answer::Accepted(said) = ask(&mut other, *version, credentials.as_ref(), LONG, by).await
+                {
+                    (stream, answer, keep_alive) = (other, Answer::Accepted(said), LONG);
+                }
                 if let Answer::Accepted(said) = &answer {
                     if *version == Version::V5_0 {
                         connack = said.as_deref().cloned();
@@ -150,7 +163,7 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
         answers.push(answer);
     }
     if answers.iter().any(|answer| matches!(answer, Answer::Accepted(_))) {
-        return Ok(Subject { target: target.clone(), dialer, credentials, spoken, identity, connack });
+        return Ok(Subject { target: target.clone(), dialer, credentials, keep_alive, spoken, identity, connack });
     }
     let target = target.to_string();
     let not_mqtt = answers.iter().find_map(|answer| match answer {
@@ -233,9 +246,16 @@ fn encoded(packet: &Packet, version: Version) -> Bytes {
 }
 
 /// Says CONNECT and looks at what comes.
-async fn ask(stream: &mut Socket, version: Version, credentials: Option<&Credentials>, deadline: Instant) -> Answer {
+async fn ask(
+    stream: &mut Socket,
+    version: Version,
+    credentials: Option<&Credentials>,
+    keep_alive: u16,
+    deadline: Instant,
+) -> Answer {
     let client_id = Text::new(format!("squallpreflight{}", std::process::id())).expect("letters and digits");
     let mut connect = Connect::new(version, client_id);
+    connect.keep_alive = keep_alive;
     if let Some(credentials) = credentials {
         connect.username = Some(credentials.username.clone());
         connect.password.clone_from(&credentials.password);

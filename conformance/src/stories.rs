@@ -108,6 +108,7 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
         return unplayed(Verdict::Unsupported, reason);
     }
     let stage = Stage::new(Rc::new(world), version, namespace, patience).with_credentials(subject.credentials.clone());
+    let stage = stage.with_keep_alive(subject.keep_alive);
     let played = player::play(&stage, script).await;
     Told { played, transcript: stage.transcript().entries().iter().map(Line::from).collect() }
 }

@@ -227,6 +227,7 @@ pub struct Stage {
     patience: Duration,
     tolerance: Duration,
     credentials: Option<Rc<Credentials>>,
+    keep_alive: u16,
     names: Rc<Cell<u32>>,
     timings: Rc<RefCell<Vec<Timing>>>,
 }
@@ -242,6 +243,7 @@ impl Stage {
             patience,
             tolerance: Duration::ZERO,
             credentials: None,
+            keep_alive: 0,
             names: Rc::new(Cell::new(0)),
             timings: Rc::default(),
         }
@@ -257,6 +259,17 @@ impl Stage {
     #[must_use]
     pub fn speaking(&self, version: Version) -> Self {
         Stage { version, ..self.clone() }
+    }
+
+    /// With this Keep Alive in seconds in every CONNECT that is not about it: some servers take no 0.
+    #[must_use]
+    pub fn with_keep_alive(self, keep_alive: u16) -> Self {
+        Stage { keep_alive, ..self }
+    }
+
+    /// The Keep Alive of a CONNECT that is not about it.
+    pub fn keep_alive(&self) -> u16 {
+        self.keep_alive
     }
 
     /// With these in every CONNECT that says nothing else.

@@ -49,9 +49,10 @@ fn told(out: &mut impl Write, card: &Card) -> Result<(), Trouble> {
     }
     writeln!(out, "In MQTT {}:", card.asked_in)?;
     for capability in &card.capabilities {
-        let announced = capability.announced.as_deref().unwrap_or("-");
-        let observed = capability.observed.as_deref().unwrap_or_default();
-        writeln!(out, "  {:<26}announced {announced:<16}{observed}", capability.name)?;
+        let announced = capability.announced.as_ref().map(|said| format!("announced {said}")).unwrap_or_default();
+        let line =
+            format!("  {:<26}{announced:<28}{}", capability.name, capability.observed.as_deref().unwrap_or_default());
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(crate) mod flag {
 }
 
 impl RawConnect {
-    /// A faultless one of the stage's version: Clean Session, Keep Alive 0, the client identifier of `actor`.
+    /// A faultless one of the stage's version: Clean Session, the Keep Alive of the stage, the client identifier of `actor`.
     pub(crate) fn new(stage: &Stage, actor: &str) -> Self {
         let mut connect = RawConnect::without_payload(stage).field(stage.client_id(actor).as_bytes());
         connect.credentials = stage.credentials().map(|credentials| {
@@ -75,7 +75,7 @@ impl RawConnect {
             name: version.protocol_name().as_bytes().to_vec(),
             level: version.level(),
             flags: flag::CLEAN,
-            keep_alive: 0,
+            keep_alive: stage.keep_alive(),
             properties: properties(version, &[]),
             payload: Vec::new(),
             version,

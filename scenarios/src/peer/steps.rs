@@ -41,6 +41,7 @@ impl Peer {
     /// The CONNECT that `connected` sends: for changing one thing of it.
     pub fn hello(stage: &Stage, actor: &str) -> Connect {
         let mut connect = Connect::new(stage.version(), stage.client_id(actor));
+        connect.keep_alive = stage.keep_alive();
         if let Some(credentials) = stage.credentials() {
             connect.username = Some(credentials.username.clone());
             connect.password.clone_from(&credentials.password);

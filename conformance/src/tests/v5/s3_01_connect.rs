@@ -286,7 +286,7 @@ async fn nothing_behind_a_refused_connect_is_processed(stage: &Stage) -> Outcome
 
 /// A client without an identifier, whose session lasts: its CONNACK. `unsupported` if the server takes none.
 async fn nameless(stage: &Stage, actor: &str) -> Result<(Peer, Seen<Packet>, String), Halt> {
-    let mut connect = Connect::new(stage.version(), text(""));
+    let mut connect = Connect { client_id: text(""), ..Peer::hello(stage, actor) };
     connect.properties.push(Property::SessionExpiryInterval(60));
     let mut peer = Peer::open(stage, actor).await?;
     peer.send(Packet::Connect(Box::new(connect))).await;
