@@ -1,5 +1,5 @@
 //! An audit at a real address: tests run side by side. What one of them does to the server is no verdict on the rule of
-//! another: a test whose connection was lost is asked once more, alone.
+//! another: a test whose connection was lost is asked once more, alone, and so is all that went wrong beside a crash.
 
 use std::{cell::RefCell, future::Future, io, rc::Rc, time::Instant};
 
@@ -46,6 +46,7 @@ impl Audit<'_> {
             run: run.clone(),
             places,
             bounds: self.bounds,
+            launcher: launcher.clone(),
             leftovers: Rc::default(),
             started: Instant::now(),
             done: Vec::new(),
@@ -84,6 +85,8 @@ struct Players {
     run: String,
     places: Places,
     bounds: Bounds,
+    /// Where they are launched.
+    launcher: Option<Rc<Launcher>>,
     leftovers: Rc<RefCell<Leftovers>>,
     started: Instant,
     done: Verdicts,
@@ -94,6 +97,7 @@ impl Players {
     /// One test. `again` tells its names from those of the first time.
     fn play(&self, planned: Planned, again: &str) -> impl Future<Output = (Planned, TestEntry)> + use<> {
         let (bounds, leftovers, places) = (self.bounds, Rc::clone(&self.leftovers), self.places.clone());
+        let launcher = self.launcher.clone();
         let namespace = format!("{}{}{again}", self.run, base36(planned.number as u64, 3));
         let started_us = micros(self.started.elapsed());
         async move {
@@ -107,6 +111,9 @@ impl Players {
                 .with_keep_alive(keep_alive);
             let entry = play(&stage, &planned, bounds).await;
             leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
+            if let Some(launcher) = launcher.filter(|_| is_bad(&entry)) {
+                launcher.suspect(planned.test.setup);
+            }
             (planned, TestEntry { started_us, ..entry })
         }
     }
@@ -128,7 +135,8 @@ impl Players {
         Ok(())
     }
 
-    /// Many at a time. What comes back has no verdict yet: it was cut off, or went wrong after another had been.
+    /// Many at a time. What comes back has no verdict yet: it was cut off, or went wrong after another had been. Where a
+    /// server was launched a crash may show only later, so that all that went wrong has to wait.
     async fn side_by_side(
         &mut self,
         tests: Vec<Planned>,
@@ -157,7 +165,9 @@ impl Players {
             };
             let Some(finished) = finished else { break };
             let (planned, entry) = finished.expect("a test's panic is caught, and nobody cancels it");
-            let in_doubt = jobs > 1 && (was_cut_off(&entry) || !doubtful.is_empty() && is_bad(&entry));
+            let may_have_crashed = self.launcher.is_some() && !audit.fail_fast;
+            let waits = may_have_crashed || was_cut_off(&entry) || !doubtful.is_empty();
+            let in_doubt = jobs > 1 && is_bad(&entry) && waits;
             if in_doubt {
                 doubtful.push((planned, entry));
             } else {
@@ -181,13 +191,16 @@ impl Players {
             disturbed |= entry.as_ref().is_some_and(|entry| !is_bad(entry));
             self.conclude(planned, entry.unwrap_or_else(|| undecided(first)), audit, audience)?;
         }
-        if !disturbed {
+        // One that crashes takes down what runs beside it.
+        let crashed = self.launcher.as_ref().is_some_and(|launcher| launcher.crashes() > 0);
+        let jobs = if crashed { 1 } else { AGAIN_JOBS };
+        if !disturbed && !crashed {
             return others.into_iter().try_for_each(|(planned, entry)| self.conclude(planned, entry, audit, audience));
         }
         let mut waiting = others.into_iter();
         let mut running = JoinSet::new();
         loop {
-            while running.len() < AGAIN_JOBS
+            while running.len() < jobs
                 && self.cut_short.is_none()
                 && let Some((planned, _)) = waiting.next()
             {

@@ -100,6 +100,15 @@ impl Subject {
         built_in::of_identity(self.identity.as_deref()?)
     }
 
+    /// Whether it still answers CONNECT.
+    pub(crate) async fn answers(&self) -> bool {
+        let Some((version, _)) = self.spoken.iter().find(|(_, spoken)| spoken.is_ok()) else { return false };
+        let Ok(mut stream) = self.dialer.dial().await else { return false };
+        let by = Instant::now() + PREFLIGHT;
+        let answer = ask(&mut stream, *version, self.credentials.as_ref(), self.keep_alive, by).await;
+        matches!(answer, Answer::Accepted(_))
+    }
+
     /// Whether it still accepts connections.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Output, Stdio},
     thread,
@@ -146,42 +147,111 @@ fn what_cannot_be_launched_is_told_in_one_sentence() {
     }
 }
 
-/// The processes whose words hold this.
-fn running(word: &str) -> Vec<String> {
+/// The processes whose words hold this, with their numbers.
+fn running(word: &str) -> Vec<(String, String)> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let words = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    words.map(|words| String::from_utf8_lossy(&words).replace('\0', " ")).filter(|words| words.contains(word)).collect()
+    let words = entries.filter_map(|entry| {
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        Some((entry.file_name().display().to_string(), String::from_utf8_lossy(&words).replace('\0', " ")))
+    });
+    words.filter(|(_, words)| words.contains(word)).collect()
+}
+
+/// An audit of a Mosquitto that its own folder tells from all others.
+struct Marked {
+    folder: tempfile::TempDir,
+    audit: Stopped,
+}
+
+impl Marked {
+    /// `None` where there is no mosquitto, or no /proc to see it in.
+    fn start(more: &str) -> Option<Marked> {
+        if !Path::new("/proc/self/cmdline").exists() || !is_there("mosquitto") {
+            eprintln!("skipped: there is no mosquitto, or no /proc to see it in");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mark = folder.path().join("mark").display().to_string();
+        let profile = folder.path().join("marked.toml");
+        let text = format!(
+            "name = 'Mosquitto'\ntarget = 'a:1'\n[launch]\nprogram = 'mosquitto'\n\
+             arguments = ['-c', '{mark}', '-p', '{{port}}']\n{more}"
+        );
+        std::fs::write(&profile, text).expect("a file");
+        std::fs::write(&mark, "user root\n").expect("a file");
+        let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
+            .args(["--launch", &profile.display().to_string(), "--mqtt", "5.0"])
+            .env("TMPDIR", folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let marked = Marked { folder, audit: Stopped(audit.expect("the program starts")) };
+        assert!(until(|| !marked.left().is_empty()), "the broker was launched");
+        Some(marked)
+    }
+
+    /// What still runs of it.
+    fn left(&self) -> Vec<(String, String)> {
+        let all = running(&self.folder.path().display().to_string()).into_iter();
+        all.filter(|(_, words)| !words.contains("--launch")).collect()
+    }
+
+    fn signal(&self, name: &str) {
+        signal(name, &self.audit.0.id().to_string());
+    }
+}
+
+fn signal(name: &str, whom: &str) {
+    let told = Command::new("kill").args(["-s", name, whom]).status();
+    assert!(told.expect("kill is there").success());
+}
+
+/// Whether it comes true in time.
+fn until(is: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::yield_now();
+    }
+    true
 }
 
 #[test]
 fn an_interrupted_audit_leaves_no_broker_behind() {
-    if !Path::new("/proc/self/cmdline").exists() || !is_there("mosquitto") {
-        eprintln!("skipped: there is no mosquitto, or no /proc to see it in");
-        return;
+    for times in 1..=3 {
+        let Some(mut marked) = Marked::start("companions = [['sleep', '1000']]\n") else { return };
+        (0..times).for_each(|_| marked.signal("INT"));
+        let status = marked.audit.0.wait().expect("it ends");
+        assert_eq!(status.code(), Some(130), "after {times} interruptions");
+        assert!(until(|| marked.left().is_empty()), "after {times} interruptions: {:?}", marked.left());
     }
-    // Its own folder tells this broker from all others.
-    let folder = tempfile::tempdir().expect("a folder");
-    let mark = folder.path().join("mark").display().to_string();
-    let profile = folder.path().join("marked.toml");
-    let text = format!(
-        "name = 'Mosquitto'\ntarget = 'a:1'\n[launch]\nprogram = 'mosquitto'\narguments = ['-c', '{mark}', '-p', '{{port}}']\n"
-    );
-    std::fs::write(&profile, text).expect("a file");
-    std::fs::write(&mark, "user root\n").expect("a file");
-    let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
-        .args(["--launch", &profile.display().to_string(), "--slow"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut audit = Stopped(audit.expect("the program starts"));
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let broker = format!("mosquitto -c {mark}");
-    while running(&broker).is_empty() && Instant::now() < deadline {
-        thread::yield_now();
-    }
-    assert!(!running(&broker).is_empty(), "the broker was launched");
-    let told = Command::new("kill").args(["-INT", &audit.0.id().to_string()]).status();
-    assert!(told.expect("kill is there").success());
-    let status = audit.0.wait().expect("it ends");
-    assert!(running(&broker).is_empty(), "the broker is still there after {status}");
+}
+
+#[test]
+fn an_audit_that_is_killed_leaves_no_broker_behind() {
+    let Some(mut marked) = Marked::start("") else { return };
+    marked.signal("KILL");
+    marked.audit.0.wait().expect("it ends");
+    assert!(until(|| marked.left().is_empty()), "{:?}", marked.left());
+}
+
+#[test]
+fn a_broker_that_crashes_is_launched_again_and_that_is_told() {
+    let Some(mut marked) = Marked::start("") else { return };
+    let mut lines = BufReader::new(marked.audit.0.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    // It is being audited once a test has its verdict.
+    assert!(lines.any(|line| line.contains("pass")), "a test ends");
+    let brokers = marked.left();
+    let (pid, _) = brokers.iter().find(|(_, words)| words.contains("mosquitto -c")).expect("it runs");
+    signal("SEGV", pid);
+    let text: Vec<_> = lines.collect();
+    let status = marked.audit.0.wait().expect("it ends");
+    let last = text.last().cloned().unwrap_or_default();
+    assert_eq!(status.code(), Some(2), "{last}");
+    assert!(last.contains("it crashed while it was audited") && last.contains("signal: 11"), "{last}");
+    // Those after it found another one, and those that it took down with it were asked once more.
+    let inconclusive = last.split(", ").find_map(|part| part.split_once(" inconclusive")).map(|(count, _)| count);
+    assert_eq!(inconclusive, Some("0"), "{last}");
 }

@@ -1,7 +1,11 @@
 //! The brokers of one run: each setup that a test asks for is launched once, when the first test asks. One that crashes is
 //! launched again, and that is remembered.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use squall_codec::version::Version;
 use tokio::sync::OnceCell;
@@ -23,6 +27,8 @@ pub struct Launcher {
     slots: RefCell<BTreeMap<Setup, Slot>>,
     /// How each that ended by itself did.
     crashes: RefCell<Vec<String>>,
+    /// Something went wrong with one: it is asked whether it still answers before it is used again.
+    suspects: RefCell<BTreeSet<Setup>>,
 }
 
 impl Launcher {
@@ -35,7 +41,14 @@ impl Launcher {
         let launch = launch.ok_or_else(|| format!("the profile {} does not say how to launch it", profile.name))?;
         let name = profile.name.clone();
         let versions = versions.to_vec();
-        Ok(Launcher { name, launch, versions, slots: RefCell::default(), crashes: RefCell::default() })
+        Ok(Launcher {
+            name,
+            launch,
+            versions,
+            slots: RefCell::default(),
+            crashes: RefCell::default(),
+            suspects: RefCell::default(),
+        })
     }
 
     /// Whether it can be set up so.
@@ -61,7 +74,10 @@ impl Launcher {
         loop {
             let slot = Rc::clone(self.slots.borrow_mut().entry(setup).or_default());
             let instance = slot.get_or_init(start).await.clone()?;
-            let Some(end) = instance.crashed() else { return Ok(instance) };
+            let suspected = self.suspects.borrow_mut().remove(&setup);
+            let hangs = suspected && instance.crashed().is_none() && !instance.subject().answers().await;
+            let end = instance.crashed().or_else(|| hangs.then(|| "did not answer CONNECT any more".to_owned()));
+            let Some(end) = end else { return Ok(instance) };
             // Several may see it: the first clears the place for the next one.
             let mut slots = self.slots.borrow_mut();
             if slots.get(&setup).is_some_and(|current| Rc::ptr_eq(current, &slot)) {
@@ -72,6 +88,16 @@ impl Launcher {
                 return Err(format!("{} crashed {MOST_CRASHES} times and is not launched again", self.name));
             }
         }
+    }
+
+    /// A test on it went wrong.
+    pub(crate) fn suspect(&self, setup: Setup) {
+        self.suspects.borrow_mut().insert(setup);
+    }
+
+    /// How many ended or hung though nobody asked them to.
+    pub(crate) fn crashes(&self) -> usize {
+        self.crashes.borrow().len()
     }
 
     /// What befell those that should have gone on: that they crashed, or that the usual one takes no connections any more.
