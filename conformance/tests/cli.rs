@@ -150,7 +150,7 @@ fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
 fn wrong_words_are_refused_with_what_is_expected() {
     for (words, expected) in [
         (&["--mqtt", "4.0"][..], "expected one of 3.1, 3.1.1, 5.0"),
-        (&["--report", "xml=a"], "expected one of json, junit, tap, html, markdown, summary, badge"),
+        (&["--report", "xml=a"], "expected one of json, json-short, junit, tap, html, markdown, summary, badge"),
         (&["--report", "jnit=a"], "the nearest is junit"),
         (&["--grade", "COULD"], "expected MUST, SHOULD or MAY"),
         (&["--tag", "quick"], "unknown tag 'quick', expected one of time"),

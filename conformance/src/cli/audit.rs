@@ -28,6 +28,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Trouble> {
         Some(Command::Scenarios(args)) => scenarios::run(&mut out, &args),
         Some(Command::Coverage) => tell::coverage(&mut out).map(|()| 0),
         Some(Command::Diff(args)) => compare::run(&args),
+        Some(Command::Report(args)) => compare::matrix(&mut out, &args).map(|()| 0),
         Some(Command::Issue(args)) => accuse::run(&args),
         #[cfg(feature = "own-broker")]
         Some(Command::SelfTest(args)) => self_test::run(&args),

@@ -1,4 +1,4 @@
-//! `conformance diff`: what changed between two reports.
+//! `conformance diff`: what changed between two reports. `conformance report`: many of them side by side.
 
 use std::{
     io::Write,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use squall_conformance::report::{diff::diff, json, model::Report};
+use squall_conformance::report::{diff::diff, json, matrix, model::Report};
 
 use super::trouble::Trouble;
 
@@ -19,6 +19,19 @@ pub(super) struct DiffArgs {
     /// Write JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MatrixArgs {
+    /// Reports (JSON), one for each broker
+    #[arg(required = true)]
+    reports: Vec<PathBuf>,
+}
+
+/// Draws the matrix.
+pub(super) fn matrix(out: &mut impl Write, args: &MatrixArgs) -> Result<(), Trouble> {
+    let reports: Vec<Report> = args.reports.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    Ok(out.write_all(matrix::write(&reports).as_bytes())?)
 }
 
 fn read(path: &Path) -> Result<Report, Trouble> {

@@ -21,7 +21,7 @@ use super::trouble::Trouble;
 
 #[derive(Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Write a report, repeatable: FORMAT is json, junit, tap, html, markdown, summary (for a pull request), badge,
+    /// Write a report, repeatable: FORMAT is json, json-short (packets only where something went wrong), junit, tap, html, markdown, summary (for a pull request), badge,
     /// badge-3.1.1 or badge-5.0; `-` is standard output
     #[arg(long = "report", value_name = "FORMAT=FILE")]
     reports: Vec<ReportFile>,
@@ -52,6 +52,7 @@ impl OutputArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Json,
+    JsonShort,
     Junit,
     Tap,
     Html,
@@ -63,8 +64,9 @@ enum Format {
     Baseline,
 }
 
-const FORMATS: [(&str, Format); 9] = [
+const FORMATS: [(&str, Format); 10] = [
     ("json", Format::Json),
+    ("json-short", Format::JsonShort),
     ("junit", Format::Junit),
     ("tap", Format::Tap),
     ("html", Format::Html),
@@ -79,6 +81,7 @@ impl Format {
     fn write(self, report: &Report) -> String {
         match self {
             Format::Json => json::write(report),
+            Format::JsonShort => json::write(&report.short()),
             Format::Junit => junit::write(report),
             Format::Tap => tap::write(report),
             Format::Html => html::write(report),

@@ -5,8 +5,13 @@ use clap::{Args, Parser, Subcommand};
 #[cfg(feature = "own-broker")]
 use super::self_test::SelfTestArgs;
 use super::{
-    accuse::IssueArgs, choice::ChoiceArgs, compare::DiffArgs, output::OutputArgs, probe::ProbeArgs,
-    scenarios::ScenariosArgs, subject::SubjectArgs,
+    accuse::IssueArgs,
+    choice::ChoiceArgs,
+    compare::{DiffArgs, MatrixArgs},
+    output::OutputArgs,
+    probe::ProbeArgs,
+    scenarios::ScenariosArgs,
+    subject::SubjectArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -28,6 +33,7 @@ Examples:
   conformance coverage                               what is tested, and what could be
   conformance issue 5.0/MQTT-3.12.4-1 --target broker:1883     a failure for the tracker of the broker
   conformance diff before.json after.json            what newly fails, what is fixed
+  conformance report reports/*.json                  brokers side by side
   conformance self-test                              every test against every liar
 
 Exit status: 0 no rule is broken, 1 a rule is broken (that no baseline accepts), 2 the audit could not run,
@@ -58,6 +64,8 @@ pub(super) enum Command {
     Coverage,
     /// Compare two reports (JSON): what newly fails, what is fixed; exit status 1 if something newly fails
     Diff(DiffArgs),
+    /// Draw the statements on which brokers differ as Markdown, from their reports (JSON)
+    Report(MatrixArgs),
     /// Write a broken statement as Markdown for the maintainer of a broker, with a script that shows it again
     Issue(IssueArgs),
     /// Prove the tests themselves: each on the honest broker, on its own liar, on the liars of all others

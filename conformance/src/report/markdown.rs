@@ -10,6 +10,9 @@ use super::{
     words::{date, timing},
 };
 
+/// So many lines are shown at the beginning and at the end of a transcript, and around each that proves something.
+const SHOWN_AROUND: usize = 20;
+
 /// The whole report.
 pub fn write(report: &Report) -> String {
     let mut text = String::new();
@@ -105,7 +108,17 @@ fn accusations(text: &mut String, report: &Report, verdict: Verdict, title: &str
         }
         text.push('\n');
         let _ = writeln!(text, "```text");
+        let shown = |position: usize| {
+            let near = test.evidence.iter().any(|proof| proof.abs_diff(position) <= SHOWN_AROUND);
+            near || position < SHOWN_AROUND || position + SHOWN_AROUND >= test.transcript.len()
+        };
         for (position, line) in test.transcript.iter().enumerate() {
+            if !shown(position) {
+                if shown(position - 1) {
+                    let _ = writeln!(text, "  …");
+                }
+                continue;
+            }
             let mark = if test.evidence.contains(&position) { '>' } else { ' ' };
             let _ = writeln!(text, "{mark} {}", transcript_line(line));
         }

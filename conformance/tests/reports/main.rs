@@ -2,6 +2,7 @@
 
 mod baseline;
 mod capture;
+mod matrix;
 mod runs;
 
 use std::time::Duration;
