@@ -87,6 +87,7 @@ impl World for Live {
             Need::Restart if self.instance.is_some() => Ok(()),
             Need::Restart => Err("a server that was not started here cannot be restarted".to_owned()),
             Need::PowerLoss => Err("the power of a server that was not started here cannot be cut".to_owned()),
+            Need::Invariants => Err("a story at a real address is judged by its own expectations".to_owned()),
             Need::Clock => Err("the clock of a real server's machine cannot be set".to_owned()),
             Need::Configuration => {
                 Err("the settings of a story are those of our own broker in a virtual world".to_owned())

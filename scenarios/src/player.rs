@@ -81,7 +81,7 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
             return ended(Halt::unsupported(reason), None);
         }
     }
-    match perform(&Scene::new(stage), script).await {
+    match perform(&Scene::new(stage, script.is_judged_by_invariants()), script).await {
         Ok(()) => Played {
             file: script.file().to_owned(),
             version: stage.version(),
@@ -112,6 +112,10 @@ async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
         world::begin(scene, link, conditions).await?;
     }
     world::beside(scene, tell(scene, script)).await?;
+    if scene.goes_on {
+        world::calm(scene, script).await;
+        return Ok(());
+    }
     world::deed_untouched(scene)?;
     let untouched = scene.stage.world().untouched();
     for fault in &untouched {
@@ -211,22 +215,24 @@ async fn all<T>(futures: Vec<LocalFuture<'_, T>>) -> Vec<T> {
     results.into_iter().flatten().collect()
 }
 
-/// One line of the story.
+/// One line of the story. Where the history is judged, nothing comes of what an actor expects, nor of a fault for which there is no
+/// connection.
 async fn act(scene: &Scene<'_>, part: Option<&mut Part>, step: &Placed<Step>) -> Result<(), Missed> {
     wait_for(scene, &step.value).await;
-    match (&step.value.act, part) {
-        (Act::World(verb), _) => world::act(scene, &step.value, verb).await,
+    let (outcome, may_miss) = match (&step.value.act, part) {
+        (Act::World(verb), _) => (world::act(scene, &step.value, verb).await, fault(&verb.value).is_some()),
         (Act::Actor(_, verb), Some(part)) => {
             let outcome = match part {
                 Part::Peer(peer) => peer.act(scene, &verb.value).await,
                 Part::Client(client) => client.act(scene, &verb.value).await,
             };
-            outcome.map_err(|halt| Missed { halt, place: verb.place })
+            (outcome.map_err(|halt| Missed { halt, place: verb.place }), true)
         }
         (Act::Actor(..) | Act::Together(_), _) => {
             unreachable!("a script is checked: every actor has a part of its own")
         }
-    }
+    };
+    if scene.goes_on && may_miss { Ok(()) } else { outcome }
 }
 
 /// What befalls a link, and whose; `None` where it is no link that something befalls.

@@ -59,6 +59,8 @@ struct Source {
     versions: Option<Vec<Placed<VersionWord>>>,
     #[serde(default)]
     needs: Vec<Need>,
+    /// Who judges, if it is not each step for itself.
+    judge: Option<Judge>,
     broker: Option<Settings>,
     #[serde(default)]
     network: Pairs<Conditions>,
@@ -73,6 +75,14 @@ pub(crate) enum Kind {
     Peer,
     /// The whole client library.
     Client,
+}
+
+/// Who judges a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Judge {
+    /// What must hold in every history. Steps are carried out as far as they can be, and nothing comes of what they expect.
+    Invariants,
 }
 
 /// How a link is from the start, both ways or each way in its own manner.
@@ -212,6 +222,50 @@ impl Script {
         &self.settings
     }
 
+    /// Whether the history is judged, and not each step.
+    pub fn is_judged_by_invariants(&self) -> bool {
+        self.source.judge == Some(Judge::Invariants)
+    }
+
+    /// The whole clients.
+    pub fn clients(&self) -> impl Iterator<Item = &str> {
+        self.cast().filter(|(_, kind)| *kind == Kind::Client).map(|(name, _)| name)
+    }
+
+    /// The whole clients that connect again by themselves, each time they connect.
+    pub fn reconnecting_clients(&self) -> impl Iterator<Item = &str> {
+        let gives_up = |name: &str| {
+            let mut connects = self.connects().filter(|(who, _)| *who == name);
+            connects.any(|(_, words)| {
+                words.reconnect.as_ref().is_some_and(|reconnect| matches!(reconnect.value, Reconnect::Never))
+            })
+        };
+        self.clients().filter(move |name| !gives_up(name))
+    }
+
+    /// The longest Keep Alive of the whole clients, in seconds: nobody notices sooner that a link is dead.
+    pub(crate) fn longest_keep_alive(&self) -> u16 {
+        /// The library's own.
+        const USUAL: u16 = 60;
+        let clients: Vec<&str> = self.clients().collect();
+        let of_clients = self.connects().filter(|(who, _)| clients.contains(who));
+        of_clients.map(|(_, words)| words.keep_alive.map_or(USUAL, |seconds| seconds.0)).max().unwrap_or(0)
+    }
+
+    fn connects(&self) -> impl Iterator<Item = (&str, &ConnectWords)> {
+        let steps = self.source.steps.iter().flat_map(|step| match &step.value.act {
+            Act::Together(steps) => steps.as_slice(),
+            _ => std::slice::from_ref(step),
+        });
+        steps.filter_map(|step| match &step.value.act {
+            Act::Actor(who, verb) => match &verb.value {
+                Verb::Connect(words) => Some((who.value.as_str(), &**words)),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// The line with a caret under the place.
     pub fn excerpt(&self, place: Place) -> String {
         place.excerpt(&self.text)
@@ -244,6 +298,9 @@ fn needs_of(source: &Source) -> Vec<Need> {
     };
     if source.actors.0.iter().any(|(_, kind)| *kind == Kind::Client) {
         follows(&mut needs, Need::Client);
+    }
+    if source.judge == Some(Judge::Invariants) {
+        follows(&mut needs, Need::Invariants);
     }
     if source.broker.is_some() {
         follows(&mut needs, Need::Configuration);

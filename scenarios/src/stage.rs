@@ -125,6 +125,8 @@ pub enum Need {
     Configuration,
     /// The clock of the subject's machine can be set.
     Clock,
+    /// What clients did and saw is judged by what must always hold.
+    Invariants,
     /// Whole clients as actors.
     Client,
     /// Faults of the network beyond what the actor's own link can do.

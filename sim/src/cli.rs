@@ -17,6 +17,15 @@ Examples:
 
 Exit status: 0 all plays passed, 1 a play failed, 2 something could not be played.";
 
+const EXHAUST_EXAMPLES: &str = "\
+Examples:
+  sim exhaust scenarios/flows/qos_2.yaml                   each byte, each kind of end, and 2,000 pairs
+  sim exhaust scenarios/flows/qos_2.yaml --pairs 0         single cuts alone
+  sim exhaust scenarios/flows/qos_2.yaml --link alice      only the connections of one client
+  sim exhaust scenarios/flows/qos_2.yaml -o found          write a script for each violation: sim run plays it again
+
+Exit status: 0 everything held, 1 something did not, 2 the flow cannot be cut.";
+
 /// Plays MQTT stories in a simulated network: a real broker, real clients, virtual time.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, after_help = EXAMPLES)]
@@ -32,6 +41,9 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Lists scripts with their titles.
     List(ListArguments),
+    /// Cuts the connections of a small flow everywhere, and judges whether its clients come through.
+    #[command(after_help = EXHAUST_EXAMPLES)]
+    Exhaust(ExhaustArguments),
     /// Prints a digest of what happened in each play, for comparing machines and builds.
     Digests(DigestsArguments),
 }
@@ -66,6 +78,34 @@ impl RunArguments {
     pub(crate) fn draws(&self, scripts: usize) -> bool {
         !self.quiet && scripts == 1
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExhaustArguments {
+    /// A small flow of whole clients that connect again by themselves.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Only this version: 3.1, 3.1.1 or 5.0. Otherwise each that the flow is for.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) mqtt: Option<Version>,
+    /// Cut only this client's connections. Otherwise those of all whole clients.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) link: Option<String>,
+    /// At most this many pairs of cuts, drawn from all there are; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub(crate) pairs: usize,
+    /// Plays at once; as many as the machine has cores, if it is not said.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// Everything random comes from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write a script for each violation here.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write the result as JSON here; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

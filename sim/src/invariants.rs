@@ -6,6 +6,7 @@
 
 mod delivery;
 mod exchanges;
+mod unfinished;
 mod walk;
 
 use std::{fmt, time::Duration};
@@ -121,4 +122,12 @@ pub fn of_clients(history: &History, actors: &[&str]) -> Vec<Breach> {
 /// and nothing was forbidden. A subscriber who is not there at the end is owed nothing.
 pub fn outstanding(history: &History) -> Vec<Breach> {
     delivery::outstanding(history, &walk(history))
+}
+
+/// Messages above QoS 0 that these actors published and that were never answered to the end, in a history that has come to rest. Whole
+/// clients repeat what was not answered, on each new connection; one who is not there at the end has no time to.
+pub fn unfinished(history: &History, actors: &[&str]) -> Vec<Breach> {
+    let mut breaches = unfinished::unfinished(history, actors);
+    breaches.sort_by_key(|breach| breach.entry);
+    breaches
 }

@@ -7,6 +7,7 @@ mod access;
 pub mod diagram;
 pub mod disk;
 pub mod events;
+pub mod exhaust;
 pub mod history;
 pub mod invariants;
 mod panics;

@@ -1,6 +1,7 @@
 //! `sim`: plays scripts in the virtual worlds and shows what happened.
 
 mod cli;
+mod exhausting;
 
 use std::{
     fs,
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(&arguments),
         Command::List(arguments) => list(&arguments),
         Command::Digests(arguments) => digests(&arguments),
+        Command::Exhaust(arguments) => exhausting::run(&arguments),
     };
     ExitCode::from(status.unwrap_or_else(|message| {
         eprintln!("{} {message}", "error:".red().bold());

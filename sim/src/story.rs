@@ -1,33 +1,81 @@
-//! Plays a script in a virtual world.
+//! Plays a script in a virtual world, and judges its history where the script asks for that.
 
 use std::{rc::Rc, time::Duration};
 
-use squall_codec::version::Version;
+use squall_codec::{packet::Packet, version::Version};
 use squall_scenarios::{
     player::{self, Played},
     script::Script,
-    stage::Stage,
+    stage::{LocalFuture, Stage, World},
+    transcript::Transcript,
+    verdict::Verdict,
 };
 
-use crate::{run::Run, subject::Subject, world::VirtualWorld};
+use crate::{
+    history::{Happened, History},
+    invariants::{self, Breach},
+    run::Run,
+    subject::Subject,
+    world::VirtualWorld,
+};
 
 /// How long an answer may take: longer than three losses in a row on one link.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Nobody else is in the world, so that client identifiers are the actors' names.
-const NAMESPACE: &str = "";
+pub(crate) const NAMESPACE: &str = "";
 
 /// What stands before every topic on the wire and is left out where people look.
 pub const TOPIC_ROOT: &str = "squall//";
 
 /// Plays once, with the broker as the script wants it.
 pub fn play(world: VirtualWorld, script: &Rc<Script>, version: Version, seed: u64) -> Run<Played> {
-    let script = Rc::clone(script);
+    let told = Rc::clone(script);
     let subject = Subject::of(script.settings(), NAMESPACE, seed);
-    world.run(seed, subject, move |world| {
-        Box::pin(async move {
-            let stage = Stage::new(world, version, NAMESPACE, PATIENCE);
-            player::play(&stage, &script).await
-        })
+    let mut run = world.run(seed, subject, move |world| tell(world, &told, version));
+    if let Ok(played) = &mut run.outcome
+        && played.verdict == Verdict::Pass
+        && script.is_judged_by_invariants()
+        && let Some(first) = breaches(script, &run.transcript).into_iter().next()
+    {
+        played.verdict = Verdict::Fail;
+        played.reason = first.to_string();
+        played.entry = Some(first.entry);
+    }
+    run
+}
+
+/// The script on a stage in this world.
+pub(crate) fn tell(world: Rc<dyn World>, script: &Rc<Script>, version: Version) -> LocalFuture<'static, Played> {
+    let script = Rc::clone(script);
+    Box::pin(async move {
+        let stage = Stage::new(world, version, NAMESPACE, PATIENCE);
+        player::play(&stage, &script).await
     })
+}
+
+/// What does not hold in a history that has come to rest: in the order of the history.
+pub fn breaches(script: &Script, transcript: &Transcript) -> Vec<Breach> {
+    let history = History::of(transcript);
+    let clients: Vec<&str> = script.clients().collect();
+    // Who shares an identifier cannot know whose session it is that the server has for it.
+    let alone: Vec<&str> = clients.iter().copied().filter(|client| !shares_its_identifier(&history, client)).collect();
+    let mut breaches = invariants::of_the_server(&history);
+    breaches.extend(invariants::of_clients(&history, &alone));
+    breaches.extend(invariants::outstanding(&history));
+    breaches.extend(invariants::unfinished(&history, &clients));
+    breaches.sort_by_key(|breach| breach.entry);
+    breaches
+}
+
+/// Whether another actor connects with the Client Identifier of this one.
+fn shares_its_identifier(history: &History, actor: &str) -> bool {
+    let connects = || {
+        history.events.iter().filter_map(|event| match &event.what {
+            Happened::Sent(Packet::Connect(connect)) => Some((&*event.connection.actor, &connect.client_id)),
+            _ => None,
+        })
+    };
+    let own: Vec<_> = connects().filter(|(who, _)| *who == actor).map(|(_, id)| id).collect();
+    connects().any(|(who, id)| who != actor && own.contains(&id))
 }

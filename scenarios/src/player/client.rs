@@ -115,11 +115,12 @@ impl ClientPart {
         let options = self.options(scene, words);
         let actor = scene.stage.world().client(&self.name, options).await.map_err(Halt::inconclusive)?;
         self.actor = Some(Rc::clone(&actor));
+        // Whatever becomes of the first connection: it tries again by itself, and may find a session of its own next time.
+        let was_known = std::mem::replace(&mut self.known, true);
         let within = words.within.as_ref().map_or(scene.stage.patience(), |within| within.value.0);
         let expected = format!("expected CONNACK {wanted}");
         match in_time(scene, within, &expected, actor.event()).await? {
             Event::Connected { connack, .. } => {
-                self.known = true;
                 let but = |difference: String| Halt::fail(format!("{expected}, but {difference}"));
                 scene.compare_connack_reason(wanted, &connack).map_err(but)?;
                 let present = words.session_present.as_ref().map(|present| present.value);
@@ -129,7 +130,10 @@ impl ClientPart {
                 }
                 Ok(())
             }
-            Event::Refused { reason } if reason == wanted => Ok(()),
+            Event::Refused { reason } if reason == wanted => {
+                self.known = was_known;
+                Ok(())
+            }
             other => Err(Halt::fail(format!("{expected}, but {}", told(&other)))),
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Scene<'a> {
     pub(super) stage: &'a Stage,
     /// When the play began: `at` counts from here.
     pub(super) began: Duration,
+    /// The history is judged: steps are carried out as far as they can be.
+    pub(super) goes_on: bool,
     ids: RefCell<BTreeMap<String, PacketId>>,
     last_fault: Rc<Cell<Duration>>,
     /// What waits for its moment, or has found it.
@@ -37,11 +39,12 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(stage: &'a Stage) -> Self {
+    pub(super) fn new(stage: &'a Stage, goes_on: bool) -> Self {
         let began = stage.now();
         Scene {
             stage,
             began,
+            goes_on,
             ids: RefCell::default(),
             last_fault: Rc::new(Cell::new(began)),
             pending: RefCell::default(),

@@ -14,7 +14,7 @@ use crate::{
     fault::{Fault, FaultKind, Moment, Pass, Triggered},
     liar::Direction,
     outage::{ClockJump, DiskState, Outage, Stop},
-    script::{Conditions, Place, Placed, Step, WorldVerb},
+    script::{Conditions, Place, Placed, Script, Step, WorldVerb},
     stage::{LocalFuture, Stage},
     verdict::Halt,
 };
@@ -146,6 +146,17 @@ pub(super) fn deed_untouched(scene: &Scene<'_>) -> Result<(), Missed> {
         }
     }
     Ok(())
+}
+
+/// As long as it takes, beyond thrice the Keep Alive, until everything has arrived that is owed.
+const CALM: Duration = Duration::from_secs(30);
+
+/// Nothing goes wrong any more, and what is owed has time to arrive.
+pub(super) async fn calm(scene: &Scene<'_>, script: &Script) {
+    let heal = fault_on("all", FaultKind::Heal { reset: false });
+    // There may be nothing to heal, and nobody with a connection.
+    let _ = scene.stage.world().apply(&heal).await;
+    scene.stage.pass(CALM + 3 * Duration::from_secs(script.longest_keep_alive().into())).await;
 }
 
 /// How a link is from the start.

@@ -269,6 +269,8 @@ fn what_a_script_needs_follows_from_its_steps() {
     assert_eq!(needs("", "world: { restart: broker }"), (vec![Need::Restart], Some(Storage::Disk)));
     assert_eq!(needs("", "together: [ { world: { crash: broker } } ]"), (vec![Need::Restart], Some(Storage::Disk)));
     assert_eq!(needs("", "world: { power_loss: broker }"), (vec![Need::PowerLoss], Some(Storage::Disk)));
+    assert_eq!(needs("judge: invariants\n", "world: { wait: 1s }"), (vec![Need::Invariants], None));
+    assert_eq!(needs("", "world: { clock_jump: { ahead: 1s } }"), (vec![Need::Clock], None));
     let keeps_nothing = needs("broker: { store: none }\n", "world: { restart: broker }");
     assert_eq!(keeps_nothing, (vec![Need::Configuration, Need::Restart], Some(Storage::None)));
 }
@@ -364,6 +366,7 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("clean session that is to last", step("alice: { connect: { session_expiry: 1h } }")),
         ("bad id in proves", head("proves: [5.0/MQTT-4.3.3]")),
         ("no version in proves", head("proves: [MQTT-4.3.3-10]")),
+        ("unknown judge", head("judge: expectations")),
         ("version not played", head("versions: [3.1.1]\nproves: [5.0/MQTT-4.3.3-10]")),
         ("unknown version", head("versions: [4.0]")),
         ("step for another version", step("alice: { quiet: {} }\n    only: 3.1")),

@@ -79,6 +79,7 @@ impl World for EventsWorld {
             Need::Jump
             | Need::Client
             | Need::Clock
+            | Need::Invariants
             | Need::Network
             | Need::Restart
             | Need::PowerLoss

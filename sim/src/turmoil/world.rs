@@ -77,9 +77,13 @@ impl World for TurmoilWorld {
 
     fn offers(&self, need: Need) -> Result<(), String> {
         match need {
-            Need::Client | Need::Clock | Need::Network | Need::Restart | Need::PowerLoss | Need::Configuration => {
-                Ok(())
-            }
+            Need::Client
+            | Need::Clock
+            | Need::Invariants
+            | Need::Network
+            | Need::Restart
+            | Need::PowerLoss
+            | Need::Configuration => Ok(()),
             Need::Jump => Err(format!(
                 "the turmoil world cannot skip idle time: a script of more than {} virtual seconds takes too long",
                 LONGEST.as_secs()
