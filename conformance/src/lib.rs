@@ -6,10 +6,13 @@ pub mod capabilities;
 pub mod capture;
 pub mod dial;
 pub mod event;
+pub mod expected;
 pub mod launch;
 mod liars;
 pub mod live;
 mod live_audit;
+#[cfg(feature = "own-broker")]
+mod lying_web_socket;
 #[cfg(feature = "own-broker")]
 pub mod own;
 mod place;

@@ -49,6 +49,14 @@ impl Live {
         Live { instance: Some(instance), ..live }
     }
 
+    /// A connection behind the actor's link.
+    fn linked(&self, socket: Socket, actor: &str) -> Box<dyn Wire> {
+        let link = self.links.open(self.now(), actor);
+        let (stream, pump) = FaultyStream::new(socket, link, self.started, Socket::abort);
+        spawn_local(pump);
+        Box::new(StreamWire::new(stream, FaultyStream::abort))
+    }
+
     /// What happens to the broker itself.
     fn strike(&self, summary: String) {
         self.transcript.record(self.now(), &Rc::from("broker"), 0, What::Fault { summary });
@@ -61,10 +69,22 @@ impl World for Live {
         Box::pin(async move {
             let address = self.dialer.address();
             let socket = self.dialer.dial().await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
-            let link = self.links.open(self.now(), &actor);
-            let (stream, pump) = FaultyStream::new(socket, link, self.started, Socket::abort);
-            spawn_local(pump);
-            Ok(Box::new(StreamWire::new(stream, FaultyStream::abort)) as Box<dyn Wire>)
+            Ok(self.linked(socket, &actor))
+        })
+    }
+
+    fn web_socket(&self) -> Result<String, String> {
+        let uri = self.dialer.web_socket().map(str::to_owned);
+        uri.ok_or_else(|| "MQTT is not reached over a WebSocket here: the target is no ws:// or wss://".to_owned())
+    }
+
+    fn connect_below(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
+        let actor = actor.to_owned();
+        Box::pin(async move {
+            let address = self.dialer.address();
+            let socket = self.dialer.dial_below().await;
+            let socket = socket.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+            Ok(self.linked(socket, &actor))
         })
     }
 

@@ -6,7 +6,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -22,11 +26,11 @@ use squall_broker::{
         workshop::AtOnce,
     },
 };
-use squall_codec::qos::Qos;
+use squall_codec::{qos::Qos, wire::Text};
 use squall_scenarios::{
     liar::Liar,
     settings::{Settings, Storage},
-    stage::{Stage, World},
+    stage::{LocalFuture, Stage, World},
 };
 use squall_sim::{
     diagram,
@@ -38,11 +42,12 @@ use squall_sim::{
 
 use crate::{
     event::Event,
+    lying_web_socket::LyingWebSocket,
     report::human::transcript_line,
     report::model::{CutShort, Line, Report, TestEntry},
     run::{Audience, Audit, Bounds, Ended, base36, internal_error, panicked, play},
     select::Planned,
-    setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD_LINES, Setup},
+    setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD_LINES, SERVER_REFERENCE, Setup},
     stop::Stop,
 };
 
@@ -63,9 +68,11 @@ pub fn subject(setup: Setup) -> Subject {
         Setup::NoRetain => settings.retain_available = Some(false),
         Setup::KeepAlive => settings.server_keep_alive = Some(KEEP_ALIVE_SECONDS),
         Setup::Persistence => settings.store = Some(Storage::Disk),
+        Setup::Redirects => settings.server_reference = Some(Text::literal(SERVER_REFERENCE)),
         _ => {}
     }
     let mut subject = Subject::of(&settings, "", SEED);
+    subject.web_socket = setup == Setup::WebSocket;
     let config = &mut subject.config;
     // As its program does, it tells of itself below `$SYS`.
     config.sys_interval = Some(Duration::from_secs(10));
@@ -120,6 +127,16 @@ fn concluded(planned: &Planned, run: Run<TestEntry>) -> TestEntry {
     })
 }
 
+/// One test in the virtual world that has what it needs, on an honest broker or behind a liar: the events world, and for
+/// a WebSocket turmoil, where the broker's own is.
+pub fn in_virtual_time(planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
+    match (planned.test.setup, liar) {
+        (Setup::WebSocket, None) => in_turmoil(planned),
+        (Setup::WebSocket, Some(liar)) => behind_a_lying_web_socket(planned, liar),
+        (_, liar) => in_events(planned, liar),
+    }
+}
+
 /// One test in the events world, on an honest broker or behind a liar.
 pub fn in_events(planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
     in_events_on(subject(planned.test.setup), planned, liar)
@@ -127,7 +144,38 @@ pub fn in_events(planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
 
 /// One test in the events world, on a broker that is set up in a way of its own.
 pub fn in_events_on(subject: Subject, planned: &Planned, liar: Option<Box<dyn Liar>>) -> TestEntry {
-    let options = EventsOptions { liar, subject, ..EventsOptions::new(SEED) };
+    in_events_with(EventsOptions { liar, subject, ..EventsOptions::new(SEED) }, planned)
+}
+
+/// One test in the events world, on an honest broker so far away: this long, each way.
+pub fn in_events_from_afar(planned: &Planned, latency: Duration) -> TestEntry {
+    let subject = subject(planned.test.setup);
+    in_events_with(EventsOptions { latency, subject, ..EventsOptions::new(SEED) }, planned)
+}
+
+/// Plays these on every core, each by itself; what they came to, in their order.
+pub fn side_by_side<T: Send>(tests: &[Planned], play: impl Fn(&Planned) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let played = Mutex::new(Vec::new());
+    let work = || {
+        while let Some((number, planned)) = Some(next.fetch_add(1, Ordering::Relaxed))
+            .and_then(|number| tests.get(number).map(|planned| (number, planned)))
+        {
+            let outcome = play(planned);
+            played.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    let mut played = played.into_inner().unwrap_or_else(PoisonError::into_inner);
+    played.sort_by_key(|(number, _)| *number);
+    played.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+fn in_events_with(options: EventsOptions, planned: &Planned) -> TestEntry {
     let test = *planned;
     let run = catch_unwind(AssertUnwindSafe(|| events::run(options, |world| Box::pin(on_stage(world, test)))));
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
@@ -158,9 +206,19 @@ pub fn drawn(planned: &Planned, width: usize) -> (TestEntry, String) {
 
 /// One test in the turmoil world, on the honest broker with its real driver.
 pub fn in_turmoil(planned: &Planned) -> TestEntry {
+    in_turmoil_world(planned, |world| world)
+}
+
+fn behind_a_lying_web_socket(planned: &Planned, liar: Box<dyn Liar>) -> TestEntry {
+    in_turmoil_world(planned, |world| Rc::new(LyingWebSocket::new(world, liar)))
+}
+
+/// One test in the turmoil world, or in one that lies upon it.
+fn in_turmoil_world(planned: &Planned, upon: impl FnOnce(Rc<dyn World>) -> Rc<dyn World> + 'static) -> TestEntry {
     let options = TurmoilOptions { subject: subject(planned.test.setup), ..TurmoilOptions::new(SEED) };
     let test = *planned;
-    let run = catch_unwind(AssertUnwindSafe(|| turmoil::run(options, move |world| Box::pin(on_stage(world, test)))));
+    let play = move |world| Box::pin(on_stage(upon(world), test)) as LocalFuture<'static, TestEntry>;
+    let run = catch_unwind(AssertUnwindSafe(|| turmoil::run(options, play)));
     run.map_or_else(|panic| panicked(planned, &*panic), |run| concluded(planned, run))
 }
 
@@ -189,7 +247,7 @@ pub fn audit(audit: Audit<'_>, audience: &mut Audience) -> io::Result<Report> {
                 while let Some(planned) = next() {
                     // Nobody listens any more when a report could not be written.
                     let heard = sender.send(News::Started(planned)).is_ok()
-                        && sender.send(News::Finished(planned, Box::new(in_events(&planned, None)))).is_ok();
+                        && sender.send(News::Finished(planned, Box::new(in_virtual_time(&planned, None)))).is_ok();
                     if !heard {
                         break;
                     }

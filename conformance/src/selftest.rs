@@ -18,7 +18,7 @@ use serde::Serialize;
 use squall_codec::version::Version;
 use squall_scenarios::{liar::Liar, verdict::Verdict};
 
-use crate::{crude, own::in_events, select::Planned, stop::Stop};
+use crate::{crude, expected, own::in_virtual_time, select::Planned, stop::Stop};
 
 /// The shape of its JSON.
 pub const SCHEMA: &str = "squall-conformance-self-test/1";
@@ -73,7 +73,8 @@ pub struct Other {
     pub name: String,
     /// What it said.
     pub verdict: Verdict,
-    /// It decides a statement that the liar's own test decides too, or it has the same liar.
+    /// It decides a statement that the liar's own test decides too, or one that touches it; or it has the same liar; or
+    /// the data says why it has to.
     pub related: bool,
 }
 
@@ -88,6 +89,8 @@ pub struct Crude {
     pub passed: Vec<String>,
     /// Statements that a report would say pass on it.
     pub statements: Vec<String>,
+    /// Those of them of which the data does not say that they may.
+    pub unexpected: Vec<String>,
 }
 
 impl Row {
@@ -102,7 +105,16 @@ impl SelfTest {
     /// nothing. 1: not so.
     pub fn exit_status(&self) -> u8 {
         let rows = self.tests.iter().all(Row::holds);
-        u8::from(!(rows && self.crude.iter().all(|crude| !crude.nothing_may_pass || crude.passed.is_empty())))
+        let crude = self
+            .crude
+            .iter()
+            .all(|crude| crude.unexpected.is_empty() && (!crude.nothing_may_pass || crude.passed.is_empty()));
+        u8::from(!(rows && crude))
+    }
+
+    /// Tests of other rules that convict a liar, each counted once for each liar, and nothing says why.
+    pub fn undeclared(&self) -> usize {
+        self.tests.iter().map(|row| row.others.iter().filter(|other| !other.related).count()).sum()
     }
 
     /// As JSON.
@@ -143,7 +155,7 @@ impl SelfTest {
         }
         writeln!(
             out,
-            "\nsame: tests of the same statement that notice this liar; else: tests of other statements that do"
+            "\nsame: tests of the same statement, or of one that depends on it, that notice this liar; else: other tests that do"
         )?;
         for crude in &self.crude {
             writeln!(
@@ -154,15 +166,17 @@ impl SelfTest {
                 crude.statements.len()
             )?;
             for key in &crude.statements {
-                writeln!(out, "  {key}")?;
+                let mark = if crude.unexpected.contains(key) { "✗" } else { " " };
+                writeln!(out, "{mark} {key}")?;
             }
         }
         let caught = self.tests.iter().filter(|row| row.holds()).count();
         let beside = self.tests.iter().filter(|row| row.others.iter().any(|other| !other.related)).count();
         writeln!(
             out,
-            "\n{caught} of {} tests pass on the honest broker and convict their liar; {beside} liars are noticed by tests of other statements{}: exit status {}",
+            "\n{caught} of {} tests pass on the honest broker and convict their liar; {beside} liars are noticed by tests of statements that do not depend on the broken one, {} accusations in all{}: exit status {}",
             self.tests.len(),
+            self.undeclared(),
             if self.complete { "" } else { " (not every test met every liar)" },
             self.exit_status()
         )
@@ -222,7 +236,7 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
                 Subject::Of(owner) => Some((tests[owner].test.liar)()),
                 Subject::Crude(crude) => Some((crude::ALL[crude].1)()),
             };
-            let verdict = in_events(planned, liar).verdict;
+            let verdict = in_virtual_time(planned, liar).verdict;
             verdicts.lock().unwrap_or_else(PoisonError::into_inner).insert((subject, test), verdict);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, plays.len());
         }
@@ -237,7 +251,11 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
 
     let shares = |one: usize, other: usize| {
         let cited = tests[one].test.statements;
-        liar_of(one) == liar_of(other) || tests[other].test.statements.iter().any(|key| cited.contains(key))
+        let theirs = tests[other].test.statements;
+        liar_of(one) == liar_of(other)
+            || theirs.iter().any(|key| cited.contains(key))
+            || expected::touch(cited, theirs)
+            || expected::is_implied(&words(tests[one].test.lie), tests[other].test.name)
     };
     let row = |test: usize| {
         let liar = Subject::Of(liar_of(test));
@@ -257,7 +275,7 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
             version: planned.version.to_string(),
             name: planned.test.name.to_owned(),
             statements: planned.test.statements.iter().map(ToString::to_string).collect(),
-            liar: planned.test.lie.split_whitespace().collect::<Vec<_>>().join(" "),
+            liar: words(planned.test.lie),
             honest: said(Subject::Honest, test),
             deceived: said(liar, test),
             due: if planned.test.should { Verdict::Warn } else { Verdict::Fail },
@@ -271,6 +289,11 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
         tests: (0..tests.len()).map(row).collect(),
         crude: crude::ALL.iter().enumerate().map(crude).collect(),
     }
+}
+
+/// The words of a liar on one line.
+fn words(lie: &str) -> String {
+    lie.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn crude_row(tests: &[Planned], index: usize, name: &str, said: &dyn Fn(Subject, usize) -> Verdict) -> Crude {
@@ -287,11 +310,10 @@ fn crude_row(tests: &[Planned], index: usize, name: &str, said: &dyn Fn(Subject,
         }
     }
     let statements = worst.into_iter().filter(|(_, verdict)| *verdict == Verdict::Pass);
-    Crude {
-        liar: name.to_owned(),
-        // What acknowledges everything does hold the rules of its acknowledgements.
-        nothing_may_pass: index < 2,
-        passed,
-        statements: statements.map(|(key, _)| key.to_owned()).collect(),
-    }
+    let statements: Vec<String> = statements.map(|(key, _)| key.to_owned()).collect();
+    // What acknowledges everything does hold the rules of its acknowledgements.
+    let nothing_may_pass = index < 2;
+    let may = expected::by_acknowledging();
+    let unexpected = statements.iter().filter(|key| nothing_may_pass || !may.contains_key(key.as_str()));
+    Crude { liar: name.to_owned(), nothing_may_pass, passed, unexpected: unexpected.cloned().collect(), statements }
 }

@@ -15,6 +15,9 @@ pub const PACKET_BYTES: u32 = 1024;
 /// The Keep Alive in seconds that a server with one of its own asks for.
 pub const KEEP_ALIVE_SECONDS: u16 = 3;
 
+/// Where a server that takes nobody sends clients.
+pub const SERVER_REFERENCE: &str = "elsewhere.example:1883";
+
 /// What is different from the subject as it usually is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setup {
@@ -48,11 +51,13 @@ pub enum Setup {
     Persistence,
     /// MQTT over WebSocket.
     WebSocket,
+    /// Every client is sent to [`SERVER_REFERENCE`].
+    Redirects,
 }
 
 impl Setup {
     /// All of them.
-    pub const ALL: [Setup; 14] = [
+    pub const ALL: [Setup; 15] = [
         Setup::Plain,
         Setup::Users,
         Setup::Acl,
@@ -67,6 +72,7 @@ impl Setup {
         Setup::KeepAlive,
         Setup::Persistence,
         Setup::WebSocket,
+        Setup::Redirects,
     ];
 
     /// Its name in a profile.
@@ -86,6 +92,7 @@ impl Setup {
             Setup::KeepAlive => "keep_alive",
             Setup::Persistence => "persistence",
             Setup::WebSocket => "websocket",
+            Setup::Redirects => "redirects",
         }
     }
 
@@ -106,6 +113,7 @@ impl Setup {
             Setup::KeepAlive => "with a Server Keep Alive",
             Setup::Persistence => "that keeps sessions over a restart",
             Setup::WebSocket => "that is reached over a WebSocket",
+            Setup::Redirects => "that sends its clients to another",
         }
     }
 
@@ -122,7 +130,7 @@ impl Setup {
             | Setup::NoShared
             | Setup::KeepAlive
             | Setup::WebSocket => true,
-            Setup::Users | Setup::Acl | Setup::Enhanced | Setup::Persistence => false,
+            Setup::Users | Setup::Acl | Setup::Enhanced | Setup::Persistence | Setup::Redirects => false,
         }
     }
 

@@ -5,8 +5,13 @@ use std::{net::SocketAddr, process::ExitCode, rc::Rc, sync::mpsc, thread, time::
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use squall_broker::{
     core::HashKey,
-    net::server::{ServerOptions, serve},
+    net::{
+        listener::ListenerOptions,
+        server::{Server, ServerOptions},
+        websocket::options::WebsocketOptions,
+    },
 };
+use squall_client::net::tls::TlsOptions;
 use squall_codec::version::Version;
 use squall_conformance::{
     dial::Dialer,
@@ -43,7 +48,12 @@ fn name(world: &str, planned: &Planned) -> String {
 
 fn trials(planned: Planned, broker: Option<SocketAddr>) -> [Trial; 3] {
     [
-        Trial::ignorable_test(name("events", &planned), move || passes(&own::in_events(&planned, None))),
+        Trial::ignorable_test(name("events", &planned), move || {
+            if planned.test.setup == Setup::WebSocket {
+                return Ok(Completion::ignored_with("the events world has no WebSocket"));
+            }
+            passes(&own::in_events(&planned, None))
+        }),
         Trial::ignorable_test(name("turmoil", &planned), move || {
             if planned.test.needs.contains(&Need::Jump) {
                 return Ok(Completion::ignored_with("turmoil cannot skip idle time"));
@@ -86,7 +96,10 @@ fn start_broker(setup: Setup) -> SocketAddr {
             let subject = own::subject(setup);
             let options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
             let options = ServerOptions { authenticator: subject.authenticator, ..options.with_config(subject.config) };
-            serve(listener, options, std::future::pending()).await.expect("the listener accepts");
+            let mut server = Server::new(options);
+            let websocket = (setup == Setup::WebSocket).then(WebsocketOptions::default);
+            server.listen(listener, ListenerOptions { websocket, ..ListenerOptions::named("tcp") });
+            server.run(std::future::pending()).await.expect("the listener accepts");
         });
     });
     receiver.recv().expect("the broker starts")
@@ -96,7 +109,14 @@ fn over_tcp(planned: &Planned, address: SocketAddr) -> Result<Completion, Failed
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async {
         let bounds = Bounds::default();
-        let world = Rc::new(Live::new(Dialer::tcp(address)));
+        let dialer = match planned.test.setup {
+            Setup::WebSocket => {
+                let target = format!("ws://{address}/mqtt").parse().expect("it is a URL");
+                Dialer::new(&target, address, &TlsOptions::default()).expect("there is no TLS")
+            }
+            _ => Dialer::tcp(address),
+        };
+        let world = Rc::new(Live::new(dialer));
         if let Some(reason) = planned.test.needs.iter().find_map(|need| world.offers(*need).err()) {
             return Ok(Completion::ignored_with(reason));
         }

@@ -138,6 +138,17 @@ pub trait World {
     /// A raw connection for `actor`. An error is one sentence.
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>>;
 
+    /// The WebSocket on which MQTT is reached: the URI of its handshake. An error is one sentence: there is none.
+    fn web_socket(&self) -> Result<String, String> {
+        Err("MQTT is not reached over a WebSocket here".to_owned())
+    }
+
+    /// A connection below that WebSocket for `actor`: its bytes are those of the handshake and of frames.
+    fn connect_below(&self, _actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
+        let refused = self.web_socket().err().unwrap_or_else(|| "nothing is known below the WebSocket".to_owned());
+        Box::pin(std::future::ready(Err(refused)))
+    }
+
     /// A whole client as `actor`: it connects by itself as its options say.
     fn client(&self, actor: &str, options: Options) -> LocalFuture<'_, Result<Rc<dyn ClientActor>, String>>;
 

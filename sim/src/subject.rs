@@ -33,12 +33,14 @@ pub struct Subject {
     pub disk: Option<SimulatedDisk>,
     /// How long a commit takes. Only the events world can wait for it.
     pub sync: Duration,
+    /// It is also reached over a WebSocket. Only the turmoil world has one.
+    pub web_socket: bool,
 }
 
 impl Subject {
     /// Open to everyone, and without a disk.
     pub fn new(config: Config) -> Self {
-        Subject { config, authenticator: Arc::new(AllowAll), disk: None, sync: Duration::ZERO }
+        Subject { config, authenticator: Arc::new(AllowAll), disk: None, sync: Duration::ZERO, web_socket: false }
     }
 
     /// As a script asks for it, on a stage with this namespace; everything random comes from the seed.
@@ -46,7 +48,7 @@ impl Subject {
         let disk = (settings.store == Some(Storage::Disk)).then(|| SimulatedDisk::new(derive(seed, "disk", 0)));
         let config = Config { acl: access::acl(settings, namespace), ..config(settings) };
         let authenticator = access::authenticator(settings, seed);
-        Subject { config, authenticator, disk, sync: settings.sync.unwrap_or_default() }
+        Subject { config, authenticator, disk, sync: settings.sync.unwrap_or_default(), web_socket: false }
     }
 
     /// The store for the next run.

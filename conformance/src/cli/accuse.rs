@@ -142,7 +142,7 @@ fn keys(text: &str) -> Result<Vec<Key<'static>>, Trouble> {
 #[cfg(feature = "own-broker")]
 fn reference(test: &TestEntry) -> Option<TestEntry> {
     let same = |planned: &Planned| planned.version.to_string() == test.version && planned.test.name == test.name;
-    all().into_iter().find(same).map(|planned| squall_conformance::own::in_events(&planned, None))
+    all().into_iter().find(same).map(|planned| squall_conformance::own::in_virtual_time(&planned, None))
 }
 
 #[cfg(not(feature = "own-broker"))]

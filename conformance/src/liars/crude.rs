@@ -1,11 +1,14 @@
-//! Three crude liars that break everything at once: what passes in front of all of them checks nothing.
+//! Three crude liars that break everything at once: what passes in front of all of them checks nothing. And one that is
+//! only slow.
+
+use std::{collections::BTreeMap, time::Duration};
 
 use squall_codec::{
     packet::{Ack, Connack, Packet, Suback, Unsuback},
     qos::Qos,
     reason::ReasonCode,
 };
-use squall_scenarios::liar::Liar;
+use squall_scenarios::liar::{Direction, Liar};
 
 use super::filter::{deaf_liar, liar};
 
@@ -24,6 +27,22 @@ pub fn mute() -> Box<dyn Liar> {
 /// Ends every connection at its first packet.
 pub fn hangs_up() -> Box<dyn Liar> {
     liar(|passing| passing.close())
+}
+
+/// Is honest, and sends one byte a minute to each client.
+pub fn drips() -> Box<dyn Liar> {
+    let mut free: BTreeMap<u64, Duration> = BTreeMap::new();
+    liar(move |passing| {
+        if passing.direction == Direction::ToServer {
+            return passing.pass();
+        }
+        let mut at = free.get(&passing.connection).copied().unwrap_or_default().max(passing.now);
+        for place in 0..passing.raw.len() {
+            at += Duration::from_secs(60);
+            passing.put_bytes_at(at, passing.raw.slice(place..place + 1));
+        }
+        free.insert(passing.connection, at);
+    })
 }
 
 /// Says yes to whatever it understands, overlooks the rest, and never hands a message on.

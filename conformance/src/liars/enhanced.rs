@@ -72,6 +72,29 @@ pub(crate) fn does_not_miss_the_method() -> Box<dyn Liar> {
     })
 }
 
+/// Reads an AUTH that is none as if all were right with it.
+pub(crate) fn mends_malformed_auth() -> Box<dyn Liar> {
+    liar(|passing| {
+        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
+        match passing.raw.first().filter(|first| malformed && **first == 0xF0).and_then(|_| proof(&passing.raw)) {
+            Some(data) => {
+                let properties = [Property::AuthenticationMethod(Text::literal("SCRAM-SHA-256")), data];
+                let properties = properties.into_iter().collect();
+                let auth = Auth { properties, ..Auth::new(ReasonCode::ContinueAuthentication) };
+                passing.put(&Packet::Auth(auth));
+            }
+            None => passing.pass(),
+        }
+    })
+}
+
+/// The Authentication Data with which a client of SCRAM proves what it knows, wherever it stands.
+fn proof(raw: &[u8]) -> Option<Property> {
+    let at = raw.windows(2).position(|window| window == b"c=")?;
+    let length = usize::from(u16::from_be_bytes(raw.get(at.checked_sub(2)?..at)?.try_into().ok()?));
+    Some(Property::AuthenticationData(raw.get(at..at + length)?.to_vec().into()))
+}
+
 /// Does not see that a client authenticates again.
 pub(crate) fn overlooks_renewals() -> Box<dyn Liar> {
     overlooks(

@@ -7,50 +7,18 @@ use std::{
 
 use bytes::Bytes;
 use squall_codec::{
-    packet::{Ack, Connack, Packet, Suback, Unsuback},
+    packet::{Ack, Connack, Packet},
     property::{Properties, Property, PropertyId},
     qos::Qos,
-    reason::ReasonCode,
     wire::{PacketId, Text},
 };
-use squall_scenarios::liar::{Direction, Liar};
+use squall_scenarios::liar::Liar;
 
-use super::filter::{deaf_liar, liar};
+use super::filter::{HiddenEnds, hides_ends, liar};
 
-/// A frame from a client that is no packet is dropped, and the connection goes on.
-pub(crate) fn forgives_malformed_packets() -> Box<dyn Liar> {
-    liar(|passing| {
-        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
-        if !malformed {
-            passing.pass();
-        }
-    })
-}
-
-/// A SUBSCRIBE, UNSUBSCRIBE or PUBLISH that is no packet is answered as if it were one.
-pub(crate) fn answers_malformed_packets() -> Box<dyn Liar> {
-    liar(|passing| {
-        if passing.packet.is_some() || passing.direction == Direction::ToClient {
-            return passing.pass();
-        }
-        // All the tests' frames of this kind are shorter than 128 bytes: the identifier of SUBSCRIBE and UNSUBSCRIBE
-        // stands at once behind the fixed header, that of PUBLISH behind an empty topic.
-        let place = if passing.raw[0] >> 4 == 3 { 4 } else { 2 };
-        let bytes = passing.raw.get(place..place + 2).and_then(|bytes| bytes.try_into().ok());
-        let Some(id) = bytes.map(u16::from_be_bytes).and_then(PacketId::new) else { return };
-        let answer = match passing.raw[0] >> 4 {
-            3 => Packet::Puback(Ack::new(id)),
-            8 => Packet::Suback(Suback::new(id, vec![ReasonCode::GRANTED_QOS_0])),
-            10 => Packet::Unsuback(Unsuback::new(id, vec![ReasonCode::Success])),
-            _ => return,
-        };
-        passing.answer(&answer);
-    })
-}
-
-/// No client learns that its connection was ended.
-pub(crate) fn leaves_connections_open() -> Box<dyn Liar> {
-    deaf_liar(|passing| passing.pass())
+/// A connection without CONNECT stays open.
+pub(crate) fn waits_for_strangers() -> Box<dyn Liar> {
+    hides_ends(|passing| passing.pass(), HiddenEnds::OfStrangers)
 }
 
 /// Every CONNECT ends in a closed connection.
@@ -77,10 +45,19 @@ pub(crate) fn delivers_nothing() -> Box<dyn Liar> {
     })
 }
 
-/// Every QoS 0 delivery comes twice.
+/// What was published at QoS 2 and is delivered at QoS 0 comes twice.
 pub(crate) fn delivers_qos_0_twice() -> Box<dyn Liar> {
-    liar(|passing| {
-        let twice = matches!(passing.from_server(), Some(Packet::Publish(publish)) if publish.qos == Qos::AtMostOnce);
+    let mut exact: BTreeSet<Vec<u8>> = BTreeSet::new();
+    liar(move |passing| {
+        if let Some(Packet::Publish(publish)) = passing.from_client()
+            && publish.qos == Qos::ExactlyOnce
+        {
+            exact.insert(publish.payload().to_vec());
+        }
+        let twice = matches!(
+            passing.from_server(),
+            Some(Packet::Publish(publish)) if publish.qos == Qos::AtMostOnce && exact.contains(&publish.payload()[..])
+        );
         passing.pass();
         if twice {
             passing.pass();
@@ -99,10 +76,19 @@ pub(crate) fn delivers_at_qos_0() -> Box<dyn Liar> {
     })
 }
 
-/// A QoS 0 delivery carries DUP.
+/// What was published at QoS 1 and is delivered at QoS 0 carries DUP.
 pub(crate) fn marks_qos_0_as_duplicate() -> Box<dyn Liar> {
-    liar(|passing| {
-        let plain = matches!(passing.from_server(), Some(Packet::Publish(publish)) if publish.qos == Qos::AtMostOnce);
+    let mut higher: BTreeSet<Vec<u8>> = BTreeSet::new();
+    liar(move |passing| {
+        if let Some(Packet::Publish(publish)) = passing.from_client()
+            && publish.qos == Qos::AtLeastOnce
+        {
+            higher.insert(publish.payload().to_vec());
+        }
+        let plain = matches!(
+            passing.from_server(),
+            Some(Packet::Publish(publish)) if publish.qos == Qos::AtMostOnce && higher.contains(&publish.payload()[..])
+        );
         if !plain {
             return passing.pass();
         }
@@ -157,7 +143,7 @@ pub(crate) fn forgets_those_who_were_away() -> Box<dyn Liar> {
     })
 }
 
-/// The third message of a connection comes after the fourth.
+/// Of many messages to one connection the eighteenth comes after the nineteenth.
 pub(crate) fn swaps_two_messages() -> Box<dyn Liar> {
     let mut delivered: BTreeMap<u64, (u32, Option<Bytes>)> = BTreeMap::new();
     liar(move |passing| {
@@ -166,7 +152,7 @@ pub(crate) fn swaps_two_messages() -> Box<dyn Liar> {
         }
         let (count, held) = delivered.entry(passing.connection).or_default();
         *count += 1;
-        if *count == 3 {
+        if *count == 18 {
             *held = Some(passing.raw.clone());
             return;
         }

@@ -80,6 +80,11 @@ impl Passing<'_> {
         self.later.push((at, Lie::Frame(self.connection, self.direction.other(), bytes)));
     }
 
+    /// Sends bytes to the receiver of the frame at a later time of the stage.
+    pub(crate) fn put_bytes_at(&mut self, at: Duration, bytes: Bytes) {
+        self.later.push((at, Lie::Frame(self.connection, self.direction, bytes)));
+    }
+
     /// Ends the connection at both sides.
     pub(crate) fn close(&mut self) {
         self.out.push(Lie::Close(self.connection));
@@ -107,21 +112,31 @@ struct Filter<F> {
     versions: BTreeMap<u64, Version>,
     deaf: BTreeSet<u64>,
     later: Vec<(Duration, Lie)>,
-    hides_ends: bool,
+    hides: HiddenEnds,
+}
+
+/// Of which connections a client does not learn that the server ended them, beside those of `Passing::hide_end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HiddenEnds {
+    None,
+    /// Of those on which no CONNECT came.
+    OfStrangers,
+    All,
 }
 
 /// A liar from a closure that sees every frame.
 pub(crate) fn liar(rewrite: impl FnMut(&mut Passing<'_>) + 'static) -> Box<dyn Liar> {
-    boxed(rewrite, false)
+    hides_ends(rewrite, HiddenEnds::None)
 }
 
 /// As `liar`, and no client ever learns that the server ended a connection.
 pub(crate) fn deaf_liar(rewrite: impl FnMut(&mut Passing<'_>) + 'static) -> Box<dyn Liar> {
-    boxed(rewrite, true)
+    hides_ends(rewrite, HiddenEnds::All)
 }
 
-fn boxed(rewrite: impl FnMut(&mut Passing<'_>) + 'static, hides_ends: bool) -> Box<dyn Liar> {
-    Box::new(Filter { rewrite, versions: BTreeMap::new(), deaf: BTreeSet::new(), later: Vec::new(), hides_ends })
+/// As `liar`, and clients do not learn of these ends.
+pub(crate) fn hides_ends(rewrite: impl FnMut(&mut Passing<'_>) + 'static, hides: HiddenEnds) -> Box<dyn Liar> {
+    Box::new(Filter { rewrite, versions: BTreeMap::new(), deaf: BTreeSet::new(), later: Vec::new(), hides })
 }
 
 impl<F: FnMut(&mut Passing<'_>)> Liar for Filter<F> {
@@ -155,7 +170,12 @@ impl<F: FnMut(&mut Passing<'_>)> Liar for Filter<F> {
             self.versions.remove(&connection);
             return true;
         }
-        !self.hides_ends && !self.deaf.contains(&connection)
+        let hidden = match self.hides {
+            HiddenEnds::None => false,
+            HiddenEnds::OfStrangers => !self.versions.contains_key(&connection),
+            HiddenEnds::All => true,
+        };
+        !hidden && !self.deaf.contains(&connection)
     }
 
     fn deadline(&self) -> Option<Duration> {

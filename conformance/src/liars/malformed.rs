@@ -7,10 +7,7 @@ use squall_codec::{
 };
 use squall_scenarios::liar::{Direction, Liar};
 
-use super::{
-    filter::liar,
-    kind::{overlooks, welcomes},
-};
+use super::filter::liar;
 
 /// Where the body of a frame begins.
 fn body(bytes: &[u8]) -> Option<&[u8]> {
@@ -47,29 +44,9 @@ fn answers(kinds: &'static [u8]) -> Box<dyn Liar> {
     })
 }
 
-/// Acknowledges messages that it cannot read.
-pub(crate) fn acknowledges_what_it_cannot_read() -> Box<dyn Liar> {
-    answers(&[3])
-}
-
-/// Grants what it cannot read.
-pub(crate) fn grants_what_it_cannot_read() -> Box<dyn Liar> {
-    answers(&[8, 10])
-}
-
 /// Takes acknowledgements that it cannot read.
 pub(crate) fn takes_acknowledgements_that_it_cannot_read() -> Box<dyn Liar> {
     answers(&[4, 5, 6, 7])
-}
-
-/// Takes all that it cannot read, CONNECT and DISCONNECT aside.
-pub(crate) fn takes_what_it_cannot_read() -> Box<dyn Liar> {
-    answers(&[3, 4, 5, 6, 7, 8, 10])
-}
-
-/// Does not look at all that it cannot read.
-pub(crate) fn overlooks_what_it_cannot_read() -> Box<dyn Liar> {
-    overlooks(|passing| passing.packet.is_none() && !matches!(passing.raw[0] >> 4, 1 | 14))
 }
 
 /// Takes a DISCONNECT that it cannot read for a good one.
@@ -109,9 +86,4 @@ pub(crate) fn hands_on_ill_formed_strings() -> Box<dyn Liar> {
             passing.put_bytes(other, Direction::ToClient, frame.clone().into());
         }
     })
-}
-
-/// Lets in whose properties are longer than they may be, or are cut.
-pub(crate) fn welcomes_lengths_that_lie() -> Box<dyn Liar> {
-    welcomes(|_| true)
 }

@@ -20,11 +20,6 @@ pub(crate) fn welcomes_null_characters() -> Box<dyn Liar> {
     welcomes(|connect| connect.rest.windows(3).any(|window| window == b"a\0b"))
 }
 
-/// Does not see what is no UTF-8.
-pub(crate) fn overlooks_ill_formed_strings() -> Box<dyn Liar> {
-    overlooks(|passing| passing.packet.is_none() && std::str::from_utf8(&passing.raw[2..]).is_err())
-}
-
 /// Does not see U+0000 in topics and filters.
 pub(crate) fn overlooks_null_characters() -> Box<dyn Liar> {
     overlooks(|passing| passing.packet.is_none() && passing.raw.windows(3).any(|window| window == b"a\0b"))

@@ -60,11 +60,6 @@ pub(crate) fn overlooks_wrong_flags() -> Box<dyn Liar> {
     })
 }
 
-/// Does not see the packet identifier 0.
-pub(crate) fn overlooks_identifier_zero() -> Box<dyn Liar> {
-    overlooks(|passing| passing.packet.is_none() && matches!(passing.raw[0] >> 4, 3 | 8 | 10))
-}
-
 /// Gives each message the same packet identifier.
 pub(crate) fn uses_one_identifier_for_all() -> Box<dyn Liar> {
     tells(|packet| {
@@ -134,11 +129,6 @@ fn kind(passing: &Passing<'_>) -> u8 {
 /// Does not see packets of a reserved type.
 pub(crate) fn overlooks_reserved_types() -> Box<dyn Liar> {
     overlooks(|passing| passing.packet.is_none() && matches!(kind(passing), 0 | 15))
-}
-
-/// Does not see that a packet breaks off.
-pub(crate) fn overlooks_missing_bytes() -> Box<dyn Liar> {
-    overlooks(|passing| passing.packet.is_none() && matches!(kind(passing), 3 | 8))
 }
 
 /// Does not see packets that only a server sends.

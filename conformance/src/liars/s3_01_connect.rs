@@ -10,6 +10,7 @@ use squall_codec::{
 use squall_scenarios::liar::{Direction, Liar};
 
 use super::{
+    faults::is_twice_the_same,
     filter::liar,
     kind::{bends, hears_connect, overlooks, welcomes},
 };
@@ -47,17 +48,61 @@ pub(crate) fn answers_each_connect() -> Box<dyn Liar> {
 /// Reads any protocol name as `MQTT`.
 pub(crate) fn reads_any_protocol_name() -> Box<dyn Liar> {
     bends(Direction::ToServer, |bytes| {
-        if bytes[0] >> 4 == 1 && bytes[1] < 0x80 && bytes[4..8] != *b"MQTT" {
-            let name = usize::from(bytes[3]);
+        let named = bytes.get(4..8).is_some_and(|name| name == b"MQTT");
+        if bytes[0] >> 4 == 1 && bytes[1] < 0x80 && bytes.len() > 4 && !named {
+            let name = usize::from(bytes[3]).min(bytes.len() - 4);
             bytes.splice(2..4 + name, *b"\0\x04MQTT");
             bytes[1] = u8::try_from(bytes.len() - 2).expect("the CONNECT of a test is short");
         }
     })
 }
 
-/// Lets in whoever sends a CONNECT, whatever is in it.
-pub(crate) fn welcomes_everybody() -> Box<dyn Liar> {
-    welcomes(|_| true)
+/// The properties at the beginning of the rest of a CONNECT of 5.0, and what comes behind them.
+fn properties(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = rest.split_first()?;
+    rest.split_at_checked(usize::from(*length))
+}
+
+/// Does not mind a limit of 0.
+pub(crate) fn welcomes_a_maximum_of_zero() -> Box<dyn Liar> {
+    welcomes(|connect| {
+        let properties = properties(connect.rest).map(|(properties, _)| properties);
+        matches!(properties, Some([0x21, 0, 0] | [0x27, 0, 0, 0, 0]))
+    })
+}
+
+/// Does not miss the method to Authentication Data.
+pub(crate) fn welcomes_data_without_a_method() -> Box<dyn Liar> {
+    welcomes(|connect| properties(connect.rest).is_some_and(|(properties, _)| properties.first() == Some(&0x16)))
+}
+
+/// Does not mind a property that no CONNECT has.
+pub(crate) fn welcomes_unknown_properties() -> Box<dyn Liar> {
+    const KNOWN: [u8; 9] = [0x11, 0x15, 0x16, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27];
+    welcomes(|connect| {
+        let first = properties(connect.rest).and_then(|(properties, _)| properties.first());
+        first.is_some_and(|identifier| !KNOWN.contains(identifier))
+    })
+}
+
+/// Does not see that a property stands twice.
+pub(crate) fn welcomes_what_stands_twice() -> Box<dyn Liar> {
+    welcomes(|connect| properties(connect.rest).is_some_and(|(properties, _)| is_twice_the_same(properties)))
+}
+
+/// Does not miss the end of a CONNECT with a will, a user name and a password.
+pub(crate) fn welcomes_what_breaks_off() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags & 0xC4 == 0xC4)
+}
+
+/// Does not mind a Property Length beyond the end.
+pub(crate) fn welcomes_lengths_that_lie() -> Box<dyn Liar> {
+    welcomes(|connect| connect.rest.first().is_some_and(|first| *first > 0) && properties(connect.rest).is_none())
+}
+
+/// Does not mind the word "more" behind the last field.
+pub(crate) fn welcomes_a_tail() -> Box<dyn Liar> {
+    welcomes(|connect| connect.flags == 0x02 && connect.rest.ends_with(b"more"))
 }
 
 /// Does not look at the reserved flag.

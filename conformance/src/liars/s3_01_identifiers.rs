@@ -1,5 +1,7 @@
 //! Liars about identifiers and credentials, and about clients of two versions.
 
+use std::collections::BTreeSet;
+
 use squall_codec::{
     packet::{Connack, Packet},
     reason::ReasonCode,
@@ -43,12 +45,22 @@ pub(crate) fn hangs_up_on_empty_credentials() -> Box<dyn Liar> {
 
 /// Leaves the Property Length of a message of 5.0 in what a client of 3.1.1 gets.
 pub(crate) fn leaks_properties_to_old_clients() -> Box<dyn Liar> {
-    liar(|passing| match passing.from_server() {
-        Some(Packet::Publish(publish)) if passing.version < Version::V5_0 => {
-            let payload = [&[0], publish.payload()].concat();
-            let leaked = Packet::Publish(publish.clone().with_payload(&payload));
-            passing.put(&leaked);
+    let mut new: BTreeSet<Vec<u8>> = BTreeSet::new();
+    liar(move |passing| {
+        if let Some(Packet::Publish(publish)) = passing.from_client()
+            && passing.version == Version::V5_0
+        {
+            new.insert(publish.payload().to_vec());
         }
-        _ => passing.pass(),
+        match passing.from_server() {
+            Some(Packet::Publish(publish))
+                if passing.version < Version::V5_0 && new.contains(&publish.payload()[..]) =>
+            {
+                let payload = [&[0], publish.payload()].concat();
+                let leaked = Packet::Publish(publish.clone().with_payload(&payload));
+                passing.put(&leaked);
+            }
+            _ => passing.pass(),
+        }
     })
 }

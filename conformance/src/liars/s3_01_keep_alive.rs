@@ -102,7 +102,9 @@ pub(crate) fn counts_in_16_bits() -> Box<dyn Liar> {
 /// DISCONNECT names another reason than the keep alive.
 pub(crate) fn ends_the_silent_for_another_reason() -> Box<dyn Liar> {
     tells(|packet| {
-        if let Packet::Disconnect(disconnect) = packet {
+        if let Packet::Disconnect(disconnect) = packet
+            && disconnect.reason == ReasonCode::KeepAliveTimeout
+        {
             disconnect.reason = ReasonCode::AdministrativeAction;
         }
     })

@@ -37,10 +37,10 @@ pub(crate) fn names_the_nameless() -> Box<dyn Liar> {
     welcomes(|connect| connect.rest == [0, 0])
 }
 
-/// Says a code that no CONNACK has.
+/// Says a code that no CONNACK has to clients whose authentication method it does not know.
 pub(crate) fn says_a_foreign_code() -> Box<dyn Liar> {
     bends(Direction::ToClient, |bytes| {
-        if bytes[0] == 0x20 && bytes[3] != 0 {
+        if bytes[0] == 0x20 && bytes[3] == 0x8C {
             bytes[3] = 0x8D;
         }
     })
@@ -203,10 +203,14 @@ pub(crate) fn says_disconnect_before_connack() -> Box<dyn Liar> {
     })
 }
 
+/// The reason of a DISCONNECT to a client whose place was taken, or whose server stops: what any client may see without a
+/// fault of its own.
+const NO_FAULT_OF_YOURS: [u8; 2] = [0x8E, 0x8B];
+
 /// The server says this to a client that it disconnects.
 fn disconnects_with(bytes_of: impl Fn(u8) -> Vec<u8> + 'static) -> Box<dyn Liar> {
     bends(Direction::ToClient, move |bytes| {
-        if bytes[0] == 0xE0 {
+        if bytes[0] == 0xE0 && bytes.get(2).is_some_and(|reason| NO_FAULT_OF_YOURS.contains(reason)) {
             *bytes = bytes_of(bytes.get(2).copied().unwrap_or(0));
         }
     })
@@ -225,7 +229,9 @@ pub(crate) fn disconnects_with_an_expiry() -> Box<dyn Liar> {
 /// Explains itself in DISCONNECT, however small a packet the client wants.
 pub(crate) fn is_talkative_in_disconnect() -> Box<dyn Liar> {
     tells(|packet| {
-        if let Packet::Disconnect(disconnect) = packet {
+        if let Packet::Disconnect(disconnect) = packet
+            && NO_FAULT_OF_YOURS.contains(&disconnect.reason.value())
+        {
             disconnect.properties.push(Property::ReasonString(Text::new("x".repeat(200)).expect("letters")));
             let pair = (Text::literal("why"), Text::new("y".repeat(200)).expect("letters"));
             disconnect.properties.push(Property::UserProperty(pair));
@@ -243,10 +249,11 @@ pub(crate) fn talks_after_disconnect() -> Box<dyn Liar> {
     })
 }
 
-/// Says DISCONNECT and stays.
+/// Says DISCONNECT to a client whose place was taken, and stays.
 pub(crate) fn disconnects_and_stays() -> Box<dyn Liar> {
     liar(|passing| {
-        if let Some(Packet::Disconnect(_)) = passing.from_server() {
+        if matches!(passing.from_server(), Some(Packet::Disconnect(said)) if NO_FAULT_OF_YOURS.contains(&said.reason.value()))
+        {
             passing.hide_end();
         }
         passing.pass();
@@ -317,11 +324,6 @@ pub(crate) fn drops_large_messages_for_all() -> Box<dyn Liar> {
         Some(Packet::Publish(publish)) if publish.payload().len() > 500 => {}
         _ => passing.pass(),
     })
-}
-
-/// Does not look at what properties a packet has.
-pub(crate) fn overlooks_foreign_properties() -> Box<dyn Liar> {
-    super::kind::overlooks(|passing| passing.packet.is_none() && matches!(passing.raw[0] >> 4, 3 | 8 | 10))
 }
 
 /// Closes without saying DISCONNECT.

@@ -65,44 +65,6 @@ pub(crate) fn passes_dup_on() -> Box<dyn Liar> {
     })
 }
 
-/// Hands malformed messages to everybody instead of refusing them.
-pub(crate) fn relays_malformed_messages() -> Box<dyn Liar> {
-    liar(|passing| {
-        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
-        if !malformed || passing.raw[0] >> 4 != 3 {
-            return passing.pass();
-        }
-        let others: Vec<u64> =
-            passing.connections.keys().copied().filter(|other| *other != passing.connection).collect();
-        for other in others {
-            passing.put_bytes(other, Direction::ToClient, passing.raw.clone());
-        }
-    })
-}
-
-/// As `relays_malformed_messages`, for messages that can be read but break a rule of the connection: Topic Aliases.
-pub(crate) fn relays_messages_with_an_alias() -> Box<dyn Liar> {
-    liar(|passing| {
-        let alias = match passing.from_client() {
-            Some(Packet::Publish(publish)) => publish.topic_alias.is_some(),
-            _ => passing.packet.is_none() && passing.direction == Direction::ToServer && passing.raw[0] >> 4 == 3,
-        };
-        if !alias {
-            return passing.pass();
-        }
-        let others: Vec<u64> =
-            passing.connections.keys().copied().filter(|other| *other != passing.connection).collect();
-        for other in others {
-            passing.put_bytes(other, Direction::ToClient, passing.raw.clone());
-        }
-    })
-}
-
-/// Swallows messages that it should hang up on.
-pub(crate) fn overlooks_malformed_messages() -> Box<dyn Liar> {
-    super::kind::overlooks(|passing| passing.packet.is_none() && passing.raw[0] >> 4 == 3)
-}
-
 /// Delivers each message on a topic of its own making.
 pub(crate) fn renames_topics() -> Box<dyn Liar> {
     delivers(|publish| {
@@ -464,16 +426,4 @@ pub(crate) fn never_maps_an_alias_anew() -> Box<dyn Liar> {
 /// Gives each message a Message Expiry Interval.
 pub(crate) fn adds_a_message_expiry() -> Box<dyn Liar> {
     delivers(|publish| publish.message_expiry_interval = Some(3600))
-}
-
-/// Acknowledges a message that it cannot read.
-pub(crate) fn accepts_any_response_topic() -> Box<dyn Liar> {
-    liar(|passing| {
-        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
-        if malformed && passing.raw[0] >> 4 == 3 {
-            let id = PacketId::new(1).expect("not zero");
-            return passing.answer(&Packet::Puback(squall_codec::packet::Ack::new(id)));
-        }
-        passing.pass();
-    })
 }

@@ -180,18 +180,48 @@ pub(crate) fn abandons_deliveries_at_unsubscribe() -> Box<dyn Liar> {
     })
 }
 
-/// Every message of a publisher goes to all other connections, whatever they subscribed to.
-pub(crate) fn delivers_to_everybody() -> Box<dyn Liar> {
-    liar(|passing| {
-        if let Some(Packet::Publish(publish)) = passing.from_client() {
-            let copy = Packet::Publish(publish.clone().at(Qos::AtMostOnce, None));
-            let others: Vec<u64> =
-                passing.connections.keys().copied().filter(|other| *other != passing.connection).collect();
-            for other in others {
-                passing.put_to(other, Direction::ToClient, &copy);
+/// A message also goes to other connections that have a filter of which this says so.
+fn delivers_also(matches: impl Fn(&str, &str) -> bool + 'static) -> Box<dyn Liar> {
+    let mut filters: BTreeMap<u64, Vec<TopicFilter>> = BTreeMap::new();
+    liar(move |passing| {
+        match passing.from_client() {
+            Some(Packet::Subscribe(subscribe)) => {
+                let theirs = subscribe.subscriptions.iter().map(|one| one.filter.clone());
+                filters.entry(passing.connection).or_default().extend(theirs);
             }
+            Some(Packet::Publish(publish)) => {
+                let copy = Packet::Publish(publish.clone().at(Qos::AtMostOnce, None));
+                let matching =
+                    |theirs: &[TopicFilter]| theirs.iter().any(|filter| matches(filter.as_str(), publish.topic()));
+                let others = filters.iter().filter(|(_, theirs)| matching(theirs)).map(|(connection, _)| *connection);
+                let others: Vec<u64> = others
+                    .filter(|other| *other != passing.connection && passing.connections.contains_key(other))
+                    .collect();
+                for other in others {
+                    passing.put_to(other, Direction::ToClient, &copy);
+                }
+            }
+            _ => {}
         }
         passing.pass();
+    })
+}
+
+/// Names that differ only in case match.
+pub(crate) fn ignores_the_case_of_topics() -> Box<dyn Liar> {
+    delivers_also(|filter, topic| filter != topic && filter.eq_ignore_ascii_case(topic))
+}
+
+/// What clients publish below `$SYS` goes to those who subscribed to it.
+pub(crate) fn lets_clients_talk_below_dollar_sys() -> Box<dyn Liar> {
+    delivers_also(|filter, topic| topic.starts_with("$SYS/") && filter.starts_with("$SYS/"))
+}
+
+/// Every member of a group gets what the group subscribed to.
+pub(crate) fn delivers_to_each_member() -> Box<dyn Liar> {
+    delivers_also(|filter, topic| {
+        let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+        shared.is_some_and(|(_, filter)| filter == topic)
     })
 }
 

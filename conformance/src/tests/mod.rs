@@ -5,6 +5,7 @@
 pub(crate) mod asking;
 pub(crate) mod both;
 pub(crate) mod bytes;
+pub(crate) mod clock;
 pub(crate) mod granting;
 pub(crate) mod judge;
 pub(crate) mod many;
@@ -14,6 +15,7 @@ pub(crate) mod sharing;
 pub(crate) mod v3;
 pub(crate) mod v5;
 pub(crate) mod watch;
+pub(crate) mod web_socket;
 
 use crate::test::Section;
 

@@ -242,7 +242,10 @@ impl Network {
         }
         if self.connections[index].up_frames.is_lost() {
             let rest = self.connections[index].up_frames.take_rest();
-            self.decode(index, &rest);
+            if !rest.is_empty() {
+                self.ask_liar(index, Direction::ToServer, rest, None);
+                self.say_to_broker();
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
 use squall_broker::net::{
     listener::ListenerOptions,
     server::{Server, ServerOptions},
+    websocket::options::WebsocketOptions,
 };
 use squall_scenarios::{
     links::Links,
@@ -16,7 +17,7 @@ use squall_scenarios::{
 };
 use tokio::sync::oneshot;
 
-use super::sockets::{PORT, SimulatedListener};
+use super::sockets::{PORT, SimulatedListener, WEB_SOCKET_PORT};
 use crate::{
     disk::SimulatedDisk,
     subject::{self, Subject},
@@ -110,6 +111,11 @@ impl Power {
             return Ok(());
         }
         server.listen(SimulatedListener::bind(PORT).await?, ListenerOptions::default());
+        if self.has_web_socket() {
+            let websocket = Some(WebsocketOptions::default());
+            let options = ListenerOptions { websocket, ..ListenerOptions::named("web") };
+            server.listen(SimulatedListener::bind(WEB_SOCKET_PORT).await?, options);
+        }
         self.lock().condition = Condition::Listening;
         let shutdown = async {
             // The switch outlives the host: it is dropped only when nobody can ask any more.
@@ -122,6 +128,11 @@ impl Power {
 
     pub(super) fn condition(&self) -> Condition {
         self.lock().condition.clone()
+    }
+
+    /// Whether the broker is also reached over a WebSocket.
+    pub(super) fn has_web_socket(&self) -> bool {
+        self.lock().subject.web_socket
     }
 
     /// The disk under the store.

@@ -25,6 +25,8 @@ use crate::subject::ASKED_AGAIN_AFTER;
 pub(super) const BROKER: &str = "broker";
 /// Where it listens.
 pub(super) const PORT: u16 = 1883;
+/// Where it listens for WebSockets, if it does.
+pub(super) const WEB_SOCKET_PORT: u16 = 8083;
 
 /// The broker's side.
 pub(super) struct SimulatedListener(TcpListener);
@@ -49,7 +51,7 @@ pub(super) async fn connect(
     links: &Links,
     actor: &str,
     started: Instant,
-    power: &Power,
+    (power, port): (&Power, u16),
 ) -> io::Result<(FaultyStream, SharedLink)> {
     // turmoil lets whoever asks a host that is down wait for ever, and refuses while it comes up.
     loop {
@@ -62,7 +64,7 @@ pub(super) async fn connect(
             }
         }
     }
-    let socket = TcpStream::connect((BROKER, PORT)).await?;
+    let socket = TcpStream::connect((BROKER, port)).await?;
     let link = links.open(started.elapsed(), actor);
     // turmoil knows no abort: a socket that is dropped says FIN, or RST if it had unread bytes.
     let (stream, pump) = FaultyStream::new(socket, link.clone(), started, drop);
@@ -82,7 +84,7 @@ impl Connector for SimulatedConnector {
     type Io = FaultyStream;
 
     async fn connect(&mut self) -> io::Result<FaultyStream> {
-        let (stream, link) = connect(&self.links, &self.actor, self.started, &self.power).await?;
+        let (stream, link) = connect(&self.links, &self.actor, self.started, (&self.power, PORT)).await?;
         link.tap(self.started.elapsed());
         Ok(stream)
     }

@@ -17,7 +17,7 @@ use super::{
     LONGEST, TICK,
     client_actor::TurmoilClient,
     power::{Condition, Power},
-    sockets::{SimulatedConnector, SimulatedWire, connect},
+    sockets::{BROKER, PORT, SimulatedConnector, SimulatedWire, WEB_SOCKET_PORT, connect},
 };
 use crate::{seed::derive, told};
 
@@ -44,14 +44,16 @@ impl TurmoilWorld {
 
 impl World for TurmoilWorld {
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
-        let actor = actor.to_owned();
-        Box::pin(async move {
-            match timeout(CONNECT_TIMEOUT, connect(&self.links, &actor, self.started, &self.power)).await {
-                Ok(Ok((stream, link))) => Ok(Box::new(SimulatedWire::new(stream, link)) as Box<dyn Wire>),
-                Ok(Err(error)) => Err(format!("{actor} cannot connect: {error}")),
-                Err(_) => Err(format!("{actor} cannot connect within {} s", CONNECT_TIMEOUT.as_secs())),
-            }
-        })
+        self.connect_at(PORT, actor)
+    }
+
+    fn web_socket(&self) -> Result<String, String> {
+        let uri = self.power.has_web_socket().then(|| format!("ws://{BROKER}:{WEB_SOCKET_PORT}/mqtt"));
+        uri.ok_or_else(|| "the broker of this story has no WebSocket".to_owned())
+    }
+
+    fn connect_below(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
+        self.connect_at(WEB_SOCKET_PORT, actor)
     }
 
     fn client(&self, actor: &str, options: Options) -> LocalFuture<'_, Result<Rc<dyn ClientActor>, String>> {
@@ -147,6 +149,17 @@ impl World for TurmoilWorld {
 }
 
 impl TurmoilWorld {
+    fn connect_at(&self, port: u16, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>> {
+        let actor = actor.to_owned();
+        Box::pin(async move {
+            match timeout(CONNECT_TIMEOUT, connect(&self.links, &actor, self.started, (&self.power, port))).await {
+                Ok(Ok((stream, link))) => Ok(Box::new(SimulatedWire::new(stream, link)) as Box<dyn Wire>),
+                Ok(Err(error)) => Err(format!("{actor} cannot connect: {error}")),
+                Err(_) => Err(format!("{actor} cannot connect within {} s", CONNECT_TIMEOUT.as_secs())),
+            }
+        })
+    }
+
     /// The broker's host moves in steps, and so does whoever waits for it.
     async fn until(&self, met: impl Fn(&Condition) -> bool) {
         while !met(&self.power.condition()) {

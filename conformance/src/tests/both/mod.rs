@@ -23,3 +23,4 @@ pub(crate) mod s4_03_qos;
 pub(crate) mod s4_07_semantics;
 pub(crate) mod s4_07_topics;
 pub(crate) mod s4_08_malformed;
+pub(crate) mod s6_websocket;

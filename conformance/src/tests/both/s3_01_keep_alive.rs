@@ -11,11 +11,13 @@ use squall_codec::{
 use squall_scenarios::{
     peer::{Next, Peer, Seen},
     stage::{End, Stage},
+    timing::Due,
     verdict::{Evidence, Halt, Outcome, Preparing, Witness},
 };
 
 use crate::tests::{
     asking::{bytes_of, is_v5},
+    clock::{close_after_silence, graded},
     judge::At,
     offer,
     watch::name,
@@ -140,6 +142,8 @@ pub(crate) async fn what_the_server_sends_is_no_sign_of_the_client(stage: &Stage
     let (mut receiver, connack) = alive_for(stage, "receiver", 1).await?;
     keep_alive_is(&connack, |seconds| (1..=3).contains(&seconds))?;
     receiver.subscribed(&topic, Qos::AtMostOnce).await?;
+    let due = close_after_silence(connack.properties.server_keep_alive().unwrap_or(1), "its last packet");
+    // Its SUBSCRIBE was on its way before this moment.
     let since = stage.now();
     let mut came = Vec::new();
     let ended = loop {
@@ -156,11 +160,15 @@ pub(crate) async fn what_the_server_sends_is_no_sign_of_the_client(stage: &Stage
         return Err(Halt::inconclusive("no message came: nothing was there that could be taken for a sign"));
     };
     match ended {
-        Some(ended) => Ok(Evidence::of(message).and(&ended.end)),
+        Some(ended) => {
+            let took = ended.end.at().saturating_sub(since);
+            Ok(graded(stage, due, took, Evidence::of(message).and(&ended.end)))
+        }
         None if end_by(&mut control, stage.now(), &mut Vec::new()).await.is_none() => {
             Err(Halt::inconclusive("a client that receives nothing is not closed either").at(message))
         }
         None => {
+            stage.missed(due, LONG_GONE);
             let reason = format!("a client with Keep Alive 1 that sent nothing is still served after {LONG_GONE:?}");
             Err(Halt::fail(reason).at(message))
         }
@@ -193,9 +201,13 @@ pub(crate) async fn a_large_keep_alive_closes_nobody_early(stage: &Stage) -> Out
 pub(crate) async fn a_keep_alive_that_runs_out_has_one_reason(stage: &Stage) -> Outcome {
     let (mut peer, connack) = alive_for(stage, "silent", 1).await?;
     keep_alive_is(&connack, |seconds| (1..=3).contains(&seconds))?;
+    let due = close_after_silence(connack.properties.server_keep_alive().unwrap_or(1), "CONNACK");
     let Some(ended) = end_by(&mut peer, connack.at() + LONG_GONE, &mut Vec::new()).await else {
+        stage.missed(due, LONG_GONE);
         return Err(Halt::inconclusive("the silent client was not closed").at(&connack));
     };
+    // How punctual it was is written down; its verdict belongs to the rule of the keep alive itself.
+    stage.came(due, ended.end.at().saturating_sub(connack.at()));
     let evidence = Evidence::of(&connack).and(&ended.end);
     Ok(match ended.disconnect {
         None => evidence,
@@ -216,12 +228,26 @@ pub(crate) async fn a_connection_without_connect_is_closed(stage: &Stage) -> Out
     let mut half = Peer::open(stage, "half").await?;
     let connect = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "half"))));
     half.send_bytes(&connect[..connect.len() / 2]).await;
-    let until = stage.now() + REASONABLE;
+    let since = stage.now();
+    let until = since + REASONABLE;
+    let due = Due {
+        what: "the close",
+        since: "the opening of the connection",
+        earliest: Duration::ZERO,
+        due: REASONABLE,
+        latest: REASONABLE,
+    };
     let mut evidence = Evidence::of(&connack);
     for (peer, what) in [(&mut silent, "that says nothing"), (&mut half, "that breaks off in its CONNECT")] {
         match end_by(peer, until, &mut Vec::new()).await {
-            Some(ended) => evidence = evidence.and(&ended.end),
-            None => evidence = evidence.warn(format!("a connection {what} is still open after {REASONABLE:?}")),
+            Some(ended) => {
+                let took = ended.end.at().saturating_sub(since);
+                evidence = graded(stage, due, took, evidence.and(&ended.end));
+            }
+            None => {
+                stage.missed(due, REASONABLE);
+                evidence = evidence.warn(format!("a connection {what} is still open after {REASONABLE:?}"));
+            }
         }
     }
     Ok(evidence)

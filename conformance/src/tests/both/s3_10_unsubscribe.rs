@@ -131,13 +131,19 @@ pub(crate) async fn one_unsubscribe_with_three_filters_acts_like_three(stage: &S
     for below in filters {
         peer.subscribed(&stage.topic(below), Qos::AtMostOnce).await?;
     }
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    // What comes before shows that what does not come afterwards is missing.
+    let mut before = Vec::new();
+    for below in filters {
+        publisher.published(&stage.topic(below), Qos::AtMostOnce, below.as_bytes(), false).await?;
+        before.push(peer.expect_message(below.as_bytes()).await.prepared()?);
+    }
     peer.send(unsubscribe(stage, id(60), &filters)).await;
     let unsuback = peer.expect::<Unsuback>().await?;
-    let mut publisher = Peer::connected(stage, "bob").await?;
     for below in filters {
         publisher.published(&stage.topic(below), Qos::AtMostOnce, below.as_bytes(), false).await?;
     }
     // Neither a second UNSUBACK nor a message stands before the PINGRESP.
     let fence = peer.quiet().await?;
-    Ok(Evidence::of(&unsuback).and(&fence))
+    Ok(Evidence::of(&unsuback).and_all(&before).and(&fence))
 }

@@ -24,6 +24,7 @@ mod s4_07_semantics;
 mod s4_07_topics;
 mod s4_08_errors;
 mod s4_08_malformed;
+mod s6_websocket;
 
 use squall_codec::version::Version;
 
@@ -75,4 +76,5 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V3_1_1, number: "4.8", title: "Handling errors", tests: s4_08_errors::TESTS },
     Section { version: Version::V3_1_1, number: "3.1.4", title: "Access", tests: s3_01_access::TESTS },
     Section { version: Version::V3_1_1, number: "4.1", title: "Restart", tests: s4_01_restart::TESTS },
+    Section { version: Version::V3_1_1, number: "6", title: "WebSocket", tests: s6_websocket::TESTS },
 ];

@@ -1,7 +1,7 @@
 //! 1.5 Data representations.
 
 use crate::{
-    liars::s1_5_data_types as liar,
+    liars::{faults, s1_5_data_types as liar},
     test::{Test, test},
     tests::both::s1_5_data_types::{
         a_byte_order_mark_is_a_character_like_any_other, a_null_character_in_connect_is_refused,
@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
         ill_formed_utf8_in_topics_closes_the_connection,
         "A topic or a filter is no UTF-8; the server hangs up.",
         ["3.1.1/MQTT-1.5.3-1"],
-        liar::overlooks_ill_formed_strings
+        faults::overlooks_ill_formed_topics
     ),
     test!(
         a_null_character_in_connect_is_refused,

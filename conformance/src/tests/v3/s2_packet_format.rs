@@ -3,7 +3,7 @@
 use squall_scenarios::{stage::Stage, verdict::Outcome};
 
 use crate::{
-    liars::{exchanges, s2_packet_format as liar},
+    liars::{faults, s2_packet_format as liar},
     test::{Test, test},
     tests::both::s2_packet_format::{
         a_packet_of_the_other_direction_closes_the_connection, a_qos_0_message_has_no_packet_identifier,
@@ -51,19 +51,19 @@ pub(crate) const TESTS: &[Test] = &[
         a_remaining_length_of_five_bytes_closes_the_connection,
         "The Remaining Length says in its fourth byte that a fifth follows; the server hangs up.",
         ["3.1.1/X-REMAINING-LENGTH-5-BYTES"],
-        exchanges::leaves_connections_open
+        faults::overlooks_endless_lengths
     ),
     test!(
         missing_bytes_close_the_connection,
         "A packet ends before its fields do; the server hangs up.",
         ["3.1.1/X-TRAILING-BYTES"],
-        liar::overlooks_missing_bytes
+        faults::overlooks_missing_bytes
     ),
     test!(
         packet_identifier_zero_closes_the_connection,
         "SUBSCRIBE, UNSUBSCRIBE and PUBLISH come with the packet identifier 0; the server hangs up.",
         ["3.1.1/MQTT-2.3.1-1"],
-        liar::overlooks_identifier_zero
+        faults::overlooks_identifier_zero
     ),
     test!(
         the_server_gives_each_message_an_identifier_of_its_own,

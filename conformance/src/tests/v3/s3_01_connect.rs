@@ -203,7 +203,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_connect_that_does_not_conform_is_closed_without_connack,
         "CONNECTs with a fault in their form; the server closes and says nothing.",
         ["3.1.1/MQTT-3.1.4-1"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_a_tail
     ),
     test!(
         nothing_behind_a_refused_connect_is_processed,

@@ -40,7 +40,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_connection_without_connect_is_closed,
         "One connection says nothing and another sends half a CONNECT; the server ends both.",
         ["3.1.1/X-CONNECT-TIMEOUT"],
-        exchanges::leaves_connections_open
+        exchanges::waits_for_strangers
     )
     .should()
     .slow(),

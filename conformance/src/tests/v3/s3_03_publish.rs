@@ -11,7 +11,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::s3_03_publish,
+    liars::{faults, s3_03_publish},
     test::{Test, test},
     tests::{
         asking::id,
@@ -50,19 +50,19 @@ pub(crate) const TESTS: &[Test] = &[
         qos_3_closes_the_connection,
         "A PUBLISH has both QoS bits set; the server hangs up and nobody gets the message.",
         ["3.1.1/MQTT-3.3.1-4"],
-        s3_03_publish::overlooks_malformed_messages
+        faults::overlooks_qos_3
     ).also_3_1(),
     test!(
         a_publish_begins_with_a_whole_topic,
         "The topic of a PUBLISH is longer than the packet, or no UTF-8; the server hangs up.",
         ["3.1.1/MQTT-3.3.2-1"],
-        s3_03_publish::overlooks_malformed_messages
+        faults::overlooks_cut_topics
     ),
     test!(
         a_topic_with_wildcards_is_not_forwarded,
         "A message is published to a topic with wildcards; nobody gets it.",
         ["3.1.1/MQTT-3.3.2-2", "3.1.1/MQTT-4.7.1-1"],
-        s3_03_publish::relays_malformed_messages
+        faults::relays_wildcards
     ),
     test!(
         a_message_matches_the_filter_that_it_came_for,

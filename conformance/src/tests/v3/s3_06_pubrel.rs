@@ -1,7 +1,7 @@
 //! 3.6 PUBREL of 3.1.1.
 
 use crate::{
-    liars::exchanges,
+    liars::faults,
     test::{Test, test},
     tests::both::s3_06_pubrel::a_pubrel_with_wrong_flags_closes_the_connection,
 };
@@ -10,5 +10,5 @@ pub(crate) const TESTS: &[Test] = &[test!(
     a_pubrel_with_wrong_flags_closes_the_connection,
     "A PUBREL whose flags are not 0010 ends the connection.",
     ["3.1.1/MQTT-3.6.1-1"],
-    exchanges::forgives_malformed_packets
+    faults::forgives_flags_of_pubrel
 )];

@@ -1,7 +1,7 @@
 //! 3.8 SUBSCRIBE and 3.9 SUBACK of 3.1.1.
 
 use crate::{
-    liars::{exchanges, subscribing},
+    liars::{exchanges, faults, subscribing},
     test::{Test, test},
     tests::both::s3_08_subscribe::{
         a_granted_wildcard_matches_and_an_unsupported_one_is_refused,
@@ -19,13 +19,13 @@ pub(crate) const SUBSCRIBE: &[Test] = &[
         a_subscribe_with_wrong_flags_closes_the_connection,
         "A SUBSCRIBE whose flags are not 0010 ends the connection.",
         ["3.1.1/MQTT-3.8.1-1"],
-        exchanges::forgives_malformed_packets
+        faults::forgives_flags_of_subscribe
     ),
     test!(
         an_ill_formed_filter_closes_the_connection,
         "A SUBSCRIBE whose filter is no UTF-8 ends the connection.",
         ["3.1.1/MQTT-3.8.3-1"],
-        exchanges::forgives_malformed_packets
+        faults::grants_ill_formed_filters
     ),
     test!(
         a_granted_wildcard_matches_and_an_unsupported_one_is_refused,
@@ -37,13 +37,13 @@ pub(crate) const SUBSCRIBE: &[Test] = &[
         a_subscribe_without_a_filter_closes_the_connection,
         "A SUBSCRIBE with an empty payload ends the connection.",
         ["3.1.1/MQTT-3.8.3-3"],
-        exchanges::forgives_malformed_packets
+        faults::grants_no_filter
     ),
     test!(
         reserved_bits_of_the_options_close_the_connection,
         "A SUBSCRIBE with reserved bits in its options ends the connection.",
         ["3.1.1/MQTT-3.8.3-4"],
-        exchanges::forgives_malformed_packets
+        faults::forgives_reserved_bits_of_options
     ),
     test!(
         a_suback_carries_the_packet_id_of_its_subscribe,

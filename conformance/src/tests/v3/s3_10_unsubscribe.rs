@@ -1,7 +1,7 @@
 //! 3.10 UNSUBSCRIBE of 3.1.1.
 
 use crate::{
-    liars::{exchanges, subscribing},
+    liars::{faults, subscribing},
     test::{Test, test},
     tests::both::s3_10_unsubscribe::{
         a_delivery_begun_before_is_completed, an_ill_formed_filter_to_unsubscribe_from_closes_the_connection,
@@ -17,19 +17,19 @@ pub(crate) const TESTS: &[Test] = &[
         an_unsubscribe_with_wrong_flags_closes_the_connection,
         "An UNSUBSCRIBE whose flags are not 0010 ends the connection.",
         ["3.1.1/MQTT-3.10.1-1"],
-        exchanges::forgives_malformed_packets
+        faults::forgives_flags_of_unsubscribe
     ),
     test!(
         an_ill_formed_filter_to_unsubscribe_from_closes_the_connection,
         "An UNSUBSCRIBE whose filter is no UTF-8 ends the connection.",
         ["3.1.1/MQTT-3.10.3-1"],
-        exchanges::forgives_malformed_packets
+        faults::unsubscribes_from_ill_formed_filters
     ),
     test!(
         an_unsubscribe_without_a_filter_closes_the_connection,
         "An UNSUBSCRIBE with an empty payload ends the connection.",
         ["3.1.1/MQTT-3.10.3-2"],
-        exchanges::forgives_malformed_packets
+        faults::unsubscribes_from_no_filter
     ),
     test!(
         only_an_equal_filter_is_deleted,

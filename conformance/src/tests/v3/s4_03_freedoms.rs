@@ -21,6 +21,6 @@ pub(crate) const TESTS: &[Test] = &[
     test!(order_outlives_a_reconnect, "Five messages are unacknowledged when the connection ends, and five more follow; the last copies come in order.", ["3.1.1/X-ORDER-ACROSS-RETRY"], liar::sends_new_messages_before_repeats),
     test!(order_is_kept_within_each_topic_and_qos, "Messages of each QoS on two topics are mixed; within one topic and QoS they keep their order.", ["3.1.1/X-ORDER-QOS-INTERLEAVE"], liar::swaps_two_of_a_kind),
     test!(a_pubrel_for_nothing_is_answered, "A PUBREL comes for a packet id that was never used; a PUBCOMP answers it.", ["3.1.1/X-PUBREL-UNKNOWN"], liar::answers_known_pubrels_only),
-    test!(a_qos_2_message_is_passed_on_once, "A QoS 2 message is passed on at its PUBLISH or at its PUBREL, and once.", ["3.1.1/X-QOS2-FORWARD-TIMING"], subscribing::delivers_to_everybody),
+    test!(a_qos_2_message_is_passed_on_once, "A QoS 2 message is passed on at its PUBLISH or at its PUBREL, and once.", ["3.1.1/X-QOS2-FORWARD-TIMING"], exchanges::delivers_qos_0_twice),
     test!(what_is_repeated_while_connected_is_a_repeat, "A client acknowledges nothing for 10 s; what the server sends again has its packet id, and a PUBLISH has DUP 1.", ["3.1.1/X-311-RETRY-WHILE-CONNECTED"], liar::repeats_without_dup).slow(),
 ];

@@ -1,7 +1,7 @@
 //! 4.8 Handling errors of 3.1.1.
 
 use crate::{
-    liars::exchanges,
+    liars::faults,
     test::{Test, test},
     tests::both::s4_07_topics::a_malformed_packet_ends_its_own_connection_only,
 };
@@ -10,5 +10,5 @@ pub(crate) const TESTS: &[Test] = &[test!(
     a_malformed_packet_ends_its_own_connection_only,
     "Frames that no version allows end the connection that they came on, and no other.",
     ["3.1.1/MQTT-4.8.0-1"],
-    exchanges::forgives_malformed_packets
+    faults::overlooks_long_pings
 )];

@@ -38,9 +38,12 @@ mod s4_08_shares;
 mod s4_09_flow_control;
 mod s4_09_receive_maximum;
 mod s4_10_conversations;
+mod s4_11_redirection;
 mod s4_12_authentication;
 mod s4_12_exchange;
+mod s4_12_malformed;
 mod s4_13_errors;
+mod s6_websocket;
 
 use squall_codec::version::Version;
 
@@ -143,4 +146,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V5_0, number: "4.1", title: "Restart", tests: s4_01_restart::TESTS },
     Section { version: Version::V5_0, number: "4.3.3", title: "Access to topics", tests: s4_03_access::TESTS },
     Section { version: Version::V5_0, number: "4.12", title: "Enhanced authentication", tests: s4_12_exchange::TESTS },
+    Section { version: Version::V5_0, number: "4.12.0", title: "Malformed AUTH", tests: s4_12_malformed::TESTS },
+    Section { version: Version::V5_0, number: "4.11", title: "Server redirection", tests: s4_11_redirection::TESTS },
+    Section { version: Version::V5_0, number: "6", title: "WebSocket", tests: s6_websocket::TESTS },
 ];

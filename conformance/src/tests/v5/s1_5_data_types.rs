@@ -12,7 +12,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{s1_5_data_types as liar, s2_packet_format},
+    liars::{faults, s1_5_data_types as liar, s2_packet_format},
     test::{Test, test},
     tests::{
         both::{
@@ -40,7 +40,7 @@ pub(crate) const TESTS: &[Test] = &[
         ill_formed_utf8_in_topics_closes_the_connection,
         "A topic or a filter is no UTF-8; the server hangs up. Whether it looks is its own affair: a warning if not.",
         ["5.0/MQTT-1.5.4-1"],
-        liar::overlooks_ill_formed_strings
+        faults::overlooks_ill_formed_topics
     )
     .should(),
     test!(

@@ -14,7 +14,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{malformed as liar, s1_5_data_types, s3_01_connect},
+    liars::{faults, malformed as liar, s1_5_data_types, s3_01_connect},
     test::{Test, test},
     tests::{
         asking::{frame, string},
@@ -31,19 +31,19 @@ pub(crate) const TESTS: &[Test] = &[
         no_foreign_property_in_connect,
         "CONNECT or its will has each property that it may not have, and each unknown one; no client is let in.",
         ["5.0/X-PROP-UNKNOWN-ID", "5.0/MQTT-3.1.4-1"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_unknown_properties
     ),
     test!(
         no_foreign_property_in_publish,
         "A PUBLISH has each property that it may not have, and each unknown one; the server hangs up.",
         ["5.0/X-PROP-UNKNOWN-ID"],
-        liar::acknowledges_what_it_cannot_read
+        faults::acknowledges_foreign_properties
     ),
     test!(
         no_foreign_property_in_subscribe_and_unsubscribe,
         "SUBSCRIBE and UNSUBSCRIBE have each property that they may not have, and each unknown one; the server hangs up.",
         ["5.0/X-PROP-UNKNOWN-ID"],
-        liar::grants_what_it_cannot_read
+        faults::grants_foreign_properties
     ),
     test!(
         no_foreign_property_in_acknowledgements,
@@ -62,38 +62,38 @@ pub(crate) const TESTS: &[Test] = &[
         no_property_twice_in_connect,
         "CONNECT or its will has each single property twice; no client is let in.",
         ["5.0/MQTT-3.1.4-1"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_what_stands_twice
     ),
     test!(
         no_property_twice_in_other_packets,
         "Every other packet has each single property twice; the server hangs up.",
         ["5.0/X-PROP-REPEATED"],
-        liar::overlooks_what_it_cannot_read
+        faults::overlooks_what_stands_twice
     )
     .should(),
     test!(
         property_lengths_of_connect_are_checked,
         "The Property Length of CONNECT or of its will goes too far, or cuts a property; no client is let in.",
         ["5.0/MQTT-3.1.4-1"],
-        liar::welcomes_lengths_that_lie
+        s3_01_connect::welcomes_lengths_that_lie
     ),
     test!(
         property_lengths_are_checked,
         "The Property Length of every other packet goes too far, or cuts a property; the server hangs up.",
         ["5.0/X-TRAILING-BYTES"],
-        liar::takes_what_it_cannot_read
+        faults::unsubscribes_by_wrong_property_lengths
     ),
     test!(
         a_connect_that_breaks_off_is_refused,
         "A CONNECT with all its fields ends after each of its bytes; no client is let in.",
         ["5.0/MQTT-3.1.4-1"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_what_breaks_off
     ),
     test!(
         a_packet_that_breaks_off_closes_the_connection,
         "Each packet ends after each of its bytes where that leaves no packet; the server hangs up.",
         ["5.0/X-TRAILING-BYTES"],
-        liar::takes_what_it_cannot_read
+        faults::unsubscribes_by_what_breaks_off
     ),
     test!(
         strings_in_properties_of_connect_are_well_formed,
@@ -117,14 +117,14 @@ pub(crate) const TESTS: &[Test] = &[
         strings_in_properties_of_other_packets_are_well_formed,
         "Each string among the properties of every other packet is no UTF-8 or holds U+0000; the server hangs up.",
         ["5.0/MQTT-4.13.1-1"],
-        liar::overlooks_what_it_cannot_read
+        faults::overlooks_ill_formed_explanations
     )
     .should(),
     test!(
         acknowledgements_of_a_client_have_codes_of_their_tables,
         "PUBACK to PUBCOMP have each reason code that a client may not send in them; the server hangs up.",
         ["5.0/MQTT-4.13.1-1"],
-        liar::overlooks_what_it_cannot_read
+        faults::overlooks_foreign_codes
     )
     .should(),
     test!(
@@ -166,7 +166,7 @@ fn unknown() -> Vec<Vec<u8>> {
 }
 
 /// A property with a value that it may have.
-fn sample(id: PropertyId) -> Vec<u8> {
+pub(super) fn sample(id: PropertyId) -> Vec<u8> {
     let value = match id.kind() {
         PropertyKind::Byte | PropertyKind::Variable => vec![1],
         PropertyKind::Two => vec![0, 1],
@@ -178,7 +178,7 @@ fn sample(id: PropertyId) -> Vec<u8> {
 }
 
 /// A block of properties with its true length.
-fn block(content: &[u8]) -> Vec<u8> {
+pub(super) fn block(content: &[u8]) -> Vec<u8> {
     [variable(content.len()), content.to_vec()].concat()
 }
 
@@ -248,12 +248,17 @@ async fn offered(stage: &Stage, places: &[Place]) -> Result<Vec<Place>, Halt> {
 /// What belongs to another packet, or to none. A Subscription Identifier belongs to PUBLISH, if not to a client's: what
 /// becomes of it is [MQTT-3.3.4-6], and no matter of form.
 fn foreign(place: Place) -> Vec<(String, Vec<u8>)> {
+    strangers(place).into_iter().map(|(name, property)| (name, block(&property))).collect()
+}
+
+/// The properties alone, each with its name.
+pub(super) fn strangers(place: Place) -> Vec<(String, Vec<u8>)> {
     let of_others = PropertyId::ALL.iter().filter(|id| !id.allowed_in(place));
-    let known = of_others.map(|id| (id.name().to_owned(), block(&sample(*id))));
+    let known = of_others.map(|id| (id.name().to_owned(), sample(*id)));
     let unknown = unknown().into_iter().map(|id| {
         let name =
             format!("the property identifier 0x{}", id.iter().map(|byte| format!("{byte:02X}")).collect::<String>());
-        (name, block(&[id, vec![0, 0, 0, 1]].concat()))
+        (name, [id, vec![0, 0, 0, 1]].concat())
     });
     known.chain(unknown).collect()
 }
@@ -431,7 +436,7 @@ async fn a_packet_that_breaks_off_closes_the_connection(stage: &Stage) -> Outcom
 
 /// Each way of being no UTF-8: a byte that is none, an overlong form, a surrogate, a sequence that is cut, a character
 /// beyond the last.
-const ILL_FORMED: [(&str, &[u8]); 5] = [
+pub(super) const ILL_FORMED: [(&str, &[u8]); 5] = [
     ("FF", b"a\xFF"),
     ("C0 80", b"a\xC0\x80"),
     ("ED A0 80", b"a\xED\xA0\x80"),
@@ -494,7 +499,7 @@ async fn strings_in_properties_of_other_packets_are_well_formed(stage: &Stage) -
 }
 
 /// Codes that a client may not send in this packet, and values that are no codes.
-fn wrong_codes(kind: PacketKind) -> Vec<u8> {
+pub(super) fn wrong_codes(kind: PacketKind) -> Vec<u8> {
     // 5.0 Table 2-6 has 0x8C for both sides, and 3.3.4 has a client send 0x9B.
     let tolerated = |code: &u8| kind == PacketKind::Disconnect && matches!(code, 0x8C | 0x9B);
     let codes = ReasonCode::ALL.iter().filter(|code| !code.allowed_in(kind, Side::Client)).map(|code| code.value());

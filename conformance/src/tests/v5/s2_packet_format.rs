@@ -4,7 +4,7 @@ use squall_codec::reason::ReasonCode;
 use squall_scenarios::{stage::Stage, verdict::Outcome};
 
 use crate::{
-    liars::{exchanges, s2_packet_format as liar},
+    liars::{faults, s2_packet_format as liar},
     test::{Test, test},
     tests::{
         both::s2_packet_format::{
@@ -52,13 +52,13 @@ pub(crate) const TESTS: &[Test] = &[
         a_remaining_length_of_five_bytes_closes_the_connection,
         "The Remaining Length says in its fourth byte that a fifth follows; the server hangs up.",
         ["5.0/X-REMAINING-LENGTH-5-BYTES"],
-        exchanges::leaves_connections_open
+        faults::overlooks_endless_lengths
     ),
     test!(
         missing_bytes_close_the_connection,
         "A packet ends before its fields do; the server hangs up.",
         ["5.0/X-TRAILING-BYTES"],
-        liar::overlooks_missing_bytes
+        faults::overlooks_missing_bytes
     ),
     test!(
         a_qos_0_message_has_no_packet_identifier,
@@ -70,7 +70,7 @@ pub(crate) const TESTS: &[Test] = &[
         packet_identifier_zero_closes_the_connection,
         "SUBSCRIBE, UNSUBSCRIBE and PUBLISH come with the packet identifier 0; the server hangs up, or is warned.",
         ["5.0/MQTT-2.2.1-3"],
-        liar::overlooks_identifier_zero
+        faults::overlooks_identifier_zero
     )
     .should(),
     test!(

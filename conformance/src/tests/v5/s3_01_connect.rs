@@ -195,7 +195,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_connect_that_does_not_conform_is_refused,
         "CONNECTs with a fault in their form or their properties; the server does not let the client in.",
         ["5.0/MQTT-3.1.4-1"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_a_tail
     ),
     test!(
         nothing_behind_a_refused_connect_is_processed,

@@ -48,7 +48,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_connection_without_connect_is_closed,
         "One connection says nothing and another sends half a CONNECT; the server ends both.",
         ["5.0/X-CONNECT-TIMEOUT"],
-        exchanges::leaves_connections_open
+        exchanges::waits_for_strangers
     )
     .should()
     .slow(),

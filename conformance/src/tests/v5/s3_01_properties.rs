@@ -15,7 +15,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{s3_01_connect, s3_02_connack},
+    liars::{faults, s3_01_connect, s3_02_connack},
     test::{Test, test},
     tests::{
         asking::{id, lasting},
@@ -73,26 +73,26 @@ pub(crate) const TESTS: &[Test] = &[
         a_property_that_does_not_belong_is_refused,
         "Packets have properties that are unknown or belong to another packet; the server refuses them.",
         ["5.0/X-PROP-UNKNOWN-ID"],
-        s3_02_connack::overlooks_foreign_properties
+        faults::overlooks_wrong_properties
     ),
     test!(
         a_property_that_is_repeated_closes_the_connection,
         "A packet has a property twice that may stand once; the server hangs up.",
         ["5.0/X-PROP-REPEATED"],
-        s3_02_connack::overlooks_foreign_properties
+        faults::overlooks_wrong_properties
     )
     .should(),
     test!(
         a_maximum_of_zero_is_refused,
         "CONNECT has a Receive Maximum or a Maximum Packet Size of 0; the server does not let the client in.",
         ["5.0/X-PROP-VALUE-RANGE"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_a_maximum_of_zero
     ),
     test!(
         authentication_data_needs_a_method,
         "CONNECT has authentication data and no method; the server does not let the client in.",
         ["5.0/X-AUTHDATA-WITHOUT-METHOD"],
-        s3_01_connect::welcomes_everybody
+        s3_01_connect::welcomes_data_without_a_method
     )
     .should(),
     test!(

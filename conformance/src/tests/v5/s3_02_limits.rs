@@ -21,6 +21,7 @@ use crate::{
     tests::{
         asking::{bytes_of, id, publish},
         bytes,
+        clock::{close_after_silence, graded},
         judge::{At, Cases, Unnoticed, closes, farewell, judge_close, judge_refusal, listed, parting},
         offer,
         watch::{fenced, filter, shown, will},
@@ -323,19 +324,16 @@ async fn the_server_keep_alive_takes_the_place_of_the_clients(stage: &Stage) -> 
             return Err(Halt::unsupported(reason).at(&connack));
         }
     };
-    let due = Duration::from_secs(seconds.into()) * 3 / 2;
-    let end = peer.expect_end_by(connack.at() + due + LATE).await.map_err(|halt| Halt {
-        reason: format!("Server Keep Alive {seconds}, expected a close {due:?} after CONNACK: {}", halt.reason),
-        ..halt.at(&At(connack.entry()))
+    let due = close_after_silence(seconds, "CONNACK");
+    let given_up = due.due + LATE + stage.tolerance();
+    let end = peer.expect_end_by(connack.at() + given_up).await.map_err(|halt| {
+        stage.missed(due, given_up);
+        let reason =
+            format!("Server Keep Alive {seconds}, expected a close {:?} after CONNACK: {}", due.due, halt.reason);
+        Halt { reason, ..halt.at(&At(connack.entry())) }
     })?;
     let took = end.at().saturating_sub(connack.at());
-    let evidence = Evidence::of(&connack).and(&end);
-    // 100 ms for the way: the server's clock started when its CONNACK left it.
-    Ok(if took + Duration::from_millis(100) < due {
-        evidence.warn(format!("closed {took:?} after CONNACK, before the {due:?} of the Server Keep Alive"))
-    } else {
-        evidence
-    })
+    Ok(graded(stage, due, took, Evidence::of(&connack).and(&end)))
 }
 
 async fn a_client_identifier_that_is_rejected_ends_the_connection(stage: &Stage) -> Outcome {

@@ -13,7 +13,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::s3_03_publish,
+    liars::{faults, s3_03_publish},
     test::{Test, test},
     tests::{
         asking::id,
@@ -54,19 +54,19 @@ pub(crate) const TESTS: &[Test] = &[
         qos_3_closes_the_connection,
         "A PUBLISH has both QoS bits set; the server hangs up and nobody gets the message.",
         ["5.0/MQTT-3.3.1-4"],
-        s3_03_publish::overlooks_malformed_messages
+        faults::overlooks_qos_3
     ),
     test!(
         a_publish_begins_with_a_whole_topic,
         "The topic of a PUBLISH is longer than the packet, or no UTF-8; the server hangs up.",
         ["5.0/MQTT-3.3.2-1"],
-        s3_03_publish::overlooks_malformed_messages
+        faults::overlooks_cut_topics
     ),
     test!(
         a_topic_with_wildcards_is_not_forwarded,
         "A message is published to a topic with wildcards; nobody gets it.",
         ["5.0/MQTT-3.3.2-2", "5.0/MQTT-4.7.0-1"],
-        s3_03_publish::relays_malformed_messages
+        faults::relays_wildcards
     ),
     test!(
         a_message_matches_the_filter_that_it_came_for,
@@ -120,7 +120,7 @@ pub(crate) const TESTS: &[Test] = &[
         a_subscription_identifier_of_a_client_is_not_forwarded,
         "A client puts a Subscription Identifier into its PUBLISH; no subscriber gets to see it.",
         ["5.0/MQTT-3.3.4-6"],
-        s3_03_publish::relays_malformed_messages
+        faults::relays_subscription_identifiers
     ),
     test!(
         the_receive_maximum_of_the_client_is_kept,

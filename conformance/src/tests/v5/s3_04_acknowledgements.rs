@@ -11,7 +11,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::exchanges,
+    liars::{exchanges, faults},
     test::{Test, test},
     tests::{
         asking::{id, publish},
@@ -45,7 +45,7 @@ pub(crate) const PUBREL: &[Test] = &[
         a_pubrel_with_wrong_flags_closes_the_connection,
         "A PUBREL whose flags are not 0010 ends the connection.",
         ["5.0/MQTT-3.6.1-1"],
-        exchanges::forgives_malformed_packets
+        faults::forgives_flags_of_pubrel
     ),
 ];
 

@@ -26,6 +26,7 @@ use crate::{
             an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
             messages_of_one_topic_and_qos_keep_their_order,
         },
+        clock::{end_after, gone},
         judge::{At, LAG},
         offer,
         watch::{Delivery, collect, collect_by, tidied},
@@ -113,27 +114,55 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-/// Longer than the expiry of one second that these tests ask for, and the slack of a server's timer.
-const OUTLASTS: Duration = Duration::from_secs(3);
+/// Beyond an expiry: the slack of a server's timer.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The Session Expiry Interval of each of these, who leave together and come back one by one.
+const LASTS_SECONDS: u32 = 2;
+const LEAVERS: [&str; 4] = ["first", "second", "third", "fourth"];
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(4), Duration::from_secs(7), Duration::from_secs(12)];
+
+/// Seconds in which a QoS 2 message reaches a subscriber, however far away the server is: a message that expires on its way
+/// answers nothing.
+async fn long_enough(peer: &mut Peer) -> Result<u32, Halt> {
+    let since = peer.stage().now();
+    peer.fence().await.prepared()?;
+    let round_trip = peer.stage().now().saturating_sub(since);
+    Ok(1 + u32::try_from((2 * round_trip).as_millis().div_ceil(1000)).unwrap_or(u32::MAX))
+}
 
 async fn an_expired_session_is_gone(stage: &Stage) -> Outcome {
-    let mut connect = Peer::hello(stage, "alice");
-    connect.properties.push(Property::SessionExpiryInterval(1));
-    let (mut peer, connack) = Peer::connect(stage, "alice", connect.clone()).await.prepared()?;
-    if let Some(other) = connack.properties.session_expiry_interval().filter(|seconds| *seconds > 1) {
-        return Err(Halt::unsupported(format!("the server raises Session Expiry Interval 1 to {other}")).at(&connack));
-    }
-    peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
-    peer.close(End::Fin).await;
-    stage.pass(OUTLASTS).await;
-    connect.clean_start = false;
-    let (mut peer, connack) = Peer::connect(stage, "alice", connect).await.prepared()?;
-    if connack.session_present {
-        let reason = format!("expected Session Present 0 {OUTLASTS:?} after a session of 1 s was left, seen 1");
-        return Err(Halt::fail(reason).at(&connack));
-    }
-    let fence = peer.quiet().await?;
-    Ok(Evidence::of(&connack).and(&fence))
+    tidied(stage, &LEAVERS, &[], async {
+        let connecting = |actor: &str| {
+            let mut connect = Peer::hello(stage, actor);
+            connect.properties.push(Property::SessionExpiryInterval(LASTS_SECONDS));
+            connect
+        };
+        let mut leavers = Vec::new();
+        for actor in LEAVERS {
+            let (mut peer, connack) = Peer::connect(stage, actor, connecting(actor)).await.prepared()?;
+            if let Some(other) = connack.properties.session_expiry_interval().filter(|given| *given != LASTS_SECONDS) {
+                let reason = format!("the server changes Session Expiry Interval {LASTS_SECONDS} to {other}");
+                return Err(Halt::unsupported(reason).at(&connack));
+            }
+            peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
+            leavers.push(peer);
+        }
+        let since = stage.now();
+        for peer in &mut leavers {
+            peer.close(End::Fin).await;
+        }
+        let due = end_after("the end of the session", LASTS_SECONDS, "the end of the connection");
+        gone(stage, due, since, &LOOKS, "a session is still there", async |number| {
+            let mut connect = connecting(LEAVERS[number]);
+            connect.clean_start = false;
+            let (_, connack) = Peer::connect(stage, LEAVERS[number], connect).await.prepared()?;
+            Ok((connack.session_present, At(connack.entry())))
+        })
+        .await
+    })
+    .await
 }
 
 async fn a_qos_2_delivery_goes_on_after_its_message_expired(stage: &Stage) -> Outcome {
@@ -145,7 +174,8 @@ async fn expired_delivery(stage: &Stage) -> Outcome {
     peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
     offer::qos(&publisher, Qos::ExactlyOnce)?;
-    let expiring = Properties::new().with(Property::MessageExpiryInterval(1));
+    let lives = long_enough(&mut publisher).await?;
+    let expiring = Properties::new().with(Property::MessageExpiryInterval(lives));
     let message = publish(stage, "t", Qos::ExactlyOnce, id(3), "short-lived").with_properties(&expiring);
     publisher.send(Packet::Publish(message)).await;
     publisher.expect::<Pubrec>().await.prepared()?;
@@ -156,7 +186,7 @@ async fn expired_delivery(stage: &Stage) -> Outcome {
         return Err(Halt::unsupported(format!("the server delivers at QoS {}, the question needs QoS 2", first.qos)));
     }
     peer.close(End::Fin).await;
-    stage.pass(OUTLASTS).await;
+    stage.pass(Duration::from_secs(lives.into()) + SLACK).await;
     let mut peer = resumed(stage, "alice").await?;
     let again = again_before_marker(stage, &mut peer, &mut publisher, b"short-lived").await?;
     if again.packet_id != first.packet_id {
@@ -195,7 +225,7 @@ async fn a_qos_2_exchange_is_finished_after_its_message_expired(stage: &Stage) -
     let expiring = Properties::new().with(Property::MessageExpiryInterval(1));
     peer.send(Packet::Publish(publish(stage, "t", Qos::ExactlyOnce, id(3), "x").with_properties(&expiring))).await;
     let pubrec = peer.expect::<Pubrec>().await.prepared()?;
-    stage.pass(OUTLASTS).await;
+    stage.pass(Duration::from_secs(1) + SLACK).await;
     peer.send(Packet::Pubrel(Ack::new(id(3)))).await;
     let pubcomp = peer.expect::<Pubcomp>().await?;
     let evidence = Evidence::of(&pubrec).and(&pubcomp);

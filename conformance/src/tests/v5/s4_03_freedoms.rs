@@ -65,6 +65,6 @@ pub(crate) const TESTS: &[Test] = &[
         a_qos_2_message_is_passed_on_once,
         "A QoS 2 message is passed on at its PUBLISH or at its PUBREL, and once.",
         ["5.0/X-QOS2-FORWARD-TIMING"],
-        subscribing::delivers_to_everybody
+        exchanges::delivers_qos_0_twice
     ),
 ];

@@ -58,7 +58,7 @@ pub(crate) const TESTS: &[Test] = &[
         clients_do_not_talk_below_dollar_sys,
         "A client publishes below '$SYS'; no other client gets it.",
         ["5.0/X-SYS-PUBLISH-PREVENTED"],
-        subscribing::delivers_to_everybody
+        subscribing::lets_clients_talk_below_dollar_sys
     )
     .should(),
     test!(

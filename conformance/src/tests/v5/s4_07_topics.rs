@@ -1,7 +1,7 @@
 //! 4.7 Topic Names and Topic Filters of 5.0.
 
 use crate::{
-    liars::{exchanges, subscribing},
+    liars::{faults, subscribing},
     test::{Test, test},
     tests::both::s4_07_topics::{
         a_leading_wildcard_does_not_match_dollar_topics, a_misplaced_multi_level_wildcard_is_refused,
@@ -15,13 +15,13 @@ pub(crate) const TESTS: &[Test] = &[
         a_misplaced_multi_level_wildcard_is_refused,
         "Filters with '#' where it must not stand are refused.",
         ["5.0/MQTT-4.7.1-1"],
-        exchanges::forgives_malformed_packets
+        faults::grants_misplaced_multi_level_wildcards
     ),
     test!(
         a_misplaced_single_level_wildcard_is_refused,
         "Filters with '+' where it must not stand are refused.",
         ["5.0/MQTT-4.7.1-2"],
-        exchanges::forgives_malformed_packets
+        faults::grants_misplaced_single_level_wildcards
     ),
     test!(
         a_leading_wildcard_does_not_match_dollar_topics,
@@ -33,18 +33,18 @@ pub(crate) const TESTS: &[Test] = &[
         an_empty_filter_is_refused,
         "A SUBSCRIBE to an empty filter is refused.",
         ["5.0/MQTT-4.7.3-1"],
-        exchanges::forgives_malformed_packets
+        faults::grants_empty_filters
     ),
     test!(
         an_empty_topic_closes_the_connection,
         "A PUBLISH with an empty topic ends the connection.",
         ["5.0/MQTT-4.7.3-1"],
-        exchanges::answers_malformed_packets
+        faults::acknowledges_empty_topics
     ),
     test!(
         names_are_compared_byte_by_byte,
         "Names that differ in case, in composition or by an empty level do not match each other.",
         ["5.0/MQTT-4.7.3-4"],
-        subscribing::delivers_to_everybody
+        subscribing::ignores_the_case_of_topics
     ),
 ];

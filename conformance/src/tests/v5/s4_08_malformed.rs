@@ -1,7 +1,7 @@
 //! Malformed packets of 5.0, systematically.
 
 use crate::{
-    liars::{exchanges, s2_packet_format, s3_01_connect},
+    liars::{faults, s2_packet_format, s3_01_connect},
     test::{Test, test},
     tests::both::s4_08_malformed::{
         a_length_that_lies_is_refused, a_packet_cut_at_any_byte_is_refused, every_wrong_flag_nibble_is_refused,
@@ -26,12 +26,12 @@ pub(crate) const TESTS: &[Test] = &[
         a_packet_cut_at_any_byte_is_refused,
         "Every packet of a client is cut at each of its bytes; the server hangs up.",
         ["5.0/MQTT-4.13.1-1"],
-        exchanges::answers_malformed_packets
+        faults::grants_what_breaks_off
     ),
     test!(
         a_length_that_lies_is_refused,
         "Packets and their fields are longer or shorter than they say; the server hangs up.",
         ["5.0/MQTT-4.13.1-1"],
-        exchanges::answers_malformed_packets
+        faults::unsubscribes_by_wrong_lengths
     ),
 ];

@@ -87,10 +87,10 @@ pub(crate) const TESTS: &[Test] = &[
     .on(Setup::Enhanced),
 ];
 
-const METHOD: &str = "SCRAM-SHA-256";
+pub(super) const METHOD: &str = "SCRAM-SHA-256";
 
 /// One side of an exchange with this password.
-fn exchange(stage: &Stage, password: &str) -> Box<dyn Exchange> {
+pub(super) fn exchange(stage: &Stage, password: &str) -> Box<dyn Exchange> {
     let mut nonce = [b'n'; 18];
     let name = stage.fresh(&stage.topic(""));
     nonce.iter_mut().zip(name.bytes().rev()).for_each(|(to, from)| *to = from);
@@ -114,7 +114,7 @@ fn beginning(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Connect
 }
 
 /// The server's first AUTH of an exchange.
-async fn begun(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Result<(Peer, Seen<Auth>), Halt> {
+pub(super) async fn begun(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Result<(Peer, Seen<Auth>), Halt> {
     let mut peer = Peer::open(stage, actor).await?;
     peer.send(Packet::Connect(Box::new(beginning(stage, actor, exchange)))).await;
     let auth = peer.expect::<Auth>().await.prepared()?;
@@ -122,13 +122,13 @@ async fn begun(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Resul
 }
 
 /// Goes on with what the server said.
-fn answered(exchange: &mut dyn Exchange, auth: &Seen<Auth>) -> Result<Option<bytes::Bytes>, Halt> {
+pub(super) fn answered(exchange: &mut dyn Exchange, auth: &Seen<Auth>) -> Result<Option<bytes::Bytes>, Halt> {
     let data = auth.properties.authentication_data();
     exchange.answer(data.map(|data| &**data)).map_err(|error| Halt::inconclusive(error).at(auth))
 }
 
 /// A client that came in by an exchange: all that the server said on the way.
-async fn authenticated(stage: &Stage, actor: &str) -> Result<(Peer, Seen<Auth>, Seen<Connack>), Halt> {
+pub(super) async fn authenticated(stage: &Stage, actor: &str) -> Result<(Peer, Seen<Auth>, Seen<Connack>), Halt> {
     let mut exchange = exchange(stage, PASSWORD);
     let (mut peer, first) = begun(stage, actor, &mut *exchange).await?;
     let data = answered(&mut *exchange, &first)?;

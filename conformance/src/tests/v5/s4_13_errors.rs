@@ -8,7 +8,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::exchanges,
+    liars::{faults, s3_01_session},
     test::{Test, test},
     tests::{both::s4_07_topics::a_malformed_packet_ends_its_own_connection_only, judge::farewell, watch::text},
 };
@@ -18,14 +18,14 @@ pub(crate) const TESTS: &[Test] = &[
         a_malformed_packet_ends_its_own_connection_only,
         "Frames that no version allows end the connection that they came on, and no other.",
         ["5.0/MQTT-4.13.1-1"],
-        exchanges::forgives_malformed_packets
+        faults::overlooks_long_pings
     )
     .should(),
     test!(
         a_failure_in_connack_is_followed_by_the_end,
         "A CONNACK with a failure is followed by the end of the connection.",
         ["5.0/MQTT-4.13.2-1"],
-        exchanges::leaves_connections_open
+        s3_01_session::refuses_and_stays
     ),
 ];
 

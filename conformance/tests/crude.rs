@@ -1,0 +1,98 @@
+//! Servers that are hardly any: what still passes on them is looked at statement by statement, and no test hangs on them.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use squall_codec::version::Version;
+use squall_conformance::{
+    crude,
+    expected::by_acknowledging,
+    own::{in_virtual_time, side_by_side},
+    report::model::TestEntry,
+    run::keep_panics_of_tests_quiet,
+    select::{Planned, all},
+    statement::{Key, catalogue},
+};
+use squall_scenarios::{liar::Liar, verdict::Verdict};
+
+/// Every test but those of 3.1, which are those of 3.1.1.
+fn tests() -> Vec<Planned> {
+    all().into_iter().filter(|planned| planned.version != Version::V3_1).collect()
+}
+
+fn on(liar: fn() -> Box<dyn Liar>) -> Vec<(Planned, TestEntry)> {
+    keep_panics_of_tests_quiet();
+    let tests = tests();
+    let entries = side_by_side(&tests, |planned| in_virtual_time(planned, Some(liar())));
+    tests.into_iter().zip(entries).collect()
+}
+
+/// Statements of which all tests pass.
+fn fulfilled(played: &[(Planned, TestEntry)]) -> BTreeSet<&'static str> {
+    let cited = |wanted: bool| {
+        played
+            .iter()
+            .filter(move |(_, entry)| (entry.verdict == Verdict::Pass) == wanted)
+            .flat_map(|(planned, _)| planned.test.statements.iter().copied())
+    };
+    let broken: BTreeSet<_> = cited(false).collect();
+    cited(true).filter(|key| !broken.contains(key)).collect()
+}
+
+#[test]
+fn what_passes_on_a_server_that_acknowledges_everything_is_what_the_data_says() {
+    let played = on(crude::acknowledges);
+    let passing = fulfilled(&played);
+    let expected: BTreeSet<_> = by_acknowledging().into_keys().collect();
+    let vacuous: Vec<_> = passing.difference(&expected).collect();
+    let gone: Vec<_> = expected.difference(&passing).collect();
+    assert!(
+        vacuous.is_empty() && gone.is_empty(),
+        "pass and must not: {vacuous:#?}\nare listed and do not pass: {gone:#?}"
+    );
+}
+
+#[test]
+fn the_reasons_are_sentences_about_statements_that_exist() {
+    for (key, because) in by_acknowledging() {
+        let known = Key::parse(key).and_then(|key| catalogue().find(key));
+        assert!(known.is_some(), "there is no statement {key}");
+        assert!(because.ends_with('.'), "{key}: '{because}' is no sentence");
+    }
+}
+
+#[test]
+fn nothing_passes_on_a_server_that_hangs_up() {
+    let passed: Vec<_> =
+        on(crude::hangs_up).into_iter().filter(|(_, entry)| entry.verdict == Verdict::Pass).map(named).collect();
+    assert_eq!(passed, [""; 0]);
+}
+
+fn named((planned, entry): (Planned, TestEntry)) -> String {
+    format!("{} {}: {}", planned.version, planned.test.name, entry.reason.unwrap_or_default())
+}
+
+/// A test is over after this long, beyond what its rule has to wait.
+const BOUND: Duration = Duration::from_secs(180);
+
+/// All end in time, none passes, and whoever fails asks for an answer to a CONNECT.
+fn ends_in_bounded_time(liar: fn() -> Box<dyn Liar>) {
+    for (planned, entry) in on(liar) {
+        let bound = BOUND + 4 * Duration::from_secs(planned.wait_seconds());
+        let name = format!("{} {}", planned.version, planned.test.name);
+        assert!(entry.duration_us <= bound.as_micros() as u64, "{name} took {} s", entry.duration_us / 1_000_000);
+        assert_ne!(entry.verdict, Verdict::Pass, "{name} passes");
+        assert!(!entry.internal_error, "{name}: {:?}", entry.reason);
+        let reason = entry.reason.unwrap_or_default();
+        assert!(entry.verdict != Verdict::Fail || reason.contains("CONNACK"), "{name} fails: {reason}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_nothing_is_left_in_bounded_time() {
+    ends_in_bounded_time(crude::mute);
+}
+
+#[test]
+fn a_server_that_sends_one_byte_a_minute_is_left_in_bounded_time() {
+    ends_in_bounded_time(crude::drips);
+}
