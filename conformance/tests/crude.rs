@@ -74,8 +74,9 @@ fn named((planned, entry): (Planned, TestEntry)) -> String {
 /// A test is over after this long, beyond what its rule has to wait.
 const BOUND: Duration = Duration::from_secs(180);
 
-/// All end in time, none passes, and whoever fails asks for an answer to a CONNECT.
+/// All end in time, and none passes. Whoever fails asks whether a CONNECT is answered at all.
 fn ends_in_bounded_time(liar: fn() -> Box<dyn Liar>) {
+    const ASKS_FOR_AN_ANSWER: [&str; 2] = ["CONNACK", "no answer came"];
     for (planned, entry) in on(liar) {
         let bound = BOUND + 4 * Duration::from_secs(planned.wait_seconds());
         let name = format!("{} {}", planned.version, planned.test.name);
@@ -83,7 +84,10 @@ fn ends_in_bounded_time(liar: fn() -> Box<dyn Liar>) {
         assert_ne!(entry.verdict, Verdict::Pass, "{name} passes");
         assert!(!entry.internal_error, "{name}: {:?}", entry.reason);
         let reason = entry.reason.unwrap_or_default();
-        assert!(entry.verdict != Verdict::Fail || reason.contains("CONNACK"), "{name} fails: {reason}");
+        assert!(
+            entry.verdict != Verdict::Fail || ASKS_FOR_AN_ANSWER.iter().any(|words| reason.contains(words)),
+            "{name} fails: {reason}"
+        );
     }
 }
 

@@ -95,6 +95,11 @@ fn forgives(fault: impl Fn(&Frame<'_>) -> bool + 'static) -> Box<dyn Liar> {
     })
 }
 
+/// Takes no notice of what has this fault.
+fn misses(fault: impl Fn(&Frame<'_>) -> bool + 'static) -> Box<dyn Liar> {
+    overlooks(move |passing| passing.packet.is_none() && Frame::of(passing).is_some_and(|frame| fault(&frame)))
+}
+
 fn forgives_flags_of(kind: u8) -> Box<dyn Liar> {
     forgives(move |frame| frame.kind == kind && !frame.is_well_flagged())
 }
@@ -165,19 +170,19 @@ fn is_misplaced(filter: &[u8], wildcard: u8) -> bool {
     })
 }
 
-/// A `#` is granted wherever it stands.
-pub(crate) fn grants_misplaced_multi_level_wildcards() -> Box<dyn Liar> {
-    forgives(|frame| frame.filter(SUBSCRIBE).is_some_and(|filter| is_misplaced(filter, b'#')))
+/// A SUBSCRIBE with a `#` where none may stand is not looked at.
+pub(crate) fn overlooks_misplaced_multi_level_wildcards() -> Box<dyn Liar> {
+    misses(|frame| frame.filter(SUBSCRIBE).is_some_and(|filter| is_misplaced(filter, b'#')))
 }
 
-/// A `+` is granted wherever it stands.
-pub(crate) fn grants_misplaced_single_level_wildcards() -> Box<dyn Liar> {
-    forgives(|frame| frame.filter(SUBSCRIBE).is_some_and(|filter| is_misplaced(filter, b'+')))
+/// A SUBSCRIBE with a `+` where none may stand is not looked at.
+pub(crate) fn overlooks_misplaced_single_level_wildcards() -> Box<dyn Liar> {
+    misses(|frame| frame.filter(SUBSCRIBE).is_some_and(|filter| is_misplaced(filter, b'+')))
 }
 
-/// A filter without a character is granted.
-pub(crate) fn grants_empty_filters() -> Box<dyn Liar> {
-    forgives(|frame| frame.filter(SUBSCRIBE).is_some_and(<[u8]>::is_empty))
+/// A SUBSCRIBE to a filter without a character is not looked at.
+pub(crate) fn overlooks_empty_filters() -> Box<dyn Liar> {
+    misses(|frame| frame.filter(SUBSCRIBE).is_some_and(<[u8]>::is_empty))
 }
 
 /// A PUBLISH to no topic is acknowledged.
@@ -391,7 +396,9 @@ pub(crate) fn overlooks_foreign_codes() -> Box<dyn Liar> {
 
 /// A SUBSCRIBE that breaks off is granted.
 pub(crate) fn grants_what_breaks_off() -> Box<dyn Liar> {
-    forgives(|frame| frame.kind == SUBSCRIBE && breaks_off(frame))
+    forgives(|frame| {
+        frame.kind == SUBSCRIBE && breaks_off(frame) && frame.identifier().is_some_and(|identifier| identifier > 0)
+    })
 }
 
 /// An UNSUBSCRIBE whose filter has another length than it says is answered.

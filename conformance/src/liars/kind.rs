@@ -85,6 +85,14 @@ impl<'a> ConnectBytes<'a> {
         let fixed = raw.get(header + 2 + name..)?;
         Some(ConnectBytes { level: *fixed.first()?, flags: *fixed.get(1)?, rest: fixed.get(4..)? })
     }
+
+    /// What stands behind the client identifier, which has properties of less than 128 bytes before it in 5.0.
+    pub(crate) fn behind_identifier(&self) -> Option<&'a [u8]> {
+        let properties = if self.level == 5 { 1 + usize::from(*self.rest.first()?) } else { 0 };
+        let payload = self.rest.get(properties..)?;
+        let length = usize::from(u16::from_be_bytes([*payload.first()?, *payload.get(1)?]));
+        payload.get(2 + length..)
+    }
 }
 
 /// Puts a faultless CONNECT in the place of one that cannot be read and has this fault: the server lets it in.

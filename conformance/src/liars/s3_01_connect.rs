@@ -112,12 +112,12 @@ pub(crate) fn welcomes_the_reserved_flag() -> Box<dyn Liar> {
 
 /// Does not miss a will that was promised.
 pub(crate) fn welcomes_a_will_that_is_not_there() -> Box<dyn Liar> {
-    welcomes(|connect| connect.flags & 0x04 != 0)
+    welcomes(|connect| connect.flags & 0x04 != 0 && connect.behind_identifier().is_some_and(<[u8]>::is_empty))
 }
 
 /// Does not mind fields that no flag promised.
 pub(crate) fn welcomes_unflagged_fields() -> Box<dyn Liar> {
-    welcomes(|connect| connect.flags == 0x02)
+    welcomes(|connect| connect.flags == 0x02 && connect.behind_identifier().is_some_and(|rest| !rest.is_empty()))
 }
 
 /// Does not mind a Will QoS without a will.

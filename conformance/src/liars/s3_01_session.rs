@@ -304,10 +304,10 @@ pub(crate) fn flags_its_connack() -> Box<dyn Liar> {
     })
 }
 
-/// Says Session Present 1 where it refuses an authentication method, or before 5.0 a version.
+/// Says Session Present 1 where it refuses a version or an authentication method.
 pub(crate) fn says_present_in_refusals() -> Box<dyn Liar> {
     bends(Direction::ToClient, |bytes| {
-        if bytes[0] == 0x20 && matches!((bytes[1], bytes[3]), (2, 1) | (3.., 0x8C)) {
+        if bytes[0] == 0x20 && matches!(bytes[3], 0x01 | 0x84 | 0x8C) {
             bytes[2] |= 0x01;
         }
     })

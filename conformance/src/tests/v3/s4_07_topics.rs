@@ -15,13 +15,13 @@ pub(crate) const TESTS: &[Test] = &[
         a_misplaced_multi_level_wildcard_is_refused,
         "Filters with '#' where it must not stand are refused.",
         ["3.1.1/MQTT-4.7.1-2"],
-        faults::grants_misplaced_multi_level_wildcards
+        faults::overlooks_misplaced_multi_level_wildcards
     ),
     test!(
         a_misplaced_single_level_wildcard_is_refused,
         "Filters with '+' where it must not stand are refused.",
         ["3.1.1/MQTT-4.7.1-3"],
-        faults::grants_misplaced_single_level_wildcards
+        faults::overlooks_misplaced_single_level_wildcards
     ),
     test!(
         a_leading_wildcard_does_not_match_dollar_topics,
@@ -33,7 +33,7 @@ pub(crate) const TESTS: &[Test] = &[
         an_empty_filter_is_refused,
         "A SUBSCRIBE to an empty filter is refused.",
         ["3.1.1/MQTT-4.7.3-1"],
-        faults::grants_empty_filters
+        faults::overlooks_empty_filters
     ),
     test!(
         an_empty_topic_closes_the_connection,
