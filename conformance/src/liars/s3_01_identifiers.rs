@@ -53,9 +53,7 @@ pub(crate) fn leaks_properties_to_old_clients() -> Box<dyn Liar> {
             new.insert(publish.payload().to_vec());
         }
         match passing.from_server() {
-            Some(Packet::Publish(publish))
-                if passing.version < Version::V5_0 && new.contains(&publish.payload()[..]) =>
-            {
+            Some(Packet::Publish(publish)) if passing.version < Version::V5_0 && new.contains(publish.payload()) => {
                 let payload = [&[0], publish.payload()].concat();
                 let leaked = Packet::Publish(publish.clone().with_payload(&payload));
                 passing.put(&leaked);
