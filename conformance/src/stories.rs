@@ -97,6 +97,7 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
             place: None,
             excerpt: None,
             entry: None,
+            steps: Vec::new(),
         },
         transcript: Vec::new(),
     };

@@ -166,3 +166,19 @@ fn every_known_reading_is_of_a_statement_that_exists() {
         assert!(reading.reading.ends_with('.'), "{key}: '{}' is no sentence", reading.reading);
     }
 }
+
+#[cfg(feature = "own-broker")]
+#[test]
+fn the_simulator_says_each_statement_in_the_words_of_the_catalogue() {
+    let said: BTreeMap<String, (&str, &str)> = squall_sim::show::statements::all()
+        .map(|statement| (statement.key.to_owned(), (statement.section, statement.words)))
+        .collect();
+    let known: BTreeMap<String, (&str, &str)> = catalogue()
+        .iter()
+        .map(|(key, statement)| (key.to_string(), (statement.section.as_str(), statement.rule.as_str())))
+        .collect();
+    for (key, words) in &known {
+        assert_eq!(said.get(key), Some(words), "{key} in sim/src/show/statements.tsv");
+    }
+    assert_eq!(said.len(), known.len(), "sim/src/show/statements.tsv has statements that the catalogue does not have");
+}

@@ -4,6 +4,8 @@
 #![warn(missing_docs)]
 
 pub mod armed;
+pub mod dissect;
+pub mod escaped;
 pub mod fault;
 pub mod faulty_stream;
 pub mod files;

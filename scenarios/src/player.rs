@@ -40,6 +40,21 @@ pub struct Played {
     pub excerpt: Option<String>,
     /// Where in the transcript it showed.
     pub entry: Option<EntryId>,
+    /// The steps that were begun, in order.
+    pub steps: Vec<Taken>,
+}
+
+/// A step that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Whose; `None` is the world's.
+    pub actor: Option<String>,
+    /// Its line in the script.
+    pub place: Place,
+    /// So many lines the transcript had by then.
+    pub entries: usize,
+    /// The fault that it put in place, in the words of its `Display`.
+    pub fault: Option<String>,
 }
 
 impl fmt::Display for Played {
@@ -71,6 +86,7 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
             place,
             excerpt: place.map(|place| script.excerpt(place)),
             entry: halt.entry,
+            steps: Vec::new(),
         }
     };
     if !script.versions().contains(&stage.version()) {
@@ -81,7 +97,10 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
             return ended(Halt::unsupported(reason), None);
         }
     }
-    match perform(&Scene::new(stage, script.is_judged_by_invariants()), script).await {
+    let scene = Scene::new(stage, script.is_judged_by_invariants());
+    let outcome = perform(&scene, script).await;
+    let steps = scene.taken();
+    match outcome {
         Ok(()) => Played {
             file: script.file().to_owned(),
             version: stage.version(),
@@ -90,8 +109,9 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
             place: None,
             excerpt: None,
             entry: None,
+            steps,
         },
-        Err(Missed { halt, place }) => ended(halt, Some(place)),
+        Err(Missed { halt, place }) => Played { steps, ..ended(halt, Some(place)) },
     }
 }
 
@@ -219,6 +239,7 @@ async fn all<T>(futures: Vec<LocalFuture<'_, T>>) -> Vec<T> {
 /// connection.
 async fn act(scene: &Scene<'_>, part: Option<&mut Part>, step: &Placed<Step>) -> Result<(), Missed> {
     wait_for(scene, &step.value).await;
+    scene.takes(step);
     let (outcome, may_miss) = match (&step.value.act, part) {
         (Act::World(verb), _) => (world::act(scene, &step.value, verb).await, fault(&verb.value).is_some()),
         (Act::Actor(_, verb), Some(part)) => {

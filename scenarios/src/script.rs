@@ -271,6 +271,11 @@ impl Script {
         place.excerpt(&self.text)
     }
 
+    /// A line of the file as it stands there, without the spaces around it; from 1.
+    pub fn line(&self, number: usize) -> &str {
+        self.text.lines().nth(number.saturating_sub(1)).unwrap_or_default().trim()
+    }
+
     pub(crate) fn word_at(&self, place: Place) -> Place {
         place.word(&self.text)
     }

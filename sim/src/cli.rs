@@ -1,5 +1,8 @@
 //! The command line.
 
+pub(crate) mod diff;
+pub(crate) mod show;
+
 use std::{env, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,7 +14,8 @@ Examples:
   sim run scenarios/will/reset.yaml                  play it in both versions and draw what happened
   sim run scenarios/will/reset.yaml --mqtt 5.0       only in 5.0
   sim run scenarios --world both                     play all scripts in both worlds, one line each
-  sim run FILE --world turmoil --json trace.jsonl    keep the transcript, one JSON object a line
+  sim run FILE --mqtt 5.0 --json trace.jsonl         keep the trace, one JSON object a line
+  sim show FILE --as html -o story.html              a page to turn through, of a script or a trace
   sim list                                           what scripts there are
   sim digests                                        one digest for each play: to compare machines and builds
 
@@ -46,6 +50,12 @@ pub(crate) enum Command {
     Exhaust(ExhaustArguments),
     /// Prints a digest of what happened in each play, for comparing machines and builds.
     Digests(DigestsArguments),
+    /// Draws a script or a trace: in the terminal, for Mermaid, as SVG, as a page of HTML.
+    #[command(after_help = show::EXAMPLES)]
+    Show(show::ShowArguments),
+    /// Shows where two traces part.
+    #[command(after_help = diff::EXAMPLES)]
+    Diff(diff::DiffArguments),
 }
 
 #[derive(Args, Debug)]
@@ -65,9 +75,12 @@ pub(crate) struct RunArguments {
     /// Also print the digest of the transcript (xxh3-64 of its canonical JSON lines).
     #[arg(long)]
     pub(crate) digest: bool,
-    /// Write the transcript of the one play as canonical JSON lines.
+    /// Write the trace of the one play, a JSON object a line: `sim show` and `sim diff` read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Play everything twice, and show the first line in which the two differ: a play must not.
+    #[arg(long)]
+    pub(crate) doublecheck: bool,
     /// Draw nothing: one line for each play.
     #[arg(short, long, alias = "no-diagram")]
     pub(crate) quiet: bool,
@@ -145,6 +158,24 @@ impl Worlds {
             Worlds::Events => &[VirtualWorld::Events],
             Worlds::Turmoil => &[VirtualWorld::Turmoil],
             Worlds::Both => &VirtualWorld::ALL,
+        }
+    }
+}
+
+/// One world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum World {
+    /// The discrete-event loop: skips idle time.
+    Events,
+    /// The real drivers in turmoil's network.
+    Turmoil,
+}
+
+impl From<World> for VirtualWorld {
+    fn from(world: World) -> Self {
+        match world {
+            World::Events => VirtualWorld::Events,
+            World::Turmoil => VirtualWorld::Turmoil,
         }
     }
 }

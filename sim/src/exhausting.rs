@@ -16,7 +16,7 @@ use squall_codec::version::Version;
 use squall_scenarios::{liar::Direction, script::Script};
 use squall_sim::exhaust::{ExhaustOptions, Exhausted, Progress, Violation, exhaust};
 
-use crate::{FAILED, PASSED, cli::ExhaustArguments, show};
+use crate::{FAILED, PASSED, cli::ExhaustArguments, print};
 
 /// Violations that are shown one by one.
 const SHOWN: usize = 10;
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &ExhaustArguments) -> Result<u8, String> {
         }
         let files = write_violations(arguments, &exhausted)?;
         if !quiet {
-            show(&report(&name, &exhausted, &files, took))?;
+            print(&report(&name, &exhausted, &files, took))?;
         }
         results.push(as_json(&exhausted, &files));
     }
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &ExhaustArguments) -> Result<u8, String> {
         let result = json!({ "version": 1, "script": name, "seed": arguments.seed, "results": results });
         let text = format!("{result:#}\n");
         if quiet {
-            show(&text)?;
+            print(&text)?;
         } else {
             fs::write(file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         }

@@ -18,9 +18,10 @@ use owo_colors::OwoColorize;
 use squall_codec::version::Version;
 use squall_scenarios::{files, player::Played, script::Script, verdict::Verdict};
 use squall_sim::{
-    diagram::{self, Heading},
+    diagram,
     run::Run,
     story,
+    trace::{model::Trace, write},
     world::VirtualWorld,
 };
 
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         Command::List(arguments) => list(&arguments),
         Command::Digests(arguments) => digests(&arguments),
         Command::Exhaust(arguments) => exhausting::run(&arguments),
+        Command::Show(arguments) => cli::show::show(&arguments),
+        Command::Diff(arguments) => cli::diff::diff(&arguments),
     };
     ExitCode::from(status.unwrap_or_else(|message| {
         eprintln!("{} {message}", "error:".red().bold());
@@ -62,37 +65,46 @@ fn run(arguments: &RunArguments) -> Result<u8, String> {
     if arguments.json.is_some() && plan.len() != 1 {
         let count = plan.len();
         return Err(format!(
-            "--json writes the transcript of one play, and this is {count}: choose with --mqtt and --world"
+            "--json writes the trace of one play, and this is {count}: choose with --mqtt and --world"
         ));
     }
     let draws = arguments.draws(scripts.len());
     #[expect(clippy::disallowed_methods, reason = "how long the person has waited, not the world")]
     let began = Instant::now();
     let mut tally = Tally::default();
-    for Planned { script, version, world } in &plan {
+    let mut differ = 0;
+    for planned @ Planned { script, version, world } in &plan {
         let run = story::play(*world, script, *version, arguments.seed);
+        if arguments.doublecheck && !cli::diff::doublecheck(script, *world, *version, arguments.seed, &run)? {
+            differ += 1;
+        }
         let verdict = verdict(&run);
         tally.count(verdict);
-        let heading = Heading { script, world: *world, version: *version, seed: arguments.seed };
         // In both worlds the same happens: once is enough to look at, unless something went wrong.
         let is_first = *world == arguments.world.worlds()[0];
         if (draws && is_first) || (verdict == Verdict::Fail && !arguments.quiet) {
-            show(&diagram::draw(heading, &run, cli::columns()))?;
+            let trace = Trace::of(script, *world, *version, arguments.seed, &run);
+            print(&diagram::draw(&trace, cli::columns()))?;
             if arguments.digest {
-                show(&format!("  digest {:016x}\n", run.transcript.digest()))?;
+                print(&format!("  digest {:016x}\n", run.transcript.digest()))?;
             }
-            show("\n")?;
+            print("\n")?;
         } else {
             let digest = arguments.digest.then(|| run.transcript.digest());
-            show(&line(heading, &run, digest))?;
+            print(&line(planned, &run, digest))?;
         }
         if let Some(file) = &arguments.json {
-            fs::write(file, run.transcript.json_lines())
+            let trace = Trace::of(script, *world, *version, arguments.seed, &run);
+            fs::write(file, write::write(&trace))
                 .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         }
     }
+    if differ > 0 {
+        print(&format!("{differ} of {} plays are not deterministic\n", plan.len()))?;
+        return Ok(FAILED);
+    }
     if plan.len() > 1 {
-        show(&format!("{} in {:.1} s\n", tally.words(), began.elapsed().as_secs_f64()))?;
+        print(&format!("{} in {:.1} s\n", tally.words(), began.elapsed().as_secs_f64()))?;
     }
     Ok(if tally.failed > 0 { FAILED } else { PASSED })
 }
@@ -101,7 +113,7 @@ fn list(arguments: &ListArguments) -> Result<u8, String> {
     for script in load(std::slice::from_ref(&arguments.folder))? {
         let versions: Vec<String> = script.versions().iter().map(ToString::to_string).collect();
         let versions = format!("({})", versions.join(", "));
-        show(&format!("{}  {}\n    {}\n", script.file(), versions.dimmed(), script.title()))?;
+        print(&format!("{}  {}\n    {}\n", script.file(), versions.dimmed(), script.title()))?;
     }
     Ok(PASSED)
 }
@@ -113,7 +125,7 @@ fn digests(arguments: &DigestsArguments) -> Result<u8, String> {
         let run = story::play(world, &script, version, arguments.seed);
         let digest = run.transcript.digest();
         let (version, verdict) = (version.to_string(), verdict(&run));
-        show(&format!("{digest:016x}  {world:7}  {version:5}  {verdict:11}  {}\n", script.file()))?;
+        print(&format!("{digest:016x}  {world:7}  {version:5}  {verdict:11}  {}\n", script.file()))?;
     }
     Ok(PASSED)
 }
@@ -159,14 +171,14 @@ fn verdict(run: &Run<Played>) -> Verdict {
 }
 
 /// One play in one line.
-fn line(heading: Heading<'_>, run: &Run<Played>, digest: Option<u64>) -> String {
+fn line(planned: &Planned, run: &Run<Played>, digest: Option<u64>) -> String {
     let verdict = verdict(run);
     let mark = match verdict {
         Verdict::Pass => "✔".green().to_string(),
         Verdict::Unsupported | Verdict::Untested => "–".dimmed().to_string(),
         _ => "✘".red().to_string(),
     };
-    let what = format!("{:7}  {:5}  {}", heading.world, heading.version.to_string(), heading.script.file());
+    let what = format!("{:7}  {:5}  {}", planned.world, planned.version.to_string(), planned.script.file());
     let reason = match &run.outcome {
         Ok(played) if played.reason.is_empty() => String::new(),
         Ok(played) => format!("  {}: {}", played.verdict, played.reason),
@@ -177,7 +189,7 @@ fn line(heading: Heading<'_>, run: &Run<Played>, digest: Option<u64>) -> String 
 }
 
 /// Writes to standard output, without colours where it is no terminal. A reader who has gone away ends the program.
-fn show(text: &str) -> Result<(), String> {
+pub(crate) fn print(text: &str) -> Result<(), String> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(PASSED.into()),

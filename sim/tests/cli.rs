@@ -74,7 +74,7 @@ fn what_is_not_there_cannot_be_played() {
 }
 
 #[test]
-fn a_transcript_is_written_for_one_play_only() {
+fn a_trace_is_written_for_one_play_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let trace = folder.path().join("trace.jsonl");
     let trace_name = trace.display().to_string();
@@ -85,9 +85,10 @@ fn a_transcript_is_written_for_one_play_only() {
     for line in lines.lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     }
-    // The digest is that of the file.
-    let digest = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(lines.as_bytes()));
-    assert!(text(&output.stdout).contains(&digest), "{digest} is not in {}", text(&output.stdout));
+    // The digest is that of the play.
+    let header: serde_json::Value = serde_json::from_str(lines.lines().next().expect("a header")).expect("JSON");
+    let digest = header["digest"].as_str().expect("a digest");
+    assert!(text(&output.stdout).contains(digest), "{digest} is not in {}", text(&output.stdout));
 
     let output = sim(&["run", &will(), "--json", &trace_name]);
     assert_eq!(output.status.code(), Some(2));
@@ -104,4 +105,81 @@ fn scripts_are_listed_with_their_titles() {
     let output = sim(&["list", &story("").display().to_string()]);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stdout).contains("the will speaks when the link dies"));
+}
+
+#[test]
+fn a_script_and_its_trace_are_drawn_alike_in_every_form() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace.jsonl").display().to_string();
+    let output = sim(&["run", &will(), "-q", "--mqtt", "5.0", "--json", &trace]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for form in ["terminal", "mermaid", "svg", "html"] {
+        let of_script = sim(&["show", &will(), "--as", form]);
+        assert_eq!(of_script.status.code(), Some(0), "{form}: {}", text(&of_script.stderr));
+        let of_trace = sim(&["show", &trace, "--as", form]);
+        assert_eq!(text(&of_script.stdout), text(&of_trace.stdout), "{form}");
+        let file = folder.path().join(form).display().to_string();
+        let written = sim(&["show", &trace, "--as", form, "-o", &file]);
+        assert_eq!(written.status.code(), Some(0), "{form}: {}", text(&written.stderr));
+        assert!(written.stdout.is_empty(), "{form}");
+        assert_eq!(fs::read_to_string(&file).expect("it is there"), text(&of_trace.stdout), "{form}");
+    }
+}
+
+#[test]
+fn a_script_is_shown_in_the_version_that_was_asked_for() {
+    let drawn = |version: &str| text(&sim(&["show", &will(), "--mqtt", version]).stdout);
+    assert!(drawn("3.1.1").contains("CONNECT 3.1.1"), "{}", drawn("3.1.1"));
+    assert!(drawn("5.0").contains("CONNECT 5.0"), "{}", drawn("5.0"));
+    let turmoil = sim(&["show", &will(), "--world", "turmoil", "--seed", "9"]);
+    assert!(text(&turmoil.stdout).contains("in the turmoil world, seed 9"), "{}", text(&turmoil.stdout));
+    let refused = sim(&["show", &will(), "--mqtt", "3.1"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("is not played in 3.1, but in 3.1.1, 5.0"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_damaged_trace_is_not_shown_and_its_line_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("trace.jsonl");
+    let name = trace.display().to_string();
+    sim(&["run", &will(), "-q", "--mqtt", "5.0", "--json", &name]);
+    let whole = fs::read_to_string(&trace).expect("the trace is there");
+    fs::write(&trace, &whole[..whole.len() / 2]).expect("written");
+    for arguments in [&["show", &name][..], &["diff", &name, &name]] {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains("trace.jsonl:"), "{}", text(&output.stderr));
+        assert!(output.stdout.is_empty());
+    }
+    let missing = folder.path().join("missing").display().to_string();
+    assert_eq!(sim(&["show", &missing]).status.code(), Some(2));
+}
+
+#[test]
+fn two_traces_part_where_they_part() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = folder.path().join("kept.jsonl").display().to_string();
+    sim(&["run", &will(), "-q", "--mqtt", "5.0", "--json", &kept]);
+    let same = sim(&["diff", &kept, &will()]);
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same.stdout));
+    assert!(text(&same.stdout).contains("the same happened in both"), "{}", text(&same.stdout));
+    let varied = story("latency_varies.yaml").display().to_string();
+    let differ = sim(&["diff", &format!("{varied}@1"), &format!("{varied}@2")]);
+    assert_eq!(differ.status.code(), Some(1), "{}", text(&differ.stderr));
+    let told = text(&differ.stdout);
+    assert!(told.contains("seed 1") && told.contains("seed 2") && told.contains("they part "), "{told}");
+    assert!(
+        told.lines().any(|line| line.starts_with("- ")) && told.lines().any(|line| line.starts_with("+ ")),
+        "{told}"
+    );
+    let other = sim(&["diff", &kept, &varied]);
+    assert_eq!(other.status.code(), Some(1));
+}
+
+#[test]
+fn a_play_that_is_checked_twice_is_the_same_twice() {
+    let output = sim(&["run", &will(), "-q", "--doublecheck", "--world", "both"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(!text(&output.stdout).contains("not deterministic"));
 }

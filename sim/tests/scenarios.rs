@@ -15,11 +15,7 @@ use squall_scenarios::{
     transcript::{PacketLine, Transcript},
     verdict::Verdict,
 };
-use squall_sim::{
-    diagram::{self, Heading},
-    story,
-    world::VirtualWorld,
-};
+use squall_sim::{diagram, story, trace::model::Trace, world::VirtualWorld};
 
 const SEED: u64 = 1;
 
@@ -60,8 +56,7 @@ fn play(file: &Path, version: Version) -> Result<Completion, Failed> {
             Ok(outcome) if outcome.verdict == Verdict::Pass => played.push((world, run.transcript)),
             Ok(outcome) if outcome.verdict == Verdict::Unsupported => reasons.push(outcome.reason.clone()),
             _ => {
-                let heading = Heading { script: &script, world, version, seed: SEED };
-                let drawn = diagram::draw(heading, &run, 120);
+                let drawn = diagram::draw(&Trace::of(&script, world, version, SEED, &run), 120);
                 return Err(anstream::adapter::strip_str(&drawn).to_string().into());
             }
         }

@@ -16,8 +16,8 @@ use squall_codec::{
 use crate::{
     fault::{Fault, Moment},
     links::words_at,
-    player::{Window, world::Pending},
-    script::{PacketIdWord, Place, Timing},
+    player::{Taken, Window, world::Pending},
+    script::{Act, PacketIdWord, Place, Placed, Step, Timing},
     stage::Stage,
     transcript::What,
     verdict::Halt,
@@ -36,6 +36,7 @@ pub(super) struct Scene<'a> {
     /// What waits for its moment, or has found it.
     pub(super) pending: RefCell<Vec<Pending>>,
     faults: RefCell<Vec<(String, Place)>>,
+    taken: RefCell<Vec<Taken>>,
 }
 
 impl<'a> Scene<'a> {
@@ -49,7 +50,23 @@ impl<'a> Scene<'a> {
             last_fault: Rc::new(Cell::new(began)),
             pending: RefCell::default(),
             faults: RefCell::default(),
+            taken: RefCell::default(),
         }
+    }
+
+    /// A step begins.
+    pub(super) fn takes(&self, step: &Placed<Step>) {
+        let actor = match &step.value.act {
+            Act::Actor(who, _) => Some(who.value.clone()),
+            Act::World(_) | Act::Together(_) => None,
+        };
+        let entries = self.stage.transcript().len();
+        self.taken.borrow_mut().push(Taken { actor, place: step.place, entries, fault: None });
+    }
+
+    /// The steps that were begun so far.
+    pub(super) fn taken(&self) -> Vec<Taken> {
+        self.taken.borrow().clone()
     }
 
     /// The world has done something: `since: world` counts from here.
@@ -60,6 +77,14 @@ impl<'a> Scene<'a> {
     pub(super) fn faulted(&self, fault: &Fault, place: Place) {
         self.struck();
         self.faults.borrow_mut().push((fault.to_string(), place));
+        self.puts(fault);
+    }
+
+    /// The latest step of the world did that.
+    fn puts(&self, fault: &Fault) {
+        if let Some(taken) = self.taken.borrow_mut().last_mut().filter(|taken| taken.actor.is_none()) {
+            taken.fault = Some(fault.to_string());
+        }
     }
 
     pub(super) fn last_fault(&self) -> Rc<Cell<Duration>> {
@@ -69,6 +94,7 @@ impl<'a> Scene<'a> {
     /// It strikes when its moment comes.
     pub(super) fn awaited(&self, fault: &Fault, moment: &Moment, place: Place) {
         self.faults.borrow_mut().push((words_at(fault, moment), place));
+        self.puts(fault);
     }
 
     pub(super) fn place_of(&self, fault: &str) -> Option<Place> {

@@ -1,40 +1,12 @@
 //! An arrow between an actor's lane and the broker's, with words on it.
 
 use super::canvas::{Row, Style};
+use crate::show::picture::{Head, Stroke, Way};
 
 /// From a lane to the words.
 pub(super) const INDENT: usize = 4;
 /// From the words to the other lane: a space, a piece of line, the head.
 const TAIL: usize = 5;
-
-/// Which way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    ToBroker,
-    ToActor,
-}
-
-/// How it is drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    /// A packet.
-    Single,
-    /// The end of a connection.
-    Double,
-    /// The beginning of one.
-    Dotted,
-}
-
-/// Whether it gets there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head {
-    /// It does.
-    Arrives,
-    /// Something ends the connection before.
-    Lost,
-    /// It waits in a network that does not pass it on, perhaps for ever.
-    Stuck,
-}
 
 /// One arrow.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +15,7 @@ pub(super) struct Arrow<'a> {
     pub(super) label: &'a str,
     pub(super) style: Style,
     way: Way,
-    line: Line,
+    stroke: Stroke,
     head: Head,
 }
 
@@ -60,7 +32,7 @@ pub(super) fn text_room(distance: usize) -> usize {
 impl<'a> Arrow<'a> {
     /// From an actor to the broker.
     pub(super) fn up(lane: usize, label: &'a str) -> Self {
-        Arrow { lane, label, style: Style::Plain, way: Way::ToBroker, line: Line::Single, head: Head::Arrives }
+        Arrow { lane, label, style: Style::Plain, way: Way::ToBroker, stroke: Stroke::Packet, head: Head::Arrives }
     }
 
     /// From the broker to an actor.
@@ -68,8 +40,8 @@ impl<'a> Arrow<'a> {
         Arrow { way: Way::ToActor, ..Arrow::up(lane, label) }
     }
 
-    pub(super) fn line(self, line: Line) -> Self {
-        Arrow { line, ..self }
+    pub(super) fn stroke(self, stroke: Stroke) -> Self {
+        Arrow { stroke, ..self }
     }
 
     pub(super) fn head(self, head: Head) -> Self {
@@ -82,10 +54,10 @@ impl<'a> Arrow<'a> {
 
     /// Draws it with these words between the actor's column and the broker's.
     pub(super) fn put(self, row: &mut Row, actor: usize, broker: usize, words: &str) {
-        let line = match self.line {
-            Line::Single => "─",
-            Line::Double => "═",
-            Line::Dotted => "┄",
+        let line = match self.stroke {
+            Stroke::Packet => "─",
+            Stroke::End => "═",
+            Stroke::Beginning => "┄",
         };
         let (left, right) = (actor.min(broker), actor.max(broker));
         row.put(left + 1, &line.repeat(right - left - 1), self.style);
@@ -103,6 +75,9 @@ impl<'a> Arrow<'a> {
             row.put(beyond.start, &" ".repeat(beyond.len()), Style::Plain);
         }
         row.put(column, head, if self.head == Head::Arrives { self.style } else { Style::Bad });
-        row.put(left + INDENT - 1, &format!(" {words} "), self.style);
+        // The words do not cover the sign of a packet that was lost on its way to the left.
+        let begin =
+            if self.head == Head::Arrives || points_right { left + INDENT - 1 } else { column + head.chars().count() };
+        row.put(begin, &format!(" {words} "), self.style);
     }
 }

@@ -30,9 +30,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new<'a>(actors: impl Iterator<Item = &'a str>, start: usize, end: usize) -> Self {
-        let names: Vec<&str> = actors.collect();
-        let on_the_left = names.len().div_ceil(2);
+    pub(super) fn new(actors: &[String], on_the_left: usize, start: usize, end: usize) -> Self {
+        let names: Vec<&str> = actors.iter().map(String::as_str).collect();
         let mut order: Vec<&str> = names.clone();
         order.insert(on_the_left, "broker");
         let half = |name: Option<&&str>| name.map_or(0, |name| name.chars().count().div_ceil(2)).max(2);
@@ -47,11 +46,6 @@ impl Lanes {
             open: Vec::new(),
         };
         Lanes { actors: names.iter().enumerate().map(lane).collect(), broker: column(on_the_left), end }
-    }
-
-    /// The lane of an actor.
-    pub(super) fn find(&self, actor: &str) -> Option<usize> {
-        self.actors.iter().position(|lane| lane.name == actor)
     }
 
     /// Columns of the actor and of the broker.

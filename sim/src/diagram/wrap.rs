@@ -2,7 +2,7 @@
 
 /// Breaks at spaces, and within a word only where the word alone is too long: then behind an `=`, if there is one.
 /// The first line may be of another width than the rest.
-pub(super) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line: Vec<char> = Vec::new();
     let mut width = first.max(1);

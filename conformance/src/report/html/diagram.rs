@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::escaped::escaped;
+use squall_scenarios::escaped::escaped;
+
 use crate::report::model::{Direction, Line};
 
 /// More actors than this share one lane, and each arrow says whose it is.

@@ -1,7 +1,6 @@
 //! The report as one page of HTML that needs nothing else: no network, no other file.
 
 mod diagram;
-mod escaped;
 mod page;
 mod view;
 

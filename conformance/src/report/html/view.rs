@@ -329,7 +329,7 @@ fn link(report: &Report, test: &TestEntry) -> Link {
 fn frame(exhibit: &Exhibit<'_>) -> Frame {
     let shown = exhibit.bytes.len().min(BYTES);
     let fields = exhibit.fields.iter().enumerate().filter(|(_, field)| field.range.start < shown);
-    let field = |(index, field): (usize, &crate::report::dissect::Field)| {
+    let field = |(index, field): (usize, &squall_scenarios::dissect::Field)| {
         let bytes = &exhibit.bytes[field.range.start..field.range.end.min(shown)];
         let hex: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let printable = |byte: &u8| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '·' };

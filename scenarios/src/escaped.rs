@@ -1,11 +1,12 @@
-//! Text inside HTML.
+//! Text inside HTML and SVG.
 
 use std::fmt;
 
-/// What a subject says stands in a report, and must not act in it.
-pub(super) struct Escaped<'a>(&'a str);
+/// What a subject says stands in a page, and must not act in it.
+pub struct Escaped<'a>(&'a str);
 
-pub(super) fn escaped(text: &str) -> Escaped<'_> {
+/// With every letter that markup gives a meaning written as a reference.
+pub fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 

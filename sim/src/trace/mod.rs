@@ -1,0 +1,9 @@
+//! A trace: one play as lines of JSON, for other programs and for reading later. The `README.md` of this
+//! crate says what each field means, and what may change.
+
+mod cause;
+pub mod difference;
+pub mod model;
+mod packet;
+pub mod read;
+pub mod write;

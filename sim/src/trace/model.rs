@@ -1,0 +1,369 @@
+//! What a trace holds, whether it was just played or read from a file.
+
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use squall_codec::version::Version;
+use squall_scenarios::{
+    dissect,
+    player::Played,
+    script::Script,
+    transcript::{Entry, Transcript, What},
+    verdict::Verdict,
+};
+
+use super::cause;
+use crate::{
+    history::History,
+    invariants::{self, Breach},
+    run::Run,
+    story::TOPIC_ROOT,
+    world::VirtualWorld,
+};
+
+/// What the first line calls the format.
+pub const FORMAT: &str = "squall-trace";
+/// Its version: it changes when a field changes its meaning or goes; new fields may come without.
+pub const FORMAT_VERSION: u32 = 1;
+/// The hash of the digest.
+pub const HASH: &str = "xxh3-64";
+
+/// One play.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// What was played.
+    pub header: Header,
+    /// What happened, in the order of the transcript: the order in which it was looked at.
+    pub lines: Vec<Line>,
+    /// Invariants that do not hold.
+    pub breaches: Vec<Broken>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// What was played: the first line. The order of the fields is the order of the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`FORMAT_VERSION`].
+    pub version: u32,
+    /// The version of the program.
+    pub squall: String,
+    /// The script's file.
+    pub script: String,
+    /// Its title.
+    pub title: String,
+    /// What a learner should see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// In which world.
+    pub world: String,
+    /// In which version of MQTT.
+    pub mqtt: String,
+    /// Everything random came from it.
+    pub seed: u64,
+    /// The actors, in the order of the script.
+    pub actors: Vec<String>,
+    /// The statements that a pass bears out.
+    pub proves: Vec<String>,
+    /// What stands before every topic on the wire and is left out where people look.
+    #[serde(default)]
+    pub topic_root: String,
+    /// How many lines of what happened follow.
+    pub entries: usize,
+    /// The hash of the digest.
+    pub hash: String,
+    /// Of the transcript, as `sim run --digest` prints it.
+    pub digest: String,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its place in the transcript, from 0.
+    pub seq: usize,
+    /// Virtual microseconds since the play began.
+    pub at_us: u64,
+    /// Which actor, or `broker`.
+    pub node: String,
+    /// Which of the actor's connections, from 1; 0 for what befell the broker.
+    pub connection: u32,
+    /// What.
+    pub what: Happening,
+    /// In words.
+    pub text: String,
+    /// The frame of `Sent` and `Received`.
+    pub bytes: Bytes,
+    /// What it came from, where that is known.
+    pub cause: Option<Cause>,
+}
+
+/// What a line tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happening {
+    /// The actor opened a connection.
+    Opened,
+    /// The actor sent a frame.
+    Sent,
+    /// The actor received a frame.
+    Received,
+    /// The actor ended the connection.
+    Closed,
+    /// The connection ended from the other side.
+    Ended,
+    /// A fault took effect.
+    Fault,
+    /// A whole client told its application something.
+    Told,
+}
+
+impl Happening {
+    /// All of them.
+    pub const ALL: [Happening; 7] = [
+        Happening::Opened,
+        Happening::Sent,
+        Happening::Received,
+        Happening::Closed,
+        Happening::Ended,
+        Happening::Fault,
+        Happening::Told,
+    ];
+
+    /// As in a trace.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Happening::Opened => "opened",
+            Happening::Sent => "sent",
+            Happening::Received => "received",
+            Happening::Closed => "closed",
+            Happening::Ended => "ended",
+            Happening::Fault => "fault",
+            Happening::Told => "told",
+        }
+    }
+
+    /// Which way it went, if it went.
+    pub const fn direction(self) -> Option<&'static str> {
+        match self {
+            Happening::Opened | Happening::Sent | Happening::Closed => Some("to_broker"),
+            Happening::Received | Happening::Ended => Some("to_client"),
+            Happening::Fault | Happening::Told => None,
+        }
+    }
+}
+
+/// What a line came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The line of the script with the step that did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// That step, as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The packet that this one answers, or passes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<usize>,
+    /// The fault that did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<usize>,
+}
+
+/// An invariant that does not hold, and where that showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    /// Its name.
+    pub breach: String,
+    /// At which line.
+    pub seq: usize,
+    /// When.
+    pub at_us: u64,
+    /// The statements it stands for.
+    pub statements: Vec<String>,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// How it ended: the last line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// pass, fail, inconclusive, unsupported.
+    pub verdict: Verdict,
+    /// Why it is no pass.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The line of the script that was not borne out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// And its column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// That line with a caret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+    /// Where it showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<usize>,
+    /// The virtual time at the end.
+    pub elapsed_us: u64,
+}
+
+impl Trace {
+    /// Of a play that is over.
+    pub fn of(script: &Script, world: VirtualWorld, version: Version, seed: u64, run: &Run<Played>) -> Trace {
+        let mut lines = lines_of(&run.transcript.entries());
+        let steps = run.outcome.as_ref().map_or(&[][..], |played| &played.steps);
+        cause::find(&mut lines, version, steps, script);
+        let breaches = invariants::of_the_server(&History::of(&run.transcript));
+        let header = Header {
+            format: FORMAT.to_owned(),
+            version: FORMAT_VERSION,
+            squall: env!("CARGO_PKG_VERSION").to_owned(),
+            script: script.file().to_owned(),
+            title: script.title().to_owned(),
+            about: script.about().map(str::to_owned),
+            world: world.name().to_owned(),
+            mqtt: version.to_string(),
+            seed,
+            actors: script.actors().map(str::to_owned).collect(),
+            proves: script.proves().filter(|one| one.version == version).map(ToString::to_string).collect(),
+            topic_root: TOPIC_ROOT.to_owned(),
+            entries: lines.len(),
+            hash: HASH.to_owned(),
+            digest: format!("{:016x}", run.transcript.digest()),
+        };
+        Trace { header, lines, breaches: breaches.iter().map(Broken::from).collect(), end: End::of(run) }
+    }
+
+    /// The transcript that this is a trace of.
+    pub fn transcript(&self) -> Transcript {
+        let transcript = Transcript::new();
+        for line in &self.lines {
+            let actor: Rc<str> = Rc::from(line.node.as_str());
+            transcript.record(Duration::from_micros(line.at_us), &actor, line.connection, line.what());
+        }
+        transcript
+    }
+
+    /// The version that each line's connection speaks; the trace's own where no CONNECT says it.
+    pub fn versions(&self) -> Vec<Version> {
+        versions_of(&self.lines, self.header.mqtt.parse().unwrap_or(Version::V5_0))
+    }
+
+    /// Text as people look at it.
+    pub fn shown(&self, text: &str) -> String {
+        match self.header.topic_root.as_str() {
+            "" => text.to_owned(),
+            root => text.replace(root, ""),
+        }
+    }
+}
+
+pub(super) fn versions_of(lines: &[Line], own: Version) -> Vec<Version> {
+    let mut spoken = BTreeMap::new();
+    let mut versions = Vec::with_capacity(lines.len());
+    for line in lines {
+        let connection = (&line.node, line.connection);
+        if line.what == Happening::Sent
+            && let Some(version) = dissect::connect_version(&line.bytes)
+        {
+            spoken.insert(connection, version);
+        }
+        versions.push(spoken.get(&connection).copied().unwrap_or(own));
+    }
+    versions
+}
+
+/// The lines of a transcript, without causes.
+pub fn lines_of(entries: &[Entry]) -> Vec<Line> {
+    entries.iter().enumerate().map(|(seq, entry)| Line::of(seq, entry)).collect()
+}
+
+impl Line {
+    fn of(seq: usize, entry: &Entry) -> Line {
+        let nothing = Bytes::new();
+        let (what, text, bytes) = match &entry.what {
+            What::Opened => (Happening::Opened, String::new(), &nothing),
+            What::Sent { summary, bytes } => (Happening::Sent, summary.to_string(), bytes),
+            What::Received { summary, bytes } => (Happening::Received, summary.to_string(), bytes),
+            What::Closed { how } => (Happening::Closed, (*how).to_owned(), &nothing),
+            What::Ended { how } => (Happening::Ended, (*how).to_owned(), &nothing),
+            What::Fault { summary } => (Happening::Fault, summary.to_string(), &nothing),
+            What::Told { summary } => (Happening::Told, summary.to_string(), &nothing),
+        };
+        Line {
+            seq,
+            at_us: micros(entry.at),
+            node: entry.actor.to_string(),
+            connection: entry.connection,
+            what,
+            text,
+            bytes: bytes.clone(),
+            cause: None,
+        }
+    }
+
+    fn what(&self) -> What {
+        let summary = self.text.clone();
+        let how = if self.text == "RST" { "RST" } else { "FIN" };
+        match self.what {
+            Happening::Opened => What::Opened,
+            Happening::Sent => What::Sent { summary, bytes: self.bytes.clone() },
+            Happening::Received => What::Received { summary, bytes: self.bytes.clone() },
+            Happening::Closed => What::Closed { how },
+            Happening::Ended => What::Ended { how },
+            Happening::Fault => What::Fault { summary },
+            Happening::Told => What::Told { summary },
+        }
+    }
+
+    /// Whether it is about a frame.
+    pub fn is_frame(&self) -> bool {
+        matches!(self.what, Happening::Sent | Happening::Received)
+    }
+}
+
+impl From<&Breach> for Broken {
+    fn from(breach: &Breach) -> Self {
+        Broken {
+            breach: breach.invariant.to_string(),
+            seq: breach.entry.0,
+            at_us: micros(breach.at),
+            statements: breach.invariant.statements().iter().map(ToString::to_string).collect(),
+            detail: breach.detail.clone(),
+        }
+    }
+}
+
+impl End {
+    fn of(run: &Run<Played>) -> End {
+        let elapsed_us = micros(run.elapsed);
+        match &run.outcome {
+            Ok(played) => End {
+                verdict: played.verdict,
+                reason: played.reason.clone(),
+                line: played.place.map(|place| place.line),
+                column: played.place.map(|place| place.column),
+                excerpt: played.excerpt.clone(),
+                seq: played.entry.map(|entry| entry.0),
+                elapsed_us,
+            },
+            // A play that could not end is a failure too.
+            Err(error) => End {
+                verdict: Verdict::Fail,
+                reason: error.to_string(),
+                line: None,
+                column: None,
+                excerpt: None,
+                seq: None,
+                elapsed_us,
+            },
+        }
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
