@@ -100,13 +100,13 @@ impl Subject {
         built_in::of_identity(self.identity.as_deref()?)
     }
 
-    /// Whether it still answers CONNECT.
+    /// Whether it still answers CONNECT, in whatever way: who comes back often may be turned away.
     pub(crate) async fn answers(&self) -> bool {
         let Some((version, _)) = self.spoken.iter().find(|(_, spoken)| spoken.is_ok()) else { return false };
         let Ok(mut stream) = self.dialer.dial().await else { return false };
         let by = Instant::now() + PREFLIGHT;
         let answer = ask(&mut stream, *version, self.credentials.as_ref(), self.keep_alive, by).await;
-        matches!(answer, Answer::Accepted(_))
+        answer != Answer::Silent
     }
 
     /// Whether it still accepts connections.
