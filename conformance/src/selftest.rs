@@ -18,7 +18,7 @@ use serde::Serialize;
 use squall_codec::version::Version;
 use squall_scenarios::{liar::Liar, verdict::Verdict};
 
-use crate::{crude, expected, own::in_virtual_time, select::Planned, stop::Stop};
+use crate::{crude, expected, own::in_virtual_time, select::Planned, setup::Setup, stop::Stop};
 
 /// The shape of its JSON.
 pub const SCHEMA: &str = "squall-conformance-self-test/1";
@@ -216,7 +216,9 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
     }
     if depth == Depth::All {
         for liar in first.values() {
-            let met = |test: &usize| tests[*test].version == tests[*liar].version && liar_of(*test) != *liar;
+            // A liar below a WebSocket sees no packets, and one that sees packets no WebSocket.
+            let world = |index: usize| (tests[index].version, tests[index].test.setup == Setup::WebSocket);
+            let met = |test: &usize| world(*test) == world(*liar) && liar_of(*test) != *liar;
             plays.extend((0..tests.len()).filter(met).map(|test| (Subject::Of(*liar), test)));
         }
     }

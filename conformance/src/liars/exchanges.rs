@@ -16,9 +16,9 @@ use squall_scenarios::liar::Liar;
 
 use super::filter::{HiddenEnds, hides_ends, liar};
 
-/// A connection without CONNECT stays open.
+/// A connection on which no whole packet comes stays open.
 pub(crate) fn waits_for_strangers() -> Box<dyn Liar> {
-    hides_ends(|passing| passing.pass(), HiddenEnds::OfStrangers)
+    hides_ends(|passing| passing.pass(), HiddenEnds::OfTheSilent)
 }
 
 /// Every CONNECT ends in a closed connection.

@@ -111,6 +111,8 @@ struct Filter<F> {
     rewrite: F,
     versions: BTreeMap<u64, Version>,
     deaf: BTreeSet<u64>,
+    /// Something whole came from these clients.
+    heard: BTreeSet<u64>,
     later: Vec<(Duration, Lie)>,
     hides: HiddenEnds,
 }
@@ -119,8 +121,8 @@ struct Filter<F> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HiddenEnds {
     None,
-    /// Of those on which no CONNECT came.
-    OfStrangers,
+    /// Of those on which no whole packet came.
+    OfTheSilent,
     All,
 }
 
@@ -136,7 +138,8 @@ pub(crate) fn deaf_liar(rewrite: impl FnMut(&mut Passing<'_>) + 'static) -> Box<
 
 /// As `liar`, and clients do not learn of these ends.
 pub(crate) fn hides_ends(rewrite: impl FnMut(&mut Passing<'_>) + 'static, hides: HiddenEnds) -> Box<dyn Liar> {
-    Box::new(Filter { rewrite, versions: BTreeMap::new(), deaf: BTreeSet::new(), later: Vec::new(), hides })
+    let (versions, deaf, heard) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+    Box::new(Filter { rewrite, versions, deaf, heard, later: Vec::new(), hides })
 }
 
 impl<F: FnMut(&mut Passing<'_>)> Liar for Filter<F> {
@@ -145,6 +148,9 @@ impl<F: FnMut(&mut Passing<'_>)> Liar for Filter<F> {
             Direction::ToServer => Side::Client,
             Direction::ToClient => Side::Server,
         };
+        if direction == Direction::ToServer {
+            self.heard.insert(connection);
+        }
         let known = self.versions.get(&connection).copied();
         let packet = Packet::decode(known.unwrap_or(Version::V3_1_1), sender, raw.clone()).ok();
         if let (None, Some(Packet::Connect(connect))) = (known, &packet) {
@@ -172,7 +178,7 @@ impl<F: FnMut(&mut Passing<'_>)> Liar for Filter<F> {
         }
         let hidden = match self.hides {
             HiddenEnds::None => false,
-            HiddenEnds::OfStrangers => !self.versions.contains_key(&connection),
+            HiddenEnds::OfTheSilent => !self.heard.contains(&connection),
             HiddenEnds::All => true,
         };
         !hidden && !self.deaf.contains(&connection)

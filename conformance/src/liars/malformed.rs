@@ -69,7 +69,8 @@ pub(crate) fn hands_on_ill_formed_strings() -> Box<dyn Liar> {
         }
         // A copy of QoS 0: without the packet identifier behind the topic.
         let Some(body) = body(&passing.raw) else { return };
-        let topic = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+        let topic = body.get(..2).map(|length| 2 + usize::from(u16::from_be_bytes([length[0], length[1]])));
+        let Some(topic) = topic.filter(|topic| topic + 2 <= body.len()) else { return passing.pass() };
         let mut copy = body.to_vec();
         copy.drain(topic..topic + 2);
         let mut frame = vec![0x30];

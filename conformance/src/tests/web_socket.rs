@@ -169,13 +169,8 @@ impl RawSocket {
         at
     }
 
-    /// Whatever of MQTT comes next in the stage's patience.
-    pub(crate) async fn next(&mut self) -> Came {
-        let by = self.stage.now() + self.stage.patience();
-        self.next_by(by).await
-    }
-
-    async fn next_by(&mut self, by: Duration) -> Came {
+    /// Whatever of MQTT comes next, by this time of the stage.
+    pub(crate) async fn next_by(&mut self, by: Duration) -> Came {
         loop {
             if let Some(came) = self.backlog.pop_front() {
                 return came;
