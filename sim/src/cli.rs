@@ -180,8 +180,9 @@ impl From<World> for VirtualWorld {
     }
 }
 
-/// The width of the terminal.
+/// The width of the terminal: as the environment says, as it is, or 100 where there is none.
 pub(crate) fn columns() -> usize {
     let asked = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    asked.unwrap_or(100)
+    let found = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    asked.or_else(found).unwrap_or(100)
 }
