@@ -57,7 +57,7 @@ fn bob() -> Text {
 fn queued(number: u64) -> Record {
     let message = Publish::new(&TopicName::literal("sensors/one"), vec![7; 64]).at(Qos::AtLeastOnce, None);
     let arrived = Duration::from_secs(1_700_000_000 + number);
-    Record::Queued { client_id: bob(), number, message, arrived, share: None }
+    Record::Queued { client_id: bob(), number, message, arrived, shared: None }
 }
 
 fn passing(number: u64) -> Vec<Record> {

@@ -225,7 +225,7 @@ impl Broker {
             _ => None,
         });
         let orphans: Vec<Delivery> =
-            unacknowledged.chain(session.queue).filter(|delivery| delivery.share.is_some()).collect();
+            unacknowledged.chain(session.queue).filter(|delivery| delivery.shared.is_some()).collect();
         for delivery in orphans {
             self.give_to_another_member(delivery);
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use squall_codec::{
     error::DecodeError,
     packet::{Packet, Publish, Subscription},
+    qos::Qos,
     reason::ReasonCode,
     topic::{TopicFilter, TopicName},
     version::Version,
@@ -249,6 +250,17 @@ pub enum CloseCause {
     StoreFailed,
 }
 
+/// What goes with a message that a share has given to one of its members, so that another one can get it in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// The filter of the share.
+    pub filter: TopicFilter,
+    /// With which the message was published; this delivery may have less.
+    pub qos: Qos,
+    /// As `qos`.
+    pub retain: bool,
+}
+
 /// What must survive a restart. Replayed in order the records give the same state; `Broker::restore` takes them.
 ///
 /// Those of one `handle` belong together: a store keeps all of them or none. Only sessions that outlive their connection
@@ -297,8 +309,8 @@ pub enum Record {
         message: Publish,
         /// When it came: Message Expiry Interval counts from here.
         arrived: Duration,
-        /// The share that chose this session.
-        share: Option<TopicFilter>,
+        /// Where a share chose this session.
+        shared: Option<Shared>,
     },
     /// A queued message will never be sent: it expired, or it is too large for the client.
     Dropped {

@@ -7,7 +7,7 @@ use super::{
     broker::Broker,
     config::Config,
     connection::Connection,
-    effect::ConnectionId,
+    effect::{ConnectionId, Shared},
     hash::Map,
     session::{Delivery, SessionKey, Sessions},
     shared::Fitness,
@@ -50,10 +50,8 @@ impl Broker {
     /// A client has gone and its session stays, or it has left the share: what it was given and was not begun to be sent
     /// goes to members who are there. `only`: of this share. What nobody is there for waits on.
     pub(super) fn pass_on_shares(&mut self, key: SessionKey, only: Option<&TopicFilter>) {
-        let concerned = |delivery: &Delivery| match (&delivery.share, only) {
-            (Some(share), Some(only)) => share == only,
-            (share, None) => share.is_some(),
-            (None, _) => false,
+        let concerned = |delivery: &Delivery| {
+            delivery.shared.as_ref().is_some_and(|shared| only.is_none_or(|only| shared.filter == *only))
         };
         let session = &mut self.sessions[key];
         if !session.queue.iter().any(concerned) {
@@ -78,7 +76,7 @@ impl Broker {
 
     /// The member of the delivery's share whose turn it is, if one is placed as well as this.
     fn another_member(&mut self, delivery: &Delivery, worst: Fitness) -> Option<Match> {
-        let share = delivery.share.as_ref()?;
+        let share = &delivery.shared.as_ref()?.filter;
         let placing = Placing {
             sessions: &self.sessions,
             connections: &self.connections,
@@ -92,10 +90,14 @@ impl Broker {
         self.subscriptions.choose(share, fitness)
     }
 
-    /// `delivery` is of the share that has this member.
+    /// `delivery` is of the share that has this member. What the one before it asked for no longer matters.
     fn give_to(&mut self, Match { session, subscribed, .. }: Match, mut delivery: Delivery) {
-        // [MQTT-4.8.2-3]
-        delivery.message.qos = delivery.message.qos.min(subscribed.options.qos);
+        if let Some(Shared { qos, retain, .. }) = delivery.shared {
+            // [MQTT-4.8.2-3] [MQTT-3.8.4-8]
+            delivery.message.qos = qos.min(subscribed.options.qos);
+            // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+            delivery.message.retain = retain && subscribed.options.retain_as_published;
+        }
         delivery.message.subscription_identifiers = subscribed.identifier.into_iter().collect();
         self.deliver(session, delivery);
     }

@@ -129,9 +129,9 @@ impl Broker {
                 self.subscriptions.remove(key, &filter);
                 self.sessions[key].filters.remove(&filter);
             }
-            Record::Queued { client_id, number, message, arrived, share } => {
+            Record::Queued { client_id, number, message, arrived, shared } => {
                 let key = self.known(&client_id)?;
-                self.sessions[key].restore(Delivery { message, arrived, number, share });
+                self.sessions[key].restore(Delivery { message, arrived, number, shared });
             }
             Record::Dropped { client_id, number } => drop(self.take_queued(client_id, number)?),
             Record::Sent { client_id, number, packet_id } => {

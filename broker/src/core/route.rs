@@ -2,7 +2,14 @@
 
 use squall_codec::{packet::Publish, qos::Qos, wire::Text};
 
-use super::{acl::Action, broker::Broker, effect::Record, placing::Placing, session::Delivery, subscriptions::Match};
+use super::{
+    acl::Action,
+    broker::Broker,
+    effect::{Record, Shared},
+    placing::Placing,
+    session::Delivery,
+    subscriptions::Match,
+};
 
 /// The message as it came, and a copy that owns its bytes, made when somebody has to keep it and shared by all who do.
 struct Routed {
@@ -98,8 +105,9 @@ impl Broker {
                 // [MQTT-3.3.1-12] [MQTT-3.3.1-13]; 3.1.1 [MQTT-3.3.1-9]
                 copy.retain = message.live.retain && combined.retain_as_published;
                 copy.subscription_identifiers = combined.identifiers;
-                let (arrived, share) = (self.now.unix, group[0].share.clone());
-                self.deliver(first.session, Delivery { message: copy, arrived, number: 0, share });
+                let (qos, retain) = (message.live.qos, message.live.retain);
+                let shared = first.share.clone().map(|filter| Shared { filter, qos, retain });
+                self.deliver(first.session, Delivery { message: copy, arrived: self.now.unix, number: 0, shared });
             }
         }
         matches.clear();

@@ -63,7 +63,7 @@ impl Broker {
             number: delivery.number,
             message: delivery.message.clone(),
             arrived: delivery.arrived,
-            share: delivery.share.clone(),
+            shared: delivery.shared.clone(),
         });
         session.enqueue(delivery);
         if let Some(record) = record {
@@ -110,7 +110,7 @@ impl Broker {
         if !ahead || (held_bytes + size > limits.held_bytes && !session.queue.is_empty()) {
             return false;
         }
-        let delivery = Delivery { message: scan.message(stored), arrived: stored.arrived, number: 0, share: None };
+        let delivery = Delivery { message: scan.message(stored), arrived: stored.arrived, number: 0, shared: None };
         let topic = Box::from(topic);
         if let Some(scan) = session.scans.front_mut() {
             scan.pass(topic);

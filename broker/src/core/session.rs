@@ -16,7 +16,7 @@ use squall_codec::{
 
 use super::{
     acl::Subject,
-    effect::ConnectionId,
+    effect::{ConnectionId, Shared},
     hash::{HashKey, Map},
     retained::Scan,
     will::StoredWill,
@@ -35,8 +35,8 @@ pub(super) struct Delivery {
     pub(super) arrived: Duration,
     /// Its number in the session, for the store.
     pub(super) number: u64,
-    /// The share that chose this session.
-    pub(super) share: Option<TopicFilter>,
+    /// Where a share chose this session.
+    pub(super) shared: Option<Shared>,
 }
 
 /// What a resumed session still has to send again, in order.

@@ -168,12 +168,9 @@ impl Changes {
                 let Some(session) = self.session(&client_id) else { return };
                 self.delete(Table::Subscriptions, subscription_key(session, &filter));
             }
-            Record::Queued { client_id, number, message, arrived, share } => {
+            Record::Queued { client_id, number, message, arrived, shared } => {
                 let Some(session) = self.session(&client_id) else { return };
-                let value = Writer::default()
-                    .time(arrived)
-                    .optional(share, |out, share| out.text(share.as_str()))
-                    .message(&message);
+                let value = Writer::default().time(arrived).shared(shared, &message).message(&message);
                 self.create(Table::Messages, message_key(session, number), value);
             }
             Record::Dropped { client_id, number } => {

@@ -105,9 +105,8 @@ fn subscribed(client_id: &Text, key: &mut Reader<'_>, value: &mut Reader<'_>) ->
 fn queued(client_id: &Text, key: &mut Reader<'_>, value: &mut Reader<'_>) -> Result<Record, Unreadable> {
     let number = key.u64("a number")?;
     let arrived = value.time("a moment")?;
-    let share = value
-        .optional("a share", |value| TopicFilter::new(value.text("a share")?).map_err(|_| Unreadable("a share")))?;
-    Ok(Record::Queued { client_id: client_id.clone(), number, message: value.message()?, arrived, share })
+    let (shared, message) = value.shared_message()?;
+    Ok(Record::Queued { client_id: client_id.clone(), number, message, arrived, shared })
 }
 
 /// The rows of one table.

@@ -8,9 +8,12 @@ use squall_codec::{
     packet::{Packet, Publish, RetainHandling, SubscriptionOptions},
     qos::Qos,
     reason::Side,
+    topic::TopicFilter,
     version::Version,
     wire::{PacketId, Text},
 };
+
+use crate::core::effect::Shared;
 
 /// Bytes that no store of ours has written: the name of what was looked for.
 #[derive(Debug)]
@@ -82,6 +85,19 @@ impl Writer {
             self = self.u32(*identifier);
         }
         self.u32(u32::try_from(frame.len()).unwrap_or(u32::MAX)).bytes(&frame).bytes(message.payload())
+    }
+
+    /// What stands before a shared message: how it was published only where this delivery differs.
+    pub(super) fn shared(self, shared: Option<Shared>, message: &Publish) -> Self {
+        match shared {
+            None => self.u8(0),
+            Some(Shared { filter, qos, retain }) if (qos, retain) == (message.qos, message.retain) => {
+                self.u8(1).text(filter.as_str())
+            }
+            Some(Shared { filter, qos, retain }) => {
+                self.u8(2).text(filter.as_str()).u8(qos.bits()).u8(u8::from(retain))
+            }
+        }
     }
 
     pub(super) fn options(self, options: SubscriptionOptions) -> Self {
@@ -175,6 +191,27 @@ impl<'a> Reader<'a> {
             }
             _ => Err(Unreadable(WHAT)),
         }
+    }
+
+    /// To the end: what `Writer::shared` and `Writer::message` have written.
+    pub(super) fn shared_message(&mut self) -> Result<(Option<Shared>, Publish), Unreadable> {
+        const WHAT: &str = "a share";
+        let kind = self.u8(WHAT)?;
+        if kind == 0 {
+            return Ok((None, self.message()?));
+        }
+        let filter = TopicFilter::new(self.text(WHAT)?).map_err(|_| Unreadable(WHAT))?;
+        let published = match kind {
+            1 => None,
+            2 => match (Qos::from_bits(self.u8(WHAT)?), self.u8(WHAT)?) {
+                (Some(qos), retain @ 0..=1) => Some((qos, retain == 1)),
+                _ => return Err(Unreadable(WHAT)),
+            },
+            _ => return Err(Unreadable(WHAT)),
+        };
+        let message = self.message()?;
+        let (qos, retain) = published.unwrap_or((message.qos, message.retain));
+        Ok((Some(Shared { filter, qos, retain }), message))
     }
 
     pub(super) fn options(&mut self) -> Result<SubscriptionOptions, Unreadable> {

@@ -9,6 +9,7 @@ use squall_broker::core::{
 use squall_codec::{
     packet::{Ack, Packet},
     property::Property,
+    qos::Qos,
     reason::ReasonCode,
     wire::Text,
 };
@@ -16,7 +17,7 @@ use squall_codec::{
 use crate::support::*;
 
 /// Two members of a share and a publisher.
-fn share(qos: squall_codec::qos::Qos, expiry: u32) -> (TestBroker, [ConnectionId; 2], ConnectionId) {
+fn share(qos: Qos, expiry: u32) -> (TestBroker, [ConnectionId; 2], ConnectionId) {
     let mut broker = TestBroker::new();
     let members = ["one", "two"].map(|name| {
         let member = broker.join(expiring(V5, name, expiry));
@@ -329,4 +330,111 @@ fn a_message_left_behind_waits_for_a_member_who_is_away_and_whom_rules_allow() {
         broker.drop_connection(one);
         assert_eq!(broker.statistics().queued_messages, usize::from(may_receive));
     }
+}
+
+/// What a member of the share asks for, or what a message was published with: QoS, and whether RETAIN (as published).
+type Asked = (Qos, bool);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Parting {
+    /// The message waits, and its client leaves while another member is there.
+    Leaves,
+    /// The message waits, and the session of its client ends.
+    Ends,
+    /// The same over a crash.
+    EndsAfterCrash,
+    /// The message was sent and not acknowledged when the session ends.
+    EndsInFlight,
+}
+
+fn join_share(broker: &mut TestBroker, connection: ConnectionId, (qos, retain_as_published): Asked) {
+    let mut request = subscribe(1, "$share/g/t", qos);
+    request.subscriptions[0].options.retain_as_published = retain_as_published;
+    broker.subscribe(connection, request);
+}
+
+/// QoS and RETAIN with which the second member gets a message that the first was given.
+fn passed_on(parting: Parting, published: Asked, first: Asked, second: Asked) -> Asked {
+    let mut broker = TestBroker::new();
+    let mut request = expiring(V5, "one", 60);
+    request.properties.push(Property::ReceiveMaximum(1));
+    let one = broker.join(request);
+    join_share(&mut broker, one, first);
+    broker.subscribe(one, subscribe(2, "plain", QOS_1));
+    let alice = broker.join(clean(V5, "alice"));
+    if parting != Parting::EndsInFlight {
+        broker.recv(alice, publish_at(QOS_1, 1, "plain", "before it"));
+    }
+    let mut message = publish_at(published.0, 2, "t", "passed on");
+    message.retain = published.1;
+    broker.recv(alice, message);
+    let two = if parting == Parting::Leaves {
+        let two = broker.join(durable(V5, "two"));
+        join_share(&mut broker, two, second);
+        broker.drop_connection(one);
+        two
+    } else {
+        broker.drop_connection(one);
+        if parting == Parting::EndsAfterCrash {
+            broker = broker.restart(seconds(1));
+        }
+        let two = broker.join(durable(V5, "two"));
+        join_share(&mut broker, two, second);
+        broker.quiet(two);
+        broker.advance(seconds(60));
+        two
+    };
+    let message = broker.next_publish(two);
+    assert_eq!(text(&message), "passed on");
+    broker.quiet(two);
+    (message.qos, message.retain)
+}
+
+#[test]
+fn a_message_passed_on_has_qos_and_retain_by_its_publication_and_the_new_member_alone() {
+    let asked =
+        |qos: &[_]| -> Vec<Asked> { qos.iter().flat_map(|qos| [false, true].map(|flag| (*qos, flag))).collect() };
+    for parting in [Parting::Leaves, Parting::Ends, Parting::EndsAfterCrash, Parting::EndsInFlight] {
+        for published in asked(&[QOS_1, QOS_2]) {
+            for first in asked(&[QOS_1, QOS_2]) {
+                // [MQTT-4.8.2-5] Its delivery has begun.
+                if parting == Parting::EndsInFlight && published.0.min(first.0) == QOS_2 {
+                    continue;
+                }
+                for second in asked(&[QOS_0, QOS_1, QOS_2]) {
+                    assert_eq!(
+                        passed_on(parting, published, first, second),
+                        (published.0.min(second.0), published.1 && second.1),
+                        "{parting:?}: published {published:?}, given to {first:?} and then to {second:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_passed_on_twice_has_the_qos_of_its_publication_again() {
+    let mut broker = TestBroker::new();
+    let members = ["one", "two", "three"].map(|name| {
+        let mut request = expiring(V5, name, 60);
+        request.properties.push(Property::ReceiveMaximum(1));
+        let member = broker.join(request);
+        broker.subscribed(member, "plain", QOS_1);
+        member
+    });
+    let alice = broker.join(clean(V5, "alice"));
+    broker.recv(alice, publish_at(QOS_1, 1, "plain", "before it"));
+    assert_eq!(members.map(|member| broker.payloads(member).len()), [1, 1, 1]);
+    let [one, two, three] = members;
+    join_share(&mut broker, one, (QOS_2, false));
+    broker.recv(alice, publish_at(QOS_2, 2, "t", "passed on"));
+    join_share(&mut broker, two, (QOS_1, false));
+    broker.drop_connection(one);
+    join_share(&mut broker, three, (QOS_2, false));
+    broker.drop_connection(two);
+    broker.quiet(three);
+    broker.recv(three, puback(1));
+    let message = broker.next_publish(three);
+    assert_eq!((text(&message).as_str(), message.qos), ("passed on", QOS_2));
 }

@@ -106,7 +106,7 @@ fn a_subscription_is_replaced_and_taken_out_by_its_filter() {
 fn a_client_that_begins_anew_has_nothing_of_its_session_before() {
     let ended = Record::SessionEnded { client_id: client("bob") };
     let anew = [ended.clone(), session("bob"), queued("bob", 1, message(Qos::AtLeastOnce, "t", b"new"))];
-    let old = &everything()[..11];
+    let old = &everything()[..12];
     assert_eq!(after(&[old, &anew]), anew[1..]);
     assert_eq!(after(&[&anew[1..], &[ended.clone(), session("bob"), ended]]), []);
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use redb::{StorageBackend, backends::InMemoryBackend};
-use squall_broker::core::effect::Record;
+use squall_broker::core::effect::{Record, Shared};
 use squall_codec::{
     packet::{Publish, RetainHandling, Subscription, SubscriptionOptions},
     property::{Properties, Property},
@@ -52,7 +52,18 @@ pub(crate) fn session(name: &'static str) -> Record {
 
 pub(crate) fn queued(name: &'static str, number: u64, message: Publish) -> Record {
     let arrived = Duration::new(1_700_000_000 + number, 123_456_789);
-    Record::Queued { client_id: client(name), number, message, arrived, share: None }
+    Record::Queued { client_id: client(name), number, message, arrived, shared: None }
+}
+
+/// A message that bob gets with QoS 1 and RETAIN 0, however it was published.
+fn queued_for_share(number: u64, qos: Qos, retain: bool) -> Record {
+    Record::Queued {
+        client_id: client("bob"),
+        number,
+        message: message(Qos::AtLeastOnce, "x", b""),
+        arrived: Duration::ZERO,
+        shared: Some(Shared { filter: TopicFilter::literal("$share/g/x"), qos, retain }),
+    }
 }
 
 pub(crate) fn sent(name: &'static str, number: u64, packet_id: u16) -> Record {
@@ -92,13 +103,8 @@ pub(crate) fn everything() -> Vec<Record> {
         subscribed("bob", TopicFilter::literal("$share/g/x")),
         queued("bob", 1, rich(Qos::AtLeastOnce)),
         queued("bob", 2, rich(Qos::ExactlyOnce)),
-        Record::Queued {
-            client_id: bob.clone(),
-            number: 300,
-            message: message(Qos::AtLeastOnce, "x", b""),
-            arrived: Duration::ZERO,
-            share: Some(TopicFilter::literal("$share/g/x")),
-        },
+        queued_for_share(300, Qos::ExactlyOnce, true),
+        queued_for_share(301, Qos::AtLeastOnce, false),
         sent("bob", 2, 9),
         Record::Released { client_id: bob.clone(), packet_id: id(5), number: 0 },
         sent("bob", 1, 4),
