@@ -64,7 +64,7 @@ pub(super) enum Phase {
     /// `Effect::Open` was said.
     Opening { until: Duration },
     /// CONNECT was sent.
-    Handshake { until: Duration, clean_start: bool, exchange: Option<Running> },
+    Handshake { until: Duration, clean_start: bool, answered: bool, exchange: Option<Running> },
     /// CONNACK said success.
     Connected(Box<Connection>),
 }
@@ -232,7 +232,7 @@ impl Client {
                 let (authentication, exchange) = self.begin_authentication();
                 let clean_start = handshake::clean_start(&self.options, &self.session.client_id, self.session.exists);
                 let connect = handshake::connect(&self.options, &self.session.client_id, clean_start, authentication);
-                self.phase = Phase::Handshake { until, clean_start, exchange };
+                self.phase = Phase::Handshake { until, clean_start, answered: false, exchange };
                 // [MQTT-3.1.2-30] Until CONNACK nothing follows it but AUTH and DISCONNECT.
                 // [MQTT-3.1.0-1] CONNECT is the first packet.
                 self.send(now, Packet::Connect(Box::new(connect)));
@@ -246,6 +246,7 @@ impl Client {
     /// CONNACK answers the CONNECT that asked for this Clean Start.
     pub(super) fn handle_connack(&mut self, now: Duration, clean_start: bool, connack: Connack) {
         if connack.reason != ReasonCode::Success {
+            self.note_answer();
             self.effects.push(Effect::Event(Event::Refused { reason: connack.reason }));
             // [MQTT-4.13.2-1] A refusal ends the connection.
             self.effects.push(Effect::Close);
@@ -255,17 +256,21 @@ impl Client {
         if !self.finish_authentication(now, &connack) {
             return;
         }
+        self.note_answer();
         if connack.session_present && clean_start {
             return self.violation(now, ReasonCode::ProtocolError, "Session Present 1 in answer to Clean Start 1");
         }
         // [MQTT-3.2.2-4] Session Present 1, and no session state here. 3.1.1 leaves it to the client, which goes on.
-        if connack.session_present && !self.session.exists && self.options.version == Version::V5_0 {
+        let is_known = self.session.exists || self.session.in_doubt;
+        if connack.session_present && !is_known && self.options.version == Version::V5_0 {
             return self.violation(now, ReasonCode::ProtocolError, "Session Present 1 for a session unknown here");
         }
+        let in_doubt = std::mem::take(&mut self.session.in_doubt);
         let resumed = match self.options.version {
             // 3.1 has no Session Present: who kept a session counts on the server's having it too.
             Version::V3_1 => !clean_start && self.session.exists,
-            Version::V3_1_1 | Version::V5_0 => connack.session_present,
+            // A session that an unanswered CONNECT of this client may have begun has nothing yet that could go on.
+            Version::V3_1_1 | Version::V5_0 => connack.session_present && (self.session.exists || !in_doubt),
         };
         let connection = Connection::new(now, &self.options, &connack);
         let receive_maximum = connection.offer.receive_maximum;
@@ -282,11 +287,23 @@ impl Client {
                 self.keep(Record::Began { client_id: self.session.client_id.clone() });
             }
             self.session.is_kept = true;
+            if in_doubt {
+                // The older session is sent on as far as it is unfinished, which a new one survives. But a new one has
+                // no subscriptions, and what it has cannot be seen.
+                self.session.subscriptions.session_lost();
+            }
         } else {
             self.start_session_over(receive_maximum);
         }
         self.renew_subscriptions();
         self.flush_all(now);
+    }
+
+    /// The server has answered CONNECT, so that the client knows what became of it.
+    fn note_answer(&mut self) {
+        if let Phase::Handshake { answered, .. } = &mut self.phase {
+            *answered = true;
+        }
     }
 
     fn start_session_over(&mut self, receive_maximum: u16) {
@@ -426,6 +443,11 @@ impl Client {
                 reauthentication = connection.reauthentication.take().map(|(token, _)| token);
                 self.session.exists = self.options.session_outlives(connection.session_expiry_seconds);
                 Some(now.saturating_sub(connection.since))
+            }
+            Phase::Handshake { answered: false, .. } => {
+                // [MQTT-3.1.3-2] Under an identifier that the server was to assign nobody finds the session again.
+                self.session.in_doubt |= !self.session.client_id.is_empty();
+                None
             }
             _ => None,
         };

@@ -29,6 +29,9 @@ pub(super) struct Session {
     pub(super) client_id: Text,
     /// Whether this client holds session state that the server may hold too, however little is in it.
     pub(super) exists: bool,
+    /// Whether a CONNECT was sent to which no answer came: the server may have begun a session, also in the place of an
+    /// older one that it had lost, and Session Present 1 is then no surprise.
+    pub(super) in_doubt: bool,
     /// Whether the store knows of the session.
     pub(super) is_kept: bool,
     pub(super) outgoing: Outgoing<Timed>,
@@ -94,6 +97,7 @@ impl Session {
         Session {
             client_id,
             exists,
+            in_doubt: false,
             is_kept: false,
             outgoing: Outgoing::new(u16::MAX),
             tokens: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! From `Connect` to CONNACK.
 
 use squall_client::{
-    core::effect::{DisconnectCause, Event, Failure, Input},
+    core::effect::{DisconnectCause, Effect, Event, Failure, Input},
     options::{LARGEST_FRAME, Options, Reconnect},
 };
 use squall_codec::{
@@ -14,7 +14,10 @@ use squall_codec::{
     wire::Text,
 };
 
-use crate::support::{TestClient, by_server, disconnect, message, offering, options, resumed, seconds, success};
+use crate::support::{
+    TestClient, by_server, disconnect, dup, lasting, message, offering, options, puback, pubcomp, publish, published,
+    pubrec, pubrel, resumed, seconds, success,
+};
 
 #[test]
 fn connect_is_the_first_packet_and_carries_the_options() {
@@ -145,6 +148,143 @@ fn session_present_for_a_session_of_an_earlier_run_is_welcome_where_the_applicat
     let options = Options { clean_start: false, existing_session: true, ..options(Version::V5_0) };
     let client = TestClient::connected_to(options, resumed([]));
     assert!(client.client.is_connected());
+}
+
+/// CONNACK with Session Present 1, from `Input::Opened` on, and whether the client says that both carry on a session.
+#[track_caller]
+fn session_present(client: &mut TestClient) -> bool {
+    client.input(Input::Opened);
+    assert!(!client.expect_connect().clean_start);
+    client.server(Packet::Connack(Box::new(resumed([]))));
+    match client.next() {
+        Some(Effect::Event(Event::Connected { resumed, .. })) => resumed,
+        other => panic!("expected Event::Connected, saw {other:?}"),
+    }
+}
+
+/// The same, to a client that has no session.
+#[track_caller]
+fn unknown_session_present(client: &mut TestClient) {
+    client.input(Input::Opened);
+    client.expect_connect();
+    client.server(Packet::Connack(Box::new(resumed([]))));
+    client.expect_violation(ReasonCode::ProtocolError);
+}
+
+/// A client that has asked for its first connection.
+fn opening(options: Options) -> TestClient {
+    let mut client = TestClient::new(options);
+    client.input(Input::Connect);
+    client.expect_open();
+    client
+}
+
+#[test]
+fn a_session_that_an_unanswered_connect_began_is_no_surprise_and_has_nothing_in_it() {
+    for version in [Version::V3_1_1, Version::V5_0] {
+        for tries in 1..=3 {
+            let mut client = opening(Options { version, ..lasting() });
+            let token = client.publish(message(Qos::ExactlyOnce, "a"));
+            for _ in 0..tries {
+                assert!(!client.connect_in_vain().clean_start);
+            }
+            assert!(!session_present(&mut client), "nothing goes on that was never there");
+            client.expect_send(publish(Qos::ExactlyOnce, 1, "a"));
+            client.server(pubrec(1));
+            client.expect_send(pubrel(1));
+            client.server(pubcomp(1));
+            client.expect_done(token, published());
+            // From here on it is a session like any other.
+            client.input(Input::Lost { reason: "reset".to_owned() });
+            client.wait_for_open();
+            assert!(session_present(&mut client));
+            client.expect_nothing();
+        }
+    }
+}
+
+#[test]
+fn however_connect_went_unanswered_the_session_is_in_doubt() {
+    type End = fn(&mut TestClient);
+    let ends: [(&str, End); 3] = [
+        ("no answer in time", |client| client.advance(seconds(5))),
+        ("not CONNACK", |client| client.server(puback(1))),
+        ("the application disconnects", |client| {
+            client.input(Input::Disconnect { reason: ReasonCode::Success, session_expiry_seconds: None });
+            client.input(Input::Connect);
+        }),
+    ];
+    for (what, end) in ends {
+        let mut client = opening(Options { connect_timeout: seconds(5), ..lasting() });
+        client.input(Input::Opened);
+        client.expect_connect();
+        end(&mut client);
+        client.wait_for_open();
+        assert!(!session_present(&mut client), "{what}");
+    }
+}
+
+#[test]
+fn a_refusal_settles_no_doubt_and_makes_none() {
+    for is_in_doubt in [false, true] {
+        let mut client = opening(lasting());
+        if is_in_doubt {
+            client.connect_in_vain();
+        }
+        client.input(Input::Opened);
+        client.expect_connect();
+        client.server(Packet::Connack(Box::new(Connack::new(ReasonCode::ServerBusy))));
+        client.expect_event(Event::Refused { reason: ReasonCode::ServerBusy });
+        client.wait_for_open();
+        if is_in_doubt {
+            assert!(!session_present(&mut client));
+        } else {
+            unknown_session_present(&mut client);
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_unknown_here_stays_unknown() {
+    let mut client = opening(lasting());
+    for _ in 0..3 {
+        unknown_session_present(&mut client);
+        client.wait_for_open();
+    }
+}
+
+#[test]
+fn an_unanswered_clean_start_is_asked_for_again_and_leaves_no_room_for_a_session() {
+    for version in [Version::V3_1_1, Version::V5_0] {
+        let mut client = opening(Options { version, clean_start: true, ..lasting() });
+        assert!(client.connect_in_vain().clean_start);
+        unknown_session_present(&mut client);
+    }
+}
+
+#[test]
+fn under_an_identifier_that_the_server_was_to_assign_no_session_is_found_again() {
+    let mut client = opening(Options { client_id: Text::literal(""), ..lasting() });
+    client.connect_in_vain();
+    unknown_session_present(&mut client);
+}
+
+#[test]
+fn what_an_older_session_left_open_is_sent_again_though_an_answer_was_lost() {
+    let mut client = TestClient::connected(lasting());
+    client.publish(message(Qos::AtLeastOnce, "a"));
+    client.expect_sent();
+    client.publish(message(Qos::ExactlyOnce, "b"));
+    client.expect_sent();
+    client.server(pubrec(2));
+    client.expect_send(pubrel(2));
+    client.lose_and_wait();
+    client.expect_open();
+    client.connect_in_vain();
+    assert!(session_present(&mut client), "it may be the old one");
+    client.expect_send(dup(publish(Qos::AtLeastOnce, 1, "a")));
+    client.expect_send(pubrel(2));
+    client.expect_nothing();
 }
 
 #[test]

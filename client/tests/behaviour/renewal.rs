@@ -53,6 +53,25 @@ fn what_was_granted_is_asked_for_before_anything_else_when_the_session_is_lost()
 }
 
 #[test]
+fn what_a_server_may_have_lost_between_two_answers_is_asked_for_again() {
+    let mut client = TestClient::connected(lasting());
+    subscribe(&mut client, 1, &["a"], &[GRANTED]);
+    client.lose_and_wait();
+    client.expect_open();
+    // Had the session been gone, this CONNECT would have begun another: Session Present is 1 in either case.
+    client.connect_in_vain();
+    client.shake_hands(resumed([]));
+    let Packet::Subscribe(renewed) = client.expect_sent() else { panic!("expected SUBSCRIBE") };
+    assert_eq!(renewed.subscriptions, [subscription("a")]);
+    client.server(Packet::Suback(Suback::new(renewed.packet_id, vec![GRANTED])));
+    client.expect_event(Event::Resubscribed { refused: vec![] });
+    client.input(Input::Lost { reason: "reset".to_owned() });
+    client.wait_for_open();
+    client.shake_hands(resumed([]));
+    client.expect_nothing();
+}
+
+#[test]
 fn a_resumed_session_needs_no_renewal_and_neither_does_who_wants_none() {
     let mut client = TestClient::connected(lasting());
     subscribe(&mut client, 1, &["a"], &[GRANTED]);

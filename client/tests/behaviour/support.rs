@@ -193,6 +193,25 @@ impl TestClient {
         self.now = end;
     }
 
+    /// Lets time pass until the client wants another connection, whatever it says before.
+    pub(crate) fn wait_for_open(&mut self) {
+        while !matches!(self.next(), Some(Effect::Open { .. })) {
+            if self.effects.is_empty() {
+                self.advance(Duration::from_millis(100));
+            }
+        }
+    }
+
+    /// CONNECT is sent and the connection lost before anything answers, from `Input::Opened` to the next `Effect::Open`.
+    #[track_caller]
+    pub(crate) fn connect_in_vain(&mut self) -> Connect {
+        self.input(Input::Opened);
+        let connect = self.expect_connect();
+        self.input(Input::Lost { reason: "reset".to_owned() });
+        self.wait_for_open();
+        connect
+    }
+
     pub(crate) fn next(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
