@@ -15,6 +15,7 @@ pub mod link;
 pub mod links;
 pub mod outage;
 pub mod peer;
+pub mod plan;
 pub mod player;
 pub mod script;
 pub mod settings;

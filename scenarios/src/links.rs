@@ -37,6 +37,8 @@ pub(crate) struct Book {
     /// Oldest first, without those on which nothing can happen any more.
     links: Vec<SharedLink>,
     journal: Journal,
+    /// Faults from here on are those of the calm.
+    calm_from: Option<usize>,
 }
 
 /// A fault in the book.
@@ -87,6 +89,7 @@ impl Links {
             connections: BTreeMap::new(),
             links: Vec::new(),
             journal: Journal::default(),
+            calm_from: None,
         })))
     }
 
@@ -127,6 +130,32 @@ impl Links {
         }
     }
 
+    /// Nothing goes wrong any more: what stands is healed, and what waits for its moment is taken away.
+    ///
+    /// # Panics
+    /// Never: what it puts in place is what the book takes.
+    pub fn calm(&self, now: Duration) {
+        let mut book = self.lock();
+        book.calm_from = Some(book.faults.len());
+        for link in &book.links {
+            drop(link.with(Link::release_strikes));
+        }
+        for kind in [
+            FaultKind::Heal { reset: false },
+            FaultKind::Latency { time: Delay::fixed(Duration::ZERO), direction: None },
+            FaultKind::Bandwidth { bytes_per_second: 0, direction: None },
+            FaultKind::Coalesce { bytes: 1, time: Duration::ZERO, direction: None },
+            FaultKind::Drop { probability: 0.0, direction: None },
+        ] {
+            book.apply(now, &Fault { actor: None, kind }, None).expect("these lasting faults need no connection");
+        }
+    }
+
+    /// How many faults were put in place, before the calm.
+    pub fn placed(&self) -> usize {
+        self.lock().counted()
+    }
+
     /// How many connections the actor has opened.
     pub fn connection_number(&self, actor: &str) -> u32 {
         self.lock().connections.get(actor).copied().unwrap_or(0)
@@ -141,7 +170,7 @@ impl Links {
     pub fn unhit(&self) -> Vec<String> {
         let book = self.lock();
         let written = book.journal.lock();
-        let faults = book.faults.iter().enumerate();
+        let faults = book.faults.iter().enumerate().take(book.counted());
         let in_place = faults.filter(|(number, _)| !written.touched.contains(number)).map(|(_, placed)| placed.words());
         let awaited = book.awaited.iter().filter_map(|awaited| {
             let Triggered::Fault(fault) = &awaited.what else { return None };
@@ -171,6 +200,10 @@ impl Links {
 }
 
 impl Book {
+    fn counted(&self) -> usize {
+        self.calm_from.unwrap_or(self.faults.len())
+    }
+
     /// `struck`: it strikes at a moment on this link, and what has entered this way still passes.
     fn apply(
         &mut self,
@@ -268,13 +301,14 @@ impl Book {
         }
         for (number, placed) in self.faults.iter_mut().enumerate() {
             let meant = placed.fault.actor.as_deref().is_none_or(|meant| meant == actor);
-            if meant && matches!(placed.fault.kind, FaultKind::Cut { .. }) && placed.given.insert(Arc::clone(&name)) {
+            let waits = matches!(placed.fault.kind, FaultKind::Cut { .. }) && self.calm_from.is_none();
+            if meant && waits && placed.given.insert(Arc::clone(&name)) {
                 let kind = placed.fault.kind.clone();
                 link.place(Number::Fault(number), |link| link.apply(now, kind));
             }
         }
         for (number, awaited) in self.awaited.iter_mut().enumerate() {
-            if awaited.moment.actor == actor && !awaited.given {
+            if awaited.moment.actor == actor && !awaited.given && self.calm_from.is_none() {
                 awaited.look_out_on(&link, number);
             }
         }

@@ -92,6 +92,9 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
     if !script.versions().contains(&stage.version()) {
         return ended(Halt::unsupported("the script is not played in this version"), None);
     }
+    if script.plan().is_some() {
+        return ended(Halt::unsupported("a storm is played in the events world"), None);
+    }
     for need in script.needs() {
         if let Err(reason) = stage.world().offers(*need) {
             return ended(Halt::unsupported(reason), None);

@@ -5,6 +5,7 @@
 mod check;
 mod packet;
 mod place;
+mod storm;
 mod verb;
 mod words;
 mod world;
@@ -31,9 +32,11 @@ pub(crate) use world::WorldVerb;
 use crate::{
     fault::FaultKind,
     liar::Direction,
+    plan::Plan,
     settings::{Settings, Storage},
     stage::Need,
 };
+use storm::StormWords;
 use words::{Pairs, Percent, Rate, VersionWord};
 
 /// A story that any stage can play.
@@ -45,6 +48,7 @@ pub struct Script {
     versions: Vec<Version>,
     needs: Vec<Need>,
     settings: Settings,
+    plan: Option<Plan>,
 }
 
 /// The file as it stands.
@@ -64,7 +68,10 @@ struct Source {
     broker: Option<Settings>,
     #[serde(default)]
     network: Pairs<Conditions>,
+    seed: Option<u64>,
+    #[serde(default)]
     steps: Vec<Placed<Step>>,
+    storm: Option<StormWords>,
 }
 
 /// What an actor is.
@@ -167,6 +174,8 @@ impl Script {
             serde_saphyr::from_str(text).map_err(|error| ScriptError::from_yaml(name, text, &error))?;
         let versions = match &source.versions {
             Some(versions) => versions.iter().map(|version| version.value.0).collect(),
+            // In a storm each client has its own.
+            None if source.storm.is_some() => vec![Version::V5_0],
             None => vec![Version::V3_1_1, Version::V5_0],
         };
         let needs = needs_of(&source);
@@ -175,10 +184,18 @@ impl Script {
         if settings.store.is_none() && needs.iter().any(|need| matches!(need, Need::Restart | Need::PowerLoss)) {
             settings.store = Some(Storage::Disk);
         }
-        let script = Script { file: name.to_owned(), text: text.to_owned(), source, versions, needs, settings };
-        match check::fault_of(&script) {
-            None => Ok(script),
-            Some((place, message)) => Err(ScriptError::at(name, text, place, message)),
+        let (file, text) = (name.to_owned(), text.to_owned());
+        let mut script = Script { file, text, source, versions, needs, settings, plan: None };
+        let checked = match &script.source.storm {
+            Some(storm) => storm::plan_of(&script, storm).map(Some),
+            None => check::fault_of(&script).map_or(Ok(None), Err),
+        };
+        match checked {
+            Ok(plan) => {
+                script.plan = plan;
+                Ok(script)
+            }
+            Err((place, message)) => Err(ScriptError::at(name, &script.text, place, message)),
         }
     }
 
@@ -266,6 +283,16 @@ impl Script {
         })
     }
 
+    /// The seed that it is meant to be played with.
+    pub fn seed(&self) -> Option<u64> {
+        self.source.seed
+    }
+
+    /// The plan of a script that is a storm.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
     /// The line with a caret under the place.
     pub fn excerpt(&self, place: Place) -> String {
         place.excerpt(&self.text)
@@ -314,7 +341,8 @@ fn needs_of(source: &Source) -> Vec<Need> {
         Act::Together(steps) => steps.as_slice(),
         _ => &[],
     });
-    for step in source.steps.iter().chain(together) {
+    let storm = source.storm.iter().flat_map(|storm| &storm.steps);
+    for step in source.steps.iter().chain(together).chain(storm) {
         if let Act::World(verb) = &step.value.act
             && let Some(need) = verb.value.need()
         {

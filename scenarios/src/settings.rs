@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What a script asks for. What is left out is as the broker has it by itself.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Where sessions and retained messages are kept.

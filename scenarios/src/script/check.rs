@@ -174,6 +174,12 @@ impl<'a> Check<'a> {
         match &verb.value {
             Verb::Open(_) | Verb::Acknowledge(_) | Verb::Close(_) | Verb::Quiet(_) => Ok(()),
             Verb::Connect(words) => {
+                if let Some(version) = &words.version {
+                    return wrong(
+                        version.place,
+                        "all speak the version in which the story is played: 'version' is for storms",
+                    );
+                }
                 if let (Some(reconnect), Kind::Peer) = (&words.reconnect, kind) {
                     return wrong(reconnect.place, "a peer does nothing by itself: 'reconnect' is for a client");
                 }
@@ -279,6 +285,7 @@ impl<'a> Check<'a> {
                 let expected = expected.or(words.reason.as_ref().map(|placed| (placed.place, "reason")));
                 let expected = expected.or(words.within.as_ref().map(|placed| (placed.place, "within")));
                 let expected = expected.or(words.reconnect.as_ref().map(|placed| (placed.place, "reconnect")));
+                let expected = expected.or(words.version.as_ref().map(|placed| (placed.place, "version")));
                 let expected = expected.or(words.scram.as_ref().map(|placed| (placed.place, "scram")));
                 if let Some((place, field)) = expected {
                     return wrong(place, format!("'{field}' is for the verb 'connect', which also has the answer"));

@@ -8,7 +8,7 @@ use crate::script::{
     place::{Place, Placed},
     words::{
         Expiry, Filter, KeepAlive, PacketIdWord, QosWord, Reason, RetainHandlingWord, ScramWord, Seconds, TextWord,
-        Time, Topic, UserProperties,
+        Time, Topic, UserProperties, VersionWord,
     },
 };
 
@@ -51,6 +51,8 @@ fields! {
         within: Placed<Time>,
         // Only for whole clients.
         reconnect: Placed<Reconnect>,
+        // Only in a storm.
+        version: Placed<VersionWord>,
     } only_5 {
         receive_maximum: u16,
         maximum_packet_size: u32,

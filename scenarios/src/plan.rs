@@ -1,0 +1,270 @@
+//! A plan: a storm as plain data. Whole clients with their options, what they do and when, what befalls the network and the
+//! broker, and the calm behind it in which everything that is owed has to arrive.
+//!
+//! A plan and the script that has it as `storm:` are the same: [`Plan::to_script`] writes what [`crate::script::Script`] reads.
+
+mod text;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use squall_client::options::{Options, Reconnect};
+use squall_codec::{
+    packet::{Publish, RetainHandling, Subscription, Will},
+    property::{Properties, Property},
+    qos::Qos,
+    topic::{TopicFilter, TopicName},
+    version::Version,
+    wire::Text,
+};
+
+use crate::{
+    fault::FaultKind,
+    outage::{DiskState, Outage},
+    settings::Settings,
+};
+
+/// How much longer than the first the longest pause before another try is.
+const LONGEST_PAUSE: u32 = 10;
+
+/// A storm and the calm behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What it is, in one line.
+    pub title: String,
+    /// What a reader should know.
+    pub about: Option<String>,
+    /// What is still random when it is played: the draws of lossy links, the jitter of clients, the broker's secrets.
+    pub seed: u64,
+    /// How the broker is set up.
+    pub broker: Settings,
+    /// The clients, by their names.
+    pub actors: Vec<String>,
+    /// What happens, in the order of time.
+    pub steps: Vec<Step>,
+    /// From then on nothing goes wrong any more, and nobody begins anything.
+    pub lasts: Duration,
+    /// How long it takes until everything that is owed has arrived, at most.
+    pub calm: Duration,
+}
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Since the beginning.
+    pub at: Duration,
+    /// What.
+    pub act: Act,
+}
+
+/// What happens. Clients are named by their position in [`Plan::actors`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// A client does something; nobody waits for its outcome.
+    Client(usize, Doing),
+    /// A fault of one client's link, or of all links.
+    Link(Option<usize>, FaultKind),
+    /// The broker goes down and comes back.
+    Outage(Outage),
+    /// The broker's disk changes.
+    Disk(DiskState),
+}
+
+/// What a client does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Doing {
+    /// It is started with these options; one that was started before and has disconnected connects again as it is.
+    Connect(Box<Connecting>),
+    /// It publishes.
+    Publish(Message),
+    /// It subscribes.
+    Subscribe(Subscribing),
+    /// It ends a subscription.
+    Unsubscribe(String),
+    /// It says DISCONNECT.
+    Disconnect {
+        /// 0x04: its will is to be published.
+        with_will: bool,
+        /// 5.0: another Session Expiry Interval, in seconds.
+        session_expiry: Option<u32>,
+    },
+}
+
+/// The options of a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connecting {
+    /// What it speaks.
+    pub version: Version,
+    /// Left out, it is called as the actor is.
+    pub client_id: Option<String>,
+    /// Clean Start.
+    pub clean_start: bool,
+    /// In seconds.
+    pub keep_alive: u16,
+    /// In seconds.
+    pub session_expiry: Option<u32>,
+    /// Receive Maximum.
+    pub receive_maximum: Option<u16>,
+    /// Topic Alias Maximum.
+    pub topic_alias_maximum: u16,
+    /// Maximum Packet Size.
+    pub maximum_packet_size: Option<u32>,
+    /// The Will Message, and how long it waits in seconds.
+    pub will: Option<(Message, u32)>,
+    /// The first pause before another try; `None`: no other try.
+    pub reconnect: Option<Duration>,
+}
+
+/// An Application Message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// Topic Name.
+    pub topic: String,
+    /// Payload.
+    pub payload: String,
+    /// QoS.
+    pub qos: Qos,
+    /// RETAIN.
+    pub retain: bool,
+    /// Message Expiry Interval in seconds.
+    pub expiry: Option<u32>,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribing {
+    /// Topic Filter.
+    pub filter: String,
+    /// Maximum QoS.
+    pub qos: Qos,
+    /// No Local.
+    pub no_local: bool,
+    /// Retain As Published.
+    pub retain_as_published: bool,
+    /// Retain Handling.
+    pub retain_handling: RetainHandling,
+    /// Subscription Identifier.
+    pub identifier: Option<u32>,
+}
+
+impl Connecting {
+    /// As a client has them that knows nothing better.
+    pub fn new(version: Version) -> Self {
+        Connecting {
+            version,
+            client_id: None,
+            clean_start: true,
+            keep_alive: 60,
+            session_expiry: None,
+            receive_maximum: None,
+            topic_alias_maximum: 0,
+            maximum_packet_size: None,
+            will: None,
+            reconnect: None,
+        }
+    }
+
+    /// The options of the client library. `place` puts a name into the stage's own corner.
+    ///
+    /// # Panics
+    /// If a name in it is none that MQTT allows; plans that were read from a script hold none.
+    pub fn options(&self, actor: &str, place: &dyn Fn(&str) -> String) -> Options {
+        let client_id = Text::new(self.client_id.as_deref().unwrap_or(actor).to_owned()).expect("a checked name");
+        let defaults = Options::new(self.version, client_id);
+        let has_properties = self.version.has_properties();
+        Options {
+            clean_start: self.clean_start,
+            keep_alive: Duration::from_secs(u64::from(self.keep_alive)),
+            session_expiry_seconds: self.session_expiry.filter(|_| has_properties),
+            receive_maximum: self.receive_maximum.filter(|_| has_properties),
+            topic_alias_maximum: if has_properties { self.topic_alias_maximum } else { 0 },
+            maximum_packet_size: self.maximum_packet_size.unwrap_or(defaults.maximum_packet_size),
+            will: self.will.as_ref().map(|(message, delay)| message.will(*delay, has_properties, place)),
+            reconnect: match self.reconnect {
+                None => Reconnect::Never,
+                Some(first) => Reconnect::Backoff { first, max: first * LONGEST_PAUSE },
+            },
+            resubscribe: false,
+            ..defaults
+        }
+    }
+}
+
+impl Message {
+    fn topic(&self, place: &dyn Fn(&str) -> String) -> TopicName {
+        let text = Text::new(place(&self.topic)).expect("a checked topic");
+        TopicName::new(text).expect("a checked topic")
+    }
+
+    /// As the client library takes it.
+    ///
+    /// # Panics
+    /// As [`Connecting::options`].
+    pub fn publish(&self, place: &dyn Fn(&str) -> String) -> Publish {
+        let mut publish = Publish::new(&self.topic(place), &self.payload).at(self.qos, None);
+        publish.retain = self.retain;
+        publish.message_expiry_interval = self.expiry;
+        publish
+    }
+
+    fn will(&self, delay: u32, has_properties: bool, place: &dyn Fn(&str) -> String) -> Will {
+        let mut properties = Properties::new();
+        if has_properties && delay > 0 {
+            properties.push(Property::WillDelayInterval(delay));
+        }
+        if let Some(expiry) = self.expiry.filter(|_| has_properties) {
+            properties.push(Property::MessageExpiryInterval(expiry));
+        }
+        Will {
+            qos: self.qos,
+            retain: self.retain,
+            topic: self.topic(place),
+            payload: Bytes::from(self.payload.clone()),
+            properties,
+        }
+    }
+}
+
+impl Subscribing {
+    /// With QoS alone.
+    pub fn new(filter: impl Into<String>, qos: Qos) -> Self {
+        Subscribing {
+            filter: filter.into(),
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainHandling::default(),
+            identifier: None,
+        }
+    }
+
+    /// As the client library takes it.
+    ///
+    /// # Panics
+    /// As [`Connecting::options`].
+    pub fn subscription(&self, version: Version, place: &dyn Fn(&str) -> String) -> (Subscription, Properties) {
+        let mut subscription = Subscription::new(placed_filter(&self.filter, place), self.qos);
+        let mut properties = Properties::new();
+        if version.has_properties() {
+            subscription.options.no_local = self.no_local;
+            subscription.options.retain_as_published = self.retain_as_published;
+            subscription.options.retain_handling = self.retain_handling;
+            if let Some(identifier) = self.identifier {
+                properties.push(Property::SubscriptionIdentifier(identifier));
+            }
+        }
+        (subscription, properties)
+    }
+}
+
+/// A filter below the stage's own root.
+///
+/// # Panics
+/// If it is no filter.
+pub fn placed_filter(filter: &str, place: &dyn Fn(&str) -> String) -> TopicFilter {
+    let full = match filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')) {
+        Some((name, rest)) => format!("$share/{name}/{}", place(rest)),
+        None => place(filter),
+    };
+    TopicFilter::new(Text::new(full).expect("a checked filter")).expect("a checked filter")
+}
