@@ -2,6 +2,7 @@
 
 pub(crate) mod diff;
 pub(crate) mod show;
+pub(crate) mod sweep;
 
 use std::{env, path::PathBuf};
 
@@ -17,6 +18,7 @@ Examples:
   sim run FILE --mqtt 5.0 --json trace.jsonl         keep the trace, one JSON object a line
   sim show FILE --as html -o story.html              a page to turn through, of a script or a trace
   sim list                                           what scripts there are
+  sim sweep --seeds 0..10000                         ten thousand storms, judged by a model of the server
   sim digests                                        one digest for each play: to compare machines and builds
 
 Exit status: 0 all plays passed, 1 a play failed, 2 something could not be played.";
@@ -56,6 +58,13 @@ pub(crate) enum Command {
     /// Shows where two traces part.
     #[command(after_help = diff::EXAMPLES)]
     Diff(diff::DiffArguments),
+    /// Prints the storm of a seed, as a script.
+    Plan(sweep::PlanArguments),
+    /// Plays the storms of many seeds, and cuts those that show a violation down to a page.
+    #[command(after_help = sweep::EXAMPLES)]
+    Sweep(sweep::SweepArguments),
+    /// Joins what parts of a sweep have written.
+    Merge(sweep::MergeArguments),
 }
 
 #[derive(Args, Debug)]

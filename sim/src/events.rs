@@ -9,6 +9,7 @@ mod connection;
 mod executor;
 mod network;
 mod outage;
+pub mod storm;
 mod world;
 
 use std::{
@@ -83,7 +84,8 @@ impl EventsOptions {
 pub fn run<T: 'static>(options: EventsOptions, play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T>) -> Run<T> {
     let EventsOptions { seed, subject, liar, latency, event_limit, time_limit } = options;
     let transcript = Transcript::new();
-    let setup = Setup { seed, subject, latency, liar, transcript: transcript.clone() };
+    let transcript_of_world = transcript.clone();
+    let setup = Setup { seed, subject, latency, liar, transcript: transcript_of_world, witness: None, is_quiet: false };
     let network = Rc::new(RefCell::new(Network::new(setup)));
     let world = Rc::new(EventsWorld::new(Rc::clone(&network)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -95,7 +97,7 @@ pub fn run<T: 'static>(options: EventsOptions, play: impl FnOnce(Rc<dyn World>) 
     let network = network.try_borrow();
     let (elapsed, untouched) =
         network.map_or_else(|_| (Duration::ZERO, Vec::new()), |network| (network.now, network.untouched()));
-    Run { outcome, transcript, elapsed, untouched }
+    Run { outcome, transcript, elapsed, untouched, noticed: Vec::new() }
 }
 
 fn drive<T>(

@@ -5,7 +5,7 @@
 //! loss could explain what was seen.
 
 mod delivery;
-mod exchanges;
+pub(crate) mod exchanges;
 mod unfinished;
 mod walk;
 
@@ -35,6 +35,38 @@ pub enum Invariant {
     Order,
     /// What is delivered was published.
     NothingInvented,
+    /// What is delivered matches a subscription of the session, or its end was too late for it.
+    Subscribed,
+    /// With the QoS, the RETAIN and the Subscription Identifiers that the subscription asks for.
+    AsSubscribed,
+    /// A Shared Subscription gives each message to one of its members.
+    SharedOnce,
+    /// Session Present tells whether there was a session, and sessions live as long as they should.
+    SessionPresent,
+    /// One connection for each Client Identifier: the older one is closed.
+    TakeOver,
+    /// A will is published once or never, at its time.
+    Will,
+    /// A silent client is disconnected after one and a half times its Keep Alive.
+    KeepAlive,
+    /// A message that has expired is not sent any more, and the others say how long they may still wait.
+    MessageExpiry,
+    /// A subscription gets the messages that are retained then, as its Retain Handling asks.
+    Retained,
+    /// A Topic Alias means what it was given on this connection.
+    TopicAlias,
+    /// Each request is answered once, in order.
+    Answers,
+    /// The server closes no connection without a reason.
+    StaysOpen,
+    /// What was acknowledged survives a crash and a power failure.
+    Durable,
+    /// Whatever is owed arrives when nothing is in its way any more.
+    Progress,
+    /// A client hands each message to its application, one of QoS 2 once.
+    Handed,
+    /// The server keeps nothing of those who are gone.
+    Baseline,
 }
 
 impl Invariant {
@@ -49,6 +81,28 @@ impl Invariant {
             Invariant::ExactlyOnce => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-10", "5.0/MQTT-4.3.3-12"],
             Invariant::Order => &["3.1.1/MQTT-4.6.0-6", "5.0/MQTT-4.6.0-5", "5.0/MQTT-4.6.0-6"],
             Invariant::NothingInvented => &["3.1.1/MQTT-4.5.0-1", "5.0/MQTT-4.5.0-1"],
+            Invariant::Subscribed => &["3.1.1/MQTT-3.10.4-2", "5.0/MQTT-3.10.4-2"],
+            Invariant::AsSubscribed => {
+                &["3.1.1/MQTT-3.8.4-6", "5.0/MQTT-3.8.4-8", "5.0/MQTT-3.3.1-12", "5.0/MQTT-3.3.4-3"]
+            }
+            Invariant::SharedOnce => &["5.0/MQTT-4.8.2-4", "5.0/MQTT-4.8.2-5"],
+            Invariant::SessionPresent => {
+                &["3.1.1/MQTT-3.2.2-1", "3.1.1/MQTT-3.2.2-2", "5.0/MQTT-3.2.2-2", "5.0/MQTT-3.2.2-3"]
+            }
+            Invariant::TakeOver => &["3.1.1/MQTT-3.1.4-2", "5.0/MQTT-3.1.4-3"],
+            Invariant::Will => &["3.1.1/MQTT-3.1.2-8", "3.1.1/MQTT-3.1.2-10", "5.0/MQTT-3.1.2-8", "5.0/MQTT-3.1.2-10"],
+            Invariant::KeepAlive => &["3.1.1/MQTT-3.1.2-24", "5.0/MQTT-3.1.2-22"],
+            Invariant::MessageExpiry => &["5.0/MQTT-3.3.2-5", "5.0/MQTT-3.3.2-6"],
+            Invariant::Retained => {
+                &["3.1.1/MQTT-3.3.1-6", "5.0/MQTT-3.3.1-9", "5.0/MQTT-3.3.1-10", "5.0/MQTT-3.3.1-11"]
+            }
+            Invariant::TopicAlias => &["5.0/MQTT-3.3.2-8", "5.0/MQTT-3.3.2-12"],
+            Invariant::Answers => &["3.1.1/MQTT-3.8.4-1", "5.0/MQTT-3.8.4-1", "5.0/MQTT-4.6.0-2", "5.0/MQTT-4.6.0-3"],
+            Invariant::StaysOpen => &["5.0/MQTT-4.13.2-1"],
+            Invariant::Durable => &["3.1.1/MQTT-4.1.0-1", "5.0/MQTT-4.1.0-1"],
+            Invariant::Progress => &["3.1.1/MQTT-4.4.0-1", "5.0/MQTT-4.4.0-1"],
+            Invariant::Handed => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-2"],
+            Invariant::Baseline => &["5.0/MQTT-4.1.0-2"],
         }
     }
 
@@ -62,6 +116,22 @@ impl Invariant {
             Invariant::ExactlyOnce => "exactly once",
             Invariant::Order => "order",
             Invariant::NothingInvented => "nothing invented",
+            Invariant::Subscribed => "subscribed",
+            Invariant::AsSubscribed => "as subscribed",
+            Invariant::SharedOnce => "shared once",
+            Invariant::SessionPresent => "session present",
+            Invariant::TakeOver => "take-over",
+            Invariant::Will => "will",
+            Invariant::KeepAlive => "keep alive",
+            Invariant::MessageExpiry => "message expiry",
+            Invariant::Retained => "retained",
+            Invariant::TopicAlias => "topic alias",
+            Invariant::Answers => "answers",
+            Invariant::StaysOpen => "stays open",
+            Invariant::Durable => "durable",
+            Invariant::Progress => "progress",
+            Invariant::Handed => "handed over",
+            Invariant::Baseline => "baseline",
         }
     }
 }

@@ -6,14 +6,17 @@
 mod access;
 pub mod diagram;
 pub mod disk;
+pub mod edge;
 pub mod events;
 pub mod exhaust;
 pub mod history;
 pub mod invariants;
+pub mod model;
 mod panics;
 pub mod run;
 pub mod seed;
 pub mod show;
+pub mod storm;
 pub mod story;
 pub mod subject;
 mod told;

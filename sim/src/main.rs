@@ -42,6 +42,9 @@ fn main() -> ExitCode {
         Command::Exhaust(arguments) => exhausting::run(&arguments),
         Command::Show(arguments) => cli::show::show(&arguments),
         Command::Diff(arguments) => cli::diff::diff(&arguments),
+        Command::Plan(arguments) => cli::sweep::plan(&arguments),
+        Command::Sweep(arguments) => cli::sweep::sweep(&arguments),
+        Command::Merge(arguments) => cli::sweep::merge(&arguments),
     };
     ExitCode::from(status.unwrap_or_else(|message| {
         eprintln!("{} {message}", "error:".red().bold());

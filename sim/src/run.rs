@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use squall_scenarios::transcript::Transcript;
 
+use crate::invariants::Breach;
+
 /// From every actor to the broker, one way, where nothing else is asked for: the smallest that turmoil can do.
 pub const DEFAULT_LATENCY: Duration = Duration::from_millis(1);
 
@@ -18,6 +20,8 @@ pub struct Run<T> {
     pub elapsed: Duration,
     /// Faults that were put in place and touched nothing, in words.
     pub untouched: Vec<String>,
+    /// Breaches that were noticed while it was played: in storms.
+    pub noticed: Vec<Breach>,
 }
 
 /// Why a play could not end.

@@ -80,7 +80,7 @@ pub fn run<T: 'static>(
     let mut elapsed = Duration::ZERO;
     let outcome = catch_unwind(AssertUnwindSafe(|| simulate(&options, &links, &transcript, &mut elapsed, play)))
         .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
-    Run { outcome, transcript, elapsed, untouched: links.unhit() }
+    Run { outcome, transcript, elapsed, untouched: links.unhit(), noticed: Vec::new() }
 }
 
 fn simulate<T: 'static>(

@@ -6,6 +6,7 @@ use squall_broker::{
     core::{
         broker::Broker,
         effect::{Effect, Input, Record},
+        statistics::Statistics,
     },
     store::{Store, StoreError},
 };
@@ -69,6 +70,11 @@ impl BrokerHost {
     /// Sets the clock on its wall.
     pub(super) fn set_clock(&mut self, jump: ClockJump) {
         self.wall_clock.set(jump);
+    }
+
+    /// Its figures, while it runs.
+    pub(super) fn statistics(&self) -> Option<Statistics> {
+        self.run.as_ref().map(|run| run.core.statistics())
     }
 
     pub(super) fn is_running(&self) -> bool {

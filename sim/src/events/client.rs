@@ -20,6 +20,8 @@ use squall_codec::{
     reason::Side,
     stream::Decoder,
     time::Now,
+    version::Version,
+    wire::Text,
 };
 use squall_scenarios::{
     liar::Direction,
@@ -84,6 +86,26 @@ impl WholeClient {
 }
 
 impl Network {
+    /// Whether it has been let in.
+    pub(super) fn is_connected(&self, index: usize) -> bool {
+        self.clients[index].core.is_connected()
+    }
+
+    /// As its options have it.
+    pub(super) fn client_id(&self, index: usize) -> Text {
+        self.clients[index].options.client_id.clone()
+    }
+
+    /// As its options have it.
+    pub(super) fn client_version(&self, index: usize) -> Version {
+        self.clients[index].options.version
+    }
+
+    /// How an operation ended, if it has.
+    pub(super) fn take_outcome(&mut self, index: usize, token: Token) -> Option<Outcome> {
+        self.clients[index].take_outcome(token)
+    }
+
     /// A new client; it connects at once.
     pub(super) fn add_client(&mut self, actor: &Rc<str>, options: Options) -> usize {
         let index = self.clients.len();
@@ -142,7 +164,9 @@ impl Network {
                 // Only where the options ask for a store.
                 Effect::Keep(_) => {}
                 Effect::Message { message, .. } => {
-                    self.tell_application(index, told::message(&message));
+                    let now = self.now;
+                    self.witness(|witness| witness.handed(now, index, &message));
+                    self.tell_application(index, || told::message(&message));
                     self.clients[index].messages.push_back(message);
                 }
                 // No time passes meanwhile.
@@ -152,7 +176,7 @@ impl Network {
                     self.clients[index].wake();
                 }
                 Effect::Event(event) => {
-                    self.tell_application(index, told::event(&event));
+                    self.tell_application(index, || told::event(&event));
                     self.clients[index].events.push_back(event);
                 }
             }
@@ -229,7 +253,9 @@ impl Network {
         let actor = Rc::clone(&self.clients[index].actor);
         let connection = self.open(&actor, Owner::Client(index));
         let link = &self.connections[connection].link;
-        link.tap(self.now);
+        if !self.is_quiet {
+            link.tap(self.now);
+        }
         let client = &mut self.clients[index];
         client.opening = None;
         client.number = link.connection();
@@ -247,9 +273,11 @@ impl Network {
     }
 
     /// Records what a client tells its application, and wakes it.
-    pub(super) fn tell_application(&mut self, index: usize, summary: String) {
+    pub(super) fn tell_application(&mut self, index: usize, summary: impl FnOnce() -> String) {
         let client = &mut self.clients[index];
-        self.transcript.record(self.now, &client.actor, client.number, What::Told { summary });
+        if !self.is_quiet {
+            self.transcript.record(self.now, &client.actor, client.number, What::Told { summary: summary() });
+        }
         client.wake();
     }
 }

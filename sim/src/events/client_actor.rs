@@ -50,7 +50,7 @@ impl EventsClient {
     }
 
     fn tell(&self, summary: String) {
-        self.network.borrow_mut().tell_application(self.index, summary);
+        self.network.borrow_mut().tell_application(self.index, || summary);
     }
 }
 

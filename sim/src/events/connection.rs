@@ -9,7 +9,7 @@
 use std::{collections::VecDeque, task::Waker, time::Duration};
 
 use bytes::Bytes;
-use squall_codec::{reason::Side, stream::Decoder};
+use squall_codec::{reason::Side, stream::Decoder, version::Version};
 use squall_scenarios::{
     frames::FrameSplitter,
     liar::Direction,
@@ -91,6 +91,8 @@ pub(super) struct Connection {
     pub(super) down: Cable,
     /// Frames on their way to the broker, for a liar.
     pub(super) up_frames: FrameSplitter,
+    /// As the witness in front of a liar has read it in CONNECT.
+    pub(super) version: Option<Version>,
     pub(super) decoder: Decoder,
     pub(super) server: ServerEnd,
     outbox: VecDeque<Outgoing>,
@@ -113,6 +115,7 @@ impl Connection {
             up: Cable::default(),
             down: Cable::default(),
             up_frames: FrameSplitter::default(),
+            version: None,
             decoder: Decoder::new(Side::Client, None, maximum_packet_size),
             server: ServerEnd::Open,
             outbox: VecDeque::new(),

@@ -4,7 +4,9 @@
 //! thing is due. Time passes nowhere else.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeSet, VecDeque},
+    rc::Rc,
     time::Duration,
 };
 
@@ -13,7 +15,7 @@ use squall_broker::core::{
     access::Answer,
     effect::{ConnectionId, Effect, Input, PeerInfo},
 };
-use squall_codec::{packet::Packet, version::Version};
+use squall_codec::{packet::Packet, reason::Side, version::Version};
 use squall_scenarios::{
     fault::Fault,
     liar::{Direction, Liar, Lie},
@@ -28,7 +30,10 @@ use super::{
     connection::{Connection, Owner, ServerEnd},
     executor::Sleepers,
 };
-use crate::subject::Subject;
+use crate::{
+    edge::{Edge, Witness},
+    subject::Subject,
+};
 
 /// What the network needs to know from the start.
 pub(super) struct Setup {
@@ -37,6 +42,10 @@ pub(super) struct Setup {
     pub(super) latency: Duration,
     pub(super) liar: Option<Box<dyn Liar>>,
     pub(super) transcript: Transcript,
+    /// Whoever stands at the broker's edge, in front of the liar.
+    pub(super) witness: Option<Rc<RefCell<dyn Witness>>>,
+    /// Nothing is written to the transcript.
+    pub(super) is_quiet: bool,
 }
 
 /// Everything but the play.
@@ -50,6 +59,8 @@ pub(super) struct Network {
     liar: Option<Box<dyn Liar>>,
     pub(super) links: Links,
     pub(super) transcript: Transcript,
+    witness: Option<Rc<RefCell<dyn Witness>>>,
+    pub(super) is_quiet: bool,
     /// By their number, which is also the broker's and the liar's name for them.
     pub(super) connections: Vec<Connection>,
     /// Those on which something can still happen.
@@ -84,6 +95,8 @@ impl Network {
             liar: setup.liar,
             links,
             transcript: setup.transcript,
+            witness: setup.witness,
+            is_quiet: setup.is_quiet,
             connections: Vec::new(),
             live: BTreeSet::new(),
             said_to_broker: VecDeque::new(),
@@ -109,6 +122,9 @@ impl Network {
         let link = self.links.open(self.now, actor);
         self.connections.push(Connection::new(owner, link, self.broker.maximum_packet_size()));
         self.live.insert(index);
+        if let Owner::Client(client) = owner {
+            self.passes(index, Edge::Opened(client));
+        }
         if let Some(liar) = &mut self.liar {
             liar.opened(self.now, index as u64);
         }
@@ -237,6 +253,7 @@ impl Network {
         }
         self.connections[index].up_frames.extend(&bytes);
         while let Some(frame) = self.connections[index].up_frames.next_frame() {
+            self.frame_passes(index, Direction::ToServer, &frame);
             self.ask_liar(index, Direction::ToServer, frame, None);
             self.say_to_broker();
         }
@@ -251,6 +268,9 @@ impl Network {
 
     /// One side's end reaches the liar, and the other side behind it.
     fn end_at_broker(&mut self, index: usize, how: End) {
+        if self.connections[index].server != ServerEnd::Closed {
+            self.passes(index, Edge::EndedByClient);
+        }
         if self.liar.is_some() {
             let rest = self.connections[index].up_frames.take_rest();
             if how == End::Fin {
@@ -294,7 +314,12 @@ impl Network {
         while self.connections[index].server == ServerEnd::Open {
             let connection = ConnectionId(index as u64);
             match self.connections[index].decoder.next_packet() {
-                Ok(Some(packet)) => self.tell(Input::Packet { connection, packet }),
+                Ok(Some(packet)) => {
+                    if self.liar.is_none() {
+                        self.passes(index, Edge::ToServer(&packet));
+                    }
+                    self.tell(Input::Packet { connection, packet });
+                }
                 Ok(None) => break,
                 Err(error) => {
                     self.connections[index].server = ServerEnd::Deaf;
@@ -349,6 +374,7 @@ impl Network {
         if self.liar.is_some() {
             self.ask_liar(index, Direction::ToClient, frame.freeze(), Some(size));
         } else {
+            self.passes(index, Edge::ToClient(packet));
             self.connections[index].push_outgoing(frame.freeze(), size);
         }
     }
@@ -357,7 +383,44 @@ impl Network {
     pub(super) fn close(&mut self, index: usize) {
         self.connections[index].server = ServerEnd::Closed;
         if self.liar_passes_end(index, Direction::ToClient) {
+            self.passes(index, Edge::EndedByServer);
             self.connections[index].server_end.get_or_insert(End::Fin);
+        }
+    }
+
+    /// The witness sees it.
+    fn passes(&self, index: usize, what: Edge<'_>) {
+        if let Some(witness) = &self.witness {
+            witness.borrow_mut().passes(self.now, index, what);
+        }
+    }
+
+    /// The witness sees a frame, in front of the liar.
+    fn frame_passes(&mut self, index: usize, direction: Direction, frame: &Bytes) {
+        if self.witness.is_none() {
+            return;
+        }
+        let connection = &mut self.connections[index];
+        let sender = match direction {
+            Direction::ToServer => Side::Client,
+            Direction::ToClient => Side::Server,
+        };
+        // What is no packet passes nobody's mind: the ends of the connection tell what comes of it.
+        if let Ok(packet) = Packet::decode(connection.version.unwrap_or(Version::V5_0), sender, frame.clone()) {
+            if let Packet::Connect(connect) = &packet {
+                connection.version = Some(connect.version);
+            }
+            match direction {
+                Direction::ToServer => self.passes(index, Edge::ToServer(&packet)),
+                Direction::ToClient => self.passes(index, Edge::ToClient(&packet)),
+            }
+        }
+    }
+
+    /// Tells the witness, if there is one.
+    pub(super) fn witness(&self, tell: impl FnOnce(&mut dyn Witness)) {
+        if let Some(witness) = &self.witness {
+            tell(&mut *witness.borrow_mut());
         }
     }
 
@@ -380,10 +443,12 @@ impl Network {
                     self.said_to_broker.push_back(SaidToBroker::Bytes(index, bytes));
                 }
                 Lie::Frame(_, Direction::ToClient, bytes) => {
+                    self.frame_passes(index, Direction::ToClient, &bytes);
                     let size = owed.take_if(|(owing, _)| *owing == index).map_or(0, |(_, size)| size);
                     self.connections[index].push_outgoing(bytes, size);
                 }
                 Lie::Close(_) => {
+                    self.passes(index, Edge::EndedByServer);
                     self.said_to_broker.push_back(SaidToBroker::End(index));
                     self.connections[index].server_end.get_or_insert(End::Fin);
                 }

@@ -14,6 +14,8 @@ impl Network {
     /// It begins: what the clients see of it is on its way.
     pub(super) fn go_down(&mut self, how: Stop) {
         self.events += 1;
+        let now = self.now;
+        self.witness(|witness| witness.stops(now, how));
         match how {
             Stop::Restart => self.tell(Input::Shutdown),
             Stop::Crash => {
@@ -57,7 +59,9 @@ impl Network {
         if std::mem::take(&mut self.dark) {
             self.links.server_comes_back(self.now);
         }
-        self.broker.start(self.now)
+        let now = self.now;
+        self.witness(|witness| witness.starts(now));
+        self.broker.start(now)
     }
 
     /// Connections that the broker has not closed.

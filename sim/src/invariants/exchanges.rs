@@ -13,26 +13,26 @@ use squall_codec::{
 use super::Invariant;
 
 /// What tells messages apart: topic and payload.
-pub(super) type Key = (String, Bytes);
+pub(crate) type Key = (String, Bytes);
 
-pub(super) fn key_of(publish: &Publish) -> Key {
+pub(crate) fn key_of(publish: &Publish) -> Key {
     (publish.topic().to_owned(), publish.payload_bytes())
 }
 
 /// An exchange that is not over.
 #[derive(Clone, Debug)]
-pub(super) struct Open {
+pub(crate) struct Open {
     key: Key,
     qos: Qos,
     /// PUBREC has been said.
     is_received: bool,
     /// Which of the messages of the walk it carries.
-    pub(super) message: Option<usize>,
+    pub(crate) message: Option<usize>,
 }
 
 /// The exchanges of one direction.
 #[derive(Clone, Debug)]
-pub(super) struct Exchanges {
+pub(crate) struct Exchanges {
     open: BTreeMap<PacketId, Open>,
     /// Those that count against Receive Maximum: begun or repeated on this connection.
     counted: BTreeSet<PacketId>,
@@ -56,15 +56,15 @@ impl Default for Exchanges {
 }
 
 /// What a PUBLISH is to this direction.
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// The exchange was open: no new message.
-    pub(super) is_repeat: bool,
-    pub(super) breach: Option<(Invariant, String)>,
+    pub(crate) is_repeat: bool,
+    pub(crate) breach: Option<(Invariant, String)>,
 }
 
 impl Exchanges {
     /// A connection begins; without a session nothing is open. `None`: nobody has said whether there is one.
-    pub(super) fn begin(&mut self, keeps_session: Option<bool>, maximum: u16) {
+    pub(crate) fn begin(&mut self, keeps_session: Option<bool>, maximum: u16) {
         if keeps_session == Some(false) {
             self.open.clear();
         }
@@ -75,12 +75,12 @@ impl Exchanges {
     }
 
     /// The sender may have given up what its peer has no more room for.
-    pub(super) fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.open.clear();
     }
 
     /// `is_first`: nothing can have been sent in this session that the witness has not seen.
-    pub(super) fn publish(&mut self, version: Version, is_first: bool, publish: &Publish, message: usize) -> Verdict {
+    pub(crate) fn publish(&mut self, version: Version, is_first: bool, publish: &Publish, message: usize) -> Verdict {
         let Some(id) = publish.packet_id else { return Verdict { is_repeat: false, breach: None } };
         let was_used = !self.used.insert(id);
         self.counted.insert(id);
@@ -117,12 +117,12 @@ impl Exchanges {
     }
 
     /// PUBACK: which exchange it ends.
-    pub(super) fn puback(&mut self, ack: &Ack) -> Option<Open> {
+    pub(crate) fn puback(&mut self, ack: &Ack) -> Option<Open> {
         self.ends(ack, |open| open.qos == Qos::AtLeastOnce)
     }
 
     /// PUBREC: the exchange, which goes on unless this is a refusal.
-    pub(super) fn pubrec(&mut self, ack: &Ack) -> Option<Open> {
+    pub(crate) fn pubrec(&mut self, ack: &Ack) -> Option<Open> {
         if ack.reason.is_failure() {
             return self.ends(ack, |open| open.qos == Qos::ExactlyOnce);
         }
@@ -132,7 +132,7 @@ impl Exchanges {
     }
 
     /// PUBCOMP.
-    pub(super) fn pubcomp(&mut self, ack: &Ack) -> Option<Open> {
+    pub(crate) fn pubcomp(&mut self, ack: &Ack) -> Option<Open> {
         self.ends(ack, |open| open.is_received)
     }
 

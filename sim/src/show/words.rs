@@ -112,6 +112,45 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
             "A receiver says how many messages of QoS 1 and 2 may be under way to it at once. The sender must wait when so \
              many are not acknowledged."
         }
+        "subscribed" => "A client gets the messages that match one of its subscriptions, and no others.",
+        "as subscribed" => {
+            "A message comes with the QoS that the subscription was granted at most, with RETAIN as the subscription asks for \
+             it, and with the Subscription Identifiers of the filters that match."
+        }
+        "shared once" => "Of the members of a Shared Subscription, one gets the message, and it stays with that one.",
+        "session present" => {
+            "CONNACK says whether the server still has the client's session. A session lives as long as its Session Expiry \
+             Interval says, and not longer."
+        }
+        "take-over" => {
+            "A Client Identifier has one connection. When a second one comes, the server closes the first and, in 5.0, says why."
+        }
+        "will" => {
+            "A will is published when its client is lost, after its delay. It is not published when the client says DISCONNECT, \
+             or comes back in time."
+        }
+        "keep alive" => {
+            "A client from which nothing was heard for one and a half times its Keep Alive is disconnected then."
+        }
+        "message expiry" => {
+            "A message that has waited for longer than its Message Expiry Interval is not sent any more, and the others say how \
+             long they may still wait."
+        }
+        "retained" => {
+            "A new subscription gets the last message that was retained on each topic that it matches, unless its Retain \
+             Handling asks for something else."
+        }
+        "topic alias" => {
+            "A Topic Alias stands for the topic that it was given on this connection, and never above the maximum."
+        }
+        "answers" => "Each request is answered once, and acknowledgements come in the order of what they acknowledge.",
+        "stays open" => "A server closes no connection on which nothing was wrong.",
+        "durable" => "What the server has acknowledged survives a crash and a loss of power.",
+        "progress" => "When nothing is in the way any more, whatever is owed arrives.",
+        "handed over" => {
+            "A client hands each message to its application before it acknowledges it, and one of QoS 2 once."
+        }
+        "baseline" => "When all is done, the server holds nothing for it any more.",
         "at most once" => "A message of QoS 0 may be lost, but it must never come twice.",
         "at least once" => {
             "A message of QoS 1 that was acknowledged must reach every subscriber, however often a connection breaks."

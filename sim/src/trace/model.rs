@@ -216,7 +216,9 @@ impl Trace {
         let mut lines = lines_of(&run.transcript.entries());
         let steps = run.outcome.as_ref().map_or(&[][..], |played| &played.steps);
         cause::find(&mut lines, version, steps, script);
-        let breaches = invariants::of_the_server(&History::of(&run.transcript));
+        let mut breaches = invariants::of_the_server(&History::of(&run.transcript));
+        breaches.extend(run.noticed.iter().cloned());
+        breaches.sort_by_key(|breach| breach.entry);
         let header = Header {
             format: FORMAT.to_owned(),
             version: FORMAT_VERSION,

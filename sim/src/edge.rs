@@ -1,0 +1,37 @@
+//! What passes the server's edge: the packets that it gets and sends, in the order in which it does, and the ends of its
+//! connections. Whoever stands there knows what the server knows.
+
+use std::time::Duration;
+
+use squall_codec::packet::{Packet, Publish};
+use squall_scenarios::outage::Stop;
+
+/// One thing that passes.
+#[derive(Clone, Copy, Debug)]
+pub enum Edge<'a> {
+    /// A client has opened the connection: its position among the clients.
+    Opened(usize),
+    /// The server gets a packet.
+    ToServer(&'a Packet),
+    /// The server sends a packet.
+    ToClient(&'a Packet),
+    /// The server learns that the connection has ended.
+    EndedByClient,
+    /// The server closes the connection.
+    EndedByServer,
+}
+
+/// Somebody who stands at the server's edge, and who is told what the clients hand to their applications.
+pub trait Witness {
+    /// Something passes on a connection. Connections are numbered in the order of their opening.
+    fn passes(&mut self, now: Duration, connection: usize, what: Edge<'_>);
+
+    /// The server goes down. Its connections are over without another word.
+    fn stops(&mut self, now: Duration, how: Stop);
+
+    /// It runs again.
+    fn starts(&mut self, now: Duration);
+
+    /// A client hands a message to its application.
+    fn handed(&mut self, now: Duration, client: usize, message: &Publish);
+}

@@ -1,0 +1,334 @@
+//! Plays a plan: nobody waits for anything, and a model of the server stands at its edge.
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::Duration,
+};
+
+use squall_broker::core::statistics::Statistics;
+use squall_client::core::effect::{Input, Token};
+use squall_codec::reason::ReasonCode;
+use squall_scenarios::{
+    fault::Fault,
+    liar::Liar,
+    outage::{Outage, Stop},
+    plan::{Act, Doing, Plan, placed_filter},
+    transcript::Transcript,
+};
+
+use super::{
+    network::{Network, Setup},
+    outage::FAREWELL,
+};
+use crate::{
+    edge::Witness,
+    invariants::{Breach, Invariant},
+    model::{Model, Tally, Terms},
+    panics,
+    run::{DEFAULT_LATENCY, RunError},
+    story::TOPIC_ROOT,
+    subject::Subject,
+};
+
+/// How a plan is played.
+#[derive(Default)]
+pub struct StormOptions {
+    /// A filter on the broker's side of every link: a broken broker.
+    pub liar: Option<Box<dyn Liar>>,
+    /// Nothing is written to the transcript.
+    pub is_quiet: bool,
+}
+
+/// More happenings than this are a run that goes in circles.
+const EVENT_LIMIT: u64 = 5_000_000;
+
+/// What became of a plan.
+#[derive(Debug)]
+pub struct StormRun {
+    /// What was wrong, in the order in which it showed.
+    pub breaches: Vec<Breach>,
+    /// Why it could not be played to its end.
+    pub error: Option<RunError>,
+    /// xxh3-64 of everything that has passed the broker's edge.
+    pub digest: u64,
+    /// What was seen, in numbers.
+    pub tally: Tally,
+    /// Faults that hit something, and all of them.
+    pub faults: (usize, usize),
+    /// Everything that was seen; empty where nothing was written.
+    pub transcript: Transcript,
+    /// Faults that touched nothing, in words.
+    pub untouched: Vec<String>,
+    /// Happenings, of whatever kind.
+    pub events: u64,
+    /// The virtual time at its end.
+    pub elapsed: Duration,
+}
+
+/// Plays a plan to the end of its calm.
+pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
+    let subject = Subject::of(&plan.broker, "", plan.seed);
+    let transcript = Transcript::new();
+    let is_quiet = options.is_quiet;
+    let terms = Terms {
+        is_durable: subject.disk.is_some(),
+        slack: SLACK,
+        queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
+        maximum_session_expiry: subject.config.maximum_session_expiry,
+        retained_messages: subject.config.limits.retained_messages,
+    };
+    let model = Rc::new(RefCell::new(Model::new(terms)));
+    let network = Network::new(Setup {
+        seed: plan.seed,
+        subject,
+        latency: DEFAULT_LATENCY,
+        liar: options.liar,
+        transcript: transcript.clone(),
+        witness: Some(Rc::clone(&model) as Rc<RefCell<dyn Witness>>),
+        is_quiet: options.is_quiet,
+    });
+    let mut storm = Storm {
+        plan,
+        network,
+        model: Rc::clone(&model),
+        next: 0,
+        clients: vec![None; plan.actors.len()],
+        tokens: vec![Vec::new(); plan.actors.len()],
+        outage: None,
+        is_calm: false,
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| storm.play()))
+        .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
+    let mut breaches = match model.try_borrow_mut() {
+        Ok(mut model) if outcome.is_ok() => model.rest(storm.network.now),
+        Ok(model) => model.breaches().to_vec(),
+        Err(_) => Vec::new(),
+    };
+    if outcome.is_ok() {
+        breaches.extend(storm.at_rest());
+    }
+    let untouched = storm.network.untouched();
+    let placed = storm.network.links.placed();
+    let (digest, tally) =
+        model.try_borrow().map_or_else(|_| (0, Tally::default()), |model| (model.digest(), model.tally()));
+    StormRun {
+        breaches,
+        error: outcome.err(),
+        digest,
+        tally,
+        faults: (placed - untouched.len(), placed),
+        // Of a quiet play, the links have noted their faults alone.
+        transcript: if is_quiet { Transcript::new() } else { transcript },
+        untouched,
+        events: storm.network.events,
+        elapsed: storm.network.now,
+    }
+}
+
+/// Virtual timers are exact; a tick of the broker may round up.
+const SLACK: Duration = Duration::from_millis(20);
+
+struct Storm<'a> {
+    plan: &'a Plan,
+    network: Network,
+    model: Rc<RefCell<Model>>,
+    /// The next step.
+    next: usize,
+    /// The clients that have been started, by their number in the network.
+    clients: Vec<Option<usize>>,
+    /// What they have been asked for and have not done.
+    tokens: Vec<Vec<Token>>,
+    outage: Option<Down>,
+    is_calm: bool,
+}
+
+/// The broker is down, or is saying farewell.
+struct Down {
+    outage: Outage,
+    /// When it has ended at the latest; `None`: it has.
+    farewell: Option<Duration>,
+    /// When it is back.
+    back: Duration,
+}
+
+impl Storm<'_> {
+    fn play(&mut self) -> Result<(), RunError> {
+        let end = self.plan.lasts + self.plan.calm;
+        loop {
+            let now = self.network.now;
+            let step = self.plan.steps.get(self.next).map(|step| step.at);
+            let calm = (!self.is_calm).then_some(self.plan.lasts);
+            let due = [step, calm, self.outage_due(now), self.network.next()];
+            let due = due.into_iter().flatten().min().unwrap_or(end).max(now);
+            if due > end {
+                self.network.now = end;
+                return Ok(());
+            }
+            self.network.now = due;
+            self.network.events += 1;
+            if !self.network.is_quiet {
+                self.model.borrow_mut().stands_at(self.network.transcript.len());
+            }
+            self.steps(due)?;
+            self.network.settle(EVENT_LIMIT);
+            if self.network.events > EVENT_LIMIT {
+                return Err(RunError::TooManyEvents { limit: EVENT_LIMIT, at: due });
+            }
+            if due == end {
+                return Ok(());
+            }
+        }
+    }
+
+    fn steps(&mut self, now: Duration) -> Result<(), RunError> {
+        self.go_on_with_outage(now)?;
+        let plan = self.plan;
+        while let Some(step) = plan.steps.get(self.next).filter(|step| step.at <= now) {
+            self.next += 1;
+            self.act(&step.act);
+        }
+        if !self.is_calm && now >= plan.lasts {
+            self.is_calm = true;
+            self.network.links.calm(now);
+            if let Some(disk) = &self.network.broker.subject().disk {
+                disk.set_state(squall_scenarios::outage::DiskState::Well);
+            }
+            self.bring_back();
+        }
+        Ok(())
+    }
+
+    /// Whoever has a session comes back for what it is owed: of those with the same Client Identifier the first.
+    fn bring_back(&mut self) {
+        let mut seen = Vec::new();
+        for who in 0..self.clients.len() {
+            let Some(client) = self.clients[who] else { continue };
+            let id = self.network.client_id(client);
+            let input = if seen.contains(&id) {
+                Input::Disconnect { reason: ReasonCode::NORMAL_DISCONNECTION, session_expiry_seconds: None }
+            } else {
+                Input::Connect
+            };
+            seen.push(id);
+            self.network.tell_client(client, input);
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Client(who, doing) => self.client(*who, doing),
+            Act::Link(who, kind) => {
+                let actor = who.map(|who| self.plan.actors[who].clone());
+                // Nobody may be connected for what happens once: then it touches nothing.
+                let _ = self.network.apply(&Fault { actor, kind: kind.clone() });
+            }
+            Act::Outage(outage) if self.outage.is_none() => {
+                let now = self.network.now;
+                self.network.go_down(outage.how);
+                let farewell = (outage.how == Stop::Restart).then_some(now + FAREWELL);
+                self.outage = Some(Down { outage: *outage, farewell, back: now + outage.down });
+            }
+            Act::Outage(_) => {}
+            Act::Disk(state) => {
+                if let Some(disk) = &self.network.broker.subject().disk {
+                    disk.set_state(*state);
+                }
+            }
+        }
+    }
+
+    fn outage_due(&self, now: Duration) -> Option<Duration> {
+        let down = self.outage.as_ref()?;
+        // What a broker that ends has still to write leaves when there is room: nobody says when.
+        Some(down.farewell.map_or(down.back, |latest| latest.min(now + Duration::from_millis(1))))
+    }
+
+    fn go_on_with_outage(&mut self, now: Duration) -> Result<(), RunError> {
+        let Some(down) = &mut self.outage else { return Ok(()) };
+        if let Some(latest) = down.farewell {
+            if now < latest && !self.network.has_said_farewell() {
+                return Ok(());
+            }
+            down.farewell = None;
+            down.back = now + down.outage.down;
+            self.network.end_run(Stop::Restart);
+        }
+        if now >= down.back {
+            self.outage = None;
+            self.network.come_back().map_err(RunError::Broken)?;
+        }
+        Ok(())
+    }
+
+    fn client(&mut self, who: usize, doing: &Doing) {
+        let place = |name: &str| format!("{TOPIC_ROOT}{name}");
+        if let Doing::Connect(connecting) = doing {
+            match self.clients[who] {
+                Some(client) => self.network.tell_client(client, Input::Connect),
+                None => {
+                    let actor = &self.plan.actors[who];
+                    let options = connecting.options(actor, &place);
+                    self.clients[who] = Some(self.network.add_client(&Rc::from(actor.as_str()), options));
+                }
+            }
+            return;
+        }
+        // A plan that was cut down may have lost the beginning of a client.
+        let Some(client) = self.clients[who] else { return };
+        let token = match doing {
+            Doing::Connect(_) => return,
+            Doing::Publish(message) => {
+                let message = message.publish(&place);
+                self.network.operate(client, |token| Input::Publish { token, message })
+            }
+            Doing::Subscribe(subscribing) => {
+                let version = self.network.client_version(client);
+                let (subscription, properties) = subscribing.subscription(version, &place);
+                let subscriptions = vec![subscription];
+                self.network.operate(client, |token| Input::Subscribe { token, subscriptions, properties })
+            }
+            Doing::Unsubscribe(filter) => {
+                let filters = vec![placed_filter(filter, &place)];
+                self.network.operate(client, |token| Input::Unsubscribe { token, filters })
+            }
+            Doing::Disconnect { with_will, session_expiry } => {
+                let reason =
+                    if *with_will { ReasonCode::DisconnectWithWillMessage } else { ReasonCode::NORMAL_DISCONNECTION };
+                let input = Input::Disconnect { reason, session_expiry_seconds: *session_expiry };
+                return self.network.tell_client(client, input);
+            }
+        };
+        self.tokens[who].push(token);
+    }
+
+    /// What nobody at the edge can see: clients that still wait, and what the broker holds.
+    fn at_rest(&mut self) -> Vec<Breach> {
+        let mut breaches = Vec::new();
+        let (at, entry) = (self.network.now, squall_scenarios::transcript::EntryId(self.network.transcript.len()));
+        let mut breach = |invariant, detail| breaches.push(Breach { invariant, at, entry, detail });
+        for (who, client) in self.clients.iter().enumerate() {
+            let Some(client) = *client else { continue };
+            let tokens = std::mem::take(&mut self.tokens[who]);
+            let waiting = tokens.iter().filter(|token| self.network.take_outcome(client, **token).is_none()).count();
+            if waiting > 0 && self.network.is_connected(client) {
+                let name = &self.plan.actors[who];
+                breach(Invariant::Progress, format!("client {name} still waits for the end of {waiting} operations"));
+            }
+        }
+        if let Some(statistics) = self.network.broker.statistics() {
+            let Statistics { unflushed_bytes, in_flight, .. } = statistics;
+            let are_all_here = (0..self.clients.len())
+                .filter_map(|who| self.clients[who])
+                .all(|client| self.network.is_connected(client));
+            if unflushed_bytes > 0 {
+                breach(Invariant::Baseline, format!("the broker still has {unflushed_bytes} bytes to write"));
+            }
+            if in_flight > 0 && are_all_here {
+                breach(Invariant::Baseline, format!("the broker still has {in_flight} messages in flight"));
+            }
+        }
+        breaches
+    }
+}

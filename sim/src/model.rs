@@ -1,0 +1,326 @@
+//! What a server has to do, as a witness at its edge knows it: who has which session with which subscriptions, what is owed to
+//! whom, which answers are due, when a will, a session, a message or a silent client comes to its end.
+//!
+//! Where the standard leaves a choice, each choice is right. Where a crash leaves open what the server still knows, both are.
+
+mod answers;
+mod connection;
+mod delivery;
+mod message;
+mod outage;
+mod routing;
+mod session;
+mod will;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use squall_codec::{
+    packet::{Packet, Publish},
+    wire::Text,
+};
+use squall_scenarios::{outage::Stop, transcript::EntryId};
+use xxhash_rust::xxh3::Xxh3Default;
+
+use self::{connection::Line, message::Message, routing::Share, session::Session, will::LooseWill};
+use crate::{
+    edge::{Edge, Witness},
+    invariants::{Breach, Invariant},
+};
+
+/// What is known of the server, and how exact the clock is.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What the server has kept survives a crash and a power failure.
+    pub is_durable: bool,
+    /// How late a timer may be.
+    pub slack: Duration,
+    /// Messages above QoS 0 that may wait for one client; beyond them nothing is owed.
+    pub queued_messages: usize,
+    /// The longest Session Expiry Interval in seconds.
+    pub maximum_session_expiry: u32,
+    /// Retained messages that it takes; beyond them it need not keep one.
+    pub retained_messages: usize,
+}
+
+/// Stands at the edge, and says what is wrong.
+#[derive(Debug)]
+pub struct Model {
+    terms: Terms,
+    now: Duration,
+    /// Where the next breach stands in the transcript.
+    position: usize,
+    lines: Vec<Line>,
+    sessions: Vec<Session>,
+    ids: BTreeMap<Text, usize>,
+    messages: Vec<Message>,
+    /// Keys of messages that came more than once: nobody can tell which is which.
+    repeated: BTreeSet<u64>,
+    retained: BTreeMap<String, Vec<Kept>>,
+    shares: Vec<Share>,
+    loose_wills: Vec<LooseWill>,
+    /// How often each client was handed each message.
+    handed: BTreeMap<(usize, u64), u32>,
+    is_down: bool,
+    /// The next moment at which something has to have happened.
+    alarm: Option<Duration>,
+    breaches: Vec<Breach>,
+    digest: Digest,
+    tally: Tally,
+}
+
+/// A retained message, or that there is none, and since when.
+#[derive(Clone, Debug)]
+struct Kept {
+    /// Which message has put it there or taken it away.
+    by: usize,
+    message: Option<usize>,
+    /// The publisher was told, or will not be told.
+    is_sure: bool,
+}
+
+/// What was seen, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Packets that the server got.
+    pub received: u64,
+    /// Packets that it sent.
+    pub sent: u64,
+    /// PUBLISH packets that it accepted, by QoS.
+    pub accepted: [u64; 3],
+    /// PUBLISH packets that it sent.
+    pub delivered: u64,
+    /// How often each of [`Situation::ALL`] came.
+    pub situations: [u32; Situation::ALL.len()],
+}
+
+macro_rules! situations {
+    ($($(#[$about:meta])* $situation:ident = $words:literal,)*) => {
+        /// Something that a storm should come to, now and then.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Situation { $($(#[$about])* $situation,)* }
+
+        impl Situation {
+            /// All of them.
+            pub const ALL: [Situation; [$($words),*].len()] = [$(Situation::$situation),*];
+
+            /// In words.
+            pub const fn name(self) -> &'static str {
+                match self { $(Situation::$situation => $words,)* }
+            }
+        }
+    };
+}
+
+situations! {
+    /// [MQTT-3.1.4-3]
+    TakeOver = "a session is taken over",
+    /// A QoS 2 exchange is open then.
+    TakeOverInFlight = "a session is taken over while messages are in flight",
+    /// [MQTT-3.1.2-8]
+    WillSent = "a will is published",
+    /// [MQTT-3.1.3-9]
+    WillCancelled = "a will that waits is cancelled by the client's return",
+    /// [MQTT-3.14.4-3]
+    WillDiscarded = "a will is discarded by DISCONNECT",
+    /// [MQTT-4.4.0-1]
+    Repeated = "a PUBLISH is sent again on another connection",
+    /// Section 4.3.3
+    ReleasedAgain = "a PUBREL is sent again on another connection",
+    /// [MQTT-4.3.3-10]
+    DuplicateReceived = "a QoS 2 message is repeated by a client and not published again",
+    /// Section 3.1.2.11.2
+    SessionResumed = "a session is resumed",
+    /// Section 3.1.2.11.2
+    SessionExpired = "a client comes back after its session has expired",
+    /// [MQTT-3.3.4-9]
+    WindowFull = "Receive Maximum is reached",
+    /// [MQTT-3.3.2-5]
+    MessageExpired = "a message expires before it is sent",
+    /// [MQTT-3.3.1-6]
+    RetainedCleared = "a retained message is taken away",
+    /// [MQTT-3.3.1-9]
+    RetainedSent = "a retained message is sent for a subscription",
+    /// Section 4.8.2
+    Shared = "a message goes to one member of a share",
+    /// [MQTT-3.1.2-22]
+    KeepAlive = "a silent client is disconnected",
+    /// Section 3.3.2.3.4
+    AliasUsed = "the server uses a Topic Alias instead of a topic",
+    /// The server goes down.
+    DownInFlight = "the server goes down while messages are in flight",
+}
+
+/// Of everything that passes the edge: time, connection, direction, frame.
+struct Digest(Xxh3Default);
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0.digest())
+    }
+}
+
+impl Model {
+    /// A server that has just been started, and has nothing.
+    pub fn new(terms: Terms) -> Self {
+        Model {
+            terms,
+            now: Duration::ZERO,
+            position: 0,
+            lines: Vec::new(),
+            sessions: Vec::new(),
+            ids: BTreeMap::new(),
+            messages: Vec::new(),
+            repeated: BTreeSet::new(),
+            retained: BTreeMap::new(),
+            shares: Vec::new(),
+            loose_wills: Vec::new(),
+            handed: BTreeMap::new(),
+            is_down: false,
+            alarm: None,
+            breaches: Vec::new(),
+            digest: Digest(Xxh3Default::new()),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Breaches from now on stand at this line of the transcript.
+    pub fn stands_at(&mut self, position: usize) {
+        self.position = position;
+    }
+
+    /// What was seen so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// xxh3-64 of everything that has passed.
+    pub fn digest(&self) -> u64 {
+        self.digest.0.digest()
+    }
+
+    /// What is wrong so far, in the order in which it showed.
+    pub fn breaches(&self) -> &[Breach] {
+        &self.breaches
+    }
+
+    /// All has come to rest: what is owed must have arrived.
+    pub fn rest(&mut self, now: Duration) -> Vec<Breach> {
+        self.advance(now);
+        self.outstanding();
+        std::mem::take(&mut self.breaches)
+    }
+
+    fn came(&mut self, situation: Situation) {
+        self.tally.situations[situation as usize] += 1;
+    }
+
+    fn breach(&mut self, invariant: Invariant, detail: String) {
+        // A server that has gone wrong once goes wrong at each step: the first ones tell.
+        const MOST: usize = 100;
+        if self.breaches.len() < MOST {
+            self.breaches.push(Breach { invariant, at: self.now, entry: EntryId(self.position), detail });
+        }
+    }
+
+    /// Time passes: what was due before `now` has happened.
+    fn advance(&mut self, now: Duration) {
+        while let Some(alarm) = self.alarm.filter(|alarm| *alarm <= now) {
+            self.now = self.now.max(alarm);
+            self.alarm = None;
+            self.wills_due();
+            self.keep_alives_due();
+            let next = self.next_will().into_iter().chain(self.next_keep_alive()).min();
+            // What is due now and still there waits for its slack.
+            self.alarm = next.filter(|next| *next > alarm);
+        }
+        self.now = now;
+    }
+
+    fn wake_at(&mut self, at: Duration) {
+        self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
+    }
+
+    fn note(&mut self, connection: usize, mark: u8, frame: impl FnOnce(&mut Xxh3Default)) {
+        let micros = u64::try_from(self.now.as_micros()).unwrap_or(u64::MAX);
+        let mut head = [0; 17];
+        head[..8].copy_from_slice(&micros.to_le_bytes());
+        head[8..16].copy_from_slice(&(connection as u64).to_le_bytes());
+        head[16] = mark;
+        self.digest.0.update(&head);
+        frame(&mut self.digest.0);
+    }
+}
+
+/// What of a packet goes into the digest: all that its meaning depends on.
+fn digest_packet(digest: &mut Xxh3Default, packet: &Packet) {
+    digest.update(&[packet.kind().number()]);
+    match packet {
+        Packet::Publish(publish) => {
+            let id = publish.packet_id.map_or(0, squall_codec::wire::PacketId::value).to_le_bytes();
+            digest.update(&[u8::from(publish.dup), publish.qos.bits(), u8::from(publish.retain), id[0], id[1]]);
+            digest.update(publish.topic().as_bytes());
+            digest.update(publish.payload());
+        }
+        Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+            let id = ack.packet_id.value().to_le_bytes();
+            digest.update(&[id[0], id[1], ack.reason.value()]);
+        }
+        Packet::Connack(connack) => {
+            digest.update(&[u8::from(connack.session_present), connack.reason.value()]);
+        }
+        Packet::Disconnect(disconnect) => digest.update(&[disconnect.reason.value()]),
+        Packet::Suback(suback) => suback.reasons.iter().for_each(|reason| digest.update(&[reason.value()])),
+        _ => {}
+    }
+}
+
+impl Witness for Model {
+    fn passes(&mut self, now: Duration, connection: usize, what: Edge<'_>) {
+        self.advance(now);
+        match what {
+            Edge::Opened(client) => {
+                self.note(connection, 0, |_| {});
+                self.opened(connection, client);
+            }
+            Edge::ToServer(packet) => {
+                self.note(connection, 1, |digest| digest_packet(digest, packet));
+                self.tally.received += 1;
+                self.server_gets(connection, packet);
+            }
+            Edge::ToClient(packet) => {
+                self.note(connection, 2, |digest| digest_packet(digest, packet));
+                self.tally.sent += 1;
+                self.server_sends(connection, packet);
+            }
+            Edge::EndedByClient => {
+                self.note(connection, 3, |_| {});
+                self.ended(connection, false);
+            }
+            Edge::EndedByServer => {
+                self.note(connection, 4, |_| {});
+                self.ended(connection, true);
+            }
+        }
+    }
+
+    fn stops(&mut self, now: Duration, how: Stop) {
+        self.advance(now);
+        self.note(0, 5, |_| {});
+        self.goes_down(how);
+    }
+
+    fn starts(&mut self, now: Duration) {
+        self.advance(now);
+        self.note(0, 6, |_| {});
+        self.comes_back();
+    }
+
+    fn handed(&mut self, now: Duration, client: usize, message: &Publish) {
+        self.advance(now);
+        *self.handed.entry((client, message::key_of(message))).or_default() += 1;
+        self.check_handed(client, message);
+    }
+}

@@ -1,0 +1,195 @@
+//! The answers that the server owes on one connection.
+
+use std::collections::VecDeque;
+
+use squall_codec::{
+    packet::{Ack, PacketKind, Suback, Unsuback},
+    qos::Qos,
+    wire::PacketId,
+};
+
+use super::{Model, Situation, connection::Stage, message::Acceptance};
+use crate::invariants::Invariant;
+
+/// Requests without an answer, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    /// QoS 1: with their messages.
+    pub(super) puback: VecDeque<(PacketId, Option<usize>)>,
+    pub(super) pubrec: VecDeque<(PacketId, Option<usize>)>,
+    pub(super) pubcomp: VecDeque<PacketId>,
+    pub(super) suback: VecDeque<(PacketId, Vec<(String, Qos)>)>,
+    pub(super) unsuback: VecDeque<(PacketId, Vec<String>)>,
+    pub(super) pings: u32,
+}
+
+impl Answers {
+    pub(super) fn first_missing(&self) -> Option<(PacketKind, Option<PacketId>)> {
+        let publish = self.puback.front().map(|(id, _)| (PacketKind::Puback, Some(*id)));
+        let publish = publish.or(self.pubrec.front().map(|(id, _)| (PacketKind::Pubrec, Some(*id))));
+        let release = self.pubcomp.front().map(|id| (PacketKind::Pubcomp, Some(*id)));
+        let subscribe = self.suback.front().map(|(id, _)| (PacketKind::Suback, Some(*id)));
+        let unsubscribe = self.unsuback.front().map(|(id, _)| (PacketKind::Unsuback, Some(*id)));
+        let ping = (self.pings > 0).then_some((PacketKind::Pingresp, None));
+        publish.or(release).or(subscribe).or(unsubscribe).or(ping)
+    }
+}
+
+/// Takes the first with this identifier, and says whether others stood before it.
+fn take<T>(queue: &mut VecDeque<T>, id: PacketId, of: impl Fn(&T) -> PacketId) -> Option<(T, bool)> {
+    let position = queue.iter().position(|waiting| of(waiting) == id)?;
+    queue.remove(position).map(|found| (found, position > 0))
+}
+
+impl Model {
+    pub(super) fn answers_puback(&mut self, at: usize, session: usize, ack: &Ack) {
+        let found = take(&mut self.lines[at].answers.puback, ack.packet_id, |(id, _)| *id);
+        // The exchange of the client is over.
+        drop(self.sessions[session].from_client.puback(ack));
+        // [MQTT-4.6.0-2]
+        let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Puback, ack.packet_id) };
+        self.in_order(PacketKind::Puback, ack.packet_id, is_early);
+        self.accepts(message, !ack.reason.is_failure());
+    }
+
+    pub(super) fn answers_pubrec(&mut self, at: usize, session: usize, ack: &Ack) {
+        let found = take(&mut self.lines[at].answers.pubrec, ack.packet_id, |(id, _)| *id);
+        drop(self.sessions[session].from_client.pubrec(ack));
+        // [MQTT-4.6.0-3]
+        let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Pubrec, ack.packet_id) };
+        self.in_order(PacketKind::Pubrec, ack.packet_id, is_early);
+        self.sessions[session].perhaps_received.remove(&ack.packet_id);
+        if ack.reason.is_failure() {
+            self.sessions[session].received.remove(&ack.packet_id);
+        }
+        self.accepts(message, !ack.reason.is_failure());
+    }
+
+    pub(super) fn answers_pubcomp(&mut self, at: usize, session: usize, ack: &Ack) {
+        let found = take(&mut self.lines[at].answers.pubcomp, ack.packet_id, |id| *id);
+        drop(self.sessions[session].from_client.pubcomp(ack));
+        let Some((_, is_early)) = found else { return self.unasked(PacketKind::Pubcomp, ack.packet_id) };
+        self.in_order(PacketKind::Pubcomp, ack.packet_id, is_early);
+    }
+
+    pub(super) fn grants(&mut self, at: usize, session: usize, suback: &Suback) {
+        let found = take(&mut self.lines[at].answers.suback, suback.packet_id, |(id, _)| *id);
+        let Some(((_, filters), _)) = found else { return self.unasked(PacketKind::Suback, suback.packet_id) };
+        if suback.reasons.len() != filters.len() {
+            let detail = format!("SUBACK has {} reasons for {} filters", suback.reasons.len(), filters.len());
+            self.breach(Invariant::Answers, detail);
+        }
+        let pending = self.lines[at].answers.suback.iter().flat_map(|(_, filters)| filters);
+        let pending: Vec<String> = pending.map(|(filter, _)| filter.clone()).collect();
+        self.granted(session, suback, &filters, &pending);
+    }
+
+    pub(super) fn answers_unsuback(&mut self, at: usize, session: usize, unsuback: &Unsuback) {
+        let found = take(&mut self.lines[at].answers.unsuback, unsuback.packet_id, |(id, _)| *id);
+        let Some(((_, filters), _)) = found else { return self.unasked(PacketKind::Unsuback, unsuback.packet_id) };
+        // What has been asked for again since then stays.
+        self.sessions[session].subscriptions.retain(|subscribed| {
+            !subscribed.is_going || !filters.iter().any(|filter| filter == subscribed.filter.as_str())
+        });
+    }
+
+    fn unasked(&mut self, kind: PacketKind, id: PacketId) {
+        self.breach(Invariant::Answers, format!("{kind} {id} answers nothing"));
+    }
+
+    fn in_order(&mut self, kind: PacketKind, id: PacketId, is_early: bool) {
+        if is_early {
+            self.breach(Invariant::Answers, format!("{kind} {id} comes before an answer that was due earlier"));
+        }
+    }
+
+    fn accepts(&mut self, message: Option<usize>, yes: bool) {
+        let Some(message) = message else { return };
+        let of = &mut self.messages[message];
+        if yes {
+            if of.acceptance != Acceptance::Yes {
+                self.tally.accepted[usize::from(of.qos().bits())] += 1;
+            }
+            of.acceptance = Acceptance::Yes;
+            self.retained_is_sure(message);
+            return;
+        }
+        of.acceptance = Acceptance::No;
+        for session in &mut self.sessions {
+            session.owed.retain(|owed| owed.message != message);
+        }
+        self.withdraw_from_shares(message);
+        self.withdraw_retained(message);
+    }
+
+    /// What has not arrived though nothing was in its way.
+    pub(super) fn outstanding(&mut self) {
+        if self.is_down {
+            return self.breach(Invariant::Progress, "the server does not run".to_owned());
+        }
+        for at in 0..self.lines.len() {
+            let line = &self.lines[at];
+            if line.is_left_open() {
+                let detail = "a connection whose session was taken over is still open".to_owned();
+                self.breach(Invariant::TakeOver, detail);
+            } else if line.stage == Stage::Asked {
+                self.breach(Invariant::Progress, "CONNECT was never answered".to_owned());
+            } else if line.stage == Stage::In
+                && let Some((kind, id)) = line.answers.first_missing()
+            {
+                let id = id.map_or_else(String::new, |id| format!(" {id}"));
+                self.breach(Invariant::Answers, format!("{kind}{id} never came"));
+            }
+        }
+        for session in 0..self.sessions.len() {
+            if self.sessions[session].line.is_some() {
+                self.outstanding_of(session);
+            }
+        }
+        self.outstanding_shares();
+    }
+
+    fn outstanding_of(&mut self, session: usize) {
+        let now = self.now;
+        let of = &self.sessions[session];
+        let name = of.name.clone();
+        let mut found = Vec::new();
+        let mut expired = 0;
+        for owed in of.owed.iter().filter(|owed| owed.is_due && !owed.is_passed) {
+            let message = &self.messages[owed.message];
+            // QoS 0 has to come on the connection that was there.
+            if owed.qos == Qos::AtMostOnce && owed.only_on != of.line {
+                continue;
+            }
+            let is_accepted = owed.qos == Qos::AtMostOnce || message.acceptance == Acceptance::Yes;
+            if message.expires().is_some_and(|expires| expires <= now) {
+                expired += 1;
+                continue;
+            }
+            if !is_accepted {
+                continue;
+            }
+            let invariant = match (message.is_will, owed.why, owed.qos) {
+                (true, ..) => Invariant::Will,
+                (_, super::session::Why::Retained, _) => Invariant::Retained,
+                (_, _, Qos::ExactlyOnce) => Invariant::ExactlyOnce,
+                (_, _, Qos::AtLeastOnce) => Invariant::AtLeastOnce,
+                (_, _, Qos::AtMostOnce) => Invariant::Progress,
+            };
+            found.push((invariant, format!("{} was owed to {name} and never came", message.words())));
+        }
+        for sending in &of.sending {
+            let message = self.messages[sending.message].words();
+            let missing = match (sending.is_received, sending.is_released) {
+                (false, _) => format!("{message} (identifier {}) was never acknowledged by {name}", sending.id),
+                (true, false) => format!("PUBREL {} was never sent to {name}", sending.id),
+                (true, true) => format!("PUBREL {} was never completed by {name}", sending.id),
+            };
+            found.push((Invariant::Progress, missing));
+        }
+        self.tally.situations[Situation::MessageExpired as usize] += expired;
+        for (invariant, detail) in found {
+            self.breach(invariant, detail);
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! What the server sends: against what it owes.
+
+use squall_codec::{
+    packet::{Ack, Publish},
+    qos::Qos,
+    topic::TopicName,
+    wire::{PacketId, Text},
+};
+
+use super::{
+    Model, Situation,
+    message::{Message, key_of, words_of},
+    session::{Owed, Sending, Why},
+    will::LooseWill,
+};
+use crate::invariants::Invariant;
+
+/// Copies beyond the first that are waited for, in one session.
+const COPIES: usize = 64;
+
+pub(super) fn topic(topic: &str) -> Option<TopicName> {
+    TopicName::new(Text::new(topic.to_owned()).ok()?).ok()
+}
+
+impl Model {
+    /// PUBLISH to a client.
+    pub(super) fn sends(&mut self, at: usize, session: usize, publish: &Publish) {
+        self.tally.delivered += 1;
+        let resolved;
+        let publish = match publish.topic_alias {
+            None => publish,
+            Some(alias) => {
+                if alias == 0 || alias > self.lines[at].alias_maximum {
+                    let most = self.lines[at].alias_maximum;
+                    let detail = format!("Topic Alias {alias} where Topic Alias Maximum is {most}");
+                    self.breach(Invariant::TopicAlias, detail);
+                }
+                if publish.topic().is_empty() {
+                    self.came(Situation::AliasUsed);
+                    let Some(topic) = self.lines[at].aliases[1].get(&alias).and_then(|known| topic(known)) else {
+                        let detail = format!("Topic Alias {alias} was not set on this connection");
+                        return self.breach(Invariant::TopicAlias, detail);
+                    };
+                    resolved = publish.clone().with_topic(&topic);
+                    &resolved
+                } else {
+                    self.lines[at].aliases[1].insert(alias, publish.topic().to_owned());
+                    publish
+                }
+            }
+        };
+        let key = key_of(publish);
+        if let Some(id) = publish.packet_id
+            && self.is_repeat(at, session, publish, id, key)
+        {
+            return;
+        }
+        if let Some(message) = self.take_owed(at, session, publish, key) {
+            *self.sessions[session].first_sent.entry(key).or_default() += 1;
+            if let Some(id) = publish.packet_id {
+                let qos = publish.qos;
+                let sending =
+                    Sending { id, message, qos, is_received: false, is_released: false, line: at, published_on: at };
+                self.sessions[session].sending.push(sending);
+            }
+        }
+        self.check_receive_maximum(at, session);
+    }
+
+    /// What the server sends while it says farewell: it may know of it afterwards.
+    pub(super) fn sends_farewell(&mut self, at: usize, session: usize, publish: &Publish) {
+        let key = key_of(publish);
+        let of = &mut self.sessions[session];
+        *of.first_sent.entry(key).or_default() += 1;
+        let known = self.messages.iter().rposition(|message| message.key == key);
+        if let (Some(id), Some(message)) = (publish.packet_id, known) {
+            let qos = publish.qos;
+            let sending =
+                Sending { id, message, qos, is_received: false, is_released: false, line: at, published_on: at };
+            of.perhaps_sending.push(sending);
+        }
+    }
+
+    /// Whether an exchange is open under this identifier: then nothing new is owed.
+    fn is_repeat(&mut self, at: usize, session: usize, publish: &Publish, id: PacketId, key: u64) -> bool {
+        let of = &mut self.sessions[session];
+        if let Some(position) = of.perhaps_sending.iter().position(|sending| sending.id == id)
+            && !of.sending.iter().any(|sending| sending.id == id)
+        {
+            let sending = of.perhaps_sending.remove(position);
+            // The crash has taken its end: it goes on where it was, or the identifier is free.
+            if publish.dup && self.messages[sending.message].key == key {
+                of.sending.push(Sending { line: at, published_on: at, ..sending });
+                return true;
+            }
+        }
+        let Some(position) = of.sending.iter().position(|sending| sending.id == id) else {
+            if publish.dup && !of.was_cut {
+                let detail = format!("DUP on identifier {id} to {}, which was not sent before", of.name);
+                self.breach(Invariant::DupOnRepeats, detail);
+            }
+            return false;
+        };
+        // PUBREC is answered with PUBREL: before that, a crash may have taken it.
+        if of.was_cut && of.sending[position].is_received && !of.sending[position].is_released {
+            of.sending[position].is_received = false;
+        }
+        let known = &of.sending[position];
+        let is_same = self.messages[known.message].key == key && known.qos == publish.qos;
+        let wrong = if !is_same {
+            let known = self.messages[known.message].words();
+            Some((
+                Invariant::PacketIdInUse,
+                format!("identifier {id} stands for {known}, which is not done, and for {}", words_of(publish)),
+            ))
+        } else if known.is_received {
+            // [MQTT-4.3.3-6]
+            Some((Invariant::ExactlyOnce, format!("{} is sent again after its PUBREC", words_of(publish))))
+        } else if known.line == at {
+            Some((Invariant::DupOnRepeats, format!("{} is repeated on an open connection", words_of(publish))))
+        } else if !publish.dup {
+            Some((Invariant::DupOnRepeats, format!("{} is repeated without DUP", words_of(publish))))
+        } else if of.sending[..position].iter().any(|earlier| earlier.line != at && !earlier.is_received) {
+            // [MQTT-4.6.0-1]
+            Some((Invariant::Order, format!("{} is repeated before what was sent earlier", words_of(publish))))
+        } else {
+            None
+        };
+        let known = &mut of.sending[position];
+        known.line = at;
+        known.published_on = at;
+        self.came(Situation::Repeated);
+        if let Some((invariant, detail)) = wrong {
+            self.breach(invariant, detail);
+        }
+        if is_same {
+            self.check_receive_maximum(at, session);
+        }
+        true
+    }
+
+    /// [MQTT-3.3.4-9]
+    fn check_receive_maximum(&mut self, at: usize, session: usize) {
+        let open = self.sessions[session].sending.iter().filter(|sending| sending.published_on == at).count();
+        let most = self.lines[at].receive_maximum;
+        if open == usize::from(most) {
+            self.came(Situation::WindowFull);
+        }
+        if open > usize::from(most) {
+            let detail = format!("{open} messages are open where Receive Maximum is {most}");
+            self.breach(Invariant::ReceiveMaximum, detail);
+        }
+    }
+
+    /// Takes what is sent from what is owed; says what is wrong with it.
+    fn take_owed(&mut self, at: usize, session: usize, publish: &Publish, key: u64) -> Option<usize> {
+        let of = &self.sessions[session];
+        let fits = |owed: &Owed| {
+            self.messages[owed.message].key == key
+                && owed.retain[usize::from(publish.retain)]
+                && owed.least_qos <= publish.qos
+                && publish.qos <= owed.qos
+        };
+        // The same words may have been published twice: the one that is next in order is meant.
+        let expiry = publish.message_expiry_interval.is_some();
+        let is_next = |owed: &Owed| {
+            let message = &self.messages[owed.message];
+            !owed.is_passed
+                && publish.subscription_identifiers.iter().all(|identifier| owed.identifiers.contains(identifier))
+                && message.publish.message_expiry_interval.is_some() == expiry
+        };
+        let is_repeated = self.repeated.contains(&key);
+        let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && fits(owed) && is_next(owed));
+        let next = due.or_else(|| of.owed.iter().position(|owed| fits(owed) && is_next(owed)));
+        if let Some(position) = next {
+            return Some(self.sent(at, session, position, publish));
+        }
+        let near = of.owed.iter().position(fits);
+        let copy = of.copies.iter().position(fits);
+        let shared = self.shared_for(session, publish, key);
+        if let Some(message) = self.take_shared(session, publish, &shared) {
+            return Some(message);
+        }
+        if let Some(position) = copy {
+            let owed = &mut self.sessions[session].copies[position];
+            owed.filters -= 1;
+            let message = owed.message;
+            if owed.filters == 0 {
+                self.sessions[session].copies.remove(position);
+            }
+            return Some(message);
+        }
+        if let Some(position) = near {
+            return Some(self.sent(at, session, position, publish));
+        }
+        self.twice(&shared)
+            .or_else(|| self.take_loose_will(session, publish, key))
+            .or_else(|| self.unexplained(session, publish, key))
+    }
+
+    fn sent(&mut self, at: usize, session: usize, position: usize, publish: &Publish) -> usize {
+        let owed = self.sessions[session].owed.remove(position).expect("it was found there");
+        let message = &self.messages[owed.message];
+        let name = self.sessions[session].name.clone();
+        let mut wrong: Vec<(Invariant, String)> = Vec::new();
+        if owed.is_passed && !self.repeated.contains(&message.key) {
+            wrong.push((
+                Invariant::Order,
+                format!("{} comes to {name} behind one that was published later", message.words()),
+            ));
+        }
+        // [MQTT-3.3.2-5] [MQTT-3.3.2-6]
+        if let Some(expires) = message.expires() {
+            if expires + self.terms.slack < self.now && !self.repeated.contains(&message.key) {
+                wrong
+                    .push((Invariant::MessageExpiry, format!("{} has expired and is sent to {name}", message.words())));
+            }
+            let said = publish.message_expiry_interval.map(u64::from);
+            let left = |message: &Message| {
+                let waited = self.now.saturating_sub(message.at).as_secs();
+                message.publish.message_expiry_interval.map(|seconds| u64::from(seconds).saturating_sub(waited))
+            };
+            let is_right = |left: u64| said.is_some_and(|said| said <= left + 1 && left <= said + 1);
+            // The same words may have been published twice.
+            let mut same = self.messages.iter().rev().filter(|same| same.key == message.key).filter_map(left);
+            if self.lines[at].version.has_properties() && !same.any(is_right) && !self.repeated.contains(&message.key) {
+                let said = said.map_or("nothing".to_owned(), |said| format!("{said} s"));
+                let left = left(message).unwrap_or(0);
+                wrong.push((
+                    Invariant::MessageExpiry,
+                    format!("{} may wait for {left} s more and says {said}", message.words()),
+                ));
+            }
+        }
+        // [MQTT-3.3.4-3]
+        if self.lines[at].version.has_properties() && !self.repeated.contains(&message.key) {
+            let said = &publish.subscription_identifiers;
+            let is_right = if owed.filters == 1 {
+                *said == owed.identifiers
+            } else {
+                said.iter().all(|identifier| owed.identifiers.contains(identifier))
+            };
+            if !is_right {
+                let detail =
+                    format!("{} has Subscription Identifiers {said:?} and not {:?}", message.words(), owed.identifiers);
+                wrong.push((Invariant::AsSubscribed, detail));
+            }
+        }
+        // [MQTT-4.6.0-6] Those of the same publisher, topic and QoS that came before it must have left before it.
+        if owed.why == Why::Live && !message.is_will && !self.repeated.contains(&message.key) {
+            let (publisher, qos) = (message.publisher, message.qos());
+            let topic = message.publish.topic();
+            for earlier in self.sessions[session].owed.iter_mut().take(position) {
+                let before = &self.messages[earlier.message];
+                let is_on_line = earlier.why == Why::Live
+                    && !before.is_will
+                    && before.publisher == publisher
+                    && before.qos() == qos
+                    && earlier.qos == owed.qos
+                    && before.publish.topic() == topic;
+                if is_on_line && !earlier.is_passed {
+                    earlier.is_passed = true;
+                    let has_expired = before.expires().is_some_and(|expires| expires <= self.now);
+                    let is_told_apart = !self.repeated.contains(&before.key);
+                    if earlier.is_due && earlier.qos > Qos::AtMostOnce && !has_expired && is_told_apart {
+                        let detail = format!("{} comes to {name} before {}", message.words(), before.words());
+                        wrong.push((Invariant::Order, detail));
+                    }
+                }
+            }
+        }
+        if owed.why == Why::Retained {
+            self.tally.situations[Situation::RetainedSent as usize] += 1;
+        }
+        let index = owed.message;
+        if owed.filters > 1 {
+            let copies = &mut self.sessions[session].copies;
+            copies.push_back(Owed { filters: owed.filters - 1, is_due: false, ..owed });
+            if copies.len() > COPIES {
+                copies.pop_front();
+            }
+        }
+        for (invariant, detail) in wrong {
+            self.breach(invariant, detail);
+        }
+        index
+    }
+
+    /// The messages of shares that it may be: share and place.
+    fn shared_for(&self, session: usize, publish: &Publish, key: u64) -> Vec<(usize, usize)> {
+        let of = &self.sessions[session];
+        let fits = |share: usize, place: usize| {
+            let group = &self.shares[share];
+            let shared = &group.owed[place];
+            let message = &self.messages[shared.message];
+            let is_meant = |qos: Qos, identifier: Option<u32>| {
+                publish.qos == qos && publish.subscription_identifiers.iter().copied().eq(identifier)
+            };
+            message.key == key
+                && (shared.members.iter().any(|(member, qos, id)| *member == session && is_meant(*qos, *id))
+                    || of.subscriptions.iter().any(|subscribed| {
+                        let qos = subscribed.options.qos.min(message.qos());
+                        subscribed.filter.as_str() == group.filter && is_meant(qos, subscribed.identifier)
+                    }))
+        };
+        let mut found = Vec::new();
+        for share in 0..self.shares.len() {
+            found.extend(
+                (0..self.shares[share].owed.len()).filter(|place| fits(share, *place)).map(|place| (share, place)),
+            );
+        }
+        found
+    }
+
+    fn take_shared(&mut self, session: usize, publish: &Publish, found: &[(usize, usize)]) -> Option<usize> {
+        // [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
+        let is_free = |&&(share, place): &&(usize, usize)| {
+            let shared = &self.shares[share].owed[place];
+            shared.sent_to.is_none() || (shared.may_again && shared.sent_with < Qos::ExactlyOnce)
+        };
+        if let Some(&(share, place)) = found.iter().find(is_free) {
+            // Which of two shares it came for, nobody can tell: then neither has to send it.
+            if found.len() > 1 {
+                found.iter().for_each(|(share, place)| self.shares[*share].owed[*place].is_due = false);
+            }
+            return Some(self.give(session, publish.qos, share, place, found));
+        }
+        // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
+        let other = found.iter().find_map(|&(share, place)| {
+            let shared = &self.shares[share].owed[place];
+            let other =
+                shared.or_else.iter().find(|(share, place)| self.shares[*share].owed[*place].sent_to.is_none())?;
+            Some(((share, place), *other, shared.sent_to?))
+        });
+        let ((share, place), (other_share, other_place), holder) = other?;
+        self.shares[other_share].owed[other_place].sent_to = Some(holder);
+        Some(self.give(session, publish.qos, share, place, found))
+    }
+
+    fn give(&mut self, session: usize, qos: Qos, share: usize, place: usize, found: &[(usize, usize)]) -> usize {
+        self.came(Situation::Shared);
+        let shared = &mut self.shares[share].owed[place];
+        shared.sent_to = Some(session);
+        shared.sent_with = qos;
+        shared.may_again = false;
+        shared.or_else = found.iter().copied().filter(|other| *other != (share, place)).collect();
+        shared.message
+    }
+
+    fn twice(&mut self, found: &[(usize, usize)]) -> Option<usize> {
+        let (share, place) = *found.first()?;
+        let (message, filter) = (self.shares[share].owed[place].message, self.shares[share].filter.clone());
+        let detail = format!("{} comes to a second member of {filter}", self.messages[message].words());
+        self.breach(Invariant::SharedOnce, detail);
+        Some(message)
+    }
+
+    fn take_loose_will(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
+        let of = &self.sessions[session];
+        let most = of.subscriptions.iter().filter(|subscribed| subscribed.filter.matches(publish.topic())).count();
+        let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == session).count();
+        let mut wills = self.loose_wills.iter_mut();
+        let found = wills.find(|will| self.messages[will.message].key == key && had(will) < most)?;
+        found.sent_to.push(session);
+        Some(found.message)
+    }
+
+    /// Nothing of the kind is owed. Why not?
+    fn unexplained(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
+        let of = &self.sessions[session];
+        let name = of.name.clone();
+        let words = words_of(publish);
+        let near = of.owed.iter().position(|owed| self.messages[owed.message].key == key);
+        let known = self.messages.iter().rposition(|message| message.key == key);
+        let (invariant, detail) = if let Some(near) = near {
+            let owed = &self.sessions[session].owed[near];
+            let (qos, retain) = (owed.qos.bits(), if owed.retain[1] { 1 } else { 0 });
+            let is = (publish.qos.bits(), u8::from(publish.retain));
+            let invariant = if owed.why == Why::Retained { Invariant::Retained } else { Invariant::AsSubscribed };
+            let detail = format!(
+                "{words} comes to {name} with QoS {} and RETAIN {}, and QoS {qos}, RETAIN {retain} is owed",
+                is.0, is.1
+            );
+            self.sessions[session].owed.remove(near);
+            (invariant, detail)
+        } else {
+            match known.map(|known| (known, &self.messages[known])) {
+                None => (Invariant::NothingInvented, format!("{words} comes to {name}, and nobody has published it")),
+                Some((_, message)) if message.is_will && !of.first_sent.contains_key(&key) => (
+                    Invariant::Will,
+                    format!("the will {words} comes to {name} before its time, or though it was cancelled"),
+                ),
+                Some(_) if of.first_sent.contains_key(&key) => {
+                    let invariant = match publish.qos {
+                        Qos::AtMostOnce => Invariant::AtMostOnce,
+                        Qos::AtLeastOnce => Invariant::AtLeastOnce,
+                        Qos::ExactlyOnce => Invariant::ExactlyOnce,
+                    };
+                    (invariant, format!("{words} comes to {name} once more"))
+                }
+                Some(_) if publish.retain => (
+                    Invariant::Retained,
+                    format!("{words} comes to {name} as retained, and is not, or was not asked for"),
+                ),
+                Some(_) => (Invariant::Subscribed, format!("{words} comes to {name}, who has no subscription for it")),
+            }
+        };
+        self.breach(invariant, detail);
+        known
+    }
+
+    /// PUBACK from a client.
+    pub(super) fn acknowledged(&mut self, at: usize, session: usize, ack: &Ack) {
+        self.is_handed(at, session, ack.packet_id);
+        self.done(session, ack.packet_id, Qos::AtLeastOnce);
+    }
+
+    /// PUBREC from a client.
+    pub(super) fn received(&mut self, at: usize, session: usize, ack: &Ack) {
+        self.is_handed(at, session, ack.packet_id);
+        if ack.reason.is_failure() {
+            return self.done(session, ack.packet_id, Qos::ExactlyOnce);
+        }
+        if let Some(sending) = self.sessions[session].sending.iter_mut().find(|sending| sending.id == ack.packet_id) {
+            sending.is_received = true;
+        }
+    }
+
+    /// PUBCOMP from a client.
+    pub(super) fn completed(&mut self, session: usize, ack: &Ack) {
+        self.done(session, ack.packet_id, Qos::ExactlyOnce);
+    }
+
+    fn done(&mut self, session: usize, id: PacketId, qos: Qos) {
+        let now = self.now;
+        let of = &mut self.sessions[session];
+        if let Some(position) = of.sending.iter().position(|sending| sending.id == id && sending.qos == qos) {
+            let sending = of.sending.remove(position);
+            while of.lately.front().is_some_and(|(at, _)| *at + super::outage::UNSURE_FOR < now) {
+                of.lately.pop_front();
+            }
+            of.lately.push_back((now, sending));
+        }
+    }
+
+    /// Who acknowledges a message has handed it over.
+    fn is_handed(&mut self, at: usize, session: usize, id: PacketId) {
+        let Some(sending) = self.sessions[session].sending.iter().find(|sending| sending.id == id) else { return };
+        let message = &self.messages[sending.message];
+        if !self.handed.contains_key(&(self.lines[at].client, message.key)) {
+            let detail = format!(
+                "client {} acknowledges {} and has not handed it over",
+                self.sessions[session].name,
+                message.words()
+            );
+            self.breach(Invariant::Handed, detail);
+        }
+    }
+
+    /// A client hands over a message of QoS 2 that it has handed over before.
+    pub(super) fn check_handed(&mut self, client: usize, publish: &Publish) {
+        if publish.qos < Qos::ExactlyOnce || self.repeated.contains(&key_of(publish)) {
+            return;
+        }
+        let Some(session) = self.lines.iter().rev().find(|line| line.client == client).and_then(|line| line.session)
+        else {
+            return;
+        };
+        let key = key_of(publish);
+        let most = self.sessions[session].first_sent.get(&key).copied().unwrap_or(0);
+        let count = self.handed.get(&(client, key)).copied().unwrap_or(0);
+        if count > most.max(1) {
+            let name = &self.sessions[session].name;
+            let detail =
+                format!("client {name} hands over {} {count} times, and it was sent {most} times", words_of(publish));
+            self.breach(Invariant::Handed, detail);
+        }
+    }
+
+    /// PUBREL to a client.
+    pub(super) fn releases(&mut self, at: usize, session: usize, ack: &Ack) {
+        let of = &mut self.sessions[session];
+        if let Some(sending) = of.sending.iter_mut().find(|sending| sending.id == ack.packet_id) {
+            let is_again = sending.is_released && sending.line != at;
+            let is_early = !sending.is_received || sending.qos != Qos::ExactlyOnce;
+            sending.is_released = true;
+            sending.line = at;
+            if is_again {
+                self.came(Situation::ReleasedAgain);
+            }
+            if is_early {
+                let detail = format!("PUBREL {} comes before its PUBREC", ack.packet_id);
+                self.breach(Invariant::ExactlyOnce, detail);
+            }
+            return;
+        }
+        if let Some(position) = of.perhaps_sending.iter().position(|sending| sending.id == ack.packet_id) {
+            let sending = of.perhaps_sending.remove(position);
+            of.sending.push(Sending { line: at, is_received: true, is_released: true, ..sending });
+            return;
+        }
+        let detail = format!("PUBREL {} belongs to no message", ack.packet_id);
+        self.breach(Invariant::Answers, detail);
+    }
+}

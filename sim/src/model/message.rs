@@ -1,0 +1,76 @@
+//! The messages that somebody has published or has left as a will.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{Publish, Will},
+    qos::Qos,
+};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Whether its publisher was told that the server has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acceptance {
+    /// Not yet; or nobody is told, at QoS 0.
+    Open,
+    /// PUBACK or PUBREC said yes.
+    Yes,
+    /// One of them said no.
+    No,
+}
+
+/// A message.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    /// As it was published, with its topic in full.
+    pub(super) publish: Publish,
+    pub(super) key: u64,
+    /// Whose, by the position of the session.
+    pub(super) publisher: usize,
+    /// When the server got it; of a will, when it was published.
+    pub(super) at: Duration,
+    pub(super) acceptance: Acceptance,
+    pub(super) is_will: bool,
+}
+
+/// What tells messages apart: topic and payload.
+pub(super) fn key_of(publish: &Publish) -> u64 {
+    xxh3_64_with_seed(publish.payload(), xxh3_64(publish.topic().as_bytes()))
+}
+
+impl Message {
+    pub(super) fn new(publish: Publish, publisher: usize, at: Duration) -> Self {
+        let key = key_of(&publish);
+        Message { publish, key, publisher, at, acceptance: Acceptance::Open, is_will: false }
+    }
+
+    pub(super) fn will(will: &Will, publisher: usize, at: Duration) -> Self {
+        let mut publish = Publish::new(&will.topic, &will.payload).at(will.qos, None);
+        publish.retain = will.retain;
+        publish.message_expiry_interval = will.properties.message_expiry_interval();
+        Message { is_will: true, acceptance: Acceptance::Yes, ..Message::new(publish, publisher, at) }
+    }
+
+    pub(super) fn qos(&self) -> Qos {
+        self.publish.qos
+    }
+
+    /// When it must not be sent for the first time any more.
+    pub(super) fn expires(&self) -> Option<Duration> {
+        self.publish.message_expiry_interval.map(|seconds| self.at + Duration::from_secs(u64::from(seconds)))
+    }
+
+    /// "0 on a/b "17"".
+    pub(super) fn words(&self) -> String {
+        words_of(&self.publish)
+    }
+}
+
+/// A message in words: what a reader finds it by.
+pub(super) fn words_of(publish: &Publish) -> String {
+    let topic = publish.topic().strip_prefix("squall//").unwrap_or(publish.topic());
+    let payload = String::from_utf8_lossy(publish.payload());
+    let shown: String = payload.chars().take(20).collect();
+    let more = if payload.chars().count() > 20 { "…" } else { "" };
+    format!("\"{shown}{more}\" on {topic}")
+}

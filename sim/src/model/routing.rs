@@ -1,0 +1,468 @@
+//! Who is to have a message: subscriptions, shares, what is retained.
+
+use std::collections::VecDeque;
+
+use squall_codec::{
+    packet::{Packet, Publish, RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsubscribe},
+    qos::Qos,
+};
+
+use super::{
+    Kept, Model, Situation,
+    message::Message,
+    session::{Owed, Subscribed, Why},
+};
+use crate::invariants::Invariant;
+
+/// The members of a Shared Subscription, by its share name and filter.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) filter: String,
+    pub(super) owed: VecDeque<SharedMessage>,
+}
+
+/// A message for one of the members.
+#[derive(Debug)]
+pub(super) struct SharedMessage {
+    pub(super) message: usize,
+    pub(super) is_due: bool,
+    /// Who was a member when it came, with the Subscription Identifier of each: it may be allotted already.
+    pub(super) members: Vec<(usize, Qos, Option<u32>)>,
+    /// Who was sent it.
+    pub(super) sent_to: Option<usize>,
+    /// With which QoS.
+    pub(super) sent_with: Qos,
+    /// Its receiver has left before it was done: another may have it.
+    pub(super) may_again: bool,
+    /// Which others it may have been that was sent, by share and place.
+    pub(super) or_else: Vec<(usize, usize)>,
+}
+
+impl Model {
+    /// PUBLISH from a client.
+    pub(super) fn published(&mut self, at: usize, session: usize, publish: &Publish) {
+        let resolved;
+        let publish = match publish.topic_alias {
+            None => publish,
+            Some(alias) if publish.topic().is_empty() => {
+                let Some(topic) = self.lines[at].aliases[0].get(&alias).and_then(|topic| super::delivery::topic(topic))
+                else {
+                    return self.breach(
+                        Invariant::TopicAlias,
+                        format!("a client uses Topic Alias {alias}, which it never set"),
+                    );
+                };
+                resolved = publish.clone().with_topic(&topic);
+                &resolved
+            }
+            Some(alias) => {
+                self.lines[at].aliases[0].insert(alias, publish.topic().to_owned());
+                publish
+            }
+        };
+        let version = self.lines[at].version;
+        let next = self.messages.len();
+        let verdict = self.sessions[session].from_client.publish(version, false, publish, next);
+        if let Some((invariant, detail)) = verdict.breach {
+            let name = &self.sessions[session].name;
+            let detail = format!("client {name}: {detail}");
+            self.breach(invariant, detail);
+        }
+        let message = Message::new(publish.clone(), session, self.now);
+        match (publish.qos, publish.packet_id) {
+            (Qos::AtLeastOnce, Some(id)) => self.lines[at].answers.puback.push_back((id, Some(next))),
+            (Qos::ExactlyOnce, Some(id)) => {
+                let of = &mut self.sessions[session];
+                // [MQTT-4.3.3-10] It is the message that the server has already.
+                if of.received.contains(&id) || of.perhaps_received.contains(&id) {
+                    self.lines[at].answers.pubrec.push_back((id, None));
+                    self.came(Situation::DuplicateReceived);
+                    return;
+                }
+                of.received.insert(id);
+                self.lines[at].answers.pubrec.push_back((id, Some(next)));
+            }
+            _ => self.tally.accepted[0] += 1,
+        }
+        // Whoever repeats a QoS 1 message may be answered with the message again, or not.
+        let is_known = self.messages.iter().any(|earlier| earlier.key == message.key);
+        // What takes a retained message away has no words at all.
+        if is_known || publish.payload().is_empty() {
+            self.repeated.insert(message.key);
+        }
+        let is_again = publish.dup && is_known;
+        self.messages.push(message);
+        self.keep_if_retained(next);
+        self.route(next, !is_again);
+    }
+
+    /// What a server hears while it says farewell, it may keep.
+    pub(super) fn heard_at_farewell(&mut self, session: usize, packet: &Packet) {
+        match packet {
+            Packet::Publish(publish) if !publish.topic().is_empty() => {
+                let message = Message::new(publish.clone(), session, self.now);
+                if self.messages.iter().any(|earlier| earlier.key == message.key) {
+                    self.repeated.insert(message.key);
+                }
+                self.messages.push(message);
+                self.retained_perhaps(self.messages.len() - 1);
+                self.route(self.messages.len() - 1, false);
+            }
+            Packet::Subscribe(subscribe) => {
+                let identifier = subscribe.properties.subscription_identifiers().next();
+                for asked in &subscribe.subscriptions {
+                    self.sessions[session].subscriptions.push(Subscribed {
+                        filter: asked.filter.clone(),
+                        options: asked.options,
+                        identifier,
+                        before: None,
+                        is_sure: false,
+                        is_going: true,
+                    });
+                }
+            }
+            Packet::Unsubscribe(unsubscribe) => {
+                for subscribed in &mut self.sessions[session].subscriptions {
+                    subscribed.is_going |= unsubscribe.filters.contains(&subscribed.filter);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What each session is owed of a message.
+    pub(super) fn route(&mut self, message: usize, is_due: bool) {
+        let (now, limit) = (self.now, self.terms.queued_messages);
+        let of = &self.messages[message];
+        let (publish, publisher, topic_retain) = (of.publish.clone(), of.publisher, of.publish.retain);
+        for at in 0..self.sessions.len() {
+            let session = &mut self.sessions[at];
+            let is_here = session.is_here(now);
+            if is_here == Some(false) {
+                continue;
+            }
+            let mut owed: Option<Owed> = None;
+            let mut is_sure = false;
+            for subscribed in &session.subscriptions {
+                if !subscribed.filter.matches(publish.topic()) {
+                    continue;
+                }
+                if subscribed.filter.share_name().is_some() {
+                    let filter = subscribed.filter.as_str();
+                    let is_there = session.line.is_some() && subscribed.is_sure && !subscribed.is_going;
+                    let qos = subscribed.options.qos.min(publish.qos);
+                    let member = (at, qos, subscribed.identifier);
+                    let share = match self.shares.iter().position(|share| share.filter == filter) {
+                        Some(share) => &mut self.shares[share],
+                        None => {
+                            self.shares.push(Share { filter: filter.to_owned(), owed: VecDeque::new() });
+                            self.shares.last_mut().expect("it was just pushed")
+                        }
+                    };
+                    match share.owed.back_mut().filter(|shared| shared.message == message) {
+                        // One who is away may be the one who is chosen.
+                        Some(shared) => {
+                            shared.is_due &= is_there;
+                            shared.members.push(member);
+                        }
+                        None => {
+                            let is_due = is_due && is_there;
+                            let members = vec![member];
+                            share.owed.push_back(SharedMessage {
+                                message,
+                                is_due,
+                                members,
+                                sent_to: None,
+                                sent_with: Qos::AtMostOnce,
+                                may_again: false,
+                                or_else: Vec::new(),
+                            });
+                        }
+                    }
+                    continue;
+                }
+                // [MQTT-3.8.3-3]
+                if subscribed.options.no_local && publisher == at {
+                    continue;
+                }
+                let qos = subscribed.options.qos.min(publish.qos);
+                let retain = topic_retain && subscribed.options.retain_as_published;
+                let owed = owed.get_or_insert_with(|| Owed {
+                    message,
+                    why: Why::Live,
+                    qos,
+                    least_qos: qos,
+                    is_due: false,
+                    filters: 0,
+                    retain: [false; 2],
+                    identifiers: Vec::new(),
+                    is_passed: false,
+                    only_on: None,
+                });
+                owed.qos = owed.qos.max(qos);
+                owed.least_qos = owed.least_qos.min(qos);
+                owed.filters += 1;
+                owed.retain[usize::from(retain)] = true;
+                owed.identifiers.extend(subscribed.identifier);
+                is_sure |= subscribed.is_sure && !subscribed.is_going;
+            }
+            let Some(mut owed) = owed else { continue };
+            let fits = session.line.is_none_or(|line| {
+                let most = self.lines[line].maximum_packet_size.map_or(usize::MAX, |most| most as usize);
+                // Fixed header, lengths, properties of the hop.
+                publish.size_bytes() + 64 <= most
+            });
+            let has_room = if owed.qos == Qos::AtMostOnce {
+                owed.only_on = session.line;
+                session.line.is_some()
+            } else {
+                session.waiting() + session.sending.len() < limit
+            };
+            owed.is_due = is_due && is_sure && fits && has_room && is_here == Some(true);
+            session.owed.push_back(owed);
+        }
+    }
+
+    /// SUBSCRIBE.
+    pub(super) fn subscribes(&mut self, at: usize, session: usize, subscribe: &Subscribe) {
+        let version = self.lines[at].version;
+        let identifier = subscribe.properties.subscription_identifiers().next();
+        let mut filters = Vec::with_capacity(subscribe.subscriptions.len());
+        for asked in &subscribe.subscriptions {
+            filters.push((asked.filter.as_str().to_owned(), asked.options.qos));
+            let of = &mut self.sessions[session];
+            let existing = of.subscriptions.iter_mut().find(|subscribed| subscribed.filter == asked.filter);
+            let (was_there, was_sure) = match &existing {
+                Some(existing) => (true, existing.is_sure && !existing.is_going),
+                None => (false, false),
+            };
+            match existing {
+                // [MQTT-3.8.4-3]
+                Some(existing) => {
+                    existing.before.get_or_insert((existing.options, existing.identifier));
+                    existing.options = asked.options;
+                    existing.identifier = identifier;
+                    existing.is_going = false;
+                }
+                None => of.subscriptions.push(Subscribed {
+                    filter: asked.filter.clone(),
+                    options: asked.options,
+                    identifier,
+                    is_sure: false,
+                    is_going: false,
+                    before: None,
+                }),
+            }
+            // [MQTT-3.8.4-4] and section 3.3.1.3: what is retained, if Retain Handling asks for it. Never for a share.
+            let wanted = match asked.options.retain_handling {
+                _ if asked.filter.share_name().is_some() => None,
+                _ if !version.has_properties() => Some(true),
+                RetainHandling::Send => Some(true),
+                RetainHandling::SendIfNew if !was_there => Some(true),
+                RetainHandling::SendIfNew if was_sure => None,
+                // Nobody knows whether the server has it.
+                RetainHandling::SendIfNew => Some(false),
+                RetainHandling::DoNotSend => None,
+            };
+            if let Some(is_due) = wanted {
+                self.owe_retained(session, asked.filter.as_str(), asked.options, identifier, is_due);
+            }
+        }
+        self.lines[at].answers.suback.push_back((subscribe.packet_id, filters));
+    }
+
+    fn owe_retained(
+        &mut self,
+        session: usize,
+        filter: &str,
+        options: SubscriptionOptions,
+        identifier: Option<u32>,
+        is_due: bool,
+    ) {
+        let line = self.sessions[session].line;
+        for (topic, kept) in &self.retained {
+            if !squall_codec::topic::matches(filter, topic) {
+                continue;
+            }
+            // From the last one that is sure: an unsure one behind it may be what the server has.
+            let first = kept.iter().rposition(|kept| kept.is_sure).unwrap_or(0);
+            let is_sure = kept.len() - first == 1 && kept[first].is_sure;
+            for Kept { message, .. } in &kept[first..] {
+                let Some(message) = *message else { continue };
+                let of = &self.messages[message];
+                if of.expires().is_some_and(|expires| expires <= self.now) {
+                    continue;
+                }
+                let qos = options.qos.min(of.qos());
+                let most =
+                    line.and_then(|line| self.lines[line].maximum_packet_size).map_or(usize::MAX, |most| most as usize);
+                let fits = of.publish.size_bytes() + 64 <= most;
+                self.sessions[session].owed.push_back(Owed {
+                    message,
+                    why: Why::Retained,
+                    qos,
+                    least_qos: qos,
+                    is_due: is_due && is_sure && fits,
+                    filters: 1,
+                    // [MQTT-3.3.1-8]
+                    retain: [false, true],
+                    identifiers: identifier.into_iter().collect(),
+                    is_passed: false,
+                    only_on: if qos == Qos::AtMostOnce { line } else { None },
+                });
+            }
+        }
+    }
+
+    pub(super) fn granted(&mut self, session: usize, suback: &Suback, filters: &[(String, Qos)], pending: &[String]) {
+        let mut refused = Vec::new();
+        for ((filter, asked), reason) in filters.iter().zip(&suback.reasons) {
+            let of = &mut self.sessions[session];
+            let Some(subscribed) = of.subscriptions.iter_mut().find(|subscribed| subscribed.filter.as_str() == filter)
+            else {
+                continue;
+            };
+            if reason.is_failure() {
+                refused.push(filter.clone());
+                continue;
+            }
+            if let Some(qos) = Qos::from_bits(reason.value()) {
+                if qos > *asked {
+                    let detail = format!("QoS {} was granted where {} was asked for", qos.bits(), asked.bits());
+                    self.breach(Invariant::AsSubscribed, detail);
+                    continue;
+                }
+                // Another SUBSCRIBE is under way, and it is the one that will hold.
+                if pending.contains(filter) {
+                    continue;
+                }
+                subscribed.options.qos = qos;
+            }
+            subscribed.is_sure = true;
+            subscribed.is_going = false;
+            subscribed.before = None;
+            // What it may have been instead, it is not.
+            let place = of.subscriptions.iter().position(|subscribed| subscribed.filter.as_str() == filter);
+            let mut index = 0;
+            of.subscriptions.retain(|subscribed| {
+                index += 1;
+                Some(index - 1) == place || subscribed.filter.as_str() != filter
+            });
+        }
+        let of = &mut self.sessions[session];
+        of.subscriptions.retain(|subscribed| !refused.iter().any(|filter| filter == subscribed.filter.as_str()));
+    }
+
+    /// UNSUBSCRIBE: what is owed may still come.
+    pub(super) fn unsubscribes(&mut self, at: usize, session: usize, unsubscribe: &Unsubscribe) {
+        let filters: Vec<String> = unsubscribe.filters.iter().map(|filter| filter.as_str().to_owned()).collect();
+        let of = &mut self.sessions[session];
+        for subscribed in &mut of.subscriptions {
+            if filters.iter().any(|filter| filter == subscribed.filter.as_str()) {
+                subscribed.is_going = true;
+            }
+        }
+        for owed in of.owed.iter_mut().filter(|owed| owed.is_due) {
+            let topic = self.messages[owed.message].publish.topic();
+            if unsubscribe.filters.iter().any(|filter| filter.matches(topic)) {
+                owed.is_due = false;
+            }
+        }
+        self.loosen_shares(&filters);
+        self.lines[at].answers.unsuback.push_back((unsubscribe.packet_id, filters));
+    }
+
+    pub(super) fn keep_if_retained(&mut self, message: usize) {
+        self.keep(message, true);
+    }
+
+    /// It may be retained, or not.
+    pub(super) fn retained_perhaps(&mut self, message: usize) {
+        self.keep(message, false);
+    }
+
+    fn keep(&mut self, message: usize, is_sure: bool) {
+        let of = &self.messages[message];
+        if !of.publish.retain {
+            return;
+        }
+        let is_above = self.retained.len() >= self.terms.retained_messages;
+        // QoS 0 and wills are not answered: they count as soon as the server has them.
+        let is_sure = is_sure && !is_above && (of.qos() == Qos::AtMostOnce || of.is_will);
+        if of.publish.payload().is_empty() && self.retained.contains_key(of.publish.topic()) {
+            self.tally.situations[Situation::RetainedCleared as usize] += 1;
+        }
+        let kept = self.retained.entry(of.publish.topic().to_owned()).or_default();
+        // [MQTT-3.3.1-6] [MQTT-3.3.1-7] An empty payload takes it away.
+        let clears = of.publish.payload().is_empty();
+        kept.push(Kept { by: message, message: (!clears).then_some(message), is_sure });
+        if is_sure {
+            let drop = kept.len() - 1;
+            kept.drain(..drop);
+        }
+    }
+
+    pub(super) fn retained_is_sure(&mut self, message: usize) {
+        let of = &self.messages[message];
+        if !of.publish.retain || self.retained.len() > self.terms.retained_messages {
+            return;
+        }
+        let Some(kept) = self.retained.get_mut(of.publish.topic()) else { return };
+        if let Some(position) = kept.iter().position(|kept| kept.by == message) {
+            kept[position].is_sure = true;
+            kept.drain(..position);
+        }
+    }
+
+    pub(super) fn withdraw_retained(&mut self, message: usize) {
+        let topic = self.messages[message].publish.topic().to_owned();
+        if let Some(kept) = self.retained.get_mut(&topic) {
+            kept.retain(|kept| kept.by != message);
+        }
+    }
+
+    pub(super) fn withdraw_from_shares(&mut self, message: usize) {
+        for share in &mut self.shares {
+            share.owed.iter_mut().filter(|shared| shared.message == message).for_each(|shared| shared.is_due = false);
+        }
+    }
+
+    fn loosen_shares(&mut self, filters: &[String]) {
+        for share in self.shares.iter_mut().filter(|share| filters.contains(&share.filter)) {
+            share.owed.iter_mut().for_each(|shared| shared.is_due = false);
+        }
+    }
+
+    /// A member has left: who gets what it had not finished is the server's choice.
+    pub(super) fn share_loses(&mut self, session: usize) {
+        let of = &self.sessions[session];
+        for share in &mut self.shares {
+            if !of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter) {
+                continue;
+            }
+            for shared in &mut share.owed {
+                shared.is_due = false;
+                let is_open = of.sending.iter().any(|sending| sending.message == shared.message);
+                if shared.sent_to == Some(session) && is_open {
+                    shared.may_again = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn outstanding_shares(&mut self) {
+        let mut found = Vec::new();
+        for share in &self.shares {
+            for shared in share.owed.iter().filter(|shared| shared.is_due && shared.sent_to.is_none()) {
+                let message = &self.messages[shared.message];
+                let is_accepted = message.acceptance == super::message::Acceptance::Yes;
+                if is_accepted && message.expires().is_none_or(|expires| expires > self.now) {
+                    found.push(format!("{} came to no member of {}", message.words(), share.filter));
+                }
+            }
+        }
+        for detail in found {
+            self.breach(Invariant::SharedOnce, detail);
+        }
+    }
+}

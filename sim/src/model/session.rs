@@ -1,0 +1,168 @@
+//! A session as the server has to have it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use squall_codec::{packet::SubscriptionOptions, qos::Qos, topic::TopicFilter, wire::PacketId};
+
+use super::will::Will;
+use crate::invariants::exchanges::Exchanges;
+
+/// Whether the server has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It has none.
+    None,
+    /// It has one.
+    Here,
+    /// It has one until the first moment at least, and none from the second one on.
+    Until(Duration, Duration),
+}
+
+/// A session, by its Client Identifier.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) name: String,
+    pub(super) life: Life,
+    /// The connection that has it.
+    pub(super) line: Option<usize>,
+    /// Session Expiry Interval in seconds.
+    pub(super) expiry: u32,
+    pub(super) subscriptions: Vec<Subscribed>,
+    /// What the server has to send, in the order in which it came.
+    pub(super) owed: VecDeque<Owed>,
+    /// Copies beyond the first, where several filters match.
+    pub(super) copies: VecDeque<Owed>,
+    /// QoS 1 and 2 messages that the server has begun to send.
+    pub(super) sending: Vec<Sending>,
+    /// Those that were completed shortly before a crash: it may have forgotten that.
+    pub(super) perhaps_sending: Vec<Sending>,
+    /// Completed lately, and when.
+    pub(super) lately: VecDeque<(Duration, Sending)>,
+    /// Packet identifiers of QoS 2 messages that the server has and that were not released.
+    pub(super) received: BTreeSet<PacketId>,
+    /// Of those, the ones that nobody was told of before a crash.
+    pub(super) perhaps_received: BTreeSet<PacketId>,
+    pub(super) will: Option<Will>,
+    /// What the client has open towards the server.
+    pub(super) from_client: Exchanges,
+    /// The server has gone down since it began.
+    pub(super) was_cut: bool,
+    /// How many messages the server was sent in this session for the first time: for those that a client hands over.
+    pub(super) first_sent: BTreeMap<u64, u32>,
+}
+
+/// A subscription.
+#[derive(Clone, Debug)]
+pub(super) struct Subscribed {
+    pub(super) filter: TopicFilter,
+    pub(super) options: SubscriptionOptions,
+    pub(super) identifier: Option<u32>,
+    /// What it was before a SUBSCRIBE that was not answered yet.
+    pub(super) before: Option<(SubscriptionOptions, Option<u32>)>,
+    /// SUBACK has granted it.
+    pub(super) is_sure: bool,
+    /// UNSUBSCRIBE came and was not answered yet, or a crash came before SUBACK.
+    pub(super) is_going: bool,
+}
+
+/// Why a message is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It was published.
+    Live,
+    /// It was retained when SUBSCRIBE came.
+    Retained,
+}
+
+/// A message on its way to a session, before it is sent for the first time.
+#[derive(Clone, Debug)]
+pub(super) struct Owed {
+    pub(super) message: usize,
+    pub(super) why: Why,
+    /// The highest that the matching subscriptions allow.
+    pub(super) qos: Qos,
+    /// The lowest that one of them does.
+    pub(super) least_qos: Qos,
+    /// It has to come; otherwise it may.
+    pub(super) is_due: bool,
+    /// Filters that match.
+    pub(super) filters: usize,
+    /// RETAIN may be 0, may be 1.
+    pub(super) retain: [bool; 2],
+    /// Subscription Identifiers of the filters that match.
+    pub(super) identifiers: Vec<u32>,
+    /// One that was published later on the same line has been sent.
+    pub(super) is_passed: bool,
+    /// The connection on which it has to leave, if it cannot wait for another: QoS 0.
+    pub(super) only_on: Option<usize>,
+}
+
+/// A QoS 1 or 2 message that the server has begun to send.
+#[derive(Clone, Debug)]
+pub(super) struct Sending {
+    pub(super) id: PacketId,
+    pub(super) message: usize,
+    pub(super) qos: Qos,
+    /// QoS 2: PUBREC has come.
+    pub(super) is_received: bool,
+    /// QoS 2: PUBREL has left.
+    pub(super) is_released: bool,
+    /// The connection on which it, or its PUBREL, was sent last.
+    pub(super) line: usize,
+    /// The connection on which its PUBLISH was sent last.
+    pub(super) published_on: usize,
+}
+
+impl Session {
+    pub(super) fn new(name: String) -> Self {
+        Session {
+            name,
+            life: Life::None,
+            line: None,
+            expiry: 0,
+            subscriptions: Vec::new(),
+            owed: VecDeque::new(),
+            copies: VecDeque::new(),
+            sending: Vec::new(),
+            perhaps_sending: Vec::new(),
+            lately: VecDeque::new(),
+            received: BTreeSet::new(),
+            perhaps_received: BTreeSet::new(),
+            will: None,
+            from_client: Exchanges::default(),
+            was_cut: false,
+            first_sent: BTreeMap::new(),
+        }
+    }
+
+    /// Nothing of it is left but its will, which has a life of its own.
+    pub(super) fn clear(&mut self) {
+        self.subscriptions.clear();
+        self.owed.clear();
+        self.copies.clear();
+        self.sending.clear();
+        self.perhaps_sending.clear();
+        self.lately.clear();
+        self.received.clear();
+        self.perhaps_received.clear();
+    }
+
+    /// Whether the server has it at this moment: surely, perhaps (`None`), surely not.
+    pub(super) fn is_here(&self, now: Duration) -> Option<bool> {
+        match self.life {
+            Life::None => Some(false),
+            Life::Here => Some(true),
+            Life::Until(least, _) if now < least => Some(true),
+            Life::Until(_, most) if now >= most => Some(false),
+            Life::Until(..) => None,
+        }
+    }
+
+    /// How many messages above QoS 0 wait or are under way.
+    pub(super) fn waiting(&self) -> usize {
+        self.owed.iter().filter(|owed| owed.qos > Qos::AtMostOnce).count()
+    }
+}

@@ -1,0 +1,8 @@
+//! Storms: plans made from seeds, played by the thousand, and the one that matters cut down to a page.
+
+pub mod broken;
+pub mod generate;
+pub mod report;
+pub mod shrink;
+pub mod swarm;
+pub mod sweep;

@@ -1,0 +1,287 @@
+//! From a seed to a plan.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::{PacketKind, RetainHandling},
+    qos::Qos,
+    version::Version,
+};
+use squall_scenarios::{
+    fault::{CutEnd, Delay, FaultKind, Pass, Trigger},
+    liar::Direction,
+    outage::{Outage, Stop},
+    plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing},
+    stage::End,
+};
+
+use super::swarm::{Draws, FaultFamily, Feature, Swarm};
+
+const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
+const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "a/c", "b", "b/c", "d/e/f"];
+const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
+const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
+
+/// How long everything that is owed may take at the end: longer than the longest pause of a client that tries again, its
+/// patience with a dead link, and the retransmission of a lost segment.
+const CALM: Duration = Duration::from_secs(30);
+
+/// The plan of a seed.
+pub fn plan(seed: u64) -> Plan {
+    let swarm = Swarm::of(seed);
+    let names = &NAMES[..swarm.clients];
+    let mut steps = Vec::new();
+    let mut numbers = 0;
+    for who in 0..swarm.clients {
+        client(seed, &swarm, who, &mut numbers, &mut steps);
+    }
+    faults(seed, &swarm, &mut steps);
+    steps.sort_by_key(|step| step.at);
+    Plan {
+        title: format!("storm {seed}"),
+        about: Some(swarm.to_string()),
+        seed,
+        broker: swarm.broker.clone(),
+        actors: names.iter().map(|name| (*name).to_owned()).collect(),
+        steps,
+        lasts: swarm.lasts,
+        calm: CALM,
+    }
+}
+
+/// What one client does.
+fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut Vec<Step>) {
+    let mut draws = Draws::new(seed, "client", who as u64);
+    let version = draws.one_of(&swarm.versions);
+    let mut push = |at: Duration, doing: Doing| steps.push(Step { at, act: Act::Client(who, doing) });
+    let connecting = connecting(seed, swarm, who, version);
+    push(draws.millis(0, 300), Doing::Connect(Box::new(connecting)));
+
+    let mut subscribing = Draws::new(seed, "subscriptions", who as u64);
+    let mut filters = Vec::new();
+    let count = if swarm.has(Feature::Overlap) { subscribing.between(1, 4) } else { subscribing.between(0, 2) };
+    for _ in 0..count {
+        let wanted = subscription(&mut subscribing, swarm, version);
+        filters.push(wanted.filter.clone());
+        push(subscribing.millis(300, 900), Doing::Subscribe(wanted));
+    }
+    for _ in 0..subscribing.below(4) {
+        let at = subscribing.millis(1_000, 11_500);
+        if swarm.has(Feature::Unsubscribe) && !filters.is_empty() && subscribing.happens(50) {
+            let filter = filters[subscribing.below(filters.len())].clone();
+            push(at, Doing::Unsubscribe(filter));
+        } else {
+            let wanted = subscription(&mut subscribing, swarm, version);
+            filters.push(wanted.filter.clone());
+            push(at, Doing::Subscribe(wanted));
+        }
+    }
+
+    if swarm.has(Feature::Disconnect) {
+        let mut leaving = Draws::new(seed, "leaving", who as u64);
+        for _ in 0..leaving.below(3) {
+            let at = leaving.millis(1_500, 10_000);
+            let session_expiry = leaving.happens(20).then(|| leaving.between(0, 4) as u32);
+            push(at, Doing::Disconnect { with_will: leaving.happens(25), session_expiry });
+            let again = Connecting::new(version);
+            let back = (at + leaving.millis(10, 4_000)).min(swarm.lasts);
+            push(back, Doing::Connect(Box::new(again)));
+        }
+    }
+
+    let mut publishing = Draws::new(seed, "messages", who as u64);
+    let mut sent = 0;
+    while sent < swarm.messages {
+        let at = publishing.millis(600, 11_900);
+        let burst = if swarm.has(Feature::Bursts) && publishing.happens(30) { publishing.between(2, 8) } else { 1 };
+        let topic = publishing.one_of(&TOPICS);
+        for _ in 0..burst {
+            *numbers += 1;
+            sent += 1;
+            let topic = if publishing.happens(80) { topic } else { publishing.one_of(&TOPICS) };
+            push(at, Doing::Publish(message(&mut publishing, swarm, version, topic, *numbers)));
+        }
+    }
+}
+
+fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connecting {
+    let mut draws = Draws::new(seed, "options", who as u64);
+    let keeps = swarm.has(Feature::Session) && draws.happens(80);
+    let session_expiry = match version.has_properties() {
+        false => None,
+        true if !keeps => draws.happens(50).then_some(0),
+        true if swarm.has(Feature::SessionExpiry) => Some(draws.between(1, 5) as u32),
+        true => Some(draws.one_of(&[60, 300, u32::MAX])),
+    };
+    let shares_name = swarm.has(Feature::TakeOver) && who == 1;
+    let will = (swarm.has(Feature::Will) && draws.happens(70)).then(|| {
+        let delay = match swarm.has(Feature::WillDelay) && version.has_properties() {
+            true => draws.below(5) as u32,
+            false => 0,
+        };
+        let topic = draws.one_of(&TOPICS).to_owned();
+        let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]);
+        let retain = swarm.has(Feature::Retain) && draws.happens(30);
+        (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None }, delay)
+    });
+    let clean = !keeps || draws.happens(10);
+    let receive_maximum = (swarm.has(Feature::Window) && version.has_properties()).then(|| draws.between(1, 8) as u16);
+    let alias = swarm.has(Feature::Alias) && version.has_properties();
+    Connecting {
+        client_id: shares_name.then(|| NAMES[0].to_owned()),
+        clean_start: clean,
+        keep_alive: draws.between(1, 6) as u16,
+        session_expiry,
+        receive_maximum,
+        topic_alias_maximum: if alias { draws.between(1, 5) as u16 } else { 0 },
+        will,
+        // Two of one name would throw each other out for ever.
+        reconnect: (!swarm.has(Feature::TakeOver) || who > 1).then(|| draws.millis(20, 200)),
+        ..Connecting::new(version)
+    }
+}
+
+fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribing {
+    let has_properties = version.has_properties();
+    let filter = if swarm.has(Feature::Shared) && has_properties && draws.happens(30) {
+        draws.one_of(&SHARES)
+    } else if swarm.has(Feature::Wildcard) && draws.happens(60) {
+        draws.one_of(&WILDCARDS)
+    } else {
+        draws.one_of(&TOPICS)
+    };
+    let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce, Qos::ExactlyOnce]);
+    let mut wanted = Subscribing::new(filter, qos);
+    if swarm.has(Feature::Options) && has_properties {
+        wanted.no_local = !filter.starts_with('$') && draws.happens(30);
+        wanted.retain_as_published = draws.happens(40);
+        let handlings = [RetainHandling::Send, RetainHandling::SendIfNew, RetainHandling::DoNotSend];
+        wanted.retain_handling = draws.one_of(&handlings);
+    }
+    if swarm.has(Feature::Identifier) && has_properties {
+        wanted.identifier = draws.happens(70).then(|| draws.between(1, 300) as u32);
+    }
+    wanted
+}
+
+fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, number: usize) -> Message {
+    let mut choices = Vec::with_capacity(3);
+    for (feature, qos) in
+        [(Feature::Qos0, Qos::AtMostOnce), (Feature::Qos1, Qos::AtLeastOnce), (Feature::Qos2, Qos::ExactlyOnce)]
+    {
+        if swarm.has(feature) {
+            choices.push(qos);
+        }
+    }
+    let retain = swarm.has(Feature::Retain) && draws.happens(25);
+    let clears = retain && draws.happens(15);
+    let mut payload = if clears { String::new() } else { number.to_string() };
+    if swarm.has(Feature::Large) && !clears && draws.happens(5) {
+        let size = draws.between(1_000, 6_000);
+        payload.extend(std::iter::repeat_n('.', size));
+    }
+    let expires = swarm.has(Feature::MessageExpiry) && version.has_properties() && draws.happens(30);
+    Message {
+        topic: topic.to_owned(),
+        payload,
+        qos: draws.one_of(&choices),
+        retain,
+        expiry: expires.then(|| draws.between(1, 6) as u32),
+    }
+}
+
+/// What goes wrong, and when it is well again.
+fn faults(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
+    for number in 0..swarm.fault_count {
+        let mut draws = Draws::new(seed, "fault", number as u64);
+        let family = draws.one_of(&swarm.faults);
+        let who = draws.below(swarm.clients);
+        let at = draws.millis(400, 11_000);
+        let mut push = |at: Duration, act: Act| steps.push(Step { at: at.min(swarm.lasts), act });
+        let on = |kind: FaultKind| Act::Link(Some(who), kind);
+        let heal = FaultKind::Heal { reset: draws.happens(40) };
+        match family {
+            FaultFamily::Reset => push(at, on(FaultKind::Reset)),
+            FaultFamily::Close => push(at, on(FaultKind::Close)),
+            FaultFamily::HalfOpen => {
+                push(at, on(FaultKind::HalfOpen));
+                if draws.happens(50) {
+                    push(at + draws.millis(500, 12_000), on(heal));
+                }
+            }
+            FaultFamily::Partition => {
+                let ways = [None, Some(Direction::ToServer), Some(Direction::ToClient)];
+                push(at, on(FaultKind::Partition { direction: draws.one_of(&ways) }));
+                push(at + draws.millis(100, 8_000), on(heal));
+            }
+            FaultFamily::Hold => {
+                push(at, on(FaultKind::Hold));
+                push(at + draws.millis(5, 900), on(FaultKind::Heal { reset: false }));
+            }
+            FaultFamily::Stall => {
+                push(at, on(FaultKind::StallReading));
+                push(at + draws.millis(100, 5_000), on(FaultKind::Heal { reset: false }));
+            }
+            FaultFamily::Cut => push(at, on(cut(&mut draws))),
+            FaultFamily::Latency => {
+                let min = draws.millis(0, 80);
+                let max = min + draws.millis(0, 150);
+                push(at, on(FaultKind::Latency { time: Delay::Between { min, max }, direction: None }));
+            }
+            FaultFamily::Drop => {
+                let probability = draws.one_of(&[0.02, 0.1, 0.3]);
+                push(at, on(FaultKind::Drop { probability, direction: None }));
+            }
+            FaultFamily::Split => push(at, on(FaultKind::Split { bytes: draws.one_of(&[1, 2, 7, 64]) })),
+            FaultFamily::Crash => push(at, outage(&mut draws, Stop::Crash)),
+            FaultFamily::PowerLoss => push(at, outage(&mut draws, Stop::PowerLoss)),
+            FaultFamily::Restart => push(at, outage(&mut draws, Stop::Restart)),
+        }
+    }
+}
+
+fn outage(draws: &mut Draws, how: Stop) -> Act {
+    Act::Outage(Outage { how, down: draws.millis(0, 3_000) })
+}
+
+/// An end at a moment of the protocol: this is what finds most.
+fn cut(draws: &mut Draws) -> FaultKind {
+    let up = [
+        PacketKind::Connect,
+        PacketKind::Publish,
+        PacketKind::Publish,
+        PacketKind::Puback,
+        PacketKind::Pubrec,
+        PacketKind::Pubrel,
+        PacketKind::Pubcomp,
+        PacketKind::Subscribe,
+        PacketKind::Pingreq,
+        PacketKind::Disconnect,
+    ];
+    let down = [
+        PacketKind::Connack,
+        PacketKind::Publish,
+        PacketKind::Publish,
+        PacketKind::Puback,
+        PacketKind::Pubrec,
+        PacketKind::Pubrel,
+        PacketKind::Pubcomp,
+        PacketKind::Suback,
+        PacketKind::Unsuback,
+    ];
+    let (packet, direction) = match draws.happens(50) {
+        true => (draws.one_of(&up), Direction::ToServer),
+        false => (draws.one_of(&down), Direction::ToClient),
+    };
+    let pass = match draws.below(4) {
+        0 => Pass::Bytes(draws.between(1, 12)),
+        1 => Pass::After,
+        _ => Pass::Before,
+    };
+    let ends = [CutEnd::End(End::Fin), CutEnd::End(End::Reset), CutEnd::End(End::Reset), CutEnd::HalfOpen];
+    FaultKind::Cut {
+        on: Trigger { packet, direction, nth: draws.between(1, 4) as u32 },
+        pass,
+        how: draws.one_of(&ends),
+    }
+}

@@ -1,0 +1,145 @@
+//! What a sweep has seen: mergeable, so that many machines can sweep.
+
+use std::{collections::BTreeMap, fmt, ops::Range};
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::storm::StormRun;
+
+/// A seed that broke an invariant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// Which.
+    pub seed: u64,
+    /// The first invariant that it broke.
+    pub invariant: String,
+    /// What was seen.
+    pub detail: String,
+    /// Further breaches behind it.
+    pub more: usize,
+}
+
+/// The sums of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version that swept.
+    pub squall: String,
+    /// The first seed and the one behind the last.
+    pub seeds: (u64, u64),
+    /// Which parts of them, each as part and number of parts.
+    pub shards: Vec<(u64, u64)>,
+    /// Plans that were played.
+    pub played: u64,
+    /// Packets that the broker got, and that it sent.
+    pub packets: (u64, u64),
+    /// PUBLISH packets that the broker accepted, by QoS.
+    pub accepted: [u64; 3],
+    /// PUBLISH packets that it sent.
+    pub delivered: u64,
+    /// Faults that hit something, and all.
+    pub faults: (u64, u64),
+    /// xxh3-64 digests of all plays, added up: the same on every machine, in whatever order.
+    pub digest: u64,
+    /// Situations that matter, and in how many plays they came.
+    pub situations: BTreeMap<String, u64>,
+    /// Cuts at packets that came to their moment: packet, direction, place, end.
+    pub cuts: BTreeMap<String, u64>,
+    /// In the order of the seeds.
+    pub violations: Vec<Violation>,
+}
+
+impl Report {
+    /// Of nothing yet.
+    pub fn new(seeds: Range<u64>, shard: (u64, u64)) -> Self {
+        Report {
+            squall: env!("CARGO_PKG_VERSION").to_owned(),
+            seeds: (seeds.start, seeds.end),
+            shards: vec![shard],
+            played: 0,
+            packets: (0, 0),
+            accepted: [0; 3],
+            delivered: 0,
+            faults: (0, 0),
+            digest: 0,
+            situations: crate::model::Situation::ALL.iter().map(|situation| (situation.name().to_owned(), 0)).collect(),
+            cuts: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// One play more.
+    pub fn count(&mut self, run: &StormRun) {
+        self.played += 1;
+        self.packets.0 += run.tally.received;
+        self.packets.1 += run.tally.sent;
+        for (sum, more) in self.accepted.iter_mut().zip(run.tally.accepted) {
+            *sum += more;
+        }
+        self.delivered += run.tally.delivered;
+        self.faults.0 += run.faults.0 as u64;
+        self.faults.1 += run.faults.1 as u64;
+        self.digest = self.digest.wrapping_add(run.digest);
+        for (situation, count) in crate::model::Situation::ALL.iter().zip(run.tally.situations) {
+            *self.situations.entry(situation.name().to_owned()).or_default() += u64::from(count > 0);
+        }
+    }
+
+    /// Adds another part of the same sweep.
+    pub fn merge(&mut self, other: Report) {
+        self.played += other.played;
+        self.packets = (self.packets.0 + other.packets.0, self.packets.1 + other.packets.1);
+        for (sum, more) in self.accepted.iter_mut().zip(other.accepted) {
+            *sum += more;
+        }
+        self.delivered += other.delivered;
+        self.faults = (self.faults.0 + other.faults.0, self.faults.1 + other.faults.1);
+        self.digest = self.digest.wrapping_add(other.digest);
+        for (name, count) in other.situations {
+            *self.situations.entry(name).or_default() += count;
+        }
+        for (name, count) in other.cuts {
+            *self.cuts.entry(name).or_default() += count;
+        }
+        for shard in other.shards {
+            if !self.shards.contains(&shard) {
+                self.shards.push(shard);
+            }
+        }
+        self.shards.sort_unstable();
+        self.violations.extend(other.violations);
+        self.violations.sort_by_key(|violation| violation.seed);
+    }
+
+    /// Situations that no play came to.
+    pub fn never(&self) -> Vec<&str> {
+        self.situations.iter().filter(|(_, count)| **count == 0).map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [none, once, exactly] = self.accepted;
+        writeln!(f, "{} storms, seeds {} to {}", self.played, self.seeds.0, self.seeds.1.saturating_sub(1))?;
+        writeln!(f, "  packets      {} to the broker, {} from it", self.packets.0, self.packets.1)?;
+        writeln!(
+            f,
+            "  accepted     {none} of QoS 0, {once} of QoS 1, {exactly} of QoS 2; {} delivered",
+            self.delivered
+        )?;
+        writeln!(f, "  faults       {} of {} hit something", self.faults.0, self.faults.1)?;
+        writeln!(f, "  digest       {:016x}", self.digest)?;
+        writeln!(f, "  situations, and in how many storms they came")?;
+        for (name, count) in &self.situations {
+            writeln!(f, "    {count:>8}  {name}")?;
+        }
+        writeln!(f, "  {} kinds of cuts came to their moment", self.cuts.len())?;
+        writeln!(f, "  violations   {}", self.violations.len())?;
+        for violation in self.violations.iter().take(20) {
+            writeln!(f, "    seed {}: {}", violation.seed, violation.detail)?;
+        }
+        if self.violations.len() > 20 {
+            writeln!(f, "    and {} more", self.violations.len() - 20)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! What a seed is about: which features and which faults, with which limits. A storm of everything hides what a storm of little
+//! shows.
+
+use std::{fmt, time::Duration};
+
+use squall_codec::version::Version;
+use squall_scenarios::settings::{Settings, Storage};
+
+use crate::seed::derive;
+
+/// One stream of draws, pinned and portable: the n-th is a named hash of seed, name and n.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    seed: u64,
+    drawn: u64,
+}
+
+impl Draws {
+    /// The stream with this name and number.
+    pub fn new(seed: u64, stream: &str, number: u64) -> Self {
+        Draws { seed: derive(seed, stream, number), drawn: 0 }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.drawn += 1;
+        xxhash_rust::xxh3::xxh3_64_with_seed(&self.drawn.to_le_bytes(), self.seed)
+    }
+
+    /// From 0 to below `end`, which is not 0.
+    pub fn below(&mut self, end: usize) -> usize {
+        ((u128::from(self.next()) * end as u128) >> 64) as usize
+    }
+
+    /// From `low` to `high`, both possible.
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    /// In `percent` of all cases.
+    pub fn happens(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of them.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    /// Whole milliseconds, both ends possible.
+    pub fn millis(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_millis(low + self.below((high - low + 1) as usize) as u64)
+    }
+}
+
+macro_rules! kinds {
+    ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $kind:ident = $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$about])* $kind,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[$name] = &[$($name::$kind),*];
+
+            /// In words.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$kind => $word,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// What clients do beside publishing and subscribing.
+    Feature {
+        /// Messages of QoS 0.
+        Qos0 = "QoS 0",
+        /// Messages of QoS 1.
+        Qos1 = "QoS 1",
+        /// Messages of QoS 2.
+        Qos2 = "QoS 2",
+        /// RETAIN.
+        Retain = "retained messages",
+        /// Wills.
+        Will = "wills",
+        /// Wills that wait.
+        WillDelay = "will delay",
+        /// Sessions that outlive their connection.
+        Session = "sessions that are kept",
+        /// Sessions that expire while the storm lasts.
+        SessionExpiry = "sessions that expire",
+        /// Message Expiry Interval.
+        MessageExpiry = "message expiry",
+        /// Wildcards in filters.
+        Wildcard = "wildcards",
+        /// Several filters for one message.
+        Overlap = "overlapping filters",
+        /// Shared Subscriptions.
+        Shared = "shared subscriptions",
+        /// No Local, Retain As Published, Retain Handling.
+        Options = "subscription options",
+        /// Subscription Identifiers.
+        Identifier = "subscription identifiers",
+        /// Topic Aliases of the server.
+        Alias = "topic aliases",
+        /// UNSUBSCRIBE.
+        Unsubscribe = "unsubscribing",
+        /// DISCONNECT, and coming back.
+        Disconnect = "leaving and coming back",
+        /// Two clients of one name.
+        TakeOver = "take-overs",
+        /// Many messages at once.
+        Bursts = "bursts",
+        /// Messages of some kilobytes.
+        Large = "large messages",
+        /// A small Receive Maximum.
+        Window = "narrow windows",
+    }
+}
+
+kinds! {
+    /// What goes wrong.
+    FaultFamily {
+        /// RST.
+        Reset = "resets",
+        /// FIN without DISCONNECT.
+        Close = "closes",
+        /// A client that is gone without a sign.
+        HalfOpen = "half-open links",
+        /// Nothing passes, one way or both.
+        Partition = "partitions",
+        /// Short outages.
+        Hold = "holds",
+        /// A client that does not read.
+        Stall = "stalled readers",
+        /// The end comes at a moment of the protocol.
+        Cut = "cuts at packets",
+        /// Latency that changes.
+        Latency = "latency",
+        /// Lost segments.
+        Drop = "loss",
+        /// Segments of a few bytes.
+        Split = "small segments",
+        /// The broker's process is killed.
+        Crash = "crashes",
+        /// The broker's machine loses its power.
+        PowerLoss = "power failures",
+        /// The broker is asked to end.
+        Restart = "restarts",
+    }
+}
+
+/// What a seed draws.
+#[derive(Clone, Debug)]
+pub struct Swarm {
+    /// How many clients.
+    pub clients: usize,
+    /// What they speak: one, or any.
+    pub versions: Vec<Version>,
+    /// What they do.
+    pub features: Vec<Feature>,
+    /// What goes wrong.
+    pub faults: Vec<FaultFamily>,
+    /// How many faults.
+    pub fault_count: usize,
+    /// How many messages each client publishes.
+    pub messages: usize,
+    /// How the broker is set up.
+    pub broker: Settings,
+    /// How long it lasts.
+    pub lasts: Duration,
+}
+
+impl Swarm {
+    /// The swarm of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut draws = Draws::new(seed, "swarm", 0);
+        let versions = match draws.below(4) {
+            0 => vec![Version::V3_1_1],
+            1 => vec![Version::V3_1_1, Version::V5_0],
+            _ => vec![Version::V5_0],
+        };
+        // Each feature is in about two of three storms, so that a rare one is not drowned by the others.
+        let mut features: Vec<Feature> = Feature::ALL.iter().copied().filter(|_| draws.happens(62)).collect();
+        if !features.iter().any(|feature| matches!(feature, Feature::Qos0 | Feature::Qos1 | Feature::Qos2)) {
+            features.insert(0, draws.one_of(&[Feature::Qos1, Feature::Qos2]));
+        }
+        let mut faults: Vec<FaultFamily> = FaultFamily::ALL.iter().copied().filter(|_| draws.happens(40)).collect();
+        if faults.is_empty() {
+            faults.push(FaultFamily::Cut);
+        }
+        let goes_down = faults
+            .iter()
+            .any(|fault| matches!(fault, FaultFamily::Crash | FaultFamily::PowerLoss | FaultFamily::Restart));
+        // A disk is worth its time only where the broker goes down.
+        let mut broker = Settings::default();
+        if goes_down {
+            broker.store = Some(Storage::None);
+            if draws.happens(75) {
+                broker.store = Some(Storage::Disk);
+                if draws.happens(30) {
+                    broker.sync = Some(draws.millis(1, 20));
+                }
+            }
+            if draws.happens(50) {
+                faults.retain(|fault| {
+                    !matches!(fault, FaultFamily::Crash | FaultFamily::PowerLoss | FaultFamily::Restart)
+                });
+                broker.store = None;
+                broker.sync = None;
+            }
+        }
+        if faults.is_empty() {
+            faults.push(FaultFamily::Reset);
+        }
+        if draws.happens(20) {
+            broker.in_flight = Some(draws.between(1, 4) as u16);
+        }
+        if draws.happens(10) {
+            broker.receive_maximum = Some(draws.between(1, 5) as u16);
+        }
+        if draws.happens(10) {
+            broker.maximum_qos = None;
+        }
+        Swarm {
+            clients: draws.between(3, 5),
+            versions,
+            features,
+            faults,
+            fault_count: draws.between(4, 14),
+            messages: draws.between(45, 75),
+            broker,
+            lasts: Duration::from_secs(12),
+        }
+    }
+
+    /// Whether clients do it.
+    pub fn has(&self, feature: Feature) -> bool {
+        self.features.contains(&feature)
+    }
+}
+
+impl fmt::Display for Swarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: Vec<&str>| names.join(", ");
+        let versions: Vec<String> = self.versions.iter().map(ToString::to_string).collect();
+        writeln!(f, "{} clients, {}", self.clients, versions.join(" and "))?;
+        writeln!(f, "with {}", list(self.features.iter().map(|feature| feature.name()).collect()))?;
+        write!(f, "against {}", list(self.faults.iter().map(|fault| fault.name()).collect()))
+    }
+}

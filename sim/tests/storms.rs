@@ -1,0 +1,108 @@
+//! Storms: what a seed makes, whether it says the same twice, whether our broker comes through, and whether broken ones do not.
+
+use std::{path::Path, rc::Rc};
+
+use squall_codec::version::Version;
+use squall_scenarios::{script::Script, verdict::Verdict};
+use squall_sim::{
+    events::storm::{StormOptions, play},
+    invariants::Invariant,
+    storm::{
+        broken, generate,
+        report::Report,
+        sweep::{Breaking, Sweep, broken_by, play_quietly},
+    },
+    story,
+    world::VirtualWorld,
+};
+
+const SEEDS: u64 = 200;
+
+fn sweep(shard: (u64, u64), jobs: usize) -> Report {
+    Sweep { seeds: 0..SEEDS, shard, jobs, broken: None, first_only: false }.run(&|_, _| {})
+}
+
+#[test]
+fn our_broker_comes_through_the_storms() {
+    let report = sweep((1, 1), 2);
+    assert!(report.violations.is_empty(), "{report}");
+    assert_eq!(report.played, SEEDS);
+    assert!(report.accepted.iter().all(|accepted| *accepted > 1_000), "{report}");
+    assert_eq!(report.never(), [""; 0], "situations that no storm came to:\n{report}");
+}
+
+#[test]
+fn a_storm_is_the_same_as_script_and_as_plan() {
+    for seed in 0..SEEDS {
+        let plan = generate::plan(seed);
+        let text = plan.to_script();
+        let script = Script::parse("storm.yaml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(script.plan(), Some(&plan), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_storm_passes_the_edge_in_the_same_way_whether_it_is_written_down_or_not() {
+    for seed in 0..20 {
+        let plan = generate::plan(seed);
+        let written = play(&plan, StormOptions::default());
+        let quiet = play_quietly(&plan, None);
+        assert_eq!(written.digest, quiet.digest, "seed {seed}");
+        assert!(quiet.transcript.is_empty());
+        assert!(!written.transcript.is_empty());
+    }
+}
+
+#[test]
+fn the_parts_of_a_sweep_make_the_whole() {
+    let whole = sweep((1, 1), 1);
+    let mut merged = sweep((1, 2), 1);
+    merged.merge(sweep((2, 2), 2));
+    merged.shards.clone_from(&whole.shards);
+    assert_eq!(merged, whole);
+}
+
+#[test]
+fn every_broken_broker_is_noticed_by_what_it_breaks() {
+    let mut missed = String::new();
+    for broker in broken::all() {
+        let make = || broker.filter();
+        let breaking: &Breaking = &make;
+        let notices = |seed: u64| {
+            let found = broken_by(&generate::plan(seed), Some(breaking));
+            found.iter().any(|invariant| broker.caught_by.contains(invariant))
+        };
+        if !(0..2_000).any(notices) {
+            missed += &format!("{}: none of {:?} was broken in 2000 storms\n", broker.name, broker.caught_by);
+        }
+    }
+    assert!(broken::all().count() >= 30, "{} broken brokers", broken::all().count());
+    assert!(missed.is_empty(), "\n{missed}");
+}
+
+#[test]
+fn a_violation_is_cut_down_to_a_script_that_shows_it_again() {
+    let broker = broken::all().find(|broker| broker.name == "forgets PUBREL now and then").expect("it is in the table");
+    let make = || broker.filter();
+    let sweep = Sweep { seeds: 0..50, shard: (1, 1), jobs: 1, broken: Some(&make), first_only: true };
+    let report = sweep.run(&|_, _| {});
+    let violation = report.violations.first().expect("it is noticed");
+    let whole = generate::plan(violation.seed);
+    let small = sweep.smallest(violation).expect("it can be cut down");
+    assert!(small.steps.len() < whole.steps.len() / 4, "{} steps of {}", small.steps.len(), whole.steps.len());
+    let script = Script::parse("small.yaml", &small.to_script()).expect("it is a script");
+    let plan = script.plan().expect("it is a storm");
+    assert!(broken_by(plan, Some(&make)).contains(&Invariant::Progress));
+    assert_eq!(broken_by(plan, None), []);
+}
+
+#[test]
+fn a_storm_in_a_file_is_played_as_any_story() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/storms");
+    let file = folder.join("three_clients.yaml");
+    let script = Rc::new(Script::load(&file).unwrap_or_else(|error| panic!("{error}")));
+    let run = story::play(VirtualWorld::Events, &script, Version::V5_0, 1);
+    let played = run.outcome.expect("it ends");
+    assert_eq!(played.verdict, Verdict::Pass, "{played}");
+    assert!(run.transcript.entries().len() > 50);
+}
