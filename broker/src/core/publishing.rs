@@ -47,7 +47,9 @@ impl Broker {
             self.publish_for(speaker, publish);
             return;
         };
-        match self.sessions[speaker.session].incoming.publish(qos, packet_id) {
+        let session = &mut self.sessions[speaker.session];
+        let ends_another = qos == Qos::AtLeastOnce && session.durable && session.incoming.awaits_release(packet_id);
+        match session.incoming.publish(qos, packet_id) {
             // [MQTT-3.3.4-7] is broken by the client.
             Received::TooMany => self.violation(
                 speaker.id,
@@ -59,7 +61,14 @@ impl Broker {
             ),
             // [MQTT-4.3.3-10]
             Received::Duplicate => self.send(speaker.id, Packet::Pubrec(Ack::new(packet_id))),
-            Received::New => self.accept_publish(speaker, qos, packet_id, publish),
+            Received::New => {
+                // At QoS 1 the identifier stands for a new message, whatever the client had begun with it.
+                if ends_another {
+                    let client_id = self.sessions[speaker.session].client_id.clone();
+                    self.persist(Record::Completed { client_id, packet_id });
+                }
+                self.accept_publish(speaker, qos, packet_id, publish);
+            }
         }
     }
 

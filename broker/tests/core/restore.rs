@@ -202,6 +202,26 @@ fn a_qos_2_message_that_is_repeated_after_a_crash_is_delivered_once() {
 }
 
 #[test]
+fn a_qos_1_message_ends_what_was_open_under_its_identifier_over_a_crash_too() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_2);
+    broker.drop_connection(bob);
+    let alice = broker.join(durable(V5, "alice"));
+    broker.recv(alice, publish_at(QOS_2, 7, "t", "open"));
+    broker.expect(alice, pubrec(7));
+    broker.recv(alice, publish_at(QOS_1, 7, "t", "other"));
+    broker.expect(alice, puback(7));
+
+    let mut broker = broker.restart(seconds(1));
+    let alice = broker.join(durable(V5, "alice"));
+    broker.recv(alice, publish_at(QOS_2, 7, "t", "new"));
+    broker.expect(alice, pubrec(7));
+    let bob = broker.join(durable(V5, "bob"));
+    assert_eq!(broker.payloads(bob), ["open", "other", "new"]);
+}
+
+#[test]
 fn a_refused_qos_2_message_leaves_its_identifier_free() {
     let mut broker = TestBroker::new();
     let alice = broker.join(durable(V5, "alice"));

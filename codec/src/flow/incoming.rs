@@ -62,8 +62,12 @@ impl Incoming {
 
     /// A PUBREL came: whether the exchange was open. It ends, and PUBCOMP is owed either way.
     pub fn pubrel(&mut self, packet_id: PacketId) -> bool {
-        let exactly_once = self.open.get(&packet_id).is_some_and(|exchange| exchange.qos == Qos::ExactlyOnce);
-        exactly_once && self.remove(packet_id)
+        self.awaits_release(packet_id) && self.remove(packet_id)
+    }
+
+    /// Whether a QoS 2 message with this identifier waits for PUBREL.
+    pub fn awaits_release(&self, packet_id: PacketId) -> bool {
+        self.open.get(&packet_id).is_some_and(|exchange| exchange.qos == Qos::ExactlyOnce)
     }
 
     /// QoS 2 identifiers that wait for PUBREL: what a session keeps.
