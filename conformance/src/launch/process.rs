@@ -38,8 +38,7 @@ pub(super) fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 pub(super) struct Process {
     child: Child,
     companions: Vec<Child>,
-    /// All of them.
-    group: u32,
+    /// The head of their group.
     keeper: Keeper,
     folder: PathBuf,
 }
@@ -50,8 +49,9 @@ fn put_down(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Kills a group of processes when this program ends without having done so, even if it is killed itself: it reads from a
-/// pipe that nobody writes to, and that is closed with this program.
+/// Kills a group of processes, of which it is the head, when this program ends without having done so, even if it is killed
+/// itself: it reads from a pipe that nobody writes to, and that is closed with this program. It is there before the others,
+/// so that at no moment one of them could be left.
 #[derive(Debug)]
 struct Keeper {
     shell: Child,
@@ -59,17 +59,22 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn of(group: u32) -> io::Result<Keeper> {
+    fn start() -> io::Result<Keeper> {
         let mut shell = Command::new("sh")
-            .args(["-c", "read -r _; kill -s KILL -- \"-$0\"", &group.to_string()])
+            // What the group is told to make it end in peace is not for its keeper.
+            .args(["-c", "trap '' TERM INT HUP; read -r _; kill -s KILL -- \"-$$\""])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // What a terminal tells this program is not for the keeper.
+            // What a terminal tells this program is not for them either.
             .process_group(0)
             .spawn()?;
         let _pipe = shell.stdin.take();
         Ok(Keeper { shell, _pipe })
+    }
+
+    fn group(&self) -> u32 {
+        self.shell.id()
     }
 }
 
@@ -83,12 +88,13 @@ impl Process {
     /// Starts it in its folder with its companions, all in one group of their own.
     pub(super) fn start(program: &Path, recipe: &Recipe, folder: &Path) -> io::Result<Process> {
         let log = File::options().create(true).append(true).open(folder.join(LOG))?;
+        let keeper = Keeper::start()?;
+        let head = i32::try_from(keeper.group()).map_err(io::Error::other)?;
         let mut started: Vec<Child> = Vec::new();
         let companions = recipe.companions.iter().filter_map(|words| words.split_first());
         let companions =
             companions.map(|(program, words)| (find(program, &[]).unwrap_or_else(|| program.into()), words));
         for (program, words) in companions.chain([(program.to_owned(), &recipe.arguments[..])]) {
-            let head = started.first().map_or(0, |first| first.id() as i32);
             let spawned = Command::new(program)
                 .args(words)
                 .envs(&recipe.environment)
@@ -106,17 +112,8 @@ impl Process {
                 }
             }
         }
-        let group = started[0].id();
-        match (Keeper::of(group), started.pop()) {
-            (Ok(keeper), Some(child)) => {
-                Ok(Process { child, companions: started, group, keeper, folder: folder.to_owned() })
-            }
-            (Err(error), Some(mut child)) => {
-                started.iter_mut().chain([&mut child]).for_each(put_down);
-                Err(error)
-            }
-            (_, None) => Err(io::Error::other("nothing was started")),
-        }
+        let child = started.pop().ok_or_else(|| io::Error::other("nothing was started"))?;
+        Ok(Process { child, companions: started, keeper, folder: folder.to_owned() })
     }
 
     /// Why it is no more; `None` while it runs.
@@ -153,7 +150,7 @@ impl Process {
 
     /// `TERM`, `KILL`: to it alone, or to its whole group.
     pub(super) fn signal(&self, name: &str, group: bool) {
-        let whom = if group { format!("-{}", self.group) } else { self.child.id().to_string() };
+        let whom = if group { format!("-{}", self.keeper.group()) } else { self.child.id().to_string() };
         let quiet = || Stdio::null();
         // The shell's own word is there on every machine; one that has ended already hears nothing.
         let kill = ["-c", "kill -s \"$0\" -- \"$1\"", name, &whom];
@@ -165,9 +162,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal("KILL", true);
         let _ = self.child.kill();
-        // The number of the group is free for others once the child has been waited for: the keeper goes before.
-        let _ = self.keeper.shell.kill();
         let _ = self.child.wait();
+        // The number of the group is free for others once its head has been waited for: the keeper goes last.
         self.companions.iter_mut().for_each(put_down);
     }
 }
