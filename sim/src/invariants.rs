@@ -6,6 +6,7 @@
 
 mod delivery;
 pub(crate) mod exchanges;
+mod presence;
 mod unfinished;
 mod walk;
 
@@ -67,6 +68,8 @@ pub enum Invariant {
     Handed,
     /// The server keeps nothing of those who are gone.
     Baseline,
+    /// Who tries to connect does so in the end.
+    ComesThrough,
 }
 
 impl Invariant {
@@ -103,6 +106,7 @@ impl Invariant {
             Invariant::Progress => &["3.1.1/MQTT-4.4.0-1", "5.0/MQTT-4.4.0-1"],
             Invariant::Handed => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-2"],
             Invariant::Baseline => &["5.0/MQTT-4.1.0-2"],
+            Invariant::ComesThrough => &["3.1.1/MQTT-3.1.4-4", "5.0/MQTT-3.1.4-5"],
         }
     }
 
@@ -132,6 +136,7 @@ impl Invariant {
             Invariant::Progress => "progress",
             Invariant::Handed => "handed over",
             Invariant::Baseline => "baseline",
+            Invariant::ComesThrough => "comes through",
         }
     }
 }
@@ -200,4 +205,10 @@ pub fn unfinished(history: &History, actors: &[&str]) -> Vec<Breach> {
     let mut breaches = unfinished::unfinished(history, actors);
     breaches.sort_by_key(|breach| breach.entry);
     breaches
+}
+
+/// Those of these actors, who all connect again by themselves, who are not connected at the end of a history that has come to rest:
+/// neither did they want to go, nor did the server send them away.
+pub fn absent(history: &History, actors: &[&str]) -> Vec<Breach> {
+    presence::absent(history, actors)
 }

@@ -92,6 +92,9 @@ pub fn breaches(script: &Script, transcript: &Transcript) -> Vec<Breach> {
     breaches.extend(invariants::of_clients(&history, &alone));
     breaches.extend(invariants::outstanding(&history));
     breaches.extend(invariants::unfinished(&history, &clients));
+    // Two who share an identifier throw each other out.
+    let reconnecting: Vec<&str> = script.reconnecting_clients().filter(|client| alone.contains(client)).collect();
+    breaches.extend(invariants::absent(&history, &reconnecting));
     breaches.sort_by_key(|breach| breach.entry);
     breaches
 }

@@ -4,7 +4,7 @@ use std::{path::Path, rc::Rc, time::Duration};
 
 use bytes::BytesMut;
 use squall_codec::{
-    packet::{Ack, Connack, Connect, Packet, Publish, Suback, Subscribe, Subscription},
+    packet::{Ack, Connack, Connect, Disconnect, Packet, Publish, Suback, Subscribe, Subscription},
     property::Property,
     qos::Qos,
     reason::ReasonCode,
@@ -366,4 +366,32 @@ fn clients_are_judged_by_the_same_rules() {
     alice(&made, &[]);
     made.sends("alice", Packet::Publish(message("t", "three", Q1, 3)));
     alice(&made, &[Invariant::ReceiveMaximum]);
+}
+
+#[test]
+fn who_tries_to_connect_is_there_in_the_end() {
+    // Something comes after each end: a world that is taken down ends all at its last moment.
+    let absent = |made: &Made, expected: &[Invariant]| {
+        made.sends("alice", Packet::Pingreq);
+        let breaches = invariants::absent(&made.history(), &["bob"]);
+        assert_eq!(found(&breaches), expected, "{breaches:#?}\n{}", made.transcript.render());
+    };
+    let goodbye = |reason| Packet::Disconnect(Disconnect::new(reason));
+    let made = Made::two(V5, Q1);
+    absent(&made, &[]);
+    made.line("bob", What::Ended { how: "RST" });
+    absent(&made, &[Invariant::ComesThrough]);
+    made.connects("bob", true, |_, _| {});
+    absent(&made, &[]);
+    // It blames the server and tries again, for ever.
+    made.sends("bob", goodbye(ReasonCode::ProtocolError)).line("bob", What::Closed { how: "FIN" });
+    absent(&made, &[Invariant::ComesThrough]);
+    // It says goodbye, or is sent away, or turned down.
+    made.comes("bob").sends("bob", goodbye(ReasonCode::NORMAL_DISCONNECTION)).line("bob", What::Closed { how: "FIN" });
+    absent(&made, &[]);
+    made.comes("bob").gets("bob", goodbye(ReasonCode::SessionTakenOver)).line("bob", What::Ended { how: "FIN" });
+    absent(&made, &[]);
+    made.connects("bob", false, |_, connack| connack.reason = ReasonCode::Banned)
+        .line("bob", What::Ended { how: "FIN" });
+    absent(&made, &[]);
 }
