@@ -41,13 +41,19 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::to("start the runtime", error))?;
+    let runtime = runtime(settings).enable_all().build().map_err(|error| Failure::to("start the runtime", error))?;
     let outcome = runtime.block_on(serve(settings));
     runtime.shutdown_timeout(THREAD_PATIENCE);
     outcome
+}
+
+/// One thread, where bytes only have to be moved: to hand them to another costs more than to write them. TLS has work for
+/// as many as there are.
+fn runtime(settings: &Settings) -> tokio::runtime::Builder {
+    match settings.listeners.iter().any(|listen| listen.url.scheme.uses_tls()) {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    }
 }
 
 /// Reads what the settings name, and binds nothing.
@@ -102,7 +108,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     say(&lines.join("\n"))?;
 
     let (stop, stopped) = oneshot::channel::<()>();
-    // A task of its own: the core then runs on a worker of the runtime, beside those of the connections.
+    // A task of its own: the core then runs beside those of the connections, and on a worker where there are some.
     let mut running = tokio::spawn(server.run(async {
         // The sender is only dropped with the whole program.
         let _ = stopped.await;
