@@ -19,6 +19,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod ascii;
 pub mod error;
 pub mod flow;
 #[cfg(feature = "arbitrary")]

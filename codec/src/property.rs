@@ -9,10 +9,10 @@ use bytes::Bytes;
 pub(crate) use block::{Head, block_len, put_block_len};
 
 use crate::{
-    error::DecodeError,
+    error::{DecodeError, EncodeError},
     packet::PacketKind,
     reason::Side,
-    wire::{Reader, Text, VARIABLE_BYTE_INTEGER_MAX},
+    wire::{Reader, Text, VARIABLE_BYTE_INTEGER_MAX, Writer, variable_len},
 };
 
 /// A place that may hold properties: a packet, or the will inside CONNECT.
@@ -136,7 +136,12 @@ macro_rules! properties {
 
             /// Whether the property may stand in this place, whoever sends it.
             pub const fn allowed_in(self, place: Place) -> bool {
-                match self { $(PropertyId::$name => matches!(place, $(Place::$place)|*),)* }
+                self.places() >> place as u16 & 1 != 0
+            }
+
+            /// The places that allow it, a bit for each.
+            const fn places(self) -> u16 {
+                match self { $(PropertyId::$name => 0 $(| 1 << Place::$place as u16)*,)* }
             }
         }
 
@@ -157,6 +162,23 @@ macro_rules! properties {
                 Ok(match id { $(PropertyId::$name => Property::$name(properties!(@read reader $kind $text)),)* })
             }
 
+            /// Whether the value is within what section 2.2.2.2 and the packets' sections allow.
+            fn check(&self) -> Result<(), DecodeError> {
+                match self { $(Property::$name(value) => properties!(@check value $name $kind),)* }
+            }
+
+            /// Bytes that the property takes, identifier included.
+            pub(crate) fn encoded_len(&self) -> usize {
+                1 + match self { $(Property::$name(value) => properties!(@len value $kind),)* }
+            }
+
+            /// Appends identifier and value.
+            pub(crate) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+                out.put_u8(self.id() as u8);
+                match self { $(Property::$name(value) => properties!(@put out value $kind $text),)* }
+                Ok(())
+            }
+
             /// The value by its kind.
             pub fn value(&self) -> PropertyValue<'_> {
                 match self { $(Property::$name(value) => properties!(@value value $kind),)* }
@@ -170,6 +192,25 @@ macro_rules! properties {
     (@read $reader:ident Text $text:literal) => { $reader.text($text)? };
     (@read $reader:ident Binary $text:literal) => { $reader.binary($text)? };
     (@read $reader:ident Pair $text:literal) => { ($reader.text($text)?, $reader.text($text)?) };
+    (@check $value:ident $name:ident Byte) => { PropertyId::$name.check(u32::from(*$value)) };
+    (@check $value:ident $name:ident Two) => { PropertyId::$name.check(u32::from(*$value)) };
+    (@check $value:ident $name:ident Four) => { PropertyId::$name.check(*$value) };
+    (@check $value:ident $name:ident Variable) => { PropertyId::$name.check(*$value) };
+    (@check $value:ident $name:ident Text) => { PropertyId::$name.check_text($value.as_bytes()) };
+    (@check $value:ident $name:ident $kind:ident) => {{ let _ = $value; Ok(()) }};
+    (@len $value:ident Byte) => {{ let _ = $value; 1 }};
+    (@len $value:ident Two) => {{ let _ = $value; 2 }};
+    (@len $value:ident Four) => {{ let _ = $value; 4 }};
+    (@len $value:ident Variable) => { variable_len(*$value) };
+    (@len $value:ident Pair) => { 4 + $value.0.len() + $value.1.len() };
+    (@len $value:ident $kind:ident) => { 2 + $value.len() };
+    (@put $out:ident $value:ident Byte $text:literal) => { $out.put_u8(*$value) };
+    (@put $out:ident $value:ident Two $text:literal) => { $out.put_u16(*$value) };
+    (@put $out:ident $value:ident Four $text:literal) => { $out.put_u32(*$value) };
+    (@put $out:ident $value:ident Variable $text:literal) => { $out.put_bounded(*$value, $text)? };
+    (@put $out:ident $value:ident Text $text:literal) => { $out.put_text($value) };
+    (@put $out:ident $value:ident Binary $text:literal) => { $out.put_binary($value, $text)? };
+    (@put $out:ident $value:ident Pair $text:literal) => {{ $out.put_text(&$value.0); $out.put_text(&$value.1) }};
     (@value $value:ident Byte) => { PropertyValue::Byte(*$value) };
     (@value $value:ident Two) => { PropertyValue::Two(*$value) };
     (@value $value:ident Four) => { PropertyValue::Four(*$value) };

@@ -1,13 +1,13 @@
 //! Bytes in as they come, whole packets out.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     error::DecodeError,
-    packet::{Packet, PacketKind, REMAINING_LENGTH, check_first_byte, connect_version},
+    packet::{Ack, Packet, PacketKind, REMAINING_LENGTH, check_first_byte, check_minimal, connect_version},
     reason::Side,
     version::Version,
-    wire::variable,
+    wire::{Frame, PacketId, variable},
 };
 
 /// Finds frames in a stream of bytes and decodes them. Owns no buffer while nothing is pending.
@@ -52,7 +52,8 @@ impl Decoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        self.find_frame().map_err(|error| self.fail(error))
+        let found = self.find_frame().map(|found| found.map(|header| self.take_frame(header.frame)));
+        self.keep_failure(found)
     }
 
     /// The next whole packet; `None` when more bytes are needed. After an error nothing more comes.
@@ -60,10 +61,14 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::next_frame`] and [`Packet::decode`].
     pub fn next_packet(&mut self) -> Result<Option<Packet>, DecodeError> {
-        let Some(frame) = self.next_frame()? else { return Ok(None) };
-        // Before the CONNECT nothing but a CONNECT gets here, and that is decoded by its own version.
-        let version = self.version.unwrap_or(Version::V5_0);
-        Packet::decode(version, self.sender, frame).map(Some).map_err(|error| self.fail(error))
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if let Some(packet) = self.read_short_acknowledgement() {
+            return Ok(Some(packet));
+        }
+        let read = self.read_packet();
+        self.keep_failure(read)
     }
 
     /// Bytes that wait for the rest of their frame.
@@ -71,40 +76,112 @@ impl Decoder {
         self.pending.len()
     }
 
-    fn fail(&mut self, error: DecodeError) -> DecodeError {
-        self.pending = BytesMut::new();
-        self.failed = Some(error.clone());
-        error
+    fn keep_failure<T>(&mut self, result: Result<T, DecodeError>) -> Result<T, DecodeError> {
+        if let Err(error) = &result {
+            self.pending = BytesMut::new();
+            self.failed = Some(error.clone());
+        }
+        result
     }
 
-    fn find_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        let Some(first) = self.pending.first() else { return Ok(None) };
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP with nothing but its packet identifier, which is most of what comes beside
+    /// PUBLISH: all that can be wrong with it is in four bytes. `None` leaves the judgement to who reads everything.
+    fn read_short_acknowledgement(&mut self) -> Option<Packet> {
+        let [first, 2, high, low, ..] = *self.pending else { return None };
+        if self.version.is_none() || self.maximum_packet_size < 4 {
+            return None;
+        }
+        let ack = Ack::new(PacketId::new(u16::from_be_bytes([high, low]))?);
+        let packet = match first {
+            0x40 => Packet::Puback(ack),
+            0x50 => Packet::Pubrec(ack),
+            0x62 => Packet::Pubrel(ack),
+            0x70 => Packet::Pubcomp(ack),
+            _ => return None,
+        };
+        self.pending.advance(4);
+        self.release();
+        Some(packet)
+    }
+
+    fn read_packet(&mut self) -> Result<Option<Packet>, DecodeError> {
+        let Some(Header { first, length, body, frame }) = self.find_frame()? else { return Ok(None) };
+        let (version, sender) = match self.version {
+            Some(version) if first >> 4 != PacketKind::Connect.number() => (version, self.sender),
+            version => {
+                let frame = self.take_frame(frame);
+                // Nothing but a CONNECT gets here, and that is decoded by its own version.
+                return Packet::decode(version.unwrap_or(Version::V5_0), self.sender, frame).map(Some);
+            }
+        };
+        check_minimal(version, length, body - 1)?;
+        if !keeps_little(version, first) {
+            return Packet::decode_shared(version, sender, first, self.take_frame(frame), body).map(Some);
+        }
+        let packet = Packet::decode_body(version, sender, first, Frame::Lent(&self.pending[..frame]), body)?;
+        self.pending.advance(frame);
+        self.release();
+        Ok(Some(packet))
+    }
+
+    /// The header of the next frame, once the frame is whole.
+    fn find_frame(&mut self) -> Result<Option<Header>, DecodeError> {
+        let Some((&first, rest)) = self.pending.split_first() else { return Ok(None) };
         match self.version {
-            Some(version) => check_first_byte(version, self.sender, *first)?,
+            Some(version) => check_first_byte(version, self.sender, first)?,
             // [MQTT-3.1.0-1] The flags are judged when the frame has said its version.
             None if first >> 4 != PacketKind::Connect.number() => {
                 return Err(DecodeError::NotConnect { number: first >> 4 });
             }
             None => {}
         }
-        let Some(length) = frame_len(&self.pending)? else { return Ok(None) };
-        if length as u64 > u64::from(self.maximum_packet_size) {
-            let (size, limit) = (length as u64, self.maximum_packet_size);
+        let Some((length, bytes)) = variable(rest, REMAINING_LENGTH)? else { return Ok(None) };
+        let body = 1 + bytes;
+        let frame = body + length as usize;
+        if frame as u64 > u64::from(self.maximum_packet_size) {
+            let (size, limit) = (frame as u64, self.maximum_packet_size);
             return Err(DecodeError::PacketTooLarge { size, limit, sender: self.sender });
         }
-        if self.pending.len() < length {
-            return Ok(None);
-        }
-        let frame = self.pending.split_to(length).freeze();
-        if self.pending.is_empty() {
-            // An idle connection owns no buffer.
-            self.pending = BytesMut::new();
-        }
+        Ok((self.pending.len() >= frame).then_some(Header { first, length, body, frame }))
+    }
+
+    fn take_frame(&mut self, length: usize) -> Bytes {
+        let frame = if length == self.pending.len() {
+            std::mem::take(&mut self.pending).freeze()
+        } else {
+            self.pending.split_to(length).freeze()
+        };
         if self.version.is_none() {
             self.version = connect_version(&frame);
         }
-        Ok(Some(frame))
+        frame
     }
+
+    /// An idle connection owns no buffer.
+    fn release(&mut self) {
+        if self.pending.is_empty() {
+            self.pending = BytesMut::new();
+        }
+    }
+}
+
+/// The fixed header of a frame that is whole.
+struct Header {
+    first: u8,
+    /// The Remaining Length.
+    length: u32,
+    /// Where the body begins.
+    body: usize,
+    /// Where the frame ends.
+    frame: usize,
+}
+
+/// Whether a packet of this type keeps nothing of its frame but a Reason String or User Property now and then: no frame
+/// is made for it.
+fn keeps_little(version: Version, first: u8) -> bool {
+    use PacketKind::{Disconnect, Pingreq, Pingresp, Puback, Pubcomp, Pubrec, Pubrel};
+    let kind = PacketKind::from_number(version, first >> 4);
+    matches!(kind, Some(Puback | Pubrec | Pubrel | Pubcomp | Pingreq | Pingresp | Disconnect))
 }
 
 /// The length of the frame that these bytes begin, fixed header included, judged by nothing but its Remaining Length;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::wire::{Text, TextError};
+use crate::{
+    ascii::{is_plain_name, wildcards},
+    wire::{Text, TextError},
+};
 
 /// Where a message is published to: at least one character, no wildcards ([MQTT-3.3.2-2], [MQTT-4.7.3-1]).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +82,7 @@ pub(crate) fn check_name(name: &[u8]) -> Result<(), TopicError> {
     if name.is_empty() {
         return Err(TopicError::Empty);
     }
-    if name.iter().any(|byte| matches!(byte, b'+' | b'#')) {
+    if !is_plain_name(name) && name.iter().any(|byte| matches!(byte, b'+' | b'#')) {
         return Err(TopicError::Wildcard);
     }
     Ok(())
@@ -120,6 +123,7 @@ impl TopicFilter {
     ///
     /// # Errors
     /// Empty, or a misplaced wildcard.
+    #[inline]
     pub fn unshared(text: Text) -> Result<Self, TopicError> {
         check_filter(&text)?;
         Ok(TopicFilter { text, share_name: None })
@@ -177,17 +181,16 @@ impl TryFrom<&str> for TopicFilter {
 }
 
 fn check_filter(filter: &str) -> Result<(), TopicError> {
-    if filter.is_empty() {
+    let bytes = filter.as_bytes();
+    if bytes.is_empty() {
         return Err(TopicError::Empty);
     }
-    let mut levels = filter.split('/').peekable();
-    while let Some(level) = levels.next() {
-        let last = levels.peek().is_none();
-        if level.contains('#') && (level.len() > 1 || !last) {
-            return Err(TopicError::MultiLevel);
-        }
-        if level.contains('+') && level.len() > 1 {
-            return Err(TopicError::SingleLevel);
+    for at in wildcards(bytes) {
+        let begins = at == 0 || bytes[at - 1] == b'/';
+        match (bytes[at], bytes.get(at + 1)) {
+            (b'#', None) | (b'+', None | Some(b'/')) if begins => {}
+            (b'#', _) => return Err(TopicError::MultiLevel),
+            _ => return Err(TopicError::SingleLevel),
         }
     }
     Ok(())

@@ -1,15 +1,12 @@
 //! The data types of section 1.5: integers, variable byte integers, UTF-8 strings, binary data.
 
-use std::{
-    fmt,
-    num::NonZeroU16,
-    ops::{Deref, Range},
-};
+use std::{fmt, mem, num::NonZeroU16, ops::Deref};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
 use crate::{
+    ascii::is_plain,
     error::{DecodeError, EncodeError},
     packet::PacketKind,
     reason::Side,
@@ -41,6 +38,7 @@ impl Text {
     ///
     /// # Errors
     /// Too long, not UTF-8, or with U+0000.
+    #[inline]
     pub fn from_bytes(bytes: Bytes) -> Result<Self, TextError> {
         // [MQTT-4.7.3-3]
         check_length(&bytes)?;
@@ -93,7 +91,7 @@ fn check_length(bytes: &[u8]) -> Result<(), TextError> {
 
 fn check_null(bytes: &[u8]) -> Result<(), TextError> {
     // [MQTT-1.5.4-2]
-    if bytes.contains(&0) {
+    if !is_plain(bytes) && bytes.contains(&0) {
         return Err(TextError::Null);
     }
     Ok(())
@@ -102,6 +100,9 @@ fn check_null(bytes: &[u8]) -> Result<(), TextError> {
 /// Checks a string where it lies. U+FEFF, controls and noncharacters are legal and kept ([MQTT-1.5.4-3]).
 pub(crate) fn check_text(bytes: &[u8]) -> Result<(), TextError> {
     check_length(bytes)?;
+    if is_plain(bytes) {
+        return Ok(());
+    }
     std::str::from_utf8(bytes).map_err(|_| TextError::NotUtf8)?;
     check_null(bytes)
 }
@@ -194,98 +195,140 @@ impl fmt::Display for PacketId {
     }
 }
 
+/// The bytes of a whole frame, and what becomes of those that a packet keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Frame<'a> {
+    /// What is kept is a slice that shares the frame.
+    Shared(&'a Bytes),
+    /// What is kept is copied out: for packets that keep nothing but a property now and then.
+    Lent(&'a [u8]),
+}
+
 /// Reads the fields of one packet, or of a block within it, one after the other.
-///
-/// What is read is a slice of the frame and shares it; nothing is copied.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
-    frame: &'a Bytes,
-    at: usize,
+    frame: Frame<'a>,
+    /// What is left of the packet or block.
+    rest: &'a [u8],
+    /// Where `rest` ends in the frame.
     end: usize,
     packet: PacketKind,
 }
 
 impl<'a> Reader<'a> {
     /// Begins at an offset of the frame. The packet is what errors speak of.
-    pub(crate) fn new(frame: &'a Bytes, at: usize, packet: PacketKind) -> Self {
-        Reader { frame, at, end: frame.len(), packet }
+    pub(crate) fn new(frame: Frame<'a>, at: usize, packet: PacketKind) -> Self {
+        let bytes: &'a [u8] = match frame {
+            Frame::Shared(bytes) => bytes,
+            Frame::Lent(bytes) => bytes,
+        };
+        Reader { frame, rest: &bytes[at..], end: bytes.len(), packet }
     }
 
     /// Where the next field begins in the frame.
+    #[inline]
     pub(crate) fn position(&self) -> usize {
-        self.at
+        self.end - self.rest.len()
     }
 
     /// Bytes that are left.
+    #[inline]
     pub(crate) fn left(&self) -> usize {
-        self.end - self.at
+        self.rest.len()
     }
 
-    /// The bytes of a range that was read.
-    pub(crate) fn bytes(&self, range: Range<usize>) -> &'a [u8] {
-        &self.frame[range]
+    /// The bytes that are left, unread.
+    pub(crate) fn peek(&self) -> &'a [u8] {
+        self.rest
     }
 
-    pub(crate) fn take(&mut self, needed: usize, field: &'static str) -> Result<Range<usize>, DecodeError> {
-        if needed > self.left() {
-            return Err(DecodeError::Truncated { packet: self.packet, field, needed, left: self.left() });
-        }
-        let start = self.at;
-        self.at += needed;
-        Ok(start..self.at)
+    #[inline]
+    pub(crate) fn take(&mut self, needed: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
+        let Some((taken, rest)) = self.rest.split_at_checked(needed) else { return Err(self.cut(needed, field)) };
+        self.rest = rest;
+        Ok(taken)
     }
 
+    #[cold]
+    fn cut(&self, needed: usize, field: &'static str) -> DecodeError {
+        DecodeError::Truncated { packet: self.packet, field, needed, left: self.left() }
+    }
+
+    #[inline]
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        let range = self.take(N, field)?;
-        let mut array = [0; N];
-        array.copy_from_slice(&self.frame[range]);
-        Ok(array)
+        let Some((array, rest)) = self.rest.split_first_chunk() else { return Err(self.cut(N, field)) };
+        self.rest = rest;
+        Ok(*array)
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         self.array::<1>(field).map(|[byte]| byte)
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
         self.array(field).map(u16::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         self.array(field).map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn variable(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        match variable(&self.frame[self.at..self.end], field)? {
-            None => {
-                Err(DecodeError::Truncated { packet: self.packet, field, needed: self.left() + 1, left: self.left() })
-            }
-            Some((value, length)) => {
-                // [MQTT-1.5.5-1]
-                if length != variable_len(value) {
-                    return Err(DecodeError::NotMinimal { field, value });
-                }
-                self.at += length;
-                Ok(value)
-            }
+        // Property identifiers and most lengths are a single byte.
+        if let [byte @ 0..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(*byte));
         }
+        self.long_variable(field)
     }
 
-    /// A length of two bytes and what it counts.
-    pub(crate) fn prefixed(&mut self, field: &'static str) -> Result<Range<usize>, DecodeError> {
+    #[cold]
+    fn long_variable(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        let Some((value, length)) = variable(self.rest, field)? else { return Err(self.cut(self.left() + 1, field)) };
+        // [MQTT-1.5.5-1]
+        if length != variable_len(value) {
+            return Err(DecodeError::NotMinimal { field, value });
+        }
+        self.rest = &self.rest[length..];
+        Ok(value)
+    }
+
+    /// What a length of two bytes counts.
+    #[inline]
+    pub(crate) fn prefixed(&mut self, field: &'static str) -> Result<&'a [u8], DecodeError> {
         let length = self.u16(field)?;
         self.take(usize::from(length), field)
     }
 
+    /// Keeps what was read last.
+    #[inline]
+    fn keep(&self, last: &[u8]) -> Bytes {
+        match self.frame {
+            Frame::Shared(frame) => {
+                let end = self.position();
+                frame.slice(end - last.len()..end)
+            }
+            Frame::Lent(_) => Bytes::copy_from_slice(last),
+        }
+    }
+
+    #[inline]
     pub(crate) fn binary(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
-        let range = self.prefixed(field)?;
-        Ok(self.frame.slice(range))
+        let bytes = self.prefixed(field)?;
+        Ok(self.keep(bytes))
     }
 
+    #[inline]
     pub(crate) fn text(&mut self, field: &'static str) -> Result<Text, DecodeError> {
-        let range = self.prefixed(field)?;
-        Text::from_bytes(self.frame.slice(range)).map_err(|error| DecodeError::Text { field, error })
+        let bytes = self.prefixed(field)?;
+        Text::from_bytes(self.keep(bytes)).map_err(|error| DecodeError::Text { field, error })
     }
 
+    #[inline]
     pub(crate) fn packet_id(&mut self, sender: Side) -> Result<PacketId, DecodeError> {
         let value = self.u16("the packet identifier")?;
         // [MQTT-2.2.1-3], [MQTT-2.2.1-4]
@@ -293,12 +336,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader of the next bytes alone; this one goes on behind them.
+    #[inline]
     pub(crate) fn within(&mut self, length: usize, field: &'static str) -> Result<Reader<'a>, DecodeError> {
-        let range = self.take(length, field)?;
-        Ok(Reader { at: range.start, end: range.end, ..*self })
+        let rest = self.take(length, field)?;
+        Ok(Reader { rest, end: self.position(), ..*self })
     }
 
     /// Nothing may be left.
+    #[inline]
     pub(crate) fn finish(&self) -> Result<(), DecodeError> {
         match self.left() {
             0 => Ok(()),
@@ -329,30 +374,106 @@ pub(crate) const fn variable_len(value: u32) -> usize {
     }
 }
 
-/// Writes a value that is known to be at most 268,435,455.
-pub(crate) fn put_variable(out: &mut BytesMut, mut value: u32) {
-    while value > 0x7F {
-        out.put_u8((value & 0x7F) as u8 | 0x80);
-        value >>= 7;
+/// Room for something whose length was computed, filled from its beginning.
+pub(crate) struct Writer<'a>(&'a mut [u8]);
+
+const ROOM: &str = "the length that was computed is the length that is written";
+
+impl<'a> Writer<'a> {
+    /// Makes room behind what stands in the buffer.
+    #[inline]
+    pub(crate) fn behind(out: &'a mut BytesMut, room: usize) -> Self {
+        let start = out.len();
+        out.resize(start + room, 0);
+        Writer(&mut out[start..])
     }
-    out.put_u8(value as u8);
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        let (place, room) = mem::take(&mut self.0).split_first_chunk_mut().expect(ROOM);
+        *place = bytes;
+        self.0 = room;
+    }
+
+    #[inline]
+    pub(crate) fn put_u8(&mut self, value: u8) {
+        self.put([value]);
+    }
+
+    #[inline]
+    pub(crate) fn put_u16(&mut self, value: u16) {
+        self.put(value.to_be_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn put_u32(&mut self, value: u32) {
+        self.put(value.to_be_bytes());
+    }
+
+    /// Writes a value that is known to be at most 268,435,455.
+    #[inline]
+    pub(crate) fn put_variable(&mut self, value: u32) {
+        let [first, second, third, fourth] = variable_bytes(value);
+        match variable_len(value) {
+            1 => self.put([first]),
+            2 => self.put([first, second]),
+            3 => self.put([first, second, third]),
+            _ => self.put([first, second, third, fourth]),
+        }
+    }
+
+    /// Writes a value that may be too large for a Variable Byte Integer.
+    pub(crate) fn put_bounded(&mut self, value: u32, field: &'static str) -> Result<(), EncodeError> {
+        if value > VARIABLE_BYTE_INTEGER_MAX {
+            return Err(EncodeError::VariableTooLarge { field, value });
+        }
+        self.put_variable(value);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
+        let (place, room) = mem::take(&mut self.0).split_at_mut_checked(bytes.len()).expect(ROOM);
+        place.copy_from_slice(bytes);
+        self.0 = room;
+    }
+
+    /// Writes a string: its length in two bytes, then its bytes.
+    #[inline]
+    pub(crate) fn put_text(&mut self, text: &str) {
+        self.put_prefixed(text.as_bytes());
+    }
+
+    /// Writes the bytes of what is known to be a string.
+    #[inline]
+    pub(crate) fn put_prefixed(&mut self, bytes: &[u8]) {
+        self.put_u16(u16::try_from(bytes.len()).expect("a `Text` has at most 65535 bytes"));
+        self.put_slice(bytes);
+    }
+
+    /// Writes Binary Data: its length in two bytes, then its bytes.
+    #[inline]
+    pub(crate) fn put_binary(&mut self, bytes: &[u8], field: &'static str) -> Result<(), EncodeError> {
+        let length = u16::try_from(bytes.len()).map_err(|_| EncodeError::BinaryTooLong { field, size: bytes.len() })?;
+        self.put_u16(length);
+        self.put_slice(bytes);
+        Ok(())
+    }
 }
 
-/// Writes a string: its length in two bytes, then its bytes.
-pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
-    put_prefixed(out, text.as_bytes());
-}
-
-/// Writes the bytes of what is known to be a string.
-pub(crate) fn put_prefixed(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_u16(u16::try_from(bytes.len()).expect("a `Text` has at most 65535 bytes"));
-    out.put_slice(bytes);
-}
-
-/// Writes Binary Data: its length in two bytes, then its bytes.
-pub(crate) fn put_binary(out: &mut BytesMut, bytes: &[u8], field: &'static str) -> Result<(), EncodeError> {
-    let length = u16::try_from(bytes.len()).map_err(|_| EncodeError::BinaryTooLong { field, size: bytes.len() })?;
-    out.put_u16(length);
-    out.put_slice(bytes);
-    Ok(())
+/// The bytes of a Variable Byte Integer; only the first [`variable_len`] count.
+#[inline]
+pub(crate) const fn variable_bytes(value: u32) -> [u8; 4] {
+    let more = match variable_len(value) {
+        1 => [0, 0, 0],
+        2 => [0x80, 0, 0],
+        3 => [0x80, 0x80, 0],
+        _ => [0x80, 0x80, 0x80],
+    };
+    [
+        value as u8 & 0x7F | more[0],
+        (value >> 7) as u8 & 0x7F | more[1],
+        (value >> 14) as u8 & 0x7F | more[2],
+        (value >> 21) as u8 & 0x7F,
+    ]
 }

@@ -1,14 +1,12 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7): four packets of one shape.
 
-use bytes::{BufMut, BytesMut};
-
 use super::PacketKind;
 use crate::{
     error::{DecodeError, EncodeError},
     property::{Place, Properties},
     reason::{ReasonCode, Side},
     version::Version,
-    wire::{PacketId, Reader},
+    wire::{PacketId, Reader, Writer},
 };
 
 /// The content of PUBACK, PUBREC, PUBREL and PUBCOMP.
@@ -53,11 +51,16 @@ impl Ack {
         Ok(ack)
     }
 
+    /// Whether the packet is its packet identifier alone.
+    pub(super) fn is_short(&self, version: Version) -> bool {
+        !version.has_properties() || (self.reason == ReasonCode::Success && self.properties.is_empty())
+    }
+
     pub(super) fn body_len(&self, version: Version) -> usize {
         2 + short_form_len(version, self.reason, &self.properties)
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         put_short_form(version, self.reason, &self.properties, out)
     }
@@ -90,7 +93,7 @@ pub(super) fn put_short_form(
     version: Version,
     reason: ReasonCode,
     properties: &Properties,
-    out: &mut BytesMut,
+    out: &mut Writer<'_>,
 ) -> Result<(), EncodeError> {
     if version.has_properties() && (reason != ReasonCode::Success || !properties.is_empty()) {
         out.put_u8(reason.value());

@@ -1,14 +1,12 @@
 //! AUTH (section 3.15), only in 5.0.
 
-use bytes::{BufMut, BytesMut};
-
 use super::{PacketKind, ack::reason};
 use crate::{
     error::{DecodeError, EncodeError},
     property::{Place, Properties},
     reason::{ReasonCode, Side},
     version::Version,
-    wire::Reader,
+    wire::{Reader, Writer},
 };
 
 /// One step of enhanced authentication (section 4.12).
@@ -56,7 +54,7 @@ impl Auth {
         if self.is_short() { 0 } else { 1 + self.properties.encoded_len() }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         if !version.has_properties() {
             return Err(EncodeError::NoSuchPacket { version, packet: PacketKind::Auth.name() });
         }

@@ -1,14 +1,12 @@
 //! CONNACK (section 3.2).
 
-use bytes::{BufMut, BytesMut};
-
 use super::PacketKind;
 use crate::{
     error::{DecodeError, EncodeError},
     property::{Place, Properties},
     reason::{ReasonCode, Side},
     version::Version,
-    wire::Reader,
+    wire::{Reader, Writer},
 };
 
 /// The server's answer to CONNECT.
@@ -61,7 +59,7 @@ impl Connack {
         2 + if version.has_properties() { self.properties.encoded_len() } else { 0 }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.put_u8(u8::from(self.session_present && version > Version::V3_1));
         if version.has_properties() {
             out.put_u8(self.reason.value());

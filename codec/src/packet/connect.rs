@@ -1,6 +1,6 @@
 //! CONNECT (section 3.1).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{
     error::{DecodeError, EncodeError},
@@ -9,7 +9,7 @@ use crate::{
     reason::Side,
     topic::TopicName,
     version::Version,
-    wire::{Reader, Text, put_binary, put_text},
+    wire::{Reader, Text, Writer},
 };
 
 const RESERVED: u8 = 0x01;
@@ -75,19 +75,20 @@ impl Connect {
 impl Connect {
     /// Reads protocol name and version byte: what a server needs in order to read the rest, or to refuse it.
     pub(super) fn decode_version(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
-        let range = reader.prefixed("the protocol name")?;
-        let name = reader.bytes(range);
+        let name = reader.prefixed("the protocol name")?;
         // [MQTT-3.1.2-1]
-        if !Version::ALL.iter().any(|version| version.protocol_name().as_bytes() == name) {
+        if !matches!(name, b"MQTT" | b"MQIsdp") {
             let beginning = &name[..name.len().min(16)];
             return Err(DecodeError::ProtocolName { name: String::from_utf8_lossy(beginning).into_owned() });
         }
         let level = reader.u8("the protocol version")?;
         // [MQTT-3.1.2-2]
-        Version::ALL
-            .into_iter()
-            .find(|version| version.level() == level && version.protocol_name().as_bytes() == name)
-            .ok_or(DecodeError::UnsupportedVersion { level })
+        match (name, level) {
+            (b"MQTT", 5) => Ok(Version::V5_0),
+            (b"MQTT", 4) => Ok(Version::V3_1_1),
+            (b"MQIsdp", 3) => Ok(Version::V3_1),
+            _ => Err(DecodeError::UnsupportedVersion { level }),
+        }
     }
 
     /// Reads what follows the version byte.
@@ -137,27 +138,27 @@ impl Connect {
             + self.password.as_ref().map_or(0, |password| 2 + password.len())
     }
 
-    pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        put_text(out, self.version.protocol_name());
+    pub(super) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+        out.put_text(self.version.protocol_name());
         out.put_u8(self.version.level());
         out.put_u8(self.flags());
         out.put_u16(self.keep_alive);
         if self.version.has_properties() {
             self.properties.encode(out)?;
         }
-        put_text(out, &self.client_id);
+        out.put_text(&self.client_id);
         if let Some(will) = &self.will {
             if self.version.has_properties() {
                 will.properties.encode(out)?;
             }
-            put_text(out, will.topic.as_str());
-            put_binary(out, &will.payload, "the will payload")?;
+            out.put_text(will.topic.as_str());
+            out.put_binary(&will.payload, "the will payload")?;
         }
         if let Some(username) = &self.username {
-            put_text(out, username);
+            out.put_text(username);
         }
         if let Some(password) = &self.password {
-            put_binary(out, password, "the password")?;
+            out.put_binary(password, "the password")?;
         }
         Ok(())
     }

@@ -4,12 +4,12 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::PacketKind;
 use crate::{
-    property::{Properties, Property, PropertyId},
-    wire::{Reader, Text},
+    property::{Properties, Property, PropertyId, block_len},
+    wire::{Frame, Reader, Text, Writer, variable_len},
 };
 
 /// The properties of a PUBLISH that belong to one hop and have fields of their own.
@@ -65,13 +65,19 @@ impl Content {
     /// In a frame of its own.
     pub(super) fn new<'a>(topic: &[u8], properties: impl Iterator<Item = &'a [u8]> + Clone, payload: &[u8]) -> Self {
         let block = properties.clone().map(<[u8]>::len).sum::<usize>();
-        let mut frame = Vec::with_capacity(topic.len() + block + payload.len());
+        // Where there are properties their length stands before them, as on the wire.
+        let room = if block > 0 { block_len(block) } else { 0 };
+        let mut frame = BytesMut::with_capacity(topic.len() + room + payload.len());
         frame.extend_from_slice(topic);
+        if block > 0 {
+            Writer::behind(&mut frame, variable_len(offset(block))).put_variable(offset(block));
+        }
+        let start = frame.len();
         properties.for_each(|piece| frame.extend_from_slice(piece));
+        let behind = frame.len();
         frame.extend_from_slice(payload);
-        let behind = topic.len() + block;
-        let layout = Layout { topic: 0..topic.len(), properties: topic.len()..behind, hop_bytes: 0, payload: behind };
-        Content::within(frame.into(), layout)
+        let layout = Layout { topic: 0..topic.len(), properties: start..behind, hop_bytes: 0, payload: behind };
+        Content::within(frame.freeze(), layout)
     }
 
     /// In a frame of its own with this topic, and nothing in it that is not forwarded.
@@ -112,6 +118,20 @@ impl Content {
         self.topic_bytes().len() + self.forwarded_len() + self.payload().len()
     }
 
+    /// Everything from the topic on, if that is what a packet without packet identifier has there: with its block of
+    /// forwarded properties (5.0) or without any.
+    pub(super) fn from_topic(&self, with_properties: bool) -> Option<&[u8]> {
+        let (behind_topic, (start, end)) = (self.topic.1, self.properties);
+        let as_written = match with_properties {
+            true => {
+                let length = variable_len(end - start) as u32;
+                self.hop_bytes == 0 && start == behind_topic + length && end == self.payload
+            }
+            false => self.payload == behind_topic,
+        };
+        as_written.then(|| &self.frame[self.topic.0 as usize..])
+    }
+
     /// Bytes that [`Content::forwarded`] yields altogether.
     pub(super) fn forwarded_len(&self) -> usize {
         range(self.properties).len() - self.hop_bytes as usize
@@ -136,7 +156,7 @@ impl Content {
     }
 
     fn reader(&self, start: usize, end: usize) -> Reader<'_> {
-        let mut reader = Reader::new(&self.frame, start, PacketKind::Publish);
+        let mut reader = Reader::new(Frame::Shared(&self.frame), start, PacketKind::Publish);
         reader.within(end - start, "the properties").expect("the range lies within the frame")
     }
 }

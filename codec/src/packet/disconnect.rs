@@ -1,7 +1,5 @@
 //! DISCONNECT (section 3.14).
 
-use bytes::BytesMut;
-
 use super::{
     PacketKind,
     ack::{put_short_form, reason, short_form_len},
@@ -11,7 +9,7 @@ use crate::{
     property::{Place, Properties},
     reason::{ReasonCode, Side},
     version::Version,
-    wire::Reader,
+    wire::{Reader, Writer},
 };
 
 /// The last packet of a connection. Before 5.0 only a client sends it, without a reason.
@@ -46,7 +44,7 @@ impl Disconnect {
         short_form_len(version, self.reason, &self.properties)
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         // Before 5.0 every DISCONNECT is a normal one: it would discard a will that this reason asks for.
         if !version.has_properties() && self.reason != ReasonCode::NORMAL_DISCONNECTION {
             return Err(EncodeError::NoSuchPacket { version, packet: PacketKind::Disconnect.name() });

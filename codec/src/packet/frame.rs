@@ -1,6 +1,6 @@
 //! A packet and its whole frame: the fixed header (section 2.1), and what each type has behind it.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     Ack, Auth, Connack, Connect, Disconnect, Packet, PacketKind, Publish, Suback, Subscribe, Unsuback, Unsubscribe,
@@ -10,8 +10,11 @@ use crate::{
     property::Place,
     reason::Side,
     version::Version,
-    wire::{Reader, VARIABLE_BYTE_INTEGER_MAX, put_variable, variable, variable_len},
+    wire::{Frame, Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, variable, variable_len},
 };
+
+/// The lower four bits of the first byte.
+const FLAGS: u8 = 0x0F;
 
 /// What an error calls the length in the fixed header.
 pub(crate) const REMAINING_LENGTH: &str = "the remaining length";
@@ -23,26 +26,49 @@ impl Packet {
     /// # Errors
     /// Everything section 2 and 3 forbid, one variant per cause.
     pub fn decode(version: Version, sender: Side, frame: Bytes) -> Result<Packet, DecodeError> {
-        let (kind, flags, body) = header(version, &frame)?;
-        if kind == PacketKind::Publish {
-            check_flags(version, kind, flags)?;
-            return Publish::decode(version, sender, flags, frame, body).map(Packet::Publish);
+        let (kind, first, body) = header(version, &frame)?;
+        if kind != PacketKind::Connect {
+            check_first_byte(version, sender, first)?;
+            return Packet::decode_shared(version, sender, first, frame, body);
         }
-        let reader = &mut Reader::new(&frame, body, kind);
-        if kind == PacketKind::Connect {
-            if sender == Side::Server {
-                return Err(DecodeError::WrongDirection { packet: kind, sender });
-            }
-            let version = Connect::decode_version(reader)?;
-            check_flags(version, kind, flags)?;
-            let connect = Connect::decode(version, reader)?;
-            reader.finish()?;
-            return Ok(Packet::Connect(Box::new(connect)));
+        let reader = &mut Reader::new(Frame::Shared(&frame), body, kind);
+        if sender == Side::Server {
+            return Err(DecodeError::WrongDirection { packet: kind, sender });
         }
-        check_first_byte(version, sender, frame[0])?;
+        let version = Connect::decode_version(reader)?;
+        check_flags(version, kind, first & FLAGS)?;
+        let connect = Connect::decode(version, reader)?;
+        reader.finish()?;
+        Ok(Packet::Connect(Box::new(connect)))
+    }
+
+    /// Decodes what follows a fixed header that was judged, any but CONNECT's.
+    pub(crate) fn decode_shared(
+        version: Version,
+        sender: Side,
+        first: u8,
+        frame: Bytes,
+        body: usize,
+    ) -> Result<Packet, DecodeError> {
+        if first >> 4 == PacketKind::Publish.number() {
+            return Publish::decode(version, sender, first & FLAGS, frame, body).map(Packet::Publish);
+        }
+        Packet::decode_body(version, sender, first, Frame::Shared(&frame), body)
+    }
+
+    /// The same for a packet of which nothing has to stay, except a property now and then.
+    pub(crate) fn decode_body(
+        version: Version,
+        sender: Side,
+        first: u8,
+        frame: Frame<'_>,
+        body: usize,
+    ) -> Result<Packet, DecodeError> {
+        let kind = kind(version, first)?;
+        let reader = &mut Reader::new(frame, body, kind);
         let ack = |place, reader: &mut Reader<'_>| Ack::decode(version, sender, place, reader);
         let packet = match kind {
-            PacketKind::Connect | PacketKind::Publish => unreachable!("decoded above"),
+            PacketKind::Connect | PacketKind::Publish => unreachable!("decoded by the functions above"),
             PacketKind::Connack => Packet::Connack(Box::new(Connack::decode(version, sender, reader)?)),
             PacketKind::Puback => Packet::Puback(ack(Place::Puback, reader)?),
             PacketKind::Pubrec => Packet::Pubrec(ack(Place::Pubrec, reader)?),
@@ -67,6 +93,14 @@ impl Packet {
     /// # Errors
     /// A packet that this version does not have, or one too long for a frame.
     pub fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        // Most of what is sent beside PUBLISH.
+        if let Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) = self
+            && ack.is_short(version)
+        {
+            let [high, low] = ack.packet_id.value().to_be_bytes();
+            out.extend_from_slice(&[self.first_byte(), 2, high, low]);
+            return Ok(());
+        }
         let start = out.len();
         let written = self.write(version, out);
         if written.is_err() {
@@ -99,23 +133,26 @@ impl Packet {
         }
     }
 
-    fn write(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let body = self.body_len(version);
-        let length = match u32::try_from(body) {
-            Ok(length) if length <= VARIABLE_BYTE_INTEGER_MAX => length,
-            _ => return Err(EncodeError::TooLong(self.encoded_len(version))),
-        };
-        out.reserve(1 + variable_len(length) + body);
+    fn first_byte(&self) -> u8 {
         let flags = match self {
             Packet::Publish(publish) => publish.flags(),
             other => other.kind().fixed_flags(),
         };
-        out.put_u8(self.kind().number() << 4 | flags);
-        put_variable(out, length);
+        self.kind().number() << 4 | flags
+    }
+
+    fn write(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        if let Packet::Publish(publish) = self {
+            return publish.write(self.first_byte(), version, out);
+        }
+        let body = self.body_len(version);
+        let length = remaining_length(body)?;
+        let out = &mut Writer::behind(out, 1 + variable_len(length) + body);
+        out.put_u8(self.first_byte());
+        out.put_variable(length);
         match self {
             Packet::Connect(connect) => connect.encode(out),
             Packet::Connack(connack) => connack.encode(version, out),
-            Packet::Publish(publish) => publish.encode(version, out),
             Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
                 ack.encode(version, out)
             }
@@ -123,27 +160,33 @@ impl Packet {
             Packet::Suback(suback) => suback.encode(version, out),
             Packet::Unsubscribe(unsubscribe) => unsubscribe.encode(version, out),
             Packet::Unsuback(unsuback) => unsuback.encode(version, out),
-            Packet::Pingreq | Packet::Pingresp => Ok(()),
+            Packet::Publish(_) | Packet::Pingreq | Packet::Pingresp => Ok(()),
             Packet::Disconnect(disconnect) => disconnect.encode(version, out),
             Packet::Auth(auth) => auth.encode(version, out),
         }
     }
 }
 
-/// Splits a whole frame: its kind, its flags, and where its body begins.
-fn header(version: Version, frame: &Bytes) -> Result<(PacketKind, u8, usize), DecodeError> {
+/// The Remaining Length of a body, if a frame can be so long.
+pub(super) fn remaining_length(body: usize) -> Result<u32, EncodeError> {
+    match u32::try_from(body) {
+        Ok(length) if length <= VARIABLE_BYTE_INTEGER_MAX => Ok(length),
+        _ => Err(EncodeError::TooLong(1 + variable_len(VARIABLE_BYTE_INTEGER_MAX) + body)),
+    }
+}
+
+/// Splits a whole frame: its kind, its first byte, and where its body begins.
+fn header(version: Version, frame: &[u8]) -> Result<(PacketKind, u8, usize), DecodeError> {
     let first = *frame.first().ok_or(DecodeError::ReservedType { number: 0 })?;
-    let number = first >> 4;
-    let kind = PacketKind::from_number(version, number).ok_or(DecodeError::ReservedType { number })?;
+    let kind = kind(version, first)?;
     let (length, bytes) = variable(&frame[1..], REMAINING_LENGTH)?.ok_or(DecodeError::Truncated {
         packet: kind,
         field: REMAINING_LENGTH,
         needed: frame.len(),
         left: frame.len() - 1,
     })?;
-    // [MQTT-1.5.5-1] CONNECT is excepted: it is read before the version is known, and 3.1.1 has no such rule.
-    if version.has_properties() && kind != PacketKind::Connect && bytes != variable_len(length) {
-        return Err(DecodeError::NotMinimal { field: REMAINING_LENGTH, value: length });
+    if kind != PacketKind::Connect {
+        check_minimal(version, length, bytes)?;
     }
     let (body, needed) = (1 + bytes, length as usize);
     let left = frame.len() - body;
@@ -153,17 +196,58 @@ fn header(version: Version, frame: &Bytes) -> Result<(PacketKind, u8, usize), De
     if left > needed {
         return Err(DecodeError::Leftover { packet: kind, bytes: left - needed });
     }
-    Ok((kind, first & 0x0F, body))
+    Ok((kind, first, body))
+}
+
+fn kind(version: Version, first: u8) -> Result<PacketKind, DecodeError> {
+    let number = first >> 4;
+    PacketKind::from_number(version, number).ok_or(DecodeError::ReservedType { number })
+}
+
+/// Judges how the Remaining Length is written, of any frame but CONNECT: that is read before the version is known, and
+/// 3.1.1 has no such rule.
+pub(crate) fn check_minimal(version: Version, length: u32, bytes: usize) -> Result<(), DecodeError> {
+    // [MQTT-1.5.5-1]
+    if version.has_properties() && bytes != variable_len(length) {
+        return Err(DecodeError::NotMinimal { field: REMAINING_LENGTH, value: length });
+    }
+    Ok(())
 }
 
 /// What can be judged of a frame by its first byte alone.
 pub(crate) fn check_first_byte(version: Version, sender: Side, first: u8) -> Result<(), DecodeError> {
-    let number = first >> 4;
-    let packet = PacketKind::from_number(version, number).ok_or(DecodeError::ReservedType { number })?;
+    if FIRST_BYTES[version as usize][sender as usize][first as usize] { Ok(()) } else { judge(version, sender, first) }
+}
+
+/// By version and sender: which bytes may begin a frame.
+static FIRST_BYTES: [[[bool; 256]; 2]; 3] = {
+    let mut allowed = [[[false; 256]; 2]; 3];
+    let mut at = 0;
+    while at < 3 * 2 * 256 {
+        let (version, sender) = (Version::ALL[at / 512], [Side::Client, Side::Server][at / 256 % 2]);
+        allowed[version as usize][sender as usize][at % 256] = may_begin(version, sender, (at % 256) as u8);
+        at += 1;
+    }
+    allowed
+};
+
+const fn may_begin(version: Version, sender: Side, first: u8) -> bool {
+    let Some(packet) = PacketKind::from_number(version, first >> 4) else { return false };
+    let flags = first & FLAGS;
+    let flags_fit = match packet {
+        PacketKind::Publish => super::publish::flags_fit(version, flags),
+        _ => matches!(version, Version::V3_1) || flags == packet.fixed_flags(),
+    };
+    flags_fit && packet.sent_by(version, sender)
+}
+
+/// The same, by name.
+fn judge(version: Version, sender: Side, first: u8) -> Result<(), DecodeError> {
+    let packet = kind(version, first)?;
     if !packet.sent_by(version, sender) {
         return Err(DecodeError::WrongDirection { packet, sender });
     }
-    check_flags(version, packet, first & 0x0F)
+    check_flags(version, packet, first & FLAGS)
 }
 
 fn check_flags(version: Version, packet: PacketKind, flags: u8) -> Result<(), DecodeError> {
@@ -184,5 +268,23 @@ pub(crate) fn connect_version(frame: &Bytes) -> Option<Version> {
     if kind != PacketKind::Connect {
         return None;
     }
-    Connect::decode_version(&mut Reader::new(frame, body, kind)).ok()
+    Connect::decode_version(&mut Reader::new(Frame::Shared(frame), body, kind)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_first_bytes_agrees_with_the_judge() {
+        for version in Version::ALL {
+            for sender in [Side::Client, Side::Server] {
+                for first in 0..=u8::MAX {
+                    let judged = judge(version, sender, first);
+                    assert_eq!(may_begin(version, sender, first), judged.is_ok(), "{first:#04X}: {judged:?}");
+                    assert_eq!(check_first_byte(version, sender, first), judged);
+                }
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub use auth::Auth;
 pub use connack::Connack;
 pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
-pub(crate) use frame::{REMAINING_LENGTH, check_first_byte, connect_version};
+pub(crate) use frame::{REMAINING_LENGTH, check_first_byte, check_minimal, connect_version};
 pub use kind::PacketKind;
 pub use publish::Publish;
 pub use subscribe::{RetainHandling, Suback, Subscribe, Subscription, SubscriptionOptions};

@@ -3,20 +3,22 @@
 //! Topic, forwarded properties and payload stay in the frame they came in; what changes from hop to hop (flags, packet
 //! identifier, Topic Alias, Message Expiry Interval, Subscription Identifiers) stands beside it.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::{
     PacketKind,
     content::{Content, Layout, belongs_to_hop},
+    frame::remaining_length,
 };
 use crate::{
+    ascii::is_plain_name,
     error::{DecodeError, EncodeError},
     property::{Head, Place, Properties, Property, PropertyId, block_len, put_block_len},
     qos::Qos,
     reason::Side,
     topic::{TopicError, TopicName, check_name},
     version::Version,
-    wire::{PacketId, Reader, check_text, put_prefixed},
+    wire::{Frame, PacketId, Reader, Writer, check_text, variable_bytes, variable_len},
 };
 
 const RETAIN: u8 = 0x01;
@@ -79,7 +81,8 @@ impl Publish {
         let mut block = BytesMut::new();
         for property in properties.iter() {
             if property.id().allowed_in(Place::Publish) && !belongs_to_hop(property.id()) {
-                property.encode(&mut block).expect("a property holds at most 65535 bytes");
+                let room = &mut Writer::behind(&mut block, property.encoded_len());
+                property.encode(room).expect("a property holds at most 65535 bytes");
             }
         }
         self.content = Content::new(self.content.topic_bytes(), std::iter::once(&block[..]), self.content.payload());
@@ -158,6 +161,12 @@ impl Publish {
         self.content.len()
     }
 
+    fn has_hop_properties(&self) -> bool {
+        self.topic_alias.is_some()
+            || self.message_expiry_interval.is_some()
+            || !self.subscription_identifiers.is_empty()
+    }
+
     fn hop_properties(&self) -> impl Iterator<Item = Property> + '_ {
         let alias = self.topic_alias.map(Property::TopicAlias);
         let expiry = self.message_expiry_interval.map(Property::MessageExpiryInterval);
@@ -173,12 +182,13 @@ impl Publish {
         frame: Bytes,
         body: usize,
     ) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(&frame, body, PacketKind::Publish);
+        let mut reader = Reader::new(Frame::Shared(&frame), body, PacketKind::Publish);
         let reader = &mut reader;
         // [MQTT-3.3.1-4]
         let qos = Qos::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
-        let topic = reader.prefixed("the topic name")?;
-        check_topic(reader.bytes(topic.clone()))?;
+        let name = reader.prefixed("the topic name")?;
+        check_topic(name)?;
+        let topic = reader.position() - name.len()..reader.position();
         let packet_id = match qos {
             Qos::AtMostOnce => None,
             _ => Some(reader.packet_id(sender)?),
@@ -220,21 +230,59 @@ impl Publish {
         2 + self.content.topic_bytes().len() + packet_id + properties + self.payload().len()
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    /// Appends the whole frame: the payload is copied once, straight to its place.
+    pub(super) fn write(&self, first: u8, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let topic = self.content.topic_bytes();
+        // A message at QoS 0 is often written as it came: what follows the name in the frame is what has to follow it.
+        if self.qos == Qos::AtMostOnce
+            && !(version.has_properties() && self.has_hop_properties())
+            && let Some(rest) = self.content.from_topic(version.has_properties())
+        {
+            put_head(first, 2 + rest.len(), topic.len(), out)?;
+            out.extend_from_slice(rest);
+            return Ok(());
+        }
+        put_head(first, self.body_len(version), topic.len(), out)?;
         // [MQTT-3.3.2-1]
-        put_prefixed(out, self.content.topic_bytes());
+        out.extend_from_slice(topic);
         // [MQTT-2.2.1-2]
         if self.qos != Qos::AtMostOnce {
-            out.put_u16(self.packet_id.ok_or(EncodeError::NoPacketId)?.value());
+            let packet_id = self.packet_id.ok_or(EncodeError::NoPacketId)?;
+            out.extend_from_slice(&packet_id.value().to_be_bytes());
         }
         if version.has_properties() {
-            put_block_len(out, self.properties_len())?;
-            self.content.forwarded().for_each(|piece| out.put_slice(piece));
-            self.hop_properties().try_for_each(|property| property.encode(out))?;
+            self.write_properties(out)?;
         }
-        out.put_slice(self.payload());
+        out.extend_from_slice(self.payload());
         Ok(())
     }
+
+    fn write_properties(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let length = self.properties_len();
+        if length == 0 {
+            out.extend_from_slice(&[0]);
+            return Ok(());
+        }
+        let out = &mut Writer::behind(out, block_len(length));
+        put_block_len(out, length)?;
+        self.content.forwarded().for_each(|piece| out.put_slice(piece));
+        self.hop_properties().try_for_each(|property| property.encode(out))
+    }
+}
+
+/// Appends what a PUBLISH begins with, up to the length of its topic, and makes room for all of it.
+fn put_head(first: u8, body: usize, topic: usize, out: &mut BytesMut) -> Result<(), EncodeError> {
+    let length = remaining_length(body)?;
+    out.reserve(1 + variable_len(length) + body);
+    let [high, low] = u16::try_from(topic).expect("a Topic Name has at most 65535 bytes").to_be_bytes();
+    let bytes = variable_bytes(length);
+    match variable_len(length) {
+        1 => out.extend_from_slice(&[first, bytes[0], high, low]),
+        2 => out.extend_from_slice(&[first, bytes[0], bytes[1], high, low]),
+        3 => out.extend_from_slice(&[first, bytes[0], bytes[1], bytes[2], high, low]),
+        _ => out.extend_from_slice(&[first, bytes[0], bytes[1], bytes[2], bytes[3], high, low]),
+    }
+    Ok(())
 }
 
 /// The properties that a PUBLISH holds in fields of their own.
@@ -271,6 +319,15 @@ impl Hop {
     }
 }
 
+/// Whether [`check_flags`] has nothing against these.
+pub(super) const fn flags_fit(version: Version, flags: u8) -> bool {
+    match Qos::from_bits(flags >> QOS_SHIFT & 0b11) {
+        None => false,
+        Some(Qos::AtMostOnce) => matches!(version, Version::V3_1) || flags & DUP == 0,
+        Some(_) => true,
+    }
+}
+
 /// Judges the flags of the first byte.
 pub(super) fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
     // [MQTT-3.3.1-4]
@@ -284,9 +341,7 @@ pub(super) fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError
 
 /// Judges a Topic Name where it lies; an empty one is judged later.
 fn check_topic(name: &[u8]) -> Result<(), DecodeError> {
-    // One pass without a branch tells the names that need no second look: nearly all.
-    let plain = name.iter().fold(true, |plain, byte| plain & byte.is_ascii() & !matches!(byte, 0 | b'+' | b'#'));
-    if plain {
+    if is_plain_name(name) {
         return Ok(());
     }
     check_text(name).map_err(|error| DecodeError::Text { field: "the topic name", error })?;

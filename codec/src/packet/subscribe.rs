@@ -1,7 +1,5 @@
 //! SUBSCRIBE and SUBACK (sections 3.8 and 3.9).
 
-use bytes::{BufMut, BytesMut};
-
 use super::{PacketKind, ack::reason};
 use crate::{
     error::{DecodeError, EncodeError},
@@ -10,7 +8,7 @@ use crate::{
     reason::{ReasonCode, Side},
     topic::TopicFilter,
     version::Version,
-    wire::{PacketId, Reader, put_text},
+    wire::{PacketId, Reader, Writer},
 };
 
 const QOS: u8 = 0b11;
@@ -109,7 +107,7 @@ impl Subscribe {
         if reader.left() == 0 {
             return Err(DecodeError::NoTopicFilter { packet: PacketKind::Subscribe });
         }
-        let mut subscriptions = Vec::new();
+        let mut subscriptions = Vec::with_capacity(count(reader, 1));
         while reader.left() > 0 {
             let filter = filter(version, PacketKind::Subscribe, reader)?;
             let options = SubscriptionOptions::decode(version, reader.u8("the subscription options")?)?;
@@ -127,17 +125,29 @@ impl Subscribe {
         2 + properties + self.subscriptions.iter().map(|one| 2 + one.filter.as_str().len() + 1).sum::<usize>()
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
             self.properties.encode(out)?;
         }
         for subscription in &self.subscriptions {
-            put_text(out, subscription.filter.as_str());
+            out.put_text(subscription.filter.as_str());
             out.put_u8(subscription.options.bits(version));
         }
         Ok(())
     }
+}
+
+/// For how many filters room is made at once: the number of those that are left, each with so many bytes behind it, if
+/// it is no large one. Nobody gets more memory by a claim.
+pub(super) fn count(reader: &Reader<'_>, behind: usize) -> usize {
+    let mut rest = reader.peek();
+    let mut count = 0;
+    while let (0..64, Some((length, text))) = (count, rest.split_first_chunk()) {
+        rest = text.get(usize::from(u16::from_be_bytes(*length)) + behind..).unwrap_or_default();
+        count += 1;
+    }
+    count
 }
 
 /// Reads a Topic Filter. Only 5.0 knows Shared Subscriptions.
@@ -229,15 +239,17 @@ impl Suback {
         2 + self.reasons.len() + if version.has_properties() { self.properties.encoded_len() } else { 0 }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
             self.properties.encode(out)?;
         }
-        out.extend(self.reasons.iter().map(|reason| match version {
-            Version::V5_0 => reason.value(),
-            _ => reason.suback_return_code(),
-        }));
+        self.reasons.iter().for_each(|reason| {
+            out.put_u8(match version {
+                Version::V5_0 => reason.value(),
+                _ => reason.suback_return_code(),
+            });
+        });
         Ok(())
     }
 }

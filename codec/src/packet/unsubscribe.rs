@@ -1,15 +1,17 @@
 //! UNSUBSCRIBE and UNSUBACK (sections 3.10 and 3.11).
 
-use bytes::{BufMut, BytesMut};
-
-use super::{PacketKind, ack::reason, subscribe::filter};
+use super::{
+    PacketKind,
+    ack::reason,
+    subscribe::{count, filter},
+};
 use crate::{
     error::{DecodeError, EncodeError},
     property::{Place, Properties},
     reason::{ReasonCode, Side},
     topic::TopicFilter,
     version::Version,
-    wire::{PacketId, Reader, put_text},
+    wire::{PacketId, Reader, Writer},
 };
 
 /// Ends subscriptions. At least one ([MQTT-3.10.3-2]).
@@ -59,7 +61,7 @@ impl Unsubscribe {
         if reader.left() == 0 {
             return Err(DecodeError::NoTopicFilter { packet: PacketKind::Unsubscribe });
         }
-        let mut filters = Vec::new();
+        let mut filters = Vec::with_capacity(count(reader, 0));
         while reader.left() > 0 {
             filters.push(filter(version, PacketKind::Unsubscribe, reader)?);
         }
@@ -71,13 +73,13 @@ impl Unsubscribe {
         2 + properties + self.filters.iter().map(|filter| 2 + filter.as_str().len()).sum::<usize>()
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
             self.properties.encode(out)?;
         }
         for filter in &self.filters {
-            put_text(out, filter.as_str());
+            out.put_text(filter.as_str());
         }
         Ok(())
     }
@@ -104,11 +106,11 @@ impl Unsuback {
         if version.has_properties() { 2 + self.properties.encoded_len() + self.reasons.len() } else { 2 }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
             self.properties.encode(out)?;
-            out.extend(self.reasons.iter().map(|reason| reason.value()));
+            self.reasons.iter().for_each(|reason| out.put_u8(reason.value()));
         }
         Ok(())
     }

@@ -1,13 +1,11 @@
 //! A block of properties on the wire (section 2.2.2): its length, then identifier and value one after the other.
 
-use bytes::{BufMut, BytesMut};
-
-use super::{Place, Properties, Property, PropertyId, PropertyKind, PropertyValue};
+use super::{Place, Properties, Property, PropertyId, PropertyKind};
 use crate::{
     error::{DecodeError, EncodeError},
     reason::Side,
     topic::check_name,
-    wire::{Reader, VARIABLE_BYTE_INTEGER_MAX, check_text, put_binary, put_text, put_variable, variable_len},
+    wire::{Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, check_text, variable_len},
 };
 
 /// Reads the identifiers of a block and judges whether each may stand there.
@@ -66,6 +64,15 @@ impl PropertyId {
         Ok(())
     }
 
+    /// Whether a string is one that the property may hold.
+    pub(crate) fn check_text(self, text: &[u8]) -> Result<(), DecodeError> {
+        match self {
+            // [MQTT-3.3.2-14]
+            PropertyId::ResponseTopic => check_name(text).map_err(|error| DecodeError::ResponseTopic { error }),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks the value of a property and passes over it: what a reader does that keeps the bytes as they are.
     /// A number is returned.
     pub(crate) fn skip(self, block: &mut Reader<'_>) -> Result<u32, DecodeError> {
@@ -77,9 +84,7 @@ impl PropertyId {
             PropertyKind::Variable => block.variable(field)?,
             PropertyKind::Text => {
                 let bytes = self.skip_text(block)?;
-                if self == PropertyId::ResponseTopic {
-                    check_name(bytes).map_err(|error| DecodeError::ResponseTopic { error })?;
-                }
+                self.check_text(bytes)?;
                 return Ok(0);
             }
             PropertyKind::Binary => {
@@ -99,70 +104,20 @@ impl PropertyId {
 
     // [MQTT-3.3.2-13] [MQTT-3.3.2-19]
     fn skip_text<'a>(self, block: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
-        let range = block.prefixed(self.name())?;
-        let bytes = block.bytes(range);
+        let bytes = block.prefixed(self.name())?;
         check_text(bytes).map_err(|error| DecodeError::Text { field: self.name(), error })?;
         Ok(bytes)
     }
 }
 
 impl Property {
-    /// Whether the value is within what section 2.2.2.2 and the packets' sections allow.
-    fn check(&self) -> Result<(), DecodeError> {
-        match self.value() {
-            PropertyValue::Byte(value) => self.id().check(u32::from(value)),
-            PropertyValue::Two(value) => self.id().check(u32::from(value)),
-            PropertyValue::Four(value) | PropertyValue::Variable(value) => self.id().check(value),
-            // [MQTT-3.3.2-14]
-            PropertyValue::Text(text) if self.id() == PropertyId::ResponseTopic => {
-                check_name(text.as_bytes()).map_err(|error| DecodeError::ResponseTopic { error })
-            }
-            PropertyValue::Text(_) | PropertyValue::Binary(_) | PropertyValue::Pair(..) => Ok(()),
-        }
-    }
-
     /// Reads one property from identifier and value, wherever it may stand.
     #[cfg(feature = "arbitrary")]
     pub(crate) fn from_wire(bytes: bytes::Bytes) -> Result<Property, DecodeError> {
-        let mut reader = Reader::new(&bytes, 0, crate::packet::PacketKind::Publish);
+        let mut reader = Reader::new(crate::wire::Frame::Shared(&bytes), 0, crate::packet::PacketKind::Publish);
         let id = reader.variable("a property identifier")?;
         let id = PropertyId::from_value(id).ok_or(DecodeError::UnknownProperty { id })?;
         Property::read(id, &mut reader)
-    }
-
-    /// Bytes that the property takes, identifier included.
-    pub(crate) fn encoded_len(&self) -> usize {
-        1 + match self.value() {
-            PropertyValue::Byte(_) => 1,
-            PropertyValue::Two(_) => 2,
-            PropertyValue::Four(_) => 4,
-            PropertyValue::Variable(value) => variable_len(value),
-            PropertyValue::Text(text) => 2 + text.len(),
-            PropertyValue::Binary(bytes) => 2 + bytes.len(),
-            PropertyValue::Pair(name, value) => 4 + name.len() + value.len(),
-        }
-    }
-
-    /// Appends identifier and value.
-    pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
-        let field = self.id().name();
-        out.put_u8(self.id() as u8);
-        match self.value() {
-            PropertyValue::Byte(value) => out.put_u8(value),
-            PropertyValue::Two(value) => out.put_u16(value),
-            PropertyValue::Four(value) => out.put_u32(value),
-            PropertyValue::Variable(value) if value > VARIABLE_BYTE_INTEGER_MAX => {
-                return Err(EncodeError::VariableTooLarge { field, value });
-            }
-            PropertyValue::Variable(value) => put_variable(out, value),
-            PropertyValue::Text(text) => put_text(out, text),
-            PropertyValue::Binary(bytes) => put_binary(out, bytes, field)?,
-            PropertyValue::Pair(name, value) => {
-                put_text(out, name);
-                put_text(out, value);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -172,7 +127,8 @@ impl Properties {
         let length = reader.variable("the property length")?;
         let mut block = reader.within(length as usize, "the properties")?;
         let mut head = Head::new(place, sender);
-        let mut properties = Properties::new();
+        // Two bytes or more for each, and rarely more than a few.
+        let mut properties = Properties(Vec::with_capacity(block.left().div_ceil(2).min(6)));
         while block.left() > 0 {
             let id = head.read(&mut block)?;
             let property = Property::read(id, &mut block)?;
@@ -193,7 +149,7 @@ impl Properties {
     }
 
     /// Appends the block with its length ([MQTT-2.2.2-1]).
-    pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), EncodeError> {
+    pub(crate) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
         put_block_len(out, self.content_len())?;
         self.iter().try_for_each(|property| property.encode(out))
     }
@@ -205,9 +161,9 @@ pub(crate) fn block_len(content: usize) -> usize {
 }
 
 /// Appends the length that a block begins with.
-pub(crate) fn put_block_len(out: &mut BytesMut, content: usize) -> Result<(), EncodeError> {
+pub(crate) fn put_block_len(out: &mut Writer<'_>, content: usize) -> Result<(), EncodeError> {
     match u32::try_from(content) {
-        Ok(length) if length <= VARIABLE_BYTE_INTEGER_MAX => put_variable(out, length),
+        Ok(length) if length <= VARIABLE_BYTE_INTEGER_MAX => out.put_variable(length),
         _ => return Err(EncodeError::TooLong(content)),
     }
     Ok(())
