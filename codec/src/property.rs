@@ -258,7 +258,11 @@ macro_rules! properties {
 
 /// The properties of one packet, in the order in which they stand on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Properties(Vec<Property>);
+pub struct Properties {
+    list: Vec<Property>,
+    /// Bytes that they take on the wire, without the length of the block.
+    bytes: usize,
+}
 
 properties! {
     0x01 PayloadFormatIndicator payload_format_indicator Byte [Will, Publish] "Payload Format Indicator";
@@ -369,39 +373,42 @@ impl PropertyId {
 impl Properties {
     /// No properties.
     pub const fn new() -> Self {
-        Properties(Vec::new())
+        Properties { list: Vec::new(), bytes: 0 }
     }
 
     /// Appends one.
     pub fn push(&mut self, property: Property) {
-        self.0.push(property);
+        self.bytes += property.encoded_len();
+        self.list.push(property);
     }
 
     /// The same with one more: for building a packet in one expression.
     #[must_use]
     pub fn with(mut self, property: Property) -> Self {
-        self.0.push(property);
+        self.push(property);
         self
     }
 
     /// In the order of the wire.
     pub fn iter(&self) -> std::slice::Iter<'_, Property> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 }
 
 impl FromIterator<Property> for Properties {
     fn from_iter<I: IntoIterator<Item = Property>>(properties: I) -> Self {
-        Properties(properties.into_iter().collect())
+        let mut collected = Properties::new();
+        properties.into_iter().for_each(|property| collected.push(property));
+        collected
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::{
     error::DecodeError,
     packet::{Ack, Packet, PacketKind, REMAINING_LENGTH, check_first_byte, check_minimal, connect_version},
-    reason::Side,
+    reason::{ReasonCode, Side},
     version::Version,
     wire::{Frame, PacketId, variable},
 };
@@ -20,6 +20,8 @@ pub struct Decoder {
     maximum_packet_size: u32,
     /// Bytes whose frame is not whole yet, and frames that were not asked for yet.
     pending: BytesMut,
+    /// How many bytes have to be there before it is worth to look again.
+    needed: usize,
     /// What ended the stream: it is said again to whoever asks again.
     failed: Option<DecodeError>,
 }
@@ -28,7 +30,7 @@ impl Decoder {
     /// Reads what `sender` sends. `version` is `None` for a server that waits for CONNECT. `maximum_packet_size` in
     /// bytes, as Maximum Packet Size counts them.
     pub fn new(sender: Side, version: Option<Version>, maximum_packet_size: u32) -> Self {
-        Decoder { sender, version, maximum_packet_size, pending: BytesMut::new(), failed: None }
+        Decoder { sender, version, maximum_packet_size, pending: BytesMut::new(), needed: 0, failed: None }
     }
 
     /// The version in use, once it is known. A CONNECT that says its version and is malformed after that still
@@ -52,8 +54,9 @@ impl Decoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let found = self.find_frame().map(|found| found.map(|header| self.take_frame(header.frame)));
-        self.keep_failure(found)
+        let found = self.find_frame();
+        self.note_failure(&found);
+        Ok(found?.map(|header| self.take_frame(header.frame)))
     }
 
     /// The next whole packet; `None` when more bytes are needed. After an error nothing more comes.
@@ -64,11 +67,16 @@ impl Decoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        if let Some(packet) = self.read_short_acknowledgement() {
+        if self.pending.len() < self.needed {
+            return Ok(None);
+        }
+        self.needed = 0;
+        if let Some(packet) = self.read_acknowledgement() {
             return Ok(Some(packet));
         }
         let read = self.read_packet();
-        self.keep_failure(read)
+        self.note_failure(&read);
+        read
     }
 
     /// Bytes that wait for the rest of their frame.
@@ -76,22 +84,26 @@ impl Decoder {
         self.pending.len()
     }
 
-    fn keep_failure<T>(&mut self, result: Result<T, DecodeError>) -> Result<T, DecodeError> {
-        if let Err(error) = &result {
+    #[inline]
+    fn note_failure<T>(&mut self, result: &Result<T, DecodeError>) {
+        if let Err(error) = result {
             self.pending = BytesMut::new();
             self.failed = Some(error.clone());
         }
-        result
     }
 
-    /// PUBACK, PUBREC, PUBREL or PUBCOMP with nothing but its packet identifier, which is most of what comes beside
-    /// PUBLISH: all that can be wrong with it is in four bytes. `None` leaves the judgement to who reads everything.
-    fn read_short_acknowledgement(&mut self) -> Option<Packet> {
-        let [first, 2, high, low, ..] = *self.pending else { return None };
-        if self.version.is_none() || self.maximum_packet_size < 4 {
-            return None;
-        }
-        let ack = Ack::new(PacketId::new(u16::from_be_bytes([high, low]))?);
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP without properties, which is most of what comes beside PUBLISH: all that can
+    /// be wrong with it is in four or five bytes. `None` leaves the judgement to those who read everything.
+    fn read_acknowledgement(&mut self) -> Option<Packet> {
+        let (first, ack, length) = match (&self.pending[..], self.version?) {
+            (&[first, 2, high, low, ..], _) => (first, Ack::new(packet_id(high, low)?), 4),
+            (&[first, 3, high, low, code, ..], Version::V5_0) => {
+                let kind = PacketKind::from_number(Version::V5_0, first >> 4)?;
+                let reason = ReasonCode::from_value(code).filter(|reason| reason.allowed_in(kind, self.sender))?;
+                (first, Ack::with_reason(packet_id(high, low)?, reason), 5)
+            }
+            _ => return None,
+        };
         let packet = match first {
             0x40 => Packet::Puback(ack),
             0x50 => Packet::Pubrec(ack),
@@ -99,7 +111,10 @@ impl Decoder {
             0x70 => Packet::Pubcomp(ack),
             _ => return None,
         };
-        self.pending.advance(4);
+        if length > self.maximum_packet_size as usize {
+            return None;
+        }
+        self.pending.advance(length);
         self.release();
         Some(packet)
     }
@@ -115,8 +130,9 @@ impl Decoder {
             }
         };
         check_minimal(version, length, body - 1)?;
-        if !keeps_little(version, first) {
-            return Packet::decode_shared(version, sender, first, self.take_frame(frame), body).map(Some);
+        if !keeps_little(first) {
+            let packet = Packet::decode_shared(version, sender, first, self.take_frame(frame), body)?;
+            return Ok(Some(packet));
         }
         let packet = Packet::decode_body(version, sender, first, Frame::Lent(&self.pending[..frame]), body)?;
         self.pending.advance(frame);
@@ -142,7 +158,13 @@ impl Decoder {
             let (size, limit) = (frame as u64, self.maximum_packet_size);
             return Err(DecodeError::PacketTooLarge { size, limit, sender: self.sender });
         }
-        Ok((self.pending.len() >= frame).then_some(Header { first, length, body, frame }))
+        if self.pending.len() < frame {
+            self.needed = frame;
+            // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
+            self.pending.reserve((frame - self.pending.len()).min(ONE_READ));
+            return Ok(None);
+        }
+        Ok(Some(Header { first, length, body, frame }))
     }
 
     fn take_frame(&mut self, length: usize) -> Bytes {
@@ -165,6 +187,13 @@ impl Decoder {
     }
 }
 
+/// About what a network hands over at once.
+const ONE_READ: usize = 1460;
+
+fn packet_id(high: u8, low: u8) -> Option<PacketId> {
+    PacketId::new(u16::from_be_bytes([high, low]))
+}
+
 /// The fixed header of a frame that is whole.
 struct Header {
     first: u8,
@@ -177,11 +206,9 @@ struct Header {
 }
 
 /// Whether a packet of this type keeps nothing of its frame but a Reason String or User Property now and then: no frame
-/// is made for it.
-fn keeps_little(version: Version, first: u8) -> bool {
-    use PacketKind::{Disconnect, Pingreq, Pingresp, Puback, Pubcomp, Pubrec, Pubrel};
-    let kind = PacketKind::from_number(version, first >> 4);
-    matches!(kind, Some(Puback | Pubrec | Pubrel | Pubcomp | Pingreq | Pingresp | Disconnect))
+/// is made for PUBACK, PUBREC, PUBREL, PUBCOMP, PINGREQ, PINGRESP and DISCONNECT.
+fn keeps_little(first: u8) -> bool {
+    matches!(first >> 4, 4..=7 | 12..=14)
 }
 
 /// The length of the frame that these bytes begin, fixed header included, judged by nothing but its Remaining Length;

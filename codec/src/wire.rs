@@ -353,7 +353,11 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads a Variable Byte Integer: its value and the bytes that it takes, `None` when more bytes are needed.
+#[inline]
 pub(crate) fn variable(bytes: &[u8], field: &'static str) -> Result<Option<(u32, usize)>, DecodeError> {
+    if let [byte @ 0..0x80, ..] = bytes {
+        return Ok(Some((u32::from(*byte), 1)));
+    }
     let mut value = 0;
     for (index, byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7F) << (7 * index);

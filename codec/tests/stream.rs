@@ -3,12 +3,12 @@
 use bytes::{Bytes, BytesMut};
 use squall_codec::{
     error::DecodeError,
-    packet::{Connect, Packet, Publish},
+    packet::{Ack, Connect, Packet, Publish},
     reason::Side,
     stream::Decoder,
     topic::TopicName,
     version::Version,
-    wire::Text,
+    wire::{PacketId, Text},
 };
 
 fn encoded(packet: &Packet, version: Version) -> BytesMut {
@@ -139,4 +139,24 @@ fn a_publish_of_5_0_keeps_what_is_forwarded_and_parts_what_belongs_to_the_hop() 
         .with_properties(&publish.properties())
         .at(publish.qos, publish.packet_id);
     assert_eq!(rebuilt, publish);
+}
+
+/// What was needed for one packet is no measure for the next, which may be shorter.
+#[test]
+fn a_short_packet_behind_one_that_came_in_pieces_is_seen() {
+    for version in [Version::V3_1_1, Version::V5_0] {
+        for first in [Packet::Puback(Ack::new(PacketId::MIN)), publish()] {
+            let first_bytes = encoded(&first, version);
+            for cut in 1..first_bytes.len() {
+                let mut decoder = Decoder::new(Side::Client, Some(version), 10_000);
+                decoder.extend(&first_bytes[..cut]);
+                assert_eq!(decoder.next_packet(), Ok(None));
+                decoder.extend(&first_bytes[cut..]);
+                decoder.extend(&[0xC0, 0]);
+                assert_eq!(decoder.next_packet(), Ok(Some(first.clone())), "cut at {cut}");
+                assert_eq!(decoder.next_packet(), Ok(Some(Packet::Pingreq)), "cut at {cut}");
+                assert_eq!(decoder.next_packet(), Ok(None));
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP (sections 3.4 to 3.7): four packets of one shape.
 
+use bytes::BytesMut;
+
 use super::PacketKind;
 use crate::{
     error::{DecodeError, EncodeError},
@@ -51,9 +53,15 @@ impl Ack {
         Ok(ack)
     }
 
-    /// Whether the packet is its packet identifier alone.
-    pub(super) fn is_short(&self, version: Version) -> bool {
-        !version.has_properties() || (self.reason == ReasonCode::Success && self.properties.is_empty())
+    /// Appends the whole frame of one without properties, which nearly all are: four or five bytes at once.
+    #[inline]
+    pub(super) fn write_without_properties(&self, first: u8, version: Version, out: &mut BytesMut) {
+        let [high, low] = self.packet_id.value().to_be_bytes();
+        if version.has_properties() && self.reason != ReasonCode::Success {
+            out.extend_from_slice(&[first, 3, high, low, self.reason.value()]);
+        } else {
+            out.extend_from_slice(&[first, 2, high, low]);
+        }
     }
 
     pub(super) fn body_len(&self, version: Version) -> usize {

@@ -43,6 +43,7 @@ impl Packet {
     }
 
     /// Decodes what follows a fixed header that was judged, any but CONNECT's.
+    #[inline]
     pub(crate) fn decode_shared(
         version: Version,
         sender: Side,
@@ -51,7 +52,8 @@ impl Packet {
         body: usize,
     ) -> Result<Packet, DecodeError> {
         if first >> 4 == PacketKind::Publish.number() {
-            return Publish::decode(version, sender, first & FLAGS, frame, body).map(Packet::Publish);
+            let publish = Publish::decode(version, sender, first & FLAGS, frame, body)?;
+            return Ok(Packet::Publish(publish));
         }
         Packet::decode_body(version, sender, first, Frame::Shared(&frame), body)
     }
@@ -92,21 +94,18 @@ impl Packet {
     ///
     /// # Errors
     /// A packet that this version does not have, or one too long for a frame.
+    #[inline]
     pub fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
-        // Most of what is sent beside PUBLISH.
+        if let Packet::Publish(publish) = self {
+            return publish.write(version, out);
+        }
         if let Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) = self
-            && ack.is_short(version)
+            && ack.properties.is_empty()
         {
-            let [high, low] = ack.packet_id.value().to_be_bytes();
-            out.extend_from_slice(&[self.first_byte(), 2, high, low]);
+            ack.write_without_properties(self.first_byte(), version, out);
             return Ok(());
         }
-        let start = out.len();
-        let written = self.write(version, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
+        self.write(version, out)
     }
 
     /// The number of bytes that `encode` appends: what Maximum Packet Size limits.
@@ -133,18 +132,21 @@ impl Packet {
         }
     }
 
+    /// Of any packet but PUBLISH, which has flags of its own.
     fn first_byte(&self) -> u8 {
-        let flags = match self {
-            Packet::Publish(publish) => publish.flags(),
-            other => other.kind().fixed_flags(),
-        };
-        self.kind().number() << 4 | flags
+        self.kind().number() << 4 | self.kind().fixed_flags()
     }
 
     fn write(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
-        if let Packet::Publish(publish) = self {
-            return publish.write(self.first_byte(), version, out);
+        let start = out.len();
+        let written = self.fill(version, out);
+        if written.is_err() {
+            out.truncate(start);
         }
+        written
+    }
+
+    fn fill(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
         let body = self.body_len(version);
         let length = remaining_length(body)?;
         let out = &mut Writer::behind(out, 1 + variable_len(length) + body);

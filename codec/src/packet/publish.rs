@@ -175,6 +175,7 @@ impl Publish {
     }
 
     /// Reads the body of a frame, which begins at an offset.
+    #[inline]
     pub(super) fn decode(
         version: Version,
         sender: Side,
@@ -230,8 +231,10 @@ impl Publish {
         2 + self.content.topic_bytes().len() + packet_id + properties + self.payload().len()
     }
 
-    /// Appends the whole frame: the payload is copied once, straight to its place.
-    pub(super) fn write(&self, first: u8, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+    /// Appends the whole frame: the payload is copied once, straight to its place. On an error `out` is
+    /// as before.
+    pub(super) fn write(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
+        let first = PacketKind::Publish.number() << 4 | self.flags();
         let topic = self.content.topic_bytes();
         // A message at QoS 0 is often written as it came: what follows the name in the frame is what has to follow it.
         if self.qos == Qos::AtMostOnce
@@ -242,16 +245,24 @@ impl Publish {
             out.extend_from_slice(rest);
             return Ok(());
         }
+        // [MQTT-2.2.1-2]
+        let packet_id = match self.qos {
+            Qos::AtMostOnce => None,
+            _ => Some(self.packet_id.ok_or(EncodeError::NoPacketId)?.value().to_be_bytes()),
+        };
+        // A Subscription Identifier of ours may be too large for the wire.
+        let start = out.len();
         put_head(first, self.body_len(version), topic.len(), out)?;
         // [MQTT-3.3.2-1]
         out.extend_from_slice(topic);
-        // [MQTT-2.2.1-2]
-        if self.qos != Qos::AtMostOnce {
-            let packet_id = self.packet_id.ok_or(EncodeError::NoPacketId)?;
-            out.extend_from_slice(&packet_id.value().to_be_bytes());
+        if let Some(packet_id) = packet_id {
+            out.extend_from_slice(&packet_id);
         }
-        if version.has_properties() {
-            self.write_properties(out)?;
+        if version.has_properties()
+            && let Err(error) = self.write_properties(out)
+        {
+            out.truncate(start);
+            return Err(error);
         }
         out.extend_from_slice(self.payload());
         Ok(())

@@ -127,30 +127,27 @@ impl Properties {
         let length = reader.variable("the property length")?;
         let mut block = reader.within(length as usize, "the properties")?;
         let mut head = Head::new(place, sender);
+        let bytes = block.left();
         // Two bytes or more for each, and rarely more than a few.
-        let mut properties = Properties(Vec::with_capacity(block.left().div_ceil(2).min(6)));
+        let mut list = Vec::with_capacity(bytes.div_ceil(2).min(6));
         while block.left() > 0 {
             let id = head.read(&mut block)?;
             let property = Property::read(id, &mut block)?;
             property.check()?;
-            properties.push(property);
+            list.push(property);
         }
         head.finish()?;
-        Ok(properties)
-    }
-
-    fn content_len(&self) -> usize {
-        self.iter().map(Property::encoded_len).sum()
+        Ok(Properties { list, bytes })
     }
 
     /// Bytes of the block with its length.
     pub(crate) fn encoded_len(&self) -> usize {
-        block_len(self.content_len())
+        block_len(self.bytes)
     }
 
     /// Appends the block with its length ([MQTT-2.2.2-1]).
     pub(crate) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
-        put_block_len(out, self.content_len())?;
+        put_block_len(out, self.bytes)?;
         self.iter().try_for_each(|property| property.encode(out))
     }
 }

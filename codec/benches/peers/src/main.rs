@@ -1,7 +1,8 @@
 //! Our codec beside the published ones, in one run.
 //!
-//! `cargo run --release` in this folder writes `reports/bench/codec.json` and the table beside it; `--rounds N` says
-//! how often each codec has its turn.
+//! `cargo run --release` in this folder writes `reports/bench/codec.json` and the table beside it. `--rounds N` says
+//! how often each codec has its turn; `--only TEXT` measures the rows with that text in their names and writes nothing
+//! but to the standard output.
 
 mod allocations;
 mod codec;
@@ -12,32 +13,44 @@ mod rows;
 
 use measure::{Task, measure};
 use report::{Measured, Report};
+use rows::Row;
+use squall_codec::version::Version;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let rounds = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => 301,
-        [option, rounds] if option == "--rounds" => rounds.parse()?,
-        _ => return Err("usage: peers [--rounds N]".into()),
-    };
+    let (mut rounds, mut only) = (301, None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(option) = arguments.next() {
+        match (option.as_str(), arguments.next()) {
+            ("--rounds", Some(number)) => rounds = number.parse()?,
+            ("--only", Some(text)) => only = Some(text),
+            _ => return Err("usage: peers [--rounds N] [--only TEXT]".into()),
+        }
+    }
+    let wanted = |row: &Row| only.as_ref().is_none_or(|text| row.name.contains(text));
     let mut codecs = codecs::all();
     let mut report = Report::new(rounds, &codecs);
-    for row in rows::compared() {
+    for row in rows::compared().into_iter().filter(wanted) {
         report.decode.push(Measured::new(&row, measure(&mut codecs, &row, Task::Decode, rounds)));
         report.encode.push(Measured::new(&row, measure(&mut codecs, &row, Task::Encode, rounds)));
     }
-    for version in [squall_codec::version::Version::V3_1_1, squall_codec::version::Version::V5_0] {
-        let mut row = rows::mixed(version);
+    for mut row in [Version::V3_1_1, Version::V5_0].map(rows::mixed) {
         let name = row.name.clone();
         for size in rows::PIECES {
             row.name = format!("{name}, in pieces of {size} B");
-            report.pieces.push(Measured::new(&row, measure(&mut codecs, &row, Task::Pieces(size), rounds.div_ceil(4))));
+            if wanted(&row) {
+                let rounds = rounds.div_ceil(4);
+                report.pieces.push(Measured::new(&row, measure(&mut codecs, &row, Task::Pieces(size), rounds)));
+            }
         }
     }
-    for row in rows::growing() {
+    for row in rows::growing().into_iter().filter(wanted) {
         let own = &mut codecs[..2];
         report.growing_decode.push(Measured::new(&row, measure(own, &row, Task::Decode, rounds)));
         report.growing_encode.push(Measured::new(&row, measure(own, &row, Task::Encode, rounds)));
     }
-    report.write()?;
+    match only {
+        None => report.write()?,
+        Some(_) => print!("{}", report.markdown()),
+    }
     Ok(())
 }

@@ -86,7 +86,7 @@ impl Report {
         fs::write(folder.join("codec.json"), serde_json::to_string_pretty(self)? + "\n")
     }
 
-    fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let mut text = String::from("# The codec beside its peers\n\n");
         let _ = writeln!(text, "`{}`\n", self.command);
         for (what, value) in &self.machine {
