@@ -120,7 +120,7 @@ impl Content {
 
     /// Everything from the topic on, if that is what a packet without packet identifier has there: with its block of
     /// forwarded properties (5.0) or without any.
-    pub(super) fn from_topic(&self, with_properties: bool) -> Option<&[u8]> {
+    pub(super) fn behind_topic_length(&self, with_properties: bool) -> Option<&[u8]> {
         let (behind_topic, (start, end)) = (self.topic.1, self.properties);
         let as_written = match with_properties {
             true => {

@@ -239,7 +239,7 @@ impl Publish {
         // A message at QoS 0 is often written as it came: what follows the name in the frame is what has to follow it.
         if self.qos == Qos::AtMostOnce
             && !(version.has_properties() && self.has_hop_properties())
-            && let Some(rest) = self.content.from_topic(version.has_properties())
+            && let Some(rest) = self.content.behind_topic_length(version.has_properties())
         {
             put_head(first, 2 + rest.len(), topic.len(), out)?;
             out.extend_from_slice(rest);
