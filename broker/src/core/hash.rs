@@ -1,4 +1,5 @@
-//! The key of every hash: maps whose keys come from the network cannot be flooded by someone who does not know it.
+//! The key of every hash: maps whose keys come from the network cannot be flooded by someone who does not know it. And the map
+//! whose keys are numbers of the driver's.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -11,6 +12,41 @@ pub struct HashKey(pub [u64; 2]);
 
 /// The map for keys that come from the network. Its order must never be visible.
 pub(super) type Map<K, V> = hashbrown::HashMap<K, V, HashKey>;
+
+/// The map for numbers that the driver counts up: nobody on the network can choose them, and they are looked up many times for
+/// each message. Its order must never be visible.
+pub(super) type NumberMap<K, V> = hashbrown::HashMap<K, V, Spread>;
+
+/// Builds a [`Spreading`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spread;
+
+/// Spreads numbers that follow each other over all bits (Fibonacci hashing).
+#[derive(Debug)]
+pub(super) struct Spreading(u64);
+
+const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl BuildHasher for Spread {
+    type Hasher = Spreading;
+    fn build_hasher(&self) -> Spreading {
+        Spreading(0)
+    }
+}
+
+impl Hasher for Spreading {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(GOLDEN_RATIO);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl BuildHasher for HashKey {
     type Hasher = SipHasher13;

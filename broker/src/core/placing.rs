@@ -8,7 +8,7 @@ use super::{
     config::Config,
     connection::Connection,
     effect::{ConnectionId, Shared},
-    hash::Map,
+    hash::NumberMap,
     session::{Delivery, SessionKey, Sessions},
     shared::Fitness,
     subscriptions::Match,
@@ -17,7 +17,7 @@ use super::{
 /// What decides which member of a share gets a message of this topic.
 pub(super) struct Placing<'a> {
     pub(super) sessions: &'a Sessions,
-    pub(super) connections: &'a Map<ConnectionId, Connection>,
+    pub(super) connections: &'a NumberMap<ConnectionId, Connection>,
     pub(super) config: &'a Config,
     pub(super) topic: &'a str,
 }

@@ -163,11 +163,12 @@ impl Broker {
     /// Publishes in the name of the speaker, or says why not.
     fn publish_for(&mut self, speaker: Speaker, publish: Publish) -> ReasonCode {
         // 3.1.1 [MQTT-3.3.5-2] Before 5.0 it is acknowledged all the same.
-        if !acl::is_writable(publish.topic()) || !self.may(speaker.session, Action::Publish, publish.topic()) {
+        let topic = publish.topic();
+        if !acl::is_writable(topic) || !self.may(speaker.session, Action::Publish, topic) {
             self.statistics.denied_publishes += 1;
             return ReasonCode::NotAuthorized;
         }
-        if !self.config.limits.takes_topic(publish.topic()) {
+        if !self.config.limits.takes_topic(topic) {
             self.statistics.dropped_topic += 1;
             return ReasonCode::TopicNameInvalid;
         }

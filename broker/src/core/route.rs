@@ -1,5 +1,7 @@
 //! One PUBLISH to its many deliveries: who gets a copy, and whether it is retained.
 
+use std::cell::OnceCell;
+
 use squall_codec::{packet::Publish, qos::Qos, wire::Text};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
 /// The message as it came, and a copy that owns its bytes, made when somebody has to keep it and shared by all who do.
 struct Routed {
     live: Publish,
-    kept: Option<Publish>,
+    kept: OnceCell<Publish>,
 }
 
 impl Routed {
@@ -25,19 +27,19 @@ impl Routed {
         message.dup = false;
         message.topic_alias = None;
         message.subscription_identifiers.clear();
-        Routed { live: message, kept: None }
+        Routed { live: message, kept: OnceCell::new() }
     }
 
     /// The message for one delivery.
-    fn copy(&mut self, qos: Qos) -> Publish {
+    fn copy(&self, qos: Qos) -> Publish {
         let mut copy = if qos == Qos::AtMostOnce { self.live.clone() } else { self.kept() };
         copy.qos = qos;
         copy
     }
 
     /// The message to be kept, with the QoS it came with.
-    fn kept(&mut self) -> Publish {
-        self.kept.get_or_insert_with(|| self.live.detached()).clone()
+    fn kept(&self) -> Publish {
+        self.kept.get_or_init(|| self.live.detached()).clone()
     }
 }
 
@@ -52,10 +54,10 @@ impl Broker {
     /// Publishes a message in the name of a client: keeps it if it is to be retained, and delivers it to every session
     /// with a matching subscription ([MQTT-4.5.0-1]). How many those were.
     pub(super) fn publish(&mut self, publisher: &Text, message: Publish) -> usize {
-        let mut message = Routed::new(message);
+        let message = Routed::new(message);
         // [MQTT-3.3.1-8]
         if message.live.retain && self.config.retain_available {
-            self.retain(&mut message);
+            self.retain(&message);
         }
         self.route(Some(publisher), message)
     }
@@ -63,7 +65,7 @@ impl Broker {
     /// Publishes a message of the server's own. It is retained beside the bounds, for there are few, and it does not go to the
     /// store: the next run has its own.
     pub(super) fn publish_own(&mut self, message: Publish) {
-        let mut message = Routed::new(message);
+        let message = Routed::new(message);
         if self.config.retain_available {
             let kept = message.kept();
             self.retained.set(kept, self.now.unix);
@@ -72,15 +74,12 @@ impl Broker {
     }
 
     /// Delivers a message to every session with a matching subscription.
-    fn route(&mut self, publisher: Option<&Text>, mut message: Routed) -> usize {
+    fn route(&mut self, publisher: Option<&Text>, message: Routed) -> usize {
+        // Read once: it is checked at each reading that it is text.
+        let topic = message.live.topic();
         let mut matches = std::mem::take(&mut self.matches);
-        let placing = Placing {
-            sessions: &self.sessions,
-            connections: &self.connections,
-            config: &self.config,
-            topic: message.live.topic(),
-        };
-        self.subscriptions.matching(message.live.topic(), |key| placing.fitness(key), &mut matches);
+        let placing = Placing { sessions: &self.sessions, connections: &self.connections, config: &self.config, topic };
+        self.subscriptions.matching(topic, |key| placing.fitness(key), &mut matches);
         // One order for equal inputs; a session's plain subscriptions stand together, before its shared ones.
         matches.sort_by(|a, b| (a.session, &a.share).cmp(&(b.session, &b.share)));
 
@@ -96,7 +95,7 @@ impl Broker {
             rest = others;
             if let Some(combined) = self.combine(publisher, group) {
                 // A share has chosen among those who may.
-                if first.share.is_none() && !self.may(first.session, Action::Receive, message.live.topic()) {
+                if first.share.is_none() && !self.may(first.session, Action::Receive, topic) {
                     self.statistics.denied_deliveries += 1;
                     continue;
                 }
@@ -160,7 +159,7 @@ impl Broker {
         any
     }
 
-    fn retain(&mut self, message: &mut Routed) {
+    fn retain(&mut self, message: &Routed) {
         // [MQTT-3.3.1-6] [MQTT-3.3.1-7]; 3.1.1 [MQTT-3.3.1-10], 3.1.1 [MQTT-3.3.1-11]
         if message.live.payload().is_empty() {
             let cleared = self.retained.clear(message.live.topic());

@@ -57,6 +57,9 @@ pub(super) struct Subscriptions {
     count: usize,
     shared: usize,
     filter_bytes: usize,
+    /// Room for the walk of one topic, kept from one to the next: nodes, and where in the topic the level below begins; `None`
+    /// when all are matched.
+    walk: Vec<(u32, Option<usize>)>,
 }
 
 const ROOT: u32 = 0;
@@ -86,7 +89,15 @@ impl Node {
 impl Subscriptions {
     /// No subscriptions.
     pub(super) fn new(key: HashKey) -> Self {
-        Subscriptions { key, nodes: vec![Node::new(key)], free: Vec::new(), count: 0, shared: 0, filter_bytes: 0 }
+        Subscriptions {
+            key,
+            nodes: vec![Node::new(key)],
+            free: Vec::new(),
+            count: 0,
+            shared: 0,
+            filter_bytes: 0,
+            walk: Vec::new(),
+        }
     }
 
     /// How many subscriptions.
@@ -168,9 +179,9 @@ impl Subscriptions {
     pub(super) fn matching(&mut self, topic: &str, fitness: impl Fn(SessionKey) -> Fitness, found: &mut Vec<Match>) {
         // [MQTT-4.7.2-1] A leading wildcard does not match a topic that begins with '$'.
         let hidden = topic.starts_with('$');
-        // The levels of the topic that are still to be matched below a node; `None` when all are.
-        let mut open = vec![(ROOT, Some(topic))];
-        while let Some((at, rest)) = open.pop() {
+        let mut walk = std::mem::take(&mut self.walk);
+        walk.push((ROOT, Some(0)));
+        while let Some((at, rest)) = walk.pop() {
             let node = &self.nodes[at as usize];
             let wildcards = at != ROOT || !hidden;
             let (single, multi) = (node.single.filter(|_| wildcards), node.multi.filter(|_| wildcards));
@@ -178,17 +189,18 @@ impl Subscriptions {
             if let Some(multi) = multi {
                 self.take(multi, &fitness, found);
             }
-            let Some(rest) = rest else {
+            let Some(start) = rest else {
                 self.take(at, &fitness, found);
                 continue;
             };
-            let (level, rest) = match rest.split_once('/') {
-                Some((level, rest)) => (level, Some(rest)),
-                None => (rest, None),
+            let (level, rest) = match topic.as_bytes()[start..].iter().position(|byte| *byte == b'/') {
+                Some(length) => (&topic[start..start + length], Some(start + length + 1)),
+                None => (&topic[start..], None),
             };
-            open.extend(single.map(|child| (child, rest)));
-            open.extend(self.nodes[at as usize].children.get(level).map(|child| (*child, rest)));
+            walk.extend(single.map(|child| (child, rest)));
+            walk.extend(self.nodes[at as usize].children.get(level).map(|child| (*child, rest)));
         }
+        self.walk = walk;
     }
 
     /// The member of this share that gets a message which another member's session left behind.

@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    pin::pin,
     sync::Arc,
+    time::Duration,
     vec,
 };
 
-use squall_codec::reason::ReasonCode;
+use squall_codec::{reason::ReasonCode, time::Now};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, Id, JoinError, JoinSet},
@@ -131,14 +133,17 @@ impl Core {
     ) {
         let mut groups = Vec::with_capacity(GROUPS_PER_TURN);
         let mut flushes = Vec::new();
+        // Set anew only when the deadline is another: most turns leave it as it is.
+        let mut due = pin!(tokio::time::sleep_until(self.clock.instant(Duration::ZERO)));
+        let mut set = None;
         loop {
-            let deadline = self.broker.deadline().map(|deadline| self.clock.instant(deadline));
-            let due = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let deadline = self.broker.deadline();
+            if let Some(deadline) = deadline
+                && set != Some(deadline)
+            {
+                due.as_mut().reset(self.clock.instant(deadline));
+                set = Some(deadline);
+            }
             tokio::select! {
                 biased;
                 Some(flush) = flushed.recv() => {
@@ -161,7 +166,7 @@ impl Core {
                         self.take(group);
                     }
                 }
-                () = due => self.handle(Input::Tick),
+                () = &mut due, if deadline.is_some() => self.handle(Input::Tick),
             }
             self.finish_turn();
             // Those who write go first: what was handed over should be on its way before there is more of it.
@@ -190,6 +195,8 @@ impl Core {
 
     /// Takes what one connection has said, up to where it is held back.
     fn work_off(&mut self, connection: ConnectionId, mut inputs: vec::IntoIter<Input>) {
+        // What was read together came together.
+        let now = self.clock.now();
         while let Some(input) = inputs.next() {
             if let Input::Packet { packet, .. } = &input
                 && journal::notes(packet)
@@ -198,7 +205,7 @@ impl Core {
                 outbox.who.received(packet);
             }
             let closed = matches!(input, Input::Closed { .. });
-            self.handle(input);
+            self.handle_at(now, input);
             if closed {
                 self.forget_question(connection);
                 self.hand_over(connection);
@@ -235,11 +242,14 @@ impl Core {
         }
     }
 
-    /// One input, and its effects carried out.
+    /// One input that comes now, and its effects carried out.
     pub(super) fn handle(&mut self, input: Input) {
+        self.handle_at(self.clock.now(), input);
+    }
+
+    fn handle_at(&mut self, now: Now, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let now = self.clock.now();
             let mut asked = None;
             for effect in self.broker.handle(now, input) {
                 match effect {
