@@ -81,7 +81,11 @@ impl Broker {
         let placing = Placing { sessions: &self.sessions, connections: &self.connections, config: &self.config, topic };
         self.subscriptions.matching(topic, |key| placing.fitness(key), &mut matches);
         // One order for equal inputs; a session's plain subscriptions stand together, before its shared ones.
-        matches.sort_by(|a, b| (a.session, &a.share).cmp(&(b.session, &b.share)));
+        let order = |a: &Match, b: &Match| (a.session, &a.share).cmp(&(b.session, &b.share));
+        // Those of one filter are in order already, and a sort would ask for memory.
+        if !matches.is_sorted_by(|a, b| order(a, b).is_le()) {
+            matches.sort_by(order);
+        }
 
         let mut receivers = 0;
         let mut rest = matches.as_slice();
