@@ -1,7 +1,8 @@
 //! Our broker and Mosquitto under the same load, in turn. `cargo bench -p squall-broker --bench load`.
 //!
-//! Behind `--`: parts of names of rows, `--quick`, `--rounds N`, `--out FOLDER`, `--list`. A run of all rows writes
-//! `reports/bench/broker.json` and the table beside it; a part of them is only shown, unless `--out` says where it goes.
+//! Behind `--`: parts of names of rows, `--quick`, `--rounds N`, `--out FOLDER`, `--list`; `--draw` writes the table again from the
+//! JSON. A run of all rows writes `reports/bench/broker.json` and the table beside it; a part of them is only shown, unless
+//! `--out` says where it goes.
 
 #![expect(clippy::disallowed_methods, reason = "a load is measured with a real clock")]
 
@@ -25,13 +26,14 @@ use rows::{Pace, Row, Sample};
 struct Arguments {
     quick: bool,
     list: bool,
+    draw: bool,
     rounds: usize,
     out: Option<PathBuf>,
     filters: Vec<String>,
 }
 
 fn arguments() -> Result<Option<Arguments>, String> {
-    let mut arguments = Arguments { quick: false, list: false, rounds: 0, out: None, filters: Vec::new() };
+    let mut arguments = Arguments { quick: false, list: false, draw: false, rounds: 0, out: None, filters: Vec::new() };
     let mut is_bench = false;
     let mut words = env::args().skip(1);
     while let Some(word) = words.next() {
@@ -41,11 +43,12 @@ fn arguments() -> Result<Option<Arguments>, String> {
             "--bench" => is_bench = true,
             "--quick" => arguments.quick = true,
             "--list" => arguments.list = true,
+            "--draw" => arguments.draw = true,
             "--rounds" => arguments.rounds = value()?.parse().map_err(|_| "--rounds needs a number".to_owned())?,
             "--out" => arguments.out = Some(value()?.into()),
             flag if flag.starts_with('-') => {
                 return Err(format!(
-                    "{flag} is not known: --quick, --rounds N, --out FOLDER, --list, or parts of names"
+                    "{flag} is not known: --quick, --rounds N, --out FOLDER, --list, --draw, or parts of names"
                 ));
             }
             filter => arguments.filters.push(filter.to_lowercase()),
@@ -76,6 +79,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
+    if arguments.draw {
+        let folder = arguments.out.as_deref().unwrap_or(rows::reports());
+        let json = serde_json::from_str(&fs::read_to_string(folder.join("broker.json"))?)?;
+        return fs::write(folder.join("broker.md"), report::markdown(&json));
+    }
     let wanted = |row: &Row| {
         let name = row.name.to_lowercase();
         arguments.filters.is_empty() || arguments.filters.iter().any(|filter| name.contains(filter))
@@ -90,7 +98,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
     let pace = match arguments.quick {
         true => Pace { load: Duration::from_millis(500), churn: 1_000, lookups: 50 },
-        false => Pace { load: Duration::from_millis(1500), churn: 3_000, lookups: 300 },
+        false => Pace { load: Duration::from_secs(1), churn: 3_000, lookups: 200 },
     };
     let mosquitto = Server::Mosquitto.version();
     if let Err(reason) = &mosquitto {

@@ -277,14 +277,19 @@ fn one_in_flight(qos: Qos, duration: Duration, server: &Running) -> io::Result<S
         out.clear();
         let id = (count % 60_000) as u16 + 1;
         template.write(id, Stamp { publisher: 0, number: count, sent: 0 }, &mut out);
+        let is = |wanted: u8| move |frame: Frame| matches!(frame, Frame::Other { first, .. } if first == wanted);
         let sent = Instant::now();
         writer.write_all(&out)?;
+        if qos == Qos::ExactlyOnce {
+            // A server may hold the message back until it is released.
+            await_frame(&mut writer, &mut acknowledged, is(wire::PUBREC))?;
+            writer.write_all(&acknowledgement(wire::PUBREL, id))?;
+        }
         let mut received = 0;
         await_frame(&mut reader, &mut read, |frame| is_publish(frame).map(|id| received = id).is_some())?;
         let took = u64::try_from(sent.elapsed().as_nanos()).unwrap_or(u64::MAX);
         latency.saturating_record(took.max(1));
         count += 1;
-        let is = |wanted: u8| move |frame: Frame| matches!(frame, Frame::Other { first, .. } if first == wanted);
         match qos {
             Qos::AtMostOnce => {}
             Qos::AtLeastOnce => {
@@ -293,8 +298,6 @@ fn one_in_flight(qos: Qos, duration: Duration, server: &Running) -> io::Result<S
             }
             Qos::ExactlyOnce => {
                 reader.write_all(&acknowledgement(wire::PUBREC, received))?;
-                await_frame(&mut writer, &mut acknowledged, is(wire::PUBREC))?;
-                writer.write_all(&acknowledgement(wire::PUBREL, id))?;
                 await_frame(&mut reader, &mut read, is(wire::PUBREL))?;
                 reader.write_all(&acknowledgement(wire::PUBCOMP, received))?;
                 await_frame(&mut writer, &mut acknowledged, is(wire::PUBCOMP))?;
