@@ -263,6 +263,11 @@ impl Link {
         std::mem::take(&mut self.hits)
     }
 
+    /// Whether there is nothing that somebody has to be told of.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.hits.is_empty() && self.fired.is_empty()
+    }
+
     /// Whether bytes may still enter at one end at least.
     pub fn is_open(&self) -> bool {
         self.lanes.iter().any(|lane| lane.open)

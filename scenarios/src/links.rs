@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,20 +28,22 @@ use crate::{
 /// newest. A cut, and whatever else waits for a moment of the protocol, waits over as many connections as that takes, each
 /// time on the newest.
 #[derive(Clone, Debug)]
-pub struct Links(Arc<Mutex<Book>>);
+pub struct Links(Arc<Mutex<Book>>, Arc<AtomicU64>);
 
 #[derive(Debug)]
 pub(crate) struct Book {
     seed: u64,
     faults: Vec<Placed>,
     awaited: Vec<Awaited>,
-    /// How many connections each actor has opened.
-    connections: BTreeMap<Arc<str>, u32>,
-    /// Oldest first, without those on which nothing can happen any more.
-    links: Vec<SharedLink>,
+    /// What each actor has opened.
+    actors: BTreeMap<Arc<str>, Opened>,
+    /// Oldest first, by the number of links that were opened before.
+    links: BTreeMap<u64, SharedLink>,
+    opened: u64,
     journal: Journal,
     /// Faults from here on are those of the calm.
     calm_from: Option<usize>,
+    changes: Arc<AtomicU64>,
 }
 
 /// A fault in the book.
@@ -49,6 +54,15 @@ struct Placed {
     moment: Option<Moment>,
     /// Actors on whose links a cut has been put in place.
     given: BTreeSet<Arc<str>>,
+}
+
+/// The connections of one actor.
+#[derive(Debug, Default)]
+struct Opened {
+    /// How many it has opened.
+    connections: u32,
+    /// Those on which something may still happen, oldest first, by their place among the links of the book.
+    links: Vec<u64>,
 }
 
 /// Something that waits for a moment of the protocol.
@@ -82,15 +96,25 @@ impl Awaited {
 impl Links {
     /// An empty book. Each link's randomness comes from this seed, the actor's name and the number of its connection.
     pub fn new(seed: u64) -> Self {
-        Links(Arc::new(Mutex::new(Book {
+        let changes = Arc::new(AtomicU64::new(0));
+        let book = Book {
             seed,
             faults: Vec::new(),
             awaited: Vec::new(),
-            connections: BTreeMap::new(),
-            links: Vec::new(),
+            actors: BTreeMap::new(),
+            links: BTreeMap::new(),
+            opened: 0,
             journal: Journal::default(),
             calm_from: None,
-        })))
+            changes: Arc::clone(&changes),
+        };
+        Links(Arc::new(Mutex::new(book)), changes)
+    }
+
+    /// How often links have been changed by another hand than the one that drives them: whoever drives them looks at all of
+    /// them when it grows.
+    pub fn changes(&self) -> u64 {
+        self.1.load(Ordering::Relaxed)
     }
 
     /// Puts a fault in place.
@@ -118,14 +142,18 @@ impl Links {
 
     /// The subject's machine has lost its power, under all connections at once.
     pub fn server_goes_dark(&self) {
-        for link in &self.lock().links {
+        let book = self.lock();
+        book.changed();
+        for link in book.links.values() {
             link.with(Link::server_goes_dark);
         }
     }
 
     /// The subject's machine has its power again, and has forgotten all connections.
     pub fn server_comes_back(&self, now: Duration) {
-        for link in &self.lock().links {
+        let book = self.lock();
+        book.changed();
+        for link in book.links.values() {
             link.with(|link| link.server_comes_back(now));
         }
     }
@@ -137,7 +165,7 @@ impl Links {
     pub fn calm(&self, now: Duration) {
         let mut book = self.lock();
         book.calm_from = Some(book.faults.len());
-        for link in &book.links {
+        for link in book.links.values() {
             drop(link.with(Link::release_strikes));
         }
         for kind in [
@@ -158,7 +186,7 @@ impl Links {
 
     /// How many connections the actor has opened.
     pub fn connection_number(&self, actor: &str) -> u32 {
-        self.lock().connections.get(actor).copied().unwrap_or(0)
+        self.lock().actors.get(actor).map_or(0, |opened| opened.connections)
     }
 
     /// What the links have written since the last call, in order.
@@ -200,6 +228,10 @@ impl Links {
 }
 
 impl Book {
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn counted(&self) -> usize {
         self.calm_from.unwrap_or(self.faults.len())
     }
@@ -212,6 +244,7 @@ impl Book {
         struck: Option<(&SharedLink, Direction, &Moment)>,
     ) -> Result<(), String> {
         check(&fault.kind)?;
+        self.changed();
         let number = self.faults.len();
         let concerned: Vec<SharedLink> = match befalls(&fault.kind) {
             Befalls::All => {
@@ -254,8 +287,7 @@ impl Book {
         }
         let armed = Armed::default();
         let mut awaited = Awaited { moment: moment.clone(), what, armed: armed.clone(), given: false, refused: None };
-        let newest =
-            self.links.iter().rev().find(|link| link.actor() == moment.actor && link.with(|link| link.is_open()));
+        let newest = self.links_of_actor(&moment.actor).rev().find(|link| link.with(|link| link.is_open()));
         if let Some(link) = newest {
             awaited.look_out_on(link, self.awaited.len());
         }
@@ -265,6 +297,7 @@ impl Book {
 
     /// The moment has come for which this waited.
     pub(crate) fn strike(&mut self, link: &SharedLink, number: usize, fired: &Fired) {
+        self.changed();
         let Some(awaited) = self.awaited.get(number) else { return };
         let (moment, what, armed) = (awaited.moment.clone(), awaited.what.clone(), awaited.armed.clone());
         if let Triggered::Fault(fault) = what
@@ -276,24 +309,25 @@ impl Book {
     }
 
     fn open(&mut self, now: Duration, actor: &str, book: &Weak<Mutex<Book>>) -> SharedLink {
-        let name = match self.connections.get_key_value(actor) {
+        let name = match self.actors.get_key_value(actor) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(actor),
         };
-        let connection = self.connections.entry(Arc::clone(&name)).or_insert(0);
-        *connection += 1;
+        let opened = self.actors.entry(Arc::clone(&name)).or_default();
+        opened.connections += 1;
+        let connection = opened.connections;
         let seed = {
             let mut of = name.as_bytes().to_vec();
             of.extend(connection.to_le_bytes());
             xxh3_64_with_seed(&of, self.seed)
         };
-        let link = SharedLink::new(Link::new(seed), Arc::clone(&name), *connection, self.journal.clone(), book.clone());
+        let link = SharedLink::new(Link::new(seed), Arc::clone(&name), connection, self.journal.clone(), book.clone());
 
         for number in self.standing_for(actor) {
             let kind = self.faults[number].fault.kind.clone();
             link.place(Number::Fault(number), |link| link.apply(now, kind));
         }
-        for older in self.links.iter().filter(|older| older.actor() == actor) {
+        for older in self.links_of_actor(actor) {
             for strike in older.with(Link::release_strikes) {
                 let number = older.number_of(strike.position);
                 link.place(number, |link| link.adopt(strike));
@@ -313,14 +347,31 @@ impl Book {
             }
         }
 
-        self.links.retain(|link| !link.with(|link| link.is_finished()));
-        self.links.push(link.clone());
+        let Book { actors, links, opened: place, .. } = self;
+        let of_actor = &mut actors.entry(name).or_default().links;
+        of_actor.retain(|older| {
+            let is_finished = links.get(older).is_none_or(|link| link.with(|link| link.is_finished()));
+            if is_finished {
+                links.remove(older);
+            }
+            !is_finished
+        });
+        of_actor.push(*place);
+        links.insert(*place, link.clone());
+        *place += 1;
         link
     }
 
-    fn links_of(&self, fault: &Fault) -> impl Iterator<Item = &SharedLink> {
-        let actor = fault.actor.clone();
-        self.links.iter().filter(move |link| actor.as_deref().is_none_or(|actor| actor == link.actor()))
+    fn links_of<'a>(&'a self, fault: &Fault) -> Box<dyn Iterator<Item = &'a SharedLink> + 'a> {
+        match &fault.actor {
+            Some(actor) => Box::new(self.links_of_actor(actor)),
+            None => Box::new(self.links.values()),
+        }
+    }
+
+    fn links_of_actor<'a>(&'a self, actor: &str) -> impl DoubleEndedIterator<Item = &'a SharedLink> + use<'a> {
+        let places = self.actors.get(actor).into_iter().flat_map(|opened| &opened.links);
+        places.filter_map(|place| self.links.get(place))
     }
 
     /// What lasts and holds for this actor now: later ones beside or in the place of earlier ones, outages until healed.

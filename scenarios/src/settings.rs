@@ -112,6 +112,8 @@ pub enum Storage {
     None,
     /// On a disk.
     Disk,
+    /// In a journal that forgets nothing, without a disk: quick, and for virtual worlds.
+    Journal,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {

@@ -80,6 +80,11 @@ struct State {
 }
 
 impl State {
+    /// Whether nobody has to hear of anything.
+    fn is_silent(&self) -> bool {
+        self.waiting.is_empty() && self.link.is_silent()
+    }
+
     fn register(&mut self, context: &Context<'_>) {
         if !self.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
             self.waiting.push(context.waker().clone());
@@ -121,6 +126,20 @@ impl SharedLink {
         value
     }
 
+    /// As `with`, for the one who drives this link in both directions: also when it has something for the server, and for
+    /// the client.
+    pub fn drive<T>(&self, act: impl FnOnce(&mut Link) -> T) -> (T, [Option<Duration>; 2]) {
+        let due = |link: &Link| [Direction::ToServer, Direction::ToClient].map(|direction| link.deadline_of(direction));
+        let mut state = self.lock();
+        let value = act(&mut state.link);
+        if state.is_silent() {
+            return (value, due(&state.link));
+        }
+        drop(state);
+        self.with(|_| ());
+        (value, due(&self.lock().link))
+    }
+
     /// Looks at the link; `None` from `act` means that there is nothing to be had now, and the task is woken when
     /// somebody else changes the link. Nobody is woken by this.
     pub(crate) fn poll_with<T>(&self, context: &Context<'_>, act: impl FnOnce(&mut Link) -> Option<T>) -> Option<T> {
@@ -137,7 +156,7 @@ impl SharedLink {
     }
 
     /// Looks at the link, or takes what no other task waits for.
-    pub(crate) fn with_quietly<T>(&self, act: impl FnOnce(&mut Link) -> T) -> T {
+    pub fn with_quietly<T>(&self, act: impl FnOnce(&mut Link) -> T) -> T {
         let mut state = self.lock();
         let value = act(&mut state.link);
         self.note_hits(&mut state);
@@ -222,6 +241,9 @@ impl SharedLink {
     }
 
     fn note_hits(&self, state: &mut State) {
+        if state.link.is_silent() {
+            return;
+        }
         for hit in state.link.take_hits() {
             if let Some(Number::Fault(number)) = state.faults.get(hit.fault) {
                 self.0.journal.lock().touched.insert(*number);

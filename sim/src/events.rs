@@ -2,11 +2,13 @@
 //!
 //! Time is virtual and jumps to whatever is due next, so that an idle hour costs nothing. One thread, one order.
 
+mod agenda;
 mod broker;
 mod client;
 mod client_actor;
 mod connection;
 mod executor;
+pub mod fleet;
 mod network;
 mod outage;
 pub mod storm;
@@ -85,7 +87,16 @@ pub fn run<T: 'static>(options: EventsOptions, play: impl FnOnce(Rc<dyn World>) 
     let EventsOptions { seed, subject, liar, latency, event_limit, time_limit } = options;
     let transcript = Transcript::new();
     let transcript_of_world = transcript.clone();
-    let setup = Setup { seed, subject, latency, liar, transcript: transcript_of_world, witness: None, is_quiet: false };
+    let setup = Setup {
+        seed,
+        subject,
+        latency,
+        liar,
+        transcript: transcript_of_world,
+        witness: None,
+        is_quiet: false,
+        has_applications: true,
+    };
     let network = Rc::new(RefCell::new(Network::new(setup)));
     let world = Rc::new(EventsWorld::new(Rc::clone(&network)));
     let outcome = catch_unwind(AssertUnwindSafe(|| {

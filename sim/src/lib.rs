@@ -11,6 +11,7 @@ pub mod events;
 pub mod exhaust;
 pub mod history;
 pub mod invariants;
+pub mod journal;
 pub mod model;
 mod panics;
 pub mod run;

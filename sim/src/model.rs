@@ -56,6 +56,8 @@ pub struct Model {
     sessions: Vec<Session>,
     ids: BTreeMap<Text, usize>,
     messages: Vec<Message>,
+    /// The last message with each key.
+    last_of: BTreeMap<u64, usize>,
     /// Keys of messages that came more than once: nobody can tell which is which.
     repeated: BTreeSet<u64>,
     retained: BTreeMap<String, Vec<Kept>>,
@@ -173,6 +175,7 @@ impl Model {
             sessions: Vec::new(),
             ids: BTreeMap::new(),
             messages: Vec::new(),
+            last_of: BTreeMap::new(),
             repeated: BTreeSet::new(),
             retained: BTreeMap::new(),
             shares: Vec::new(),
@@ -211,6 +214,13 @@ impl Model {
         self.advance(now);
         self.outstanding();
         std::mem::take(&mut self.breaches)
+    }
+
+    fn add_message(&mut self, message: Message) -> usize {
+        let index = self.messages.len();
+        self.last_of.insert(message.key, index);
+        self.messages.push(message);
+        index
     }
 
     fn came(&mut self, situation: Situation) {

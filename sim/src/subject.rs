@@ -1,4 +1,4 @@
-//! The broker as a world starts it, again and again: its configuration, who may come in, and the disk under its store.
+//! The broker as a world starts it, again and again: its configuration, who may come in, and what is under its store.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,9 +15,12 @@ use squall_broker::{
         memory::MemoryStore,
     },
 };
-use squall_scenarios::settings::{QueuePolicy, Settings, Storage};
+use squall_scenarios::{
+    outage::DiskState,
+    settings::{QueuePolicy, Settings, Storage},
+};
 
-use crate::{access, disk::SimulatedDisk, seed::derive};
+use crate::{access, disk::SimulatedDisk, journal::Journal, seed::derive};
 
 /// A machine that does not answer is asked again after this long.
 pub(crate) const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -30,32 +33,90 @@ pub struct Subject {
     /// Who may come in.
     pub authenticator: Arc<dyn Authenticator>,
     /// What is under its store; `None` is a broker that keeps nothing.
-    pub disk: Option<SimulatedDisk>,
+    pub medium: Option<Medium>,
     /// How long a commit takes. Only the events world can wait for it.
     pub sync: Duration,
     /// It is also reached over a WebSocket. Only the turmoil world has one.
     pub web_socket: bool,
 }
 
+/// What is under a store that keeps something. A cheap clone.
+#[derive(Clone, Debug)]
+pub enum Medium {
+    /// The real store on a disk in memory.
+    Disk(SimulatedDisk),
+    /// A store that keeps what it has committed, without a disk.
+    Journal(Journal),
+}
+
+impl Medium {
+    /// A commit begins that takes its time.
+    pub(crate) fn begin_commit(&self) {
+        match self {
+            Medium::Disk(disk) => disk.begin_commit(),
+            Medium::Journal(journal) => journal.begin_commit(),
+        }
+    }
+
+    /// The commit is over.
+    pub(crate) fn end_commit(&self) {
+        match self {
+            Medium::Disk(disk) => disk.end_commit(),
+            Medium::Journal(journal) => journal.end_commit(),
+        }
+    }
+
+    /// The broker's process is killed.
+    pub(crate) fn crash(&self) {
+        match self {
+            Medium::Disk(disk) => disk.crash(),
+            Medium::Journal(journal) => journal.stop(),
+        }
+    }
+
+    /// The broker's machine goes dark.
+    pub(crate) fn lose_power(&self) {
+        match self {
+            Medium::Disk(disk) => disk.lose_power(),
+            Medium::Journal(journal) => journal.stop(),
+        }
+    }
+
+    /// From now on it does this.
+    pub(crate) fn set_state(&self, state: DiskState) {
+        match self {
+            Medium::Disk(disk) => disk.set_state(state),
+            Medium::Journal(journal) => journal.set_state(state),
+        }
+    }
+}
+
 impl Subject {
     /// Open to everyone, and without a disk.
     pub fn new(config: Config) -> Self {
-        Subject { config, authenticator: Arc::new(AllowAll), disk: None, sync: Duration::ZERO, web_socket: false }
+        Subject { config, authenticator: Arc::new(AllowAll), medium: None, sync: Duration::ZERO, web_socket: false }
     }
 
     /// As a script asks for it, on a stage with this namespace; everything random comes from the seed.
     pub fn of(settings: &Settings, namespace: &str, seed: u64) -> Self {
-        let disk = (settings.store == Some(Storage::Disk)).then(|| SimulatedDisk::new(derive(seed, "disk", 0)));
+        let medium = match settings.store {
+            None | Some(Storage::None) => None,
+            Some(Storage::Disk) => Some(Medium::Disk(SimulatedDisk::new(derive(seed, "disk", 0)))),
+            Some(Storage::Journal) => Some(Medium::Journal(Journal::new(derive(seed, "journal", 0)))),
+        };
         let config = Config { acl: access::acl(settings, namespace), ..config(settings) };
         let authenticator = access::authenticator(settings, seed);
-        Subject { config, authenticator, disk, sync: settings.sync.unwrap_or_default(), web_socket: false }
+        Subject { config, authenticator, medium, sync: settings.sync.unwrap_or_default(), web_socket: false }
     }
 
     /// The store for the next run.
     pub(crate) fn store(&self) -> Result<Box<dyn Store>, StoreError> {
-        match &self.disk {
+        match &self.medium {
             None => Ok(Box::new(MemoryStore::default())),
-            Some(disk) => Ok(Box::new(DiskStore::with_backend(disk.open(), "the simulated disk", Durability::Disk)?)),
+            Some(Medium::Journal(journal)) => Ok(journal.store()),
+            Some(Medium::Disk(disk)) => {
+                Ok(Box::new(DiskStore::with_backend(disk.open(), "the simulated disk", Durability::Disk)?))
+            }
         }
     }
 }
@@ -110,6 +171,6 @@ fn set<T: Copy>(field: &mut T, asked: Option<T>) {
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("config", &self.config).field("disk", &self.disk).finish_non_exhaustive()
+        f.debug_struct("Subject").field("config", &self.config).field("medium", &self.medium).finish_non_exhaustive()
     }
 }

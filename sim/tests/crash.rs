@@ -26,7 +26,7 @@ use squall_sim::{
     disk::SimulatedDisk,
     events::{EventsOptions, run},
     seed::derive,
-    subject::Subject,
+    subject::{Medium, Subject},
 };
 
 const SEEDS: u64 = 300;
@@ -347,7 +347,7 @@ async fn retained(stage: &Stage, publisher: &Publisher) -> Result<(), String> {
 /// Plays one seed: how many messages were acknowledged, or what went wrong.
 fn story(seed: u64, disk: SimulatedDisk) -> Result<usize, String> {
     let mut subject = Subject::new(Config::default());
-    subject.disk = Some(disk.clone());
+    subject.medium = Some(Medium::Disk(disk.clone()));
     subject.sync = Duration::from_millis(3);
     let options = EventsOptions { subject, ..EventsOptions::new(seed) };
     let run = run(options, move |world| Box::pin(play(world, disk, seed)));

@@ -199,6 +199,7 @@ fn settings(settings: &Settings) -> Vec<String> {
     let storage = settings.store.map(|store| match store {
         Storage::None => "none".to_owned(),
         Storage::Disk => "disk".to_owned(),
+        Storage::Journal => "journal".to_owned(),
     });
     let policy = settings.queue_policy.map(|policy| match policy {
         QueuePolicy::DropNewest => "drop_newest".to_owned(),

@@ -14,8 +14,7 @@ use squall_codec::time::Now;
 use squall_scenarios::outage::{ClockJump, Stop};
 
 use crate::{
-    disk::SimulatedDisk,
-    subject::{self, Subject},
+    subject::{self, Medium, Subject},
     wall_clock::WallClock,
 };
 
@@ -97,20 +96,22 @@ impl BrokerHost {
 
     /// It is no more. What its store does while it is dropped reaches the disk only where the broker was asked to end.
     pub(super) fn stop(&mut self, how: Stop) {
-        let disk = self.subject.disk.as_ref();
+        let medium = self.subject.medium.as_ref();
         match how {
             // What cannot be kept now is lost: nobody was told that it was.
             Stop::Restart => drop(self.run.as_mut().map(|run| run.store.close())),
-            Stop::Crash => disk.into_iter().for_each(SimulatedDisk::crash),
-            Stop::PowerLoss => disk.into_iter().for_each(SimulatedDisk::lose_power),
+            Stop::Crash => medium.into_iter().for_each(Medium::crash),
+            Stop::PowerLoss => medium.into_iter().for_each(Medium::lose_power),
         }
         self.run = None;
     }
 
-    /// One input; what it asks the store for is handed to the store. A broker that does not run hears nothing.
-    pub(super) fn handle(&mut self, now: Duration, input: Input) -> Vec<Effect> {
-        let Some(run) = &mut self.run else { return Vec::new() };
-        run.core.handle(run.clock(now), input).collect()
+    /// One input, and what it asks for. A broker that does not run hears nothing.
+    pub(super) fn handle(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+        if let Some(run) = &mut self.run {
+            let clock = run.clock(now);
+            effects.extend(run.core.handle(clock, input));
+        }
     }
 
     /// The store takes a record into the group at hand.
@@ -132,7 +133,7 @@ impl BrokerHost {
             let outcome = run.store.commit();
             return Some(run.answer(now, outcome));
         }
-        self.subject.disk.as_ref().inspect(|disk| disk.begin_commit());
+        self.subject.medium.as_ref().inspect(|medium| medium.begin_commit());
         run.commit = Some(Commit { due: now + self.subject.sync, outcome: run.store.commit() });
         None
     }
@@ -144,7 +145,7 @@ impl BrokerHost {
             return self.commit(now);
         }
         let commit = run.commit.take_if(|commit| commit.due <= now)?;
-        self.subject.disk.as_ref().inspect(|disk| disk.end_commit());
+        self.subject.medium.as_ref().inspect(|medium| medium.end_commit());
         Some(run.answer(now, commit.outcome))
     }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use squall_client::{
     core::{
         client::Client,
@@ -123,6 +123,7 @@ impl Network {
             events: VecDeque::new(),
             waiting: Vec::new(),
         });
+        self.client_agenda.add();
         self.tell_client(index, Input::Connect);
         index
     }
@@ -139,8 +140,9 @@ impl Network {
     /// Hands one input to a client's core and carries out what it asks for.
     pub(super) fn tell_client(&mut self, index: usize, input: Input) {
         self.events += 1;
-        let effects: Vec<Effect> = self.clients[index].core.handle(Now::simulated(self.now), input).collect();
-        for effect in effects {
+        let mut effects = std::mem::take(&mut self.client_effects);
+        effects.extend(self.clients[index].core.handle(Now::simulated(self.now), input));
+        for effect in effects.drain(..) {
             match effect {
                 // There is one broker in this world, whomever it names.
                 Effect::Open { .. } => {
@@ -148,13 +150,12 @@ impl Network {
                     self.clients[index].opening = Some(self.reaches_broker_at());
                 }
                 Effect::Send { version, packet } => {
-                    let mut frame = BytesMut::new();
                     if let Some(connection) = self.clients[index].connection
-                        && packet.encode(version, &mut frame).is_ok()
+                        && let Some(bytes) = self.frames.of(&packet, version)
                     {
-                        let bytes = frame.freeze();
                         self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
                         self.connections[connection].write(self.now, bytes);
+                        self.touch(connection);
                     }
                 }
                 Effect::Close => {
@@ -166,8 +167,11 @@ impl Network {
                 Effect::Message { message, .. } => {
                     let now = self.now;
                     self.witness(|witness| witness.handed(now, index, &message));
+                    self.handed += 1;
                     self.tell_application(index, || told::message(&message));
-                    self.clients[index].messages.push_back(message);
+                    if self.has_applications {
+                        self.clients[index].messages.push_back(message);
+                    }
                 }
                 // No time passes meanwhile.
                 Effect::Authenticate(question) => self.tell_client(index, Input::Authenticated(question.answer())),
@@ -177,29 +181,39 @@ impl Network {
                 }
                 Effect::Event(event) => {
                     self.tell_application(index, || told::event(&event));
-                    self.clients[index].events.push_back(event);
+                    if self.has_applications {
+                        self.clients[index].events.push_back(event);
+                    }
                 }
             }
         }
+        self.client_effects = effects;
+        self.client_agenda.note(index, self.clients[index].deadline());
     }
 
     /// Those whose time has come.
     pub(super) fn tick_clients(&mut self) {
-        for index in 0..self.clients.len() {
-            if self.clients[index].opening.is_some_and(|due| due <= self.now) {
-                if self.dark {
-                    // Nobody answers: it is asked again.
-                    self.clients[index].opening = Some(self.now + ASKED_AGAIN_AFTER);
-                } else if self.broker.is_running() {
-                    self.open_for_client(index);
-                } else {
-                    self.clients[index].opening = None;
-                    self.tell_client(index, Input::Lost { reason: "connection refused".to_owned() });
-                }
+        self.client_agenda.list_due(self.now);
+        while let Some(index) = self.client_agenda.pop() {
+            self.tick_client(index);
+            self.client_agenda.note(index, self.clients[index].deadline());
+        }
+    }
+
+    fn tick_client(&mut self, index: usize) {
+        if self.clients[index].opening.is_some_and(|due| due <= self.now) {
+            if self.dark {
+                // Nobody answers: it is asked again.
+                self.clients[index].opening = Some(self.now + ASKED_AGAIN_AFTER);
+            } else if self.broker.is_running() {
+                self.open_for_client(index);
+            } else {
+                self.clients[index].opening = None;
+                self.tell_client(index, Input::Lost { reason: "connection refused".to_owned() });
             }
-            if self.clients[index].core.deadline().is_some_and(|due| due <= self.now) {
-                self.tell_client(index, Input::Tick);
-            }
+        }
+        if self.clients[index].core.deadline().is_some_and(|due| due <= self.now) {
+            self.tell_client(index, Input::Tick);
         }
     }
 
@@ -269,6 +283,7 @@ impl Network {
         if let Some(connection) = self.clients[index].connection.take() {
             self.connections[connection].link.tell(self.now, what);
             self.connections[connection].abandon(self.now);
+            self.touch(connection);
         }
     }
 

@@ -13,6 +13,7 @@ use squall_codec::{reason::Side, stream::Decoder, version::Version};
 use squall_scenarios::{
     frames::FrameSplitter,
     liar::Direction,
+    link::Link,
     shared_link::SharedLink,
     stage::{Arrival, End},
 };
@@ -100,13 +101,17 @@ pub(super) struct Connection {
     pub(super) server_end: Option<End>,
     /// Whether the actor has read the end, or is gone.
     pub(super) finished: bool,
+    /// Nothing can happen here any more.
+    pub(super) is_retired: bool,
+    /// When the link has something for the broker, and for the actor.
+    link_due: [Option<Duration>; 2],
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Connection {
     pub(super) fn new(owner: Owner, link: SharedLink, maximum_packet_size: u32) -> Self {
-        Connection {
+        let mut connection = Connection {
             owner,
             link,
             unsent: VecDeque::new(),
@@ -121,9 +126,29 @@ impl Connection {
             outbox: VecDeque::new(),
             server_end: None,
             finished: false,
+            is_retired: false,
+            link_due: [None; 2],
             reader: None,
             writer: None,
-        }
+        };
+        connection.look_at_link();
+        connection
+    }
+
+    /// Does something with the link, and keeps in mind when it has something for either end.
+    fn with_link<T>(&mut self, act: impl FnOnce(&mut Link) -> T) -> T {
+        let (value, due) = self.link.drive(act);
+        self.link_due = due;
+        value
+    }
+
+    /// Somebody else may have changed the link.
+    pub(super) fn look_at_link(&mut self) {
+        self.with_link(|_| ());
+    }
+
+    fn has_come(&self, direction: Direction, now: Duration) -> bool {
+        self.link_due[direction as usize].is_some_and(|due| due <= now)
     }
 
     /// The actor writes; what the link has no room for waits here.
@@ -156,34 +181,51 @@ impl Connection {
     /// The actor is gone: nobody reads any more.
     pub(super) fn abandon(&mut self, now: Duration) {
         self.end(now, End::Fin);
-        self.link.with(|link| link.abandon(Direction::ToClient));
+        self.with_link(|link| link.abandon(Direction::ToClient));
         self.finished = true;
     }
 
     /// Moves what the actor wrote into the link as far as there is room. Whether anything moved.
-    pub(super) fn enter_link(&mut self, now: Duration) -> bool {
+    fn enter_link(&mut self, now: Duration) -> bool {
+        let end = self.actor_end.filter(|_| !self.actor_end_sent);
+        if self.unsent.is_empty() && end.is_none() {
+            return false;
+        }
         let mut moved = false;
-        while let Some(first) = self.unsent.front_mut() {
-            let room = self.link.with(|link| link.room(Direction::ToServer)).min(first.len());
-            if room == 0 {
+        while let Some(mut first) = self.unsent.pop_front() {
+            let rest = self.with_link(|link| {
+                let rest = first.split_off(link.room(Direction::ToServer).min(first.len()));
+                if !first.is_empty() {
+                    moved = true;
+                    link.write(now, Direction::ToServer, first);
+                }
+                rest
+            });
+            if !rest.is_empty() {
+                self.unsent.push_front(rest);
                 return moved;
             }
-            let part = first.split_to(room);
-            if first.is_empty() {
-                self.unsent.pop_front();
-            }
-            self.link.with(|link| link.write(now, Direction::ToServer, part));
-            moved = true;
         }
-        if let Some(how) = self.actor_end
-            && !std::mem::replace(&mut self.actor_end_sent, true)
-        {
-            self.link.with(|link| link.end(now, Direction::ToServer, how));
+        if let Some(how) = end {
+            self.actor_end_sent = true;
+            self.with_link(|link| link.end(now, Direction::ToServer, how));
         }
         if moved && let Some(writer) = self.writer.take() {
             writer.wake();
         }
         moved
+    }
+
+    /// Moves what the actor wrote through the link, as far as it has come, onto the cable. How many things happened.
+    pub(super) fn climb(&mut self, now: Duration, latency: Duration) -> u64 {
+        let mut events = u64::from(self.enter_link(now));
+        while self.has_come(Direction::ToServer, now)
+            && let Some(arrival) = self.with_link(|link| link.read(now, Direction::ToServer))
+        {
+            events += 1;
+            self.up.push(now + latency, arrival);
+        }
+        events
     }
 
     /// The broker writes a frame of `size` bytes, as `Input::Flushed` counts them.
@@ -196,11 +238,8 @@ impl Connection {
     pub(super) fn leave_broker(&mut self, now: Duration, latency: Duration) -> Option<usize> {
         let mut flushed = None;
         while let Some(first) = self.outbox.front_mut() {
-            let room = self
-                .link
-                .with(|link| link.room(Direction::ToClient))
-                .saturating_sub(self.down.bytes)
-                .min(first.bytes.len());
+            let window = self.link.with_quietly(|link| link.room(Direction::ToClient));
+            let room = window.saturating_sub(self.down.bytes).min(first.bytes.len());
             if room > 0 {
                 self.down.push(now + latency, Arrival::Bytes(first.bytes.split_to(room)));
             }
@@ -231,7 +270,7 @@ impl Connection {
         let mut moved = false;
         while let Some(arrival) = self.down.pop(now) {
             moved = true;
-            self.link.with(|link| match arrival {
+            self.with_link(|link| match arrival {
                 Arrival::Bytes(bytes) => link.write(now, Direction::ToClient, bytes),
                 Arrival::End(how) => link.end(now, Direction::ToClient, how),
             });
@@ -241,7 +280,10 @@ impl Connection {
 
     /// What has arrived at the actor.
     pub(super) fn read(&mut self, now: Duration) -> Option<Arrival> {
-        let arrival = self.link.with(|link| link.read(now, Direction::ToClient));
+        if !self.has_come(Direction::ToClient, now) {
+            return None;
+        }
+        let arrival = self.with_link(|link| link.read(now, Direction::ToClient));
         if matches!(arrival, Some(Arrival::End(_))) {
             self.finished = true;
         }
@@ -250,8 +292,9 @@ impl Connection {
 
     /// Wakes whoever waits for what has arrived.
     pub(super) fn wake_reader(&mut self, now: Duration) {
-        let arrived = self.link.with(|link| link.deadline_of(Direction::ToClient)).is_some_and(|due| due <= now);
-        if arrived && let Some(reader) = self.reader.take() {
+        if self.has_come(Direction::ToClient, now)
+            && let Some(reader) = self.reader.take()
+        {
             reader.wake();
         }
     }
@@ -275,13 +318,16 @@ impl Connection {
             && (self.finished || self.actor_end == Some(End::Reset))
     }
 
+    /// Whether somebody waits for room, which there may be now.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.unsent.is_empty() || !self.outbox.is_empty()
+    }
+
     /// When something happens here by itself.
     pub(super) fn deadline(&self, now: Duration) -> Option<Duration> {
-        let link = self.link.with(|link| {
-            // What has arrived and is not read by a peer waits for the peer, not for a time.
-            let to_client = link.deadline_of(Direction::ToClient).filter(|due| *due > now);
-            [link.deadline_of(Direction::ToServer), to_client]
-        });
-        [self.up.next(), self.down.next(), link[0], link[1]].into_iter().flatten().min()
+        let [to_server, to_client] = self.link_due;
+        // What has arrived and is not read by a peer waits for the peer, not for a time.
+        let to_client = to_client.filter(|due| *due > now);
+        [self.up.next(), self.down.next(), to_server, to_client].into_iter().flatten().min()
     }
 }

@@ -1,7 +1,7 @@
 //! The network of this world: every connection, the broker's core at the far end, and the liar between them.
 //!
 //! `settle` carries everything out that is due now, in the order of the connections' numbers; `next` says when the next
-//! thing is due. Time passes nowhere else.
+//! thing is due. Time passes nowhere else. Only those are looked at to whom something happens.
 
 use std::{
     cell::RefCell,
@@ -15,6 +15,7 @@ use squall_broker::core::{
     access::Answer,
     effect::{ConnectionId, Effect, Input, PeerInfo},
 };
+use squall_client::core::effect::Effect as ClientEffect;
 use squall_codec::{packet::Packet, reason::Side, version::Version};
 use squall_scenarios::{
     fault::Fault,
@@ -25,6 +26,7 @@ use squall_scenarios::{
 };
 
 use super::{
+    agenda::Agenda,
     broker::BrokerHost,
     client::WholeClient,
     connection::{Connection, Owner, ServerEnd},
@@ -46,6 +48,8 @@ pub(super) struct Setup {
     pub(super) witness: Option<Rc<RefCell<dyn Witness>>>,
     /// Nothing is written to the transcript.
     pub(super) is_quiet: bool,
+    /// Somebody takes what clients tell their applications.
+    pub(super) has_applications: bool,
 }
 
 /// Everything but the play.
@@ -61,16 +65,49 @@ pub(super) struct Network {
     pub(super) transcript: Transcript,
     witness: Option<Rc<RefCell<dyn Witness>>>,
     pub(super) is_quiet: bool,
+    pub(super) has_applications: bool,
     /// By their number, which is also the broker's and the liar's name for them.
     pub(super) connections: Vec<Connection>,
     /// Those on which something can still happen.
     pub(super) live: BTreeSet<usize>,
+    /// Which of them are to be looked at, and when.
+    agenda: Agenda,
+    /// Those that are over, unless something else comes at this very moment.
+    perhaps_over: Vec<usize>,
+    /// How often the links had changed by another hand when they were looked at last.
+    changes: u64,
     /// What the liar says to the broker: the broker hears it when it has finished what it is doing.
     pub(super) said_to_broker: VecDeque<SaidToBroker>,
     pub(super) clients: Vec<WholeClient>,
+    pub(super) client_agenda: Agenda,
     pub(super) sleepers: Sleepers,
+    /// Makes the frames of broker and clients.
+    pub(super) frames: Frames,
+    /// Room for what the broker asks for, kept from turn to turn.
+    effects: Vec<Effect>,
+    /// And for what a client asks for.
+    pub(super) client_effects: Vec<ClientEffect>,
+    /// Messages that clients have handed to their applications.
+    pub(super) handed: u64,
     /// Things that happened: a run that goes in circles shows here.
     pub(super) events: u64,
+}
+
+/// Writes packets behind each other into large pieces of memory, so that not each frame is one of its own.
+#[derive(Default)]
+pub(super) struct Frames(BytesMut);
+
+impl Frames {
+    /// As it goes over the line; `None` where its version cannot write it.
+    pub(super) fn of(&mut self, packet: &Packet, version: Version) -> Option<Bytes> {
+        const PIECE_BYTES: usize = 16 * 1024;
+        if self.0.capacity() < PIECE_BYTES / 16 {
+            self.0.reserve(PIECE_BYTES);
+        }
+        let is_written = packet.encode(version, &mut self.0).is_ok();
+        let frame = self.0.split().freeze();
+        is_written.then_some(frame)
+    }
 }
 
 /// What a liar says to the broker on a connection.
@@ -97,10 +134,19 @@ impl Network {
             transcript: setup.transcript,
             witness: setup.witness,
             is_quiet: setup.is_quiet,
+            has_applications: setup.has_applications,
+            frames: Frames::default(),
+            effects: Vec::new(),
+            client_effects: Vec::new(),
+            handed: 0,
             connections: Vec::new(),
             live: BTreeSet::new(),
+            agenda: Agenda::default(),
+            perhaps_over: Vec::new(),
+            changes: 0,
             said_to_broker: VecDeque::new(),
             clients: Vec::new(),
+            client_agenda: Agenda::default(),
             sleepers: Sleepers::default(),
             events: 0,
         }
@@ -122,6 +168,7 @@ impl Network {
         let link = self.links.open(self.now, actor);
         self.connections.push(Connection::new(owner, link, self.broker.maximum_packet_size()));
         self.live.insert(index);
+        self.agenda.add();
         if let Owner::Client(client) = owner {
             self.passes(index, Edge::Opened(client));
         }
@@ -143,24 +190,31 @@ impl Network {
         self.links.unhit()
     }
 
+    /// Something has happened at one end of a connection.
+    pub(super) fn touch(&mut self, index: usize) {
+        self.agenda.touch(index);
+    }
+
     /// When the next thing is due.
-    pub(super) fn next(&self) -> Option<Duration> {
-        let connections = self.live.iter().filter_map(|index| self.connections[*index].deadline(self.now));
-        let clients = self.clients.iter().filter_map(WholeClient::deadline);
+    pub(super) fn next(&mut self) -> Option<Duration> {
+        let (now, connections, clients) = (self.now, &self.connections, &self.clients);
+        let connections = self.agenda.next(|index| connections[index].deadline(now));
+        let clients = self.client_agenda.next(|index| clients[index].deadline());
         let liar = self.liar.as_ref().and_then(|liar| liar.deadline());
-        connections.chain(clients).chain(liar).chain(self.broker.deadline()).chain(self.sleepers.next()).min()
+        [connections, clients, liar, self.broker.deadline(), self.sleepers.next()].into_iter().flatten().min()
     }
 
     /// Carries out all that is due now, until nothing moves. Sleepers come last: what is ready at the very moment of a
     /// deadline still counts.
     pub(super) fn settle(&mut self, event_limit: u64) {
         let mut ticked = false;
+        self.agenda.list_due(self.now);
         loop {
-            let before = self.events;
-            let live: Vec<usize> = self.live.iter().copied().collect();
-            for index in live {
-                self.move_up(index);
-                self.move_down(index);
+            self.look_at_changed_links();
+            while let Some(index) = self.agenda.pop() {
+                if !self.connections[index].is_retired {
+                    self.take_turn(index);
+                }
             }
             self.say_to_broker();
             // A timer that is still due after its tick must not stop the clock for ever.
@@ -168,12 +222,45 @@ impl Network {
                 self.tick();
             }
             self.tick_clients();
-            if self.events == before || self.events > event_limit {
+            let has_more = !self.agenda.is_empty() || self.client_agenda.is_due(self.now);
+            let is_settled = !has_more && self.said_to_broker.is_empty();
+            if is_settled && self.changes == self.links.changes() || self.events > event_limit {
                 break;
             }
         }
-        let connections = &self.connections;
-        self.live.retain(|index| !connections[*index].is_over());
+        for index in self.perhaps_over.drain(..) {
+            let connection = &mut self.connections[index];
+            if connection.is_over() {
+                connection.is_retired = true;
+                self.live.remove(&index);
+            }
+        }
+    }
+
+    fn take_turn(&mut self, index: usize) {
+        let before = self.events;
+        self.move_up(index);
+        self.move_down(index);
+        let connection = &self.connections[index];
+        if self.events != before && connection.waits_for_room() {
+            self.agenda.touch(index);
+        }
+        self.agenda.note(index, connection.deadline(self.now));
+        if connection.is_over() {
+            self.perhaps_over.push(index);
+        }
+        self.look_at_changed_links();
+    }
+
+    /// A fault may have struck any of them.
+    fn look_at_changed_links(&mut self) {
+        let changes = self.links.changes();
+        if std::mem::replace(&mut self.changes, changes) != changes {
+            for index in &self.live {
+                self.connections[*index].look_at_link();
+                self.agenda.touch(*index);
+            }
+        }
     }
 
     /// Wakes those whose time has come.
@@ -201,15 +288,8 @@ impl Network {
 
     /// From the actor towards the broker.
     fn move_up(&mut self, index: usize) {
-        let now = self.now;
-        let connection = &mut self.connections[index];
-        if connection.enter_link(now) {
-            self.events += 1;
-        }
-        while let Some(arrival) = connection.link.with(|link| link.read(now, Direction::ToServer)) {
-            self.events += 1;
-            connection.up.push(now + self.latency, arrival);
-        }
+        let (now, latency) = (self.now, self.latency);
+        self.events += self.connections[index].climb(now, latency);
         while let Some(arrival) = self.connections[index].up.pop(now) {
             self.events += 1;
             match arrival {
@@ -281,7 +361,7 @@ impl Network {
         self.say_to_broker();
         if passes {
             self.close_at_broker(index);
-            self.connections[index].server_end.get_or_insert(End::Fin);
+            self.end_from_broker(index);
         }
         if how == End::Reset {
             self.connections[index].drop_outgoing();
@@ -332,59 +412,72 @@ impl Network {
 
     /// Hands one input to the broker and carries out what it asks for. The authenticator of this world answers at once.
     pub(super) fn tell(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+        let mut effects = std::mem::take(&mut self.effects);
+        let mut answers = VecDeque::new();
+        let mut next = Some(input);
+        while let Some(input) = next {
             self.events += 1;
-            let mut answers = Vec::new();
-            for effect in self.broker.handle(self.now, input) {
+            self.broker.handle(self.now, input, &mut effects);
+            for effect in effects.drain(..) {
                 match effect {
                     Effect::Send { connection, version, packet } => self.send(connection.0 as usize, version, &packet),
                     Effect::Close { connection, .. } => self.close(connection.0 as usize),
                     Effect::Authenticate { connection, request } => {
-                        answers.push((connection, self.broker.subject().authenticator.authenticate(request)));
+                        answers.push_back((connection, self.broker.subject().authenticator.authenticate(request)));
                     }
                     Effect::Continue { connection, exchange, data } => {
-                        answers.push((connection, exchange.next(data)));
+                        answers.push_back((connection, exchange.next(data)));
                     }
                     // Advice to a driver that could stop reading. Here what has arrived is heard.
                     Effect::Pause { .. } | Effect::Resume { .. } => {}
                     Effect::Persist { seq, record } => self.broker.persist(seq, record),
                 }
             }
-            for (connection, answer) in answers {
+            next = None;
+            while let Some((connection, answer)) = answers.pop_front() {
                 // Nothing in this world is worth waiting for.
                 if let Answer::Now(outcome) = answer {
-                    inputs.push_back(Input::Authenticated { connection, outcome });
+                    next = Some(Input::Authenticated { connection, outcome });
+                    break;
                 }
             }
-            if inputs.is_empty() {
-                inputs.extend(self.broker.commit(self.now));
+            if next.is_none() {
+                next = self.broker.commit(self.now);
             }
         }
+        self.effects = effects;
     }
 
     /// The broker sends a packet.
     fn send(&mut self, index: usize, version: Version, packet: &Packet) {
-        let mut frame = BytesMut::new();
         // A packet that its version cannot write is not sent; the core closes the connection in the same turn.
-        if packet.encode(version, &mut frame).is_err() {
-            return;
-        }
+        let Some(frame) = self.frames.of(packet, version) else { return };
         let size = frame.len();
         if self.liar.is_some() {
-            self.ask_liar(index, Direction::ToClient, frame.freeze(), Some(size));
+            self.ask_liar(index, Direction::ToClient, frame, Some(size));
         } else {
             self.passes(index, Edge::ToClient(packet));
-            self.connections[index].push_outgoing(frame.freeze(), size);
+            self.write_to(index, frame, size);
         }
+    }
+
+    fn write_to(&mut self, index: usize, bytes: Bytes, size: usize) {
+        self.connections[index].push_outgoing(bytes, size);
+        self.agenda.touch(index);
+    }
+
+    fn end_from_broker(&mut self, index: usize) {
+        self.connections[index].server_end.get_or_insert(End::Fin);
+        self.agenda.touch(index);
     }
 
     /// The broker closes a connection: behind what it has written.
     pub(super) fn close(&mut self, index: usize) {
         self.connections[index].server = ServerEnd::Closed;
+        self.agenda.touch(index);
         if self.liar_passes_end(index, Direction::ToClient) {
             self.passes(index, Edge::EndedByServer);
-            self.connections[index].server_end.get_or_insert(End::Fin);
+            self.end_from_broker(index);
         }
     }
 
@@ -445,17 +538,17 @@ impl Network {
                 Lie::Frame(_, Direction::ToClient, bytes) => {
                     self.frame_passes(index, Direction::ToClient, &bytes);
                     let size = owed.take_if(|(owing, _)| *owing == index).map_or(0, |(_, size)| size);
-                    self.connections[index].push_outgoing(bytes, size);
+                    self.write_to(index, bytes, size);
                 }
                 Lie::Close(_) => {
                     self.passes(index, Edge::EndedByServer);
                     self.said_to_broker.push_back(SaidToBroker::End(index));
-                    self.connections[index].server_end.get_or_insert(End::Fin);
+                    self.end_from_broker(index);
                 }
             }
         }
         if let Some((index, size)) = owed {
-            self.connections[index].push_outgoing(Bytes::new(), size);
+            self.write_to(index, Bytes::new(), size);
         }
     }
 

@@ -31,6 +31,7 @@ impl Network {
                     let connection = &mut self.connections[index];
                     connection.drop_outgoing();
                     connection.server = ServerEnd::Closed;
+                    self.touch(index);
                 }
             }
         }

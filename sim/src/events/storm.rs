@@ -73,7 +73,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     let transcript = Transcript::new();
     let is_quiet = options.is_quiet;
     let terms = Terms {
-        is_durable: subject.disk.is_some(),
+        is_durable: subject.medium.is_some(),
         slack: SLACK,
         queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
         maximum_session_expiry: subject.config.maximum_session_expiry,
@@ -88,6 +88,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         transcript: transcript.clone(),
         witness: Some(Rc::clone(&model) as Rc<RefCell<dyn Witness>>),
         is_quiet: options.is_quiet,
+        has_applications: false,
     });
     let mut storm = Storm {
         plan,
@@ -192,8 +193,8 @@ impl Storm<'_> {
         if !self.is_calm && now >= plan.lasts {
             self.is_calm = true;
             self.network.links.calm(now);
-            if let Some(disk) = &self.network.broker.subject().disk {
-                disk.set_state(squall_scenarios::outage::DiskState::Well);
+            if let Some(medium) = &self.network.broker.subject().medium {
+                medium.set_state(squall_scenarios::outage::DiskState::Well);
             }
             self.bring_back();
         }
@@ -232,8 +233,8 @@ impl Storm<'_> {
             }
             Act::Outage(_) => {}
             Act::Disk(state) => {
-                if let Some(disk) = &self.network.broker.subject().disk {
-                    disk.set_state(*state);
+                if let Some(medium) = &self.network.broker.subject().medium {
+                    medium.set_state(*state);
                 }
             }
         }

@@ -107,8 +107,8 @@ impl World for EventsWorld {
 
     fn set_disk(&self, state: DiskState) -> Result<(), String> {
         let network = self.network.borrow();
-        let disk = network.broker.subject().disk.as_ref().ok_or("the broker of this story has no disk")?;
-        disk.set_state(state);
+        let medium = network.broker.subject().medium.as_ref().ok_or("the broker of this story has no disk")?;
+        medium.set_state(state);
         self.strike(state.to_string());
         Ok(())
     }
@@ -166,11 +166,13 @@ impl Wire for EventsWire {
         let mut bytes = Some(bytes);
         Box::pin(poll_fn(move |context| {
             let network = &mut *self.network.borrow_mut();
-            let connection = &mut network.connections[self.index];
             if let Some(bytes) = bytes.take() {
                 network.events += 1;
+                let connection = &mut network.connections[self.index];
                 connection.write(network.now, bytes);
+                network.touch(self.index);
             }
+            let connection = &mut network.connections[self.index];
             if connection.is_written() {
                 return Poll::Ready(());
             }
@@ -191,6 +193,8 @@ impl Wire for EventsWire {
                 return Poll::Pending;
             };
             network.events += 1;
+            // There is room for more now.
+            network.touch(self.index);
             if let Arrival::End(how) = arrival {
                 self.ended = Some(how);
             }
@@ -202,6 +206,7 @@ impl Wire for EventsWire {
         let network = &mut *self.network.borrow_mut();
         network.events += 1;
         network.connections[self.index].end(network.now, how);
+        network.touch(self.index);
         if how == End::Reset {
             self.ended = Some(End::Reset);
             self.aborted = true;
@@ -221,6 +226,7 @@ impl Drop for EventsWire {
         if let Ok(mut network) = self.network.try_borrow_mut() {
             let now = network.now;
             network.connections[self.index].abandon(now);
+            network.touch(self.index);
         }
     }
 }

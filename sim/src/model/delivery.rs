@@ -72,7 +72,7 @@ impl Model {
         let key = key_of(publish);
         let of = &mut self.sessions[session];
         *of.first_sent.entry(key).or_default() += 1;
-        let known = self.messages.iter().rposition(|message| message.key == key);
+        let known = self.last_of.get(&key).copied();
         if let (Some(id), Some(message)) = (publish.packet_id, known) {
             let qos = publish.qos;
             let sending =
@@ -371,7 +371,7 @@ impl Model {
         let name = of.name.clone();
         let words = words_of(publish);
         let near = of.owed.iter().position(|owed| self.messages[owed.message].key == key);
-        let known = self.messages.iter().rposition(|message| message.key == key);
+        let known = self.last_of.get(&key).copied();
         let (invariant, detail) = if let Some(near) = near {
             let owed = &self.sessions[session].owed[near];
             let (qos, retain) = (owed.qos.bits(), if owed.retain[1] { 1 } else { 0 });

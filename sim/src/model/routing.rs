@@ -85,13 +85,13 @@ impl Model {
             _ => self.tally.accepted[0] += 1,
         }
         // Whoever repeats a QoS 1 message may be answered with the message again, or not.
-        let is_known = self.messages.iter().any(|earlier| earlier.key == message.key);
+        let is_known = self.last_of.contains_key(&message.key);
         // What takes a retained message away has no words at all.
         if is_known || publish.payload().is_empty() {
             self.repeated.insert(message.key);
         }
         let is_again = publish.dup && is_known;
-        self.messages.push(message);
+        self.add_message(message);
         self.keep_if_retained(next);
         self.route(next, !is_again);
     }
@@ -101,12 +101,12 @@ impl Model {
         match packet {
             Packet::Publish(publish) if !publish.topic().is_empty() => {
                 let message = Message::new(publish.clone(), session, self.now);
-                if self.messages.iter().any(|earlier| earlier.key == message.key) {
+                if self.last_of.contains_key(&message.key) {
                     self.repeated.insert(message.key);
                 }
-                self.messages.push(message);
-                self.retained_perhaps(self.messages.len() - 1);
-                self.route(self.messages.len() - 1, false);
+                let message = self.add_message(message);
+                self.retained_perhaps(message);
+                self.route(message, false);
             }
             Packet::Subscribe(subscribe) => {
                 let identifier = subscribe.properties.subscription_identifiers().next();

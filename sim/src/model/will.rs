@@ -34,12 +34,11 @@ impl Will {
 impl Model {
     /// The will is known as a message from now on, though it is not published.
     pub(super) fn announce_will(&mut self, session: usize, will: &packet::Will) {
-        let message = self.messages.len();
         let announced = Message::will(will, session, Duration::MAX);
-        if self.messages.iter().any(|earlier| earlier.key == announced.key) {
+        if self.last_of.contains_key(&announced.key) {
             self.repeated.insert(announced.key);
         }
-        self.messages.push(announced);
+        let message = self.add_message(announced);
         if let Some(armed) = &mut self.sessions[session].will {
             armed.message = message;
         }

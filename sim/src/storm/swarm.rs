@@ -192,12 +192,14 @@ impl Swarm {
         let goes_down = faults
             .iter()
             .any(|fault| matches!(fault, FaultFamily::Crash | FaultFamily::PowerLoss | FaultFamily::Restart));
-        // A disk is worth its time only where the broker goes down.
+        // A store is worth its time only where the broker goes down.
         let mut broker = Settings::default();
         if goes_down {
             broker.store = Some(Storage::None);
             if draws.happens(75) {
-                broker.store = Some(Storage::Disk);
+                // The real store on its disk takes as long as twenty storms: now and then is often enough.
+                let has_disk = Draws::new(seed, "store", 0).happens(3);
+                broker.store = Some(if has_disk { Storage::Disk } else { Storage::Journal });
                 if draws.happens(30) {
                     broker.sync = Some(draws.millis(1, 20));
                 }
@@ -223,12 +225,12 @@ impl Swarm {
             broker.maximum_qos = None;
         }
         Swarm {
-            clients: draws.between(3, 5),
+            clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
             versions,
             features,
             faults,
             fault_count: draws.between(4, 14),
-            messages: draws.between(45, 75),
+            messages: draws.between(50, 90),
             broker,
             lasts: Duration::from_secs(12),
         }

@@ -19,8 +19,7 @@ use tokio::sync::oneshot;
 
 use super::sockets::{PORT, SimulatedListener, WEB_SOCKET_PORT};
 use crate::{
-    disk::SimulatedDisk,
-    subject::{self, Subject},
+    subject::{self, Medium, Subject},
     wall_clock::WallClock,
 };
 
@@ -135,9 +134,9 @@ impl Power {
         self.lock().subject.web_socket
     }
 
-    /// The disk under the store.
-    pub(super) fn disk(&self) -> Option<SimulatedDisk> {
-        self.lock().subject.disk.clone()
+    /// What is under the store.
+    pub(super) fn medium(&self) -> Option<Medium> {
+        self.lock().subject.medium.clone()
     }
 
     /// Sets the clock on its wall.
@@ -148,7 +147,7 @@ impl Power {
     /// Takes the broker down, or begins to.
     pub(super) fn go_down(&self, how: Stop) {
         let mut state = self.lock();
-        let disk = state.subject.disk.clone();
+        let medium = state.subject.medium.clone();
         match how {
             Stop::Restart => {
                 state.condition = Condition::Ending;
@@ -158,13 +157,13 @@ impl Power {
                 }
             }
             Stop::Crash => {
-                disk.into_iter().for_each(|disk| disk.crash());
+                medium.into_iter().for_each(|medium| medium.crash());
                 state.condition = Condition::Down;
                 state.order = Some(Order::Kill);
             }
             Stop::PowerLoss => {
                 state.links.server_goes_dark();
-                disk.into_iter().for_each(|disk| disk.lose_power());
+                medium.into_iter().for_each(|medium| medium.lose_power());
                 state.condition = Condition::Dark;
                 state.order = Some(Order::Kill);
             }

@@ -115,8 +115,8 @@ impl World for TurmoilWorld {
     }
 
     fn set_disk(&self, state: DiskState) -> Result<(), String> {
-        let disk = self.power.disk().ok_or("the broker of this story has no disk")?;
-        disk.set_state(state);
+        let medium = self.power.medium().ok_or("the broker of this story has no disk")?;
+        medium.set_state(state);
         self.strike(state.to_string());
         Ok(())
     }

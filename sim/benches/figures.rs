@@ -1,0 +1,290 @@
+//! What the events world costs: storms a second on one core, an idle hour, fleets of ten to ten thousand clients.
+//!
+//! `cargo bench -p squall-sim --bench figures -- --write` writes `reports/bench/sim.json` and `sim.md`; without `--write` the
+//! table is only printed. `--storms FROM..TO` plays storms and prints what they were, for a profiler.
+
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    path::Path,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use squall_sim::{
+    events::fleet::Fleet,
+    storm::{generate, sweep::play_quietly},
+};
+
+const STORMS: u64 = 4_000;
+const FLEETS: [usize; 4] = [10, 100, 1_000, 10_000];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let after = |name: &str| arguments.iter().skip_while(|word| *word != name).nth(1);
+    if let Some(range) = after("--storms") {
+        let (from, to) = range.split_once("..").expect("a range as 0..100");
+        storms_alone(from.parse().expect("a number"), to.parse().expect("a number"));
+    } else if let Some(clients) = after("--fleet") {
+        println!("{}", fleet(clients.parse().expect("a number of clients")));
+    } else if arguments.iter().any(|word| word == "--bench") {
+        let figures = measure();
+        let table = table(&figures);
+        print!("{table}");
+        if arguments.iter().any(|word| word == "--write") {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/bench");
+            fs::create_dir_all(&folder).expect("the folder of reports can be made");
+            let json = serde_json::to_string_pretty(&figures).expect("figures are JSON") + "\n";
+            fs::write(folder.join("sim.json"), json).expect("the report can be written");
+            fs::write(folder.join("sim.md"), table).expect("the report can be written");
+        }
+    } else {
+        // As a test: that it works, and not how fast.
+        storms_alone(0, 3);
+        println!("{}", fleet(10));
+    }
+    ExitCode::SUCCESS
+}
+
+/// One line for each storm.
+fn storms_alone(from: u64, to: u64) {
+    let (mut packets, mut events) = (0, 0);
+    for seed in from..to {
+        let run = play_quietly(&generate::plan(seed), None);
+        packets += run.tally.received + run.tally.sent;
+        events += run.events;
+        println!("storm {seed}: {:016x}, {} happenings", run.digest, run.events);
+    }
+    println!("{} storms, {packets} packets, {events} happenings", to - from);
+}
+
+fn measure() -> Value {
+    let storms = storms();
+    let idle = idle_hour();
+    let fleets: Vec<Value> = FLEETS.into_iter().map(fleet_alone).collect();
+    let of = |clients: usize, name: &str| {
+        let fleet = fleets.iter().find(|fleet| fleet["clients"] == json!(clients)).expect("it was measured");
+        fleet[name].as_f64().expect("a number")
+    };
+    let growth = of(10_000, "ns_per_happening") / of(10, "ns_per_happening");
+    let linear = of(10_000, "bytes_per_client") / of(1_000, "bytes_per_client");
+    let rows = json!([
+        row("storms a second on one core", &storms["per_second"], "at least", 2_000.0),
+        row("PUBLISH accepted in the median storm", &storms["median_accepted"], "at least", 200.0),
+        row("faults that hit in the median storm", &storms["median_hits"], "at least", 3.0),
+        row("an idle hour of 5 clients, in µs", &idle["micros"], "below", 1_000.0),
+        row(
+            "virtual seconds in one real second, 10 000 clients",
+            &json!(of(10_000, "seconds_per_second")),
+            "at least",
+            1.0
+        ),
+        row("time of a happening with 10 000 clients, by that with 10", &json!(growth), "at most", 2.0),
+        row("bytes of a client among 10 000, by those among 1 000", &json!(linear), "at most", 1.1),
+    ]);
+    json!({
+        "what": "the events world of the simulator",
+        "command": "cargo bench -p squall-sim --bench figures -- --write",
+        "machine": machine(),
+        "squall": env!("CARGO_PKG_VERSION"),
+        "commit": told_by("git", &["rev-parse", "--short", "HEAD"]),
+        "rustc": told_by("rustc", &["--version"]),
+        "rows": rows,
+        "storms": storms,
+        "idle_hour": idle,
+        "fleets": fleets,
+    })
+}
+
+fn row(what: &str, value: &Value, how: &str, bar: f64) -> Value {
+    let number = value.as_f64().expect("a number");
+    let holds = match how {
+        "at least" => number >= bar,
+        "at most" => number <= bar,
+        _ => number < bar,
+    };
+    json!({ "what": what, "value": round(number), "bar": format!("{how} {bar}"), "holds": holds })
+}
+
+/// Three figures are as many as a measurement is good for.
+fn round(number: f64) -> f64 {
+    let digits = 2 - number.abs().max(1e-9).log10().floor() as i32;
+    let factor = 10f64.powi(digits.max(0));
+    (number * factor).round() / factor
+}
+
+/// The time that this thread has been on a core, where the system tells: others on the machine do not count.
+fn on_core() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// How long it takes: on the clock on the wall, and on the core.
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration, Duration) {
+    let (wall, core) = (Instant::now(), on_core());
+    let value = work();
+    let wall = wall.elapsed();
+    let core = on_core().zip(core).map_or(wall, |(after, before)| after - before);
+    (value, wall, core)
+}
+
+/// Plan, play and judgement of each seed, digest and invariants on, one after the other.
+fn storms() -> Value {
+    (0..200).for_each(|seed| drop(play_quietly(&generate::plan(seed), None)));
+    let (mut accepted, mut hits, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut packets, mut happenings, mut violations) = (0, 0, 0u64);
+    let ((), wall, core) = timed(|| {
+        for seed in 0..STORMS {
+            let began = Instant::now();
+            let run = play_quietly(&generate::plan(seed), None);
+            times.push(began.elapsed());
+            accepted.push(run.tally.accepted.iter().sum::<u64>());
+            hits.push(run.faults.0);
+            packets += run.tally.received + run.tally.sent;
+            happenings += run.events;
+            violations += u64::from(!run.breaches.is_empty() || run.error.is_some());
+        }
+    });
+    accepted.sort_unstable();
+    hits.sort_unstable();
+    times.sort_unstable();
+    let middle = accepted.len() / 2;
+    json!({
+        "seeds": STORMS,
+        "per_second": STORMS as f64 / wall.as_secs_f64(),
+        "per_second_of_core": STORMS as f64 / core.as_secs_f64(),
+        "median_accepted": accepted[middle],
+        "median_hits": hits[middle],
+        "median_micros": times[middle].as_micros() as u64,
+        "p99_micros": times[times.len() * 99 / 100].as_micros() as u64,
+        "packets_per_storm": packets as f64 / STORMS as f64,
+        "happenings_per_storm": happenings as f64 / STORMS as f64,
+        "ns_per_packet": core.as_nanos() as f64 / packets as f64,
+        "violations": violations,
+    })
+}
+
+/// Five clients, each asking once a minute whether the server is there.
+fn idle_hour() -> Value {
+    let mut best = Duration::MAX;
+    let mut happenings = 0;
+    for seed in 0..20 {
+        let mut fleet = Fleet::connected(5, seed);
+        let (hour, wall, _) = timed(|| fleet.run(Duration::from_secs(3_600)));
+        best = best.min(wall);
+        happenings = hour.events;
+    }
+    json!({ "clients": 5, "micros": best.as_nanos() as f64 / 1e3, "happenings": happenings })
+}
+
+/// A fleet in a process of its own, whose memory is then all its own.
+fn fleet_alone(clients: usize) -> Value {
+    let this = env::current_exe().expect("this program has a file");
+    let output = Command::new(this).args(["--fleet", &clients.to_string()]).output().expect("it runs again");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
+/// One message a second from each client.
+fn fleet(clients: usize) -> Value {
+    let before = resident_bytes();
+    let (mut fleet, connecting, _) = timed(|| Fleet::connected(clients, 1));
+    fleet.talk(Duration::from_secs(2));
+    let bytes = resident_bytes().saturating_sub(before);
+    // As many messages in each, so that they are measured as well.
+    let seconds = (400_000 / clients as u64).clamp(20, 4_000);
+    let (talk, wall, core) = timed(|| fleet.talk(Duration::from_secs(seconds)));
+    json!({
+        "clients": clients,
+        "virtual_seconds": seconds,
+        "messages": talk.published,
+        "happenings": talk.events,
+        "connecting_ms": connecting.as_millis() as u64,
+        "seconds_per_second": seconds as f64 / wall.as_secs_f64(),
+        "ns_per_message": core.as_nanos() as f64 / talk.published as f64,
+        "ns_per_happening": core.as_nanos() as f64 / talk.events as f64,
+        "bytes_per_client": bytes as f64 / clients as f64,
+    })
+}
+
+fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+fn machine() -> Value {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|rest| rest.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    json!({ "processor": model, "cores": cores, "system": told_by("uname", &["-sr"]) })
+}
+
+fn told_by(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The JSON as a page.
+fn table(figures: &Value) -> String {
+    let mut page = String::new();
+    let words = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "unknown".to_owned(),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| round(number).to_string()),
+        other => other.to_string(),
+    };
+    let mut line = |text: String| writeln!(page, "{text}").expect("a string takes everything");
+    line("# The events world of the simulator".to_owned());
+    line(String::new());
+    let machine = &figures["machine"];
+    line(format!(
+        "{}, {} cores, {}; {}; squall {} at {}. `{}`",
+        words(&machine["processor"]),
+        words(&machine["cores"]),
+        words(&machine["system"]),
+        words(&figures["rustc"]),
+        words(&figures["squall"]),
+        words(&figures["commit"]),
+        words(&figures["command"]),
+    ));
+    line(String::new());
+    line("| what | measured | bar | |\n|---|---|---|---|".to_owned());
+    for row in figures["rows"].as_array().into_iter().flatten() {
+        let mark = if row["holds"] == json!(true) { "✓" } else { "✗" };
+        line(format!("| {} | {} | {} | {mark} |", words(&row["what"]), words(&row["value"]), words(&row["bar"])));
+    }
+    let storms = &figures["storms"];
+    line(format!(
+        "\nA storm is a plan from its seed, a broker, three to five clients, twelve seconds of faults and thirty of calm, judged by \
+         the model, digest on. {} of them: {} packets and {} happenings each, {} ns of the core a packet, median {} µs, one of a \
+         hundred above {} µs, {} a second of the core's own time; {} with a violation.",
+        words(&storms["seeds"]),
+        words(&storms["packets_per_storm"]),
+        words(&storms["happenings_per_storm"]),
+        words(&storms["ns_per_packet"]),
+        words(&storms["median_micros"]),
+        words(&storms["p99_micros"]),
+        words(&storms["per_second_of_core"]),
+        words(&storms["violations"]),
+    ));
+    line("\n| clients, one message a second each | virtual seconds a second | ns a message | ns a happening | bytes a client |".to_owned());
+    line("|---|---|---|---|---|".to_owned());
+    for fleet in figures["fleets"].as_array().into_iter().flatten() {
+        let of = |name: &str| words(&fleet[name]);
+        line(format!(
+            "| {} | {} | {} | {} | {} |",
+            of("clients"),
+            of("seconds_per_second"),
+            of("ns_per_message"),
+            of("ns_per_happening"),
+            of("bytes_per_client"),
+        ));
+    }
+    page
+}

@@ -1,0 +1,161 @@
+//! Who is to be looked at, and when: connections or clients, by their number.
+//!
+//! Within a moment they come up in rounds, in the order of their numbers; whoever something happens to behind the place of
+//! the round waits for the next. What is noted for later is a bound and no promise: whoever comes up is asked again, so that a
+//! timer that is always put off costs nothing.
+
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+
+/// The calendar of one kind of participants.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    /// Nothing happens to one before its earliest time here.
+    later: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// The earliest time of each in `later`.
+    noted: Vec<Option<Duration>>,
+    /// Those still to come in this round.
+    round: BinaryHeap<Reverse<usize>>,
+    /// Those of the next one.
+    next_round: Vec<usize>,
+    /// Whether each is in one of the two.
+    is_listed: Vec<bool>,
+    /// How far this round has come.
+    place: Option<usize>,
+}
+
+impl Agenda {
+    /// One more takes part; it is to be looked at now.
+    pub(super) fn add(&mut self) {
+        let index = self.noted.len();
+        self.noted.push(None);
+        self.is_listed.push(false);
+        self.touch(index);
+    }
+
+    /// Something has happened to it: it is to be looked at now.
+    pub(super) fn touch(&mut self, index: usize) {
+        if std::mem::replace(&mut self.is_listed[index], true) {
+            return;
+        }
+        match self.place {
+            Some(place) if index <= place => self.next_round.push(index),
+            _ => self.round.push(Reverse(index)),
+        }
+    }
+
+    /// By itself it does something at this time, and nothing before.
+    pub(super) fn note(&mut self, index: usize, at: Option<Duration>) {
+        let Some(at) = at else { return };
+        if self.noted[index].is_none_or(|noted| at < noted) {
+            self.noted[index] = Some(at);
+            self.later.push(Reverse((at, index)));
+        }
+    }
+
+    /// When the next one does something by itself, as it says when it is asked.
+    pub(super) fn next(&mut self, ask: impl Fn(usize) -> Option<Duration>) -> Option<Duration> {
+        while let Some(Reverse((at, index))) = self.later.peek().copied() {
+            let is_earliest = self.noted[index] == Some(at);
+            let asked = if is_earliest { ask(index) } else { None };
+            if asked == Some(at) {
+                return Some(at);
+            }
+            self.later.pop();
+            if is_earliest {
+                self.noted[index] = None;
+                self.note(index, asked);
+            }
+        }
+        None
+    }
+
+    /// Whether the time of one has come, or may have.
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.later.peek().is_some_and(|Reverse((at, _))| *at <= now)
+    }
+
+    /// Lists those whose time has come. Whoever is listed and has nothing to do does nothing.
+    pub(super) fn list_due(&mut self, now: Duration) {
+        while let Some(Reverse((at, index))) = self.later.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.later.pop();
+            if self.noted[index] == Some(at) {
+                self.noted[index] = None;
+                self.touch(index);
+            }
+        }
+    }
+
+    /// The next one of this round; `None` ends the round.
+    pub(super) fn pop(&mut self) -> Option<usize> {
+        let Some(Reverse(index)) = self.round.pop() else {
+            self.place = None;
+            self.round.extend(self.next_round.drain(..).map(Reverse));
+            return None;
+        };
+        self.place = Some(index);
+        self.is_listed[index] = false;
+        Some(index)
+    }
+
+    /// Whether somebody is to be looked at now.
+    pub(super) fn is_empty(&self) -> bool {
+        self.round.is_empty() && self.next_round.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    fn of(count: usize) -> Agenda {
+        let mut agenda = Agenda::default();
+        (0..count).for_each(|_| agenda.add());
+        while agenda.pop().is_some() {}
+        agenda
+    }
+
+    #[test]
+    fn a_round_goes_by_number_and_what_comes_up_behind_it_waits_for_the_next() {
+        let mut agenda = of(5);
+        agenda.touch(3);
+        agenda.touch(1);
+        assert_eq!(agenda.pop(), Some(1));
+        agenda.touch(4);
+        agenda.touch(1);
+        agenda.touch(0);
+        assert_eq!([agenda.pop(), agenda.pop(), agenda.pop()], [Some(3), Some(4), None]);
+        assert!(!agenda.is_empty());
+        assert_eq!([agenda.pop(), agenda.pop(), agenda.pop()], [Some(0), Some(1), None]);
+        assert!(agenda.is_empty());
+    }
+
+    #[test]
+    fn a_time_that_was_put_off_is_asked_for_again() {
+        let mut agenda = of(2);
+        agenda.note(0, Some(ms(5)));
+        agenda.note(1, Some(ms(7)));
+        // The first one has moved to 9 ms without a word.
+        let times = [Some(ms(9)), Some(ms(7))];
+        assert_eq!(agenda.next(|index| times[index]), Some(ms(7)));
+        agenda.list_due(ms(7));
+        assert_eq!(agenda.pop(), Some(1));
+        assert_eq!(agenda.next(|index| [Some(ms(9)), None][index]), Some(ms(9)));
+    }
+
+    #[test]
+    fn an_earlier_time_counts_and_the_later_one_is_forgotten() {
+        let mut agenda = of(1);
+        agenda.note(0, Some(ms(9)));
+        agenda.note(0, Some(ms(3)));
+        assert_eq!(agenda.next(|_| Some(ms(3))), Some(ms(3)));
+        agenda.list_due(ms(3));
+        assert_eq!([agenda.pop(), agenda.pop()], [Some(0), None]);
+        agenda.list_due(ms(9));
+        assert!(agenda.is_empty());
+        assert_eq!(agenda.next(|_| None), None);
+    }
+}
