@@ -202,18 +202,35 @@ pub fn matches(filter: &str, name: &str) -> bool {
     if name.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    let mut levels = name.split('/');
-    for wanted in filter.split('/') {
-        if wanted == "#" {
-            // The parent level matches too: "sport/#" matches "sport".
-            return true;
+    let (mut filter, mut name) = (filter.as_bytes(), name.as_bytes());
+    loop {
+        // Both are at the beginning of a level.
+        match filter {
+            [b'#', ..] => return true,
+            [b'+', rest @ ..] => {
+                filter = rest;
+                let level = name.iter().position(|byte| *byte == b'/').unwrap_or(name.len());
+                name = &name[level..];
+            }
+            _ => {
+                while let [wanted, rest @ ..] = filter
+                    && *wanted != b'/'
+                {
+                    match name {
+                        [byte, others @ ..] if byte == wanted => (filter, name) = (rest, others),
+                        _ => return false,
+                    }
+                }
+            }
         }
-        match levels.next() {
-            Some(level) if wanted == "+" || wanted == level => {}
+        match (filter, name) {
+            ([], []) => return true,
+            ([b'/', wanted @ ..], [b'/', rest @ ..]) => (filter, name) = (wanted, rest),
+            // The parent level matches too: "sport/#" matches "sport".
+            ([b'/', b'#'], []) => return true,
             _ => return false,
         }
     }
-    levels.next().is_none()
 }
 
 macro_rules! shown_as_text {

@@ -186,6 +186,13 @@ impl Link {
         self.take_in(now);
     }
 
+    /// Whether these bytes come out at the very moment in which they enter, as they are: nothing is in force in this
+    /// direction, nothing under way, and nobody waits for a frame. Then they have passed; otherwise they are to be written.
+    pub fn pass(&mut self, now: Duration, direction: Direction, bytes: &[u8]) -> bool {
+        let is_clear = self.server == FarEnd::There && !self.halted && self.entering.is_empty();
+        is_clear && !self.is_stalled(direction) && self.lane_mut(direction).pass(now, bytes)
+    }
+
     /// Bytes that may still enter before the window of this direction is full. A direction that has ended takes any
     /// number and swallows them.
     pub fn room(&self, direction: Direction) -> usize {

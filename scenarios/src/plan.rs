@@ -191,7 +191,11 @@ impl Connecting {
 }
 
 impl Message {
-    fn topic(&self, place: &dyn Fn(&str) -> String) -> TopicName {
+    /// Its topic, in the stage's own corner.
+    ///
+    /// # Panics
+    /// As [`Connecting::options`].
+    pub fn topic(&self, place: &dyn Fn(&str) -> String) -> TopicName {
         let text = Text::new(place(&self.topic)).expect("a checked topic");
         TopicName::new(text).expect("a checked topic")
     }
@@ -201,7 +205,12 @@ impl Message {
     /// # Panics
     /// As [`Connecting::options`].
     pub fn publish(&self, place: &dyn Fn(&str) -> String) -> Publish {
-        let mut publish = Publish::new(&self.topic(place), &self.payload).at(self.qos, None);
+        self.publish_to(&self.topic(place))
+    }
+
+    /// As `publish`, to a topic that was made before.
+    pub fn publish_to(&self, topic: &TopicName) -> Publish {
+        let mut publish = Publish::new(topic, &self.payload).at(self.qos, None);
         publish.retain = self.retain;
         publish.message_expiry_interval = self.expiry;
         publish

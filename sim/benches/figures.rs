@@ -64,6 +64,7 @@ fn measure() -> Value {
     let storms = storms();
     let idle = idle_hour();
     let fleets: Vec<Value> = FLEETS.into_iter().map(fleet_alone).collect();
+    let profile = profile();
     let of = |clients: usize, name: &str| {
         let fleet = fleets.iter().find(|fleet| fleet["clients"] == json!(clients)).expect("it was measured");
         fleet[name].as_f64().expect("a number")
@@ -72,6 +73,7 @@ fn measure() -> Value {
     let linear = of(10_000, "bytes_per_client") / of(1_000, "bytes_per_client");
     let rows = json!([
         row("storms a second on one core", &storms["per_second"], "at least", 2_000.0),
+        row("clients in the median storm", &storms["median_clients"], "at least", 5.0),
         row("PUBLISH accepted in the median storm", &storms["median_accepted"], "at least", 200.0),
         row("faults that hit in the median storm", &storms["median_hits"], "at least", 3.0),
         row("an idle hour of 5 clients, in µs", &idle["micros"], "below", 1_000.0),
@@ -95,6 +97,7 @@ fn measure() -> Value {
         "storms": storms,
         "idle_hour": idle,
         "fleets": fleets,
+        "profile": profile,
     })
 }
 
@@ -133,13 +136,15 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration, Duration) {
 /// Plan, play and judgement of each seed, digest and invariants on, one after the other.
 fn storms() -> Value {
     (0..200).for_each(|seed| drop(play_quietly(&generate::plan(seed), None)));
-    let (mut accepted, mut hits, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut accepted, mut hits, mut times, mut clients) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut packets, mut happenings, mut violations) = (0, 0, 0u64);
     let ((), wall, core) = timed(|| {
         for seed in 0..STORMS {
             let began = Instant::now();
-            let run = play_quietly(&generate::plan(seed), None);
+            let plan = generate::plan(seed);
+            let run = play_quietly(&plan, None);
             times.push(began.elapsed());
+            clients.push(plan.actors.len());
             accepted.push(run.tally.accepted.iter().sum::<u64>());
             hits.push(run.faults.0);
             packets += run.tally.received + run.tally.sent;
@@ -150,6 +155,7 @@ fn storms() -> Value {
     accepted.sort_unstable();
     hits.sort_unstable();
     times.sort_unstable();
+    clients.sort_unstable();
     let middle = accepted.len() / 2;
     json!({
         "seeds": STORMS,
@@ -157,6 +163,7 @@ fn storms() -> Value {
         "per_second_of_core": STORMS as f64 / core.as_secs_f64(),
         "median_accepted": accepted[middle],
         "median_hits": hits[middle],
+        "median_clients": clients[middle],
         "median_micros": times[middle].as_micros() as u64,
         "p99_micros": times[times.len() * 99 / 100].as_micros() as u64,
         "packets_per_storm": packets as f64 / STORMS as f64,
@@ -207,6 +214,72 @@ fn fleet(clients: usize) -> Value {
         "ns_per_happening": core.as_nanos() as f64 / talk.events as f64,
         "bytes_per_client": bytes as f64 / clients as f64,
     })
+}
+
+/// The parts of a storm that lie in no other part, by the functions that hold them.
+const PARTS: [(&str, &[&str]); 7] = [
+    ("the broker's core", &["squall_broker::core::broker::Broker::handle"]),
+    ("the clients' cores", &["squall_client::core::client::Client::handle"]),
+    ("the model, invariants and digest", &["squall_sim::model::Model as squall_sim::edge::Witness>::passes"]),
+    (
+        "the codec: encode, decode, find frames",
+        &[
+            "squall_codec::packet::Packet>::encode",
+            "squall_codec::packet::Packet>::decode",
+            "squall_codec::stream::Decoder::next_frame",
+            "squall_codec::stream::Decoder::extend",
+        ],
+    ),
+    (
+        "the links with their faults",
+        &[
+            "squall_scenarios::shared_link::SharedLink::drive",
+            "squall_scenarios::shared_link::SharedLink::with_quietly",
+        ],
+    ),
+    ("from the seed to the plan", &["squall_sim::storm::generate::plan"]),
+    ("commits to the store", &["squall_sim::events::broker::BrokerHost::commit"]),
+];
+
+/// Where the instructions of forty storms go, as callgrind counts them; nothing where there is no valgrind.
+fn profile() -> Option<Value> {
+    const COUNTED: u64 = 40;
+    let file = env::temp_dir().join(format!("squall-figures-{}.callgrind", std::process::id()));
+    let this = env::current_exe().ok()?;
+    let run = Command::new("valgrind")
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(this)
+        .args(["--storms", &format!("0..{COUNTED}")])
+        .output();
+    let packets = run.ok().filter(|run| run.status.success()).and_then(|run| {
+        let said = String::from_utf8_lossy(&run.stdout).into_owned();
+        let line = said.lines().rev().find(|line| line.contains("packets"))?.to_owned();
+        line.split(", ").find_map(|part| part.strip_suffix(" packets")?.parse::<f64>().ok())
+    });
+    let text = Command::new("callgrind_annotate").args(["--inclusive=yes", "--threshold=100"]).arg(&file).output();
+    // The file may not be there.
+    let _ = fs::remove_file(&file);
+    let (packets, text) = (packets?, String::from_utf8_lossy(&text.ok()?.stdout).into_owned());
+    // The highest line of a function is the function, the others are pieces that were inlined elsewhere.
+    let of = |name: &str| text.lines().filter(|line| line.contains(name)).filter_map(count).fold(0.0, f64::max);
+    let total = of("PROGRAM TOTALS");
+    let parts: Vec<Value> = PARTS
+        .iter()
+        .map(|(part, names)| (part, names.iter().map(|name| of(name)).sum::<f64>()))
+        .map(|(part, sum)| json!({ "part": part, "per_packet": sum / packets, "percent": sum * 100.0 / total }))
+        .collect();
+    Some(json!({
+        "storms": COUNTED,
+        "instructions_per_storm": total / COUNTED as f64,
+        "instructions_per_packet": total / packets,
+        "parts": parts,
+    }))
+}
+
+/// "1,234 ( 5.6%)  file:function": 1234.
+fn count(line: &str) -> Option<f64> {
+    line.split_whitespace().next()?.replace(',', "").parse().ok()
 }
 
 fn resident_bytes() -> u64 {
@@ -286,5 +359,20 @@ fn table(figures: &Value) -> String {
             of("bytes_per_client"),
         ));
     }
+    let profile = &figures["profile"];
+    if profile.is_null() {
+        return page;
+    }
+    line(format!(
+        "\nA storm takes {} thousand instructions, {} a packet, as callgrind counts them over {} storms:\n",
+        words(&json!(profile["instructions_per_storm"].as_f64().unwrap_or(0.0) / 1e3)),
+        words(&profile["instructions_per_packet"]),
+        words(&profile["storms"]),
+    ));
+    line("| part | instructions a packet | percent |\n|---|---|---|".to_owned());
+    for part in profile["parts"].as_array().into_iter().flatten() {
+        line(format!("| {} | {} | {} |", words(&part["part"]), words(&part["per_packet"]), words(&part["percent"])));
+    }
+    line("\nThe rest is the loop itself: cables, the calendar, and what is allocated on the way.".to_owned());
     page
 }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, time::Duration};
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Hit,
+    Hit, WINDOW_BYTES,
     draws::{Draws, Sampler},
     trigger::PendingStrike,
 };
@@ -194,6 +194,29 @@ impl Lane {
             | self.loss.take_ended(fault)
             | self.bandwidth.take_ended(fault)
             | self.coalescing.take_ended(fault)
+    }
+
+    /// Whether these bytes come out as they enter, now; the frames among them are followed.
+    pub(super) fn pass(&mut self, now: Duration, bytes: &[u8]) -> bool {
+        let takes = self.open && !self.finished && !self.swallows;
+        let is_empty = self.queue.is_empty() && self.gathering.is_none() && self.last_due <= now;
+        let is_untouched = self.strikes.is_empty()
+            && self.blocks.is_empty()
+            && self.latency.current.is_none()
+            && self.loss.current.is_none()
+            && self.split.current.is_none()
+            && self.bandwidth.current.is_none()
+            && self.coalescing.current.is_none();
+        if !takes || !is_empty || !is_untouched || bytes.len() > WINDOW_BYTES {
+            return false;
+        }
+        let mut start = 0;
+        while let Some(fragment) = self.scanner.next(&bytes[start..]) {
+            start += fragment.len;
+        }
+        self.last_due = now;
+        self.arrived = now;
+        true
     }
 
     pub(super) fn enter(&mut self, now: Duration, bytes: Bytes, hits: &mut Vec<Hit>) {

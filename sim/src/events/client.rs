@@ -154,8 +154,7 @@ impl Network {
                         && let Some(bytes) = self.frames.of(&packet, version)
                     {
                         self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
-                        self.connections[connection].write(self.now, bytes);
-                        self.touch(connection);
+                        self.write(connection, bytes);
                     }
                 }
                 Effect::Close => {

@@ -152,11 +152,15 @@ impl Connection {
     }
 
     /// The actor writes; what the link has no room for waits here.
-    pub(super) fn write(&mut self, now: Duration, bytes: Bytes) {
-        if self.actor_end.is_none() && !bytes.is_empty() {
-            self.unsent.push_back(bytes);
-            self.enter_link(now);
+    pub(super) fn write(&mut self, now: Duration, latency: Duration, bytes: Bytes) {
+        if self.actor_end.is_some() || bytes.is_empty() {
+            return;
         }
+        if self.unsent.is_empty() && self.link.with_quietly(|link| link.pass(now, Direction::ToServer, &bytes)) {
+            return self.up.push(now + latency, Arrival::Bytes(bytes));
+        }
+        self.unsent.push_back(bytes);
+        self.enter_link(now);
     }
 
     /// Whether all that the actor wrote has been taken.
@@ -265,17 +269,23 @@ impl Connection {
         self.outbox.clear();
     }
 
-    /// Moves what has come over the cable into the link. Whether anything moved.
-    pub(super) fn enter_link_from_broker(&mut self, now: Duration) -> bool {
-        let mut moved = false;
+    /// What has come over the cable and passes the link at once, to an actor who reads at once. The rest moves into the
+    /// link. Whether anything moved.
+    pub(super) fn pass_down(&mut self, now: Duration, moved: &mut bool) -> Option<Bytes> {
         while let Some(arrival) = self.down.pop(now) {
-            moved = true;
-            self.with_link(|link| match arrival {
-                Arrival::Bytes(bytes) => link.write(now, Direction::ToClient, bytes),
-                Arrival::End(how) => link.end(now, Direction::ToClient, how),
-            });
+            *moved = true;
+            match arrival {
+                Arrival::Bytes(bytes) => {
+                    let reads_at_once = matches!(self.owner, Owner::Client(_));
+                    if reads_at_once && self.link.with_quietly(|link| link.pass(now, Direction::ToClient, &bytes)) {
+                        return Some(bytes);
+                    }
+                    self.with_link(|link| link.write(now, Direction::ToClient, bytes));
+                }
+                Arrival::End(how) => self.with_link(|link| link.end(now, Direction::ToClient, how)),
+            }
         }
-        moved
+        None
     }
 
     /// What has arrived at the actor.

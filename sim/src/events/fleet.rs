@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn every_message_of_a_fleet_arrives() {
-        let mut fleet = Fleet::connected(7, 1);
+        let mut fleet = Fleet::connected(8, 1);
         let talk = fleet.talk(Duration::from_secs(10));
         let after = fleet.run(Duration::from_secs(1));
-        assert_eq!((talk.published, talk.handed + after.handed), (70, 70));
+        assert_eq!((talk.published, talk.handed + after.handed), (80, 80));
     }
 
     #[test]

@@ -190,6 +190,18 @@ impl Network {
         self.links.unhit()
     }
 
+    /// An actor writes.
+    pub(super) fn write(&mut self, index: usize, bytes: Bytes) {
+        let connection = &mut self.connections[index];
+        connection.write(self.now, self.latency, bytes);
+        let due = connection.deadline(self.now);
+        if connection.waits_for_room() || due.is_some_and(|due| due <= self.now) {
+            self.agenda.touch(index);
+        } else {
+            self.agenda.note(index, due);
+        }
+    }
+
     /// Something has happened at one end of a connection.
     pub(super) fn touch(&mut self, index: usize) {
         self.agenda.touch(index);
@@ -312,10 +324,15 @@ impl Network {
             }
             break;
         }
-        let connection = &mut self.connections[index];
-        if connection.enter_link_from_broker(now) {
+        let mut moved = false;
+        while let Some(bytes) = self.connections[index].pass_down(now, &mut moved) {
             self.events += 1;
+            if let Owner::Client(client) = self.connections[index].owner {
+                self.client_received(client, index, Arrival::Bytes(bytes));
+            }
         }
+        self.events += u64::from(moved);
+        let connection = &mut self.connections[index];
         match connection.owner {
             Owner::Peer => connection.wake_reader(now),
             Owner::Client(client) => {

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
     time::Duration,
@@ -9,7 +10,7 @@ use std::{
 
 use squall_broker::core::statistics::Statistics;
 use squall_client::core::effect::{Input, Token};
-use squall_codec::reason::ReasonCode;
+use squall_codec::{reason::ReasonCode, topic::TopicName};
 use squall_scenarios::{
     fault::Fault,
     liar::Liar,
@@ -95,6 +96,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         network,
         model: Rc::clone(&model),
         next: 0,
+        topics: BTreeMap::new(),
         clients: vec![None; plan.actors.len()],
         tokens: vec![Vec::new(); plan.actors.len()],
         outage: None,
@@ -137,6 +139,8 @@ struct Storm<'a> {
     model: Rc<RefCell<Model>>,
     /// The next step.
     next: usize,
+    /// Those that were published to.
+    topics: BTreeMap<&'a str, TopicName>,
     /// The clients that have been started, by their number in the network.
     clients: Vec<Option<usize>>,
     /// What they have been asked for and have not done.
@@ -154,7 +158,7 @@ struct Down {
     back: Duration,
 }
 
-impl Storm<'_> {
+impl<'a> Storm<'a> {
     fn play(&mut self) -> Result<(), RunError> {
         let end = self.plan.lasts + self.plan.calm;
         loop {
@@ -217,7 +221,7 @@ impl Storm<'_> {
         }
     }
 
-    fn act(&mut self, act: &Act) {
+    fn act(&mut self, act: &'a Act) {
         match act {
             Act::Client(who, doing) => self.client(*who, doing),
             Act::Link(who, kind) => {
@@ -263,7 +267,7 @@ impl Storm<'_> {
         Ok(())
     }
 
-    fn client(&mut self, who: usize, doing: &Doing) {
+    fn client(&mut self, who: usize, doing: &'a Doing) {
         let place = |name: &str| format!("{TOPIC_ROOT}{name}");
         if let Doing::Connect(connecting) = doing {
             match self.clients[who] {
@@ -281,7 +285,8 @@ impl Storm<'_> {
         let token = match doing {
             Doing::Connect(_) => return,
             Doing::Publish(message) => {
-                let message = message.publish(&place);
+                let topic = self.topics.entry(&message.topic).or_insert_with(|| message.topic(&place));
+                let message = message.publish_to(topic);
                 self.network.operate(client, |token| Input::Publish { token, message })
             }
             Doing::Subscribe(subscribing) => {

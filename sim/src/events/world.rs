@@ -168,9 +168,7 @@ impl Wire for EventsWire {
             let network = &mut *self.network.borrow_mut();
             if let Some(bytes) = bytes.take() {
                 network.events += 1;
-                let connection = &mut network.connections[self.index];
-                connection.write(network.now, bytes);
-                network.touch(self.index);
+                network.write(self.index, bytes);
             }
             let connection = &mut network.connections[self.index];
             if connection.is_written() {

@@ -135,6 +135,7 @@ impl Model {
         let (now, limit) = (self.now, self.terms.queued_messages);
         let of = &self.messages[message];
         let (publish, publisher, topic_retain) = (of.publish.clone(), of.publisher, of.publish.retain);
+        let topic = publish.topic();
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
             let is_here = session.is_here(now);
@@ -144,7 +145,7 @@ impl Model {
             let mut owed: Option<Owed> = None;
             let mut is_sure = false;
             for subscribed in &session.subscriptions {
-                if !subscribed.filter.matches(publish.topic()) {
+                if !subscribed.filter.matches(topic) {
                     continue;
                 }
                 if subscribed.filter.share_name().is_some() {

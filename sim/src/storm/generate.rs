@@ -178,7 +178,7 @@ fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, numb
     let mut payload = if clears { String::new() } else { number.to_string() };
     if swarm.has(Feature::Large) && !clears && draws.happens(5) {
         let size = draws.between(1_000, 6_000);
-        payload.extend(std::iter::repeat_n('.', size));
+        payload.push_str(&".".repeat(size));
     }
     let expires = swarm.has(Feature::MessageExpiry) && version.has_properties() && draws.happens(30);
     Message {

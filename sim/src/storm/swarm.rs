@@ -225,12 +225,12 @@ impl Swarm {
             broker.maximum_qos = None;
         }
         Swarm {
-            clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
+            clients: draws.between(3, 5),
             versions,
             features,
             faults,
             fault_count: draws.between(4, 14),
-            messages: draws.between(50, 90),
+            messages: draws.between(45, 75),
             broker,
             lasts: Duration::from_secs(12),
         }
