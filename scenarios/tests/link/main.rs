@@ -61,6 +61,18 @@ const PUBREC: &[u8] = &[0x50, 0x02, 0x00, 0x07];
 const PUBCOMP: &[u8] = &[0x70, 0x02, 0x00, 0x07];
 
 #[test]
+fn what_has_passed_counts_for_who_waits_for_a_frame() {
+    let mut link = Link::new(1);
+    assert!(link.pass(ms(5), ToServer, PINGREQ));
+    // The first byte of the next one passes too, and the rest is what is waited for.
+    assert!(link.pass(ms(6), ToServer, &PINGREQ[..1]));
+    link.apply(ms(6), cut(PacketKind::Pingreq, ToServer, 1, Pass::After, FIN));
+    assert!(!link.pass(ms(7), ToServer, &PINGREQ[1..]), "somebody waits for a frame");
+    assert!(link.pass(ms(7), ToClient, PUBREC), "and not in this direction");
+    assert_eq!(link.deadline(), None);
+}
+
+#[test]
 fn without_faults_everything_passes_at_once() {
     let mut link = Link::new(1);
     write(&mut link, ms(5), ToServer, b"abc");

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use squall_codec::packet::PacketKind;
 use squall_scenarios::{
     fault::{CutEnd, Delay, FaultKind, Pass},
-    liar::Direction::{ToClient, ToServer},
+    liar::Direction::{self, ToClient, ToServer},
     link::Link,
     stage::End,
 };
@@ -121,7 +121,53 @@ fn play(seed: u64, steps: &[Step]) -> Played {
     played
 }
 
+/// Plays the steps with readers who read at once: what came out each way and when, with the hits in order.
+fn play_at_once(seed: u64, steps: &[Step], may_pass: bool) -> Vec<(Duration, String)> {
+    let mut link = Link::new(seed);
+    let mut trace = Vec::new();
+    let mut now = START;
+    let read = |link: &mut Link, now: Duration, direction: Direction, trace: &mut Vec<(Duration, String)>| {
+        let (bytes, end) = drain(link, now, direction);
+        if !bytes.is_empty() || end.is_some() {
+            trace.push((now, format!("{direction} {bytes:?} {end:?}")));
+        }
+    };
+    for step in steps {
+        match step {
+            Step::Apply(fault) => link.apply(now, fault.clone()),
+            Step::Write(way, bytes) => {
+                let direction = if *way { ToServer } else { ToClient };
+                if may_pass && link.pass(now, direction, bytes) {
+                    trace.push((now, format!("{direction} {bytes:?} None")));
+                } else {
+                    write(&mut link, now, direction, bytes);
+                }
+            }
+            Step::Pass(time) => now += ms(*time),
+            Step::Read => {}
+        }
+        for direction in [ToServer, ToClient] {
+            read(&mut link, now, direction, &mut trace);
+        }
+        trace.extend(link.take_hits().into_iter().map(|hit| (hit.at, hit.summary)));
+    }
+    while let Some(deadline) = link.deadline() {
+        for direction in [ToServer, ToClient] {
+            read(&mut link, deadline, direction, &mut trace);
+        }
+    }
+    trace
+}
+
 proptest! {
+    #[test]
+    fn what_passes_at_once_is_what_would_have_been_written_and_read(
+        seed in any::<u64>(),
+        steps in prop::collection::vec(step(any_fault()), 0..60),
+    ) {
+        prop_assert_eq!(play_at_once(seed, &steps, true), play_at_once(seed, &steps, false));
+    }
+
     #[test]
     fn no_harmless_fault_loses_or_reorders_a_byte(
         seed in any::<u64>(),
