@@ -360,19 +360,23 @@ fn table(figures: &Value) -> String {
         ));
     }
     let profile = &figures["profile"];
-    if profile.is_null() {
-        return page;
+    if !profile.is_null() {
+        line(format!(
+            "\nA storm takes {} thousand instructions, {} a packet, as callgrind counts them over {} storms:\n",
+            words(&json!(profile["instructions_per_storm"].as_f64().unwrap_or(0.0) / 1e3)),
+            words(&profile["instructions_per_packet"]),
+            words(&profile["storms"]),
+        ));
+        line("| part | instructions a packet | percent |\n|---|---|---|".to_owned());
+        for part in profile["parts"].as_array().into_iter().flatten() {
+            line(format!(
+                "| {} | {} | {} |",
+                words(&part["part"]),
+                words(&part["per_packet"]),
+                words(&part["percent"])
+            ));
+        }
+        line("\nThe rest is the loop itself: cables, the calendar, and what is allocated on the way.".to_owned());
     }
-    line(format!(
-        "\nA storm takes {} thousand instructions, {} a packet, as callgrind counts them over {} storms:\n",
-        words(&json!(profile["instructions_per_storm"].as_f64().unwrap_or(0.0) / 1e3)),
-        words(&profile["instructions_per_packet"]),
-        words(&profile["storms"]),
-    ));
-    line("| part | instructions a packet | percent |\n|---|---|---|".to_owned());
-    for part in profile["parts"].as_array().into_iter().flatten() {
-        line(format!("| {} | {} | {} |", words(&part["part"]), words(&part["per_packet"]), words(&part["percent"])));
-    }
-    line("\nThe rest is the loop itself: cables, the calendar, and what is allocated on the way.".to_owned());
     page
 }

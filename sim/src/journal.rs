@@ -77,7 +77,7 @@ impl Journal {
         let mut state = self.lock();
         state.run += 1;
         if let Some(before) = state.commit.take()
-            && state.draws.next_u64() % 2 == 0
+            && state.draws.next_u64().is_multiple_of(2)
         {
             state.kept.truncate(before);
         }
