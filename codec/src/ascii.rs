@@ -17,23 +17,26 @@ pub(crate) fn is_plain_name(bytes: &[u8]) -> bool {
     each_word(bytes, |word| odd(word) | ((word | BETWEEN_WILDCARDS) ^ PLUS).wrapping_sub(LOWS))
 }
 
-/// Where `+` and `#` stand, first to last; some are told twice.
-pub(crate) fn wildcards(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    let (words, tail) = bytes.as_chunks();
-    // Bytes behind the last word are looked at together with those before them, or alone where there are none.
-    let (start, last) = match bytes.last_chunk() {
-        Some(last) => (bytes.len() - last.len(), u64::from_le_bytes(*last)),
-        None => (0, tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))),
-    };
-    let words = words.iter().enumerate().map(|(index, word)| (8 * index, u64::from_le_bytes(*word)));
-    words.chain(std::iter::once((start, last))).flat_map(|(start, word)| {
+/// Judges each place where `+` or `#` stands, first to last; some are judged twice.
+pub(crate) fn each_wildcard<E>(bytes: &[u8], mut judge: impl FnMut(usize) -> Result<(), E>) -> Result<(), E> {
+    let mut judge_word = |start: usize, word: u64| {
         let mut found = zeros((word | BETWEEN_WILDCARDS) ^ PLUS);
-        std::iter::from_fn(move || {
-            let at = (found != 0).then(|| start + found.trailing_zeros() as usize / 8);
-            found &= found.wrapping_sub(1);
-            at
-        })
-    })
+        while found != 0 {
+            judge(start + found.trailing_zeros() as usize / 8)?;
+            found &= found - 1;
+        }
+        Ok(())
+    };
+    let (words, tail) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        judge_word(8 * index, u64::from_le_bytes(*word))?;
+    }
+    match bytes.last_chunk() {
+        // What is behind the last whole word is looked at together with what is before it.
+        Some(last) if !tail.is_empty() => judge_word(bytes.len() - last.len(), u64::from_le_bytes(*last)),
+        Some(_) => Ok(()),
+        None => judge_word(0, tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))),
+    }
 }
 
 /// The high bit of each byte that is 0, and no other.
@@ -80,6 +83,15 @@ mod tests {
         assert!(is_plain(b"") && is_plain_name(b""));
     }
 
+    fn wildcards(text: &[u8]) -> Vec<usize> {
+        let mut found = Vec::new();
+        let Ok(()) = each_wildcard(text, |at| {
+            found.push(at);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        found
+    }
+
     #[test]
     fn wildcards_are_found_wherever_they_stand() {
         for length in 0..=24 {
@@ -87,14 +99,15 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     let mut text = vec![b'a'; length];
                     text[at] = byte;
-                    let mut found: Vec<_> = wildcards(&text).collect();
+                    let mut found = wildcards(&text);
                     found.dedup();
                     let expected = if matches!(byte, b'+' | b'#') { vec![at] } else { Vec::new() };
                     assert_eq!(found, expected, "{text:?}");
                 }
             }
         }
-        assert!(wildcards(b"+/+/#").eq([0, 2, 4]));
+        assert_eq!(wildcards(b"+/+/#"), [0, 2, 4]);
+        assert_eq!(each_wildcard(b"a/+/b/+/c/#", Err), Err(2), "the first that is refused ends it");
     }
 
     /// What one byte takes from the next when 1 is taken away hides nothing.

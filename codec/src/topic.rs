@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    ascii::{is_plain_name, wildcards},
+    ascii::{each_wildcard, is_plain_name},
     wire::{Text, TextError},
 };
 
@@ -102,6 +102,9 @@ impl TopicFilter {
     /// # Errors
     /// Empty, a misplaced wildcard, or a wrong `$share` form.
     pub fn new(text: Text) -> Result<Self, TopicError> {
+        if !text.starts_with('$') {
+            return TopicFilter::unshared(text);
+        }
         let share_name = match text.strip_prefix(SHARE_PREFIX) {
             None if text.as_str() == "$share" => return Err(TopicError::ShareName),
             None => None,
@@ -185,15 +188,14 @@ fn check_filter(filter: &str) -> Result<(), TopicError> {
     if bytes.is_empty() {
         return Err(TopicError::Empty);
     }
-    for at in wildcards(bytes) {
+    each_wildcard(bytes, |at| {
         let begins = at == 0 || bytes[at - 1] == b'/';
         match (bytes[at], bytes.get(at + 1)) {
-            (b'#', None) | (b'+', None | Some(b'/')) if begins => {}
-            (b'#', _) => return Err(TopicError::MultiLevel),
-            _ => return Err(TopicError::SingleLevel),
+            (b'#', None) | (b'+', None | Some(b'/')) if begins => Ok(()),
+            (b'#', _) => Err(TopicError::MultiLevel),
+            _ => Err(TopicError::SingleLevel),
         }
-    }
-    Ok(())
+    })
 }
 
 /// Whether a filter (valid, without `$share/…`) matches a name.

@@ -84,3 +84,16 @@ fn block(first: &str, before: &str, properties: &str, after: &str) -> String {
     let body = bytes(before).len() + 1 + length + bytes(after).len();
     format!("{first} {body:02X} {before} {length:02X} {properties} {after}")
 }
+
+/// The list that the bench gives to the decoders of others.
+#[test]
+fn every_packet_of_the_list_is_refused() {
+    let lines = include_str!("packets.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let [version, sender, given, why] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let sender = if sender == "client" { Side::Client } else { Side::Server };
+        let version = version.parse().expect("a version");
+        let found = Packet::decode(version, sender, bytes(given).into());
+        assert_eq!(found.map_err(|error| error.to_string()), Err(why.to_owned()), "{line}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What every codec has to do here, and what all of them are given.
 
-use squall_codec::version::Version;
+use squall_codec::{reason::Side, version::Version};
 
 /// A codec behind its own interface: bytes in as a socket would hand them over, packets looked at and dropped, packets
 /// written into a buffer that is used again.
@@ -17,6 +17,11 @@ pub trait Codec {
 
     /// A new stream.
     fn begin(&mut self);
+
+    /// A new stream of this sender, for those who care.
+    fn begin_with(&mut self, _sender: Side) {
+        self.begin();
+    }
 
     /// Bytes come from the socket.
     fn feed(&mut self, bytes: &[u8]);

@@ -7,6 +7,7 @@
 mod allocations;
 mod codec;
 mod codecs;
+mod malformed;
 mod measure;
 mod report;
 mod rows;
@@ -48,6 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         report.growing_decode.push(Measured::new(&row, measure(own, &row, Task::Decode, rounds)));
         report.growing_encode.push(Measured::new(&row, measure(own, &row, Task::Encode, rounds)));
     }
+    report.malformed = malformed::judge(&mut codecs);
     match only {
         None => report.write()?,
         Some(_) => print!("{}", report.markdown()),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path, process::Command};
 
 use serde::Serialize;
 
-use crate::{codec::Codec, measure::Figure, rows::Row};
+use crate::{codec::Codec, malformed::Refusals, measure::Figure, rows::Row};
 
 const OURS: &str = "squall";
 
@@ -19,6 +19,7 @@ pub struct Report {
     pub pieces: Vec<Measured>,
     pub growing_decode: Vec<Measured>,
     pub growing_encode: Vec<Measured>,
+    pub malformed: Vec<Refusals>,
 }
 
 /// One codec.
@@ -75,6 +76,7 @@ impl Report {
             pieces: Vec::new(),
             growing_decode: Vec::new(),
             growing_encode: Vec::new(),
+            malformed: Vec::new(),
         }
     }
 
@@ -109,6 +111,7 @@ impl Report {
         self.table(&mut text, "Encode", &self.encode);
         self.table(&mut text, "Decode, the stream cut into pieces", &self.pieces);
         growth(&mut text, &self.growing_decode, &self.growing_encode);
+        self.refusals(&mut text);
         self.remarks(&mut text);
         text
     }
@@ -154,6 +157,18 @@ impl Report {
                 Some(figure) => format!("{:.1}, {}", figure.ns, count(figure.allocations)),
             });
             let _ = writeln!(text, "| {} | {} |", row.row, cells.collect::<Vec<_>>().join(" | "));
+        }
+    }
+
+    fn refusals(&self, text: &mut String) {
+        *text += "\n## Packets that have to be refused\n\nWhole frames with one fault each, those of \
+                  `codec/tests/malformed/packets.txt`; faults that only one direction has are left out.\n\n\
+                  | codec | MQTT | packets | refused | taken | more bytes waited for | panics |\n\
+                  |---|---|--:|--:|--:|--:|--:|\n";
+        for row in &self.malformed {
+            let Refusals { codec, mqtt, packets, refused, taken, waited, panicked } = row;
+            let _ =
+                writeln!(text, "| {codec} | {mqtt} | {packets} | **{refused}** | {taken} | {waited} | {panicked} |");
         }
     }
 

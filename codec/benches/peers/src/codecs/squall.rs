@@ -66,6 +66,10 @@ impl Codec for Squall {
         self.decoder = decoder(self.version);
     }
 
+    fn begin_with(&mut self, sender: Side) {
+        self.decoder = Decoder::new(sender, Some(self.version), u32::MAX);
+    }
+
     fn feed(&mut self, bytes: &[u8]) {
         self.decoder.extend(bytes);
     }
