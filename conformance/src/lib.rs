@@ -34,4 +34,4 @@ pub mod target;
 pub mod test;
 pub mod tests;
 
-pub use liars::crude;
+pub use liars::{crude, planted};

@@ -76,7 +76,7 @@ fn explain_one(out: &mut impl Write, key: Key<'_>, statement: &Statement) -> Res
         writeln!(out, "            {}", planned.test.about)?;
         let made = if planned.test.should { "warn" } else { "fail" };
         writeln!(out, "            proven able to {made}: a liar breaks just this rule in front of our own broker")?;
-        writeln!(out, "            liar: {}", planned.test.lie.split_whitespace().collect::<Vec<_>>().join(" "))?;
+        writeln!(out, "            liar: {}", planned.test.liar_name())?;
     }
     for reading in catalogue().readings(key) {
         writeln!(out, "  reading   {}", reading.reading)?;

@@ -45,13 +45,17 @@ pub struct Test {
     pub needs: &'static [Need],
     /// It holds for MQTT 3.1 as well: it then also runs on a stage of 3.1, for information.
     pub also_3_1: bool,
-    /// The liar, in the words of the table.
-    pub lie: &'static str,
-    /// Where those words stand: the same words in two files may mean two liars.
-    pub module: &'static str,
+    /// Where the liar stands, as the compiler says it: see `liar_name`.
+    pub liar_path: fn() -> &'static str,
 }
 
 impl Test {
+    /// The name of its liar: `exchanges::delivers_nothing`. Tests whose liar has the same name have the same liar.
+    pub fn liar_name(&self) -> &'static str {
+        let path = (self.liar_path)();
+        path.split_once("liars::").map_or(path, |(_, name)| name)
+    }
+
     /// Its rule is a SHOULD.
     pub(crate) const fn should(mut self) -> Self {
         self.should = true;
@@ -124,8 +128,7 @@ macro_rules! test {
             setup: $crate::setup::Setup::Plain,
             needs: &[],
             also_3_1: false,
-            lie: stringify!($liar),
-            module: module_path!(),
+            liar_path: || std::any::type_name_of_val(&$liar),
         }
     };
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use squall_codec::version::Version;
 use squall_conformance::{
     crude,
-    expected::by_acknowledging,
+    expected::{by_acknowledging, implied},
     own::{in_virtual_time, side_by_side},
     report::model::TestEntry,
     run::keep_panics_of_tests_quiet,
@@ -57,6 +57,22 @@ fn the_reasons_are_sentences_about_statements_that_exist() {
         let known = Key::parse(key).and_then(|key| catalogue().find(key));
         assert!(known.is_some(), "there is no statement {key}");
         assert!(because.ends_with('.'), "{key}: '{because}' is no sentence");
+    }
+}
+
+#[test]
+fn what_a_lie_implies_is_about_liars_and_tests_that_exist() {
+    let tests = tests();
+    let names: BTreeSet<_> = tests.iter().map(|planned| planned.test.name).collect();
+    let liars: BTreeSet<_> = tests.iter().map(|planned| planned.test.liar_name()).collect();
+    let mut told = BTreeSet::new();
+    for line in implied() {
+        assert!(liars.contains(line.liar.as_str()), "there is no liar {}", line.liar);
+        assert!(line.because.ends_with('.'), "{}: '{}' is no sentence", line.liar, line.because);
+        for test in &line.tests {
+            assert!(names.contains(test.as_str()), "{}: there is no test {test}", line.liar);
+            assert!(told.insert((&line.liar, test)), "{}: {test} stands there twice", line.liar);
+        }
     }
 }
 

@@ -132,10 +132,21 @@ pub(crate) fn keeps_sessions_for_a_second() -> Box<dyn Liar> {
 
 /// Takes a DISCONNECT for valid whatever Session Expiry Interval it has.
 pub(crate) fn takes_any_expiry_at_disconnect() -> Box<dyn Liar> {
-    hears(|packet| {
-        if let Packet::Disconnect(disconnect) = packet {
-            disconnect.properties = Properties::new();
+    let mut lasting: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| match passing.from_client() {
+        Some(Packet::Connect(connect)) => {
+            if connect.properties.session_expiry_interval().unwrap_or(0) > 0 {
+                lasting.insert(passing.connection);
+            }
+            passing.pass();
         }
+        // Whose session lasts may change for how long.
+        Some(Packet::Disconnect(disconnect)) if !lasting.contains(&passing.connection) => {
+            let mut valid = disconnect.clone();
+            valid.properties = Properties::new();
+            passing.put(&Packet::Disconnect(valid));
+        }
+        _ => passing.pass(),
     })
 }
 

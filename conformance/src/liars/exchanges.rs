@@ -12,7 +12,7 @@ use squall_codec::{
     qos::Qos,
     wire::{PacketId, Text},
 };
-use squall_scenarios::liar::Liar;
+use squall_scenarios::liar::{Direction, Liar};
 
 use super::filter::{HiddenEnds, hides_ends, liar};
 
@@ -229,15 +229,29 @@ fn connects_without(property: PropertyId) -> Box<dyn Liar> {
     })
 }
 
-/// A client to which messages are on their way gets no other answers.
+/// A client gets no other answers while so many messages are on their way to it as it takes.
 pub(crate) fn stops_answering_when_the_quota_is_used_up() -> Box<dyn Liar> {
-    let mut busy: BTreeSet<u64> = BTreeSet::new();
+    /// What the client takes at a time, and what is under way to it.
+    #[derive(Default)]
+    struct Quota {
+        size: usize,
+        open: BTreeSet<PacketId>,
+    }
+    let mut quotas: BTreeMap<u64, Quota> = BTreeMap::new();
     liar(move |passing| {
-        match passing.from_server() {
-            Some(Packet::Publish(_)) => {
-                busy.insert(passing.connection);
+        let quota = quotas.entry(passing.connection).or_default();
+        match (&passing.packet, passing.direction) {
+            (Some(Packet::Connect(connect)), _) => {
+                quota.size = connect.properties.receive_maximum().unwrap_or(u16::MAX).into();
             }
-            Some(Packet::Pingresp | Packet::Suback(_)) if busy.contains(&passing.connection) => return,
+            (Some(Packet::Publish(publish)), Direction::ToClient) => quota.open.extend(publish.packet_id),
+            (Some(Packet::Puback(ack) | Packet::Pubcomp(ack)), Direction::ToServer) => {
+                quota.open.remove(&ack.packet_id);
+            }
+            (Some(Packet::Pubrec(ack)), Direction::ToServer) if ack.reason.is_failure() => {
+                quota.open.remove(&ack.packet_id);
+            }
+            (Some(Packet::Pingresp | Packet::Suback(_)), _) if quota.open.len() >= quota.size => return,
             _ => {}
         }
         passing.pass();

@@ -79,7 +79,9 @@ fn string(bytes: &[u8]) -> Option<&[u8]> {
 /// Answers what has this fault as if it had none, and does not look at it where it cannot answer.
 fn forgives(fault: impl Fn(&Frame<'_>) -> bool + 'static) -> Box<dyn Liar> {
     liar(move |passing| {
-        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
+        // What comes before CONNECT has another fault.
+        let stranger = !passing.connections.contains_key(&passing.connection);
+        let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer && !stranger;
         let Some(frame) = Frame::of(passing).filter(|frame| malformed && fault(frame)) else { return passing.pass() };
         let Some(id) = frame.identifier().and_then(PacketId::new) else { return };
         match frame.kind {

@@ -59,10 +59,11 @@ pub(crate) fn bends(way: Direction, mut change: impl FnMut(&mut Vec<u8>) + 'stat
     })
 }
 
-/// Swallows frames of clients: the server never learns of the fault.
+/// Swallows frames of clients: the server never learns of the fault. What comes before CONNECT has another.
 pub(crate) fn overlooks(mut fault: impl FnMut(&Passing<'_>) -> bool + 'static) -> Box<dyn Liar> {
     liar(move |passing| {
-        if passing.direction == Direction::ToServer && fault(passing) {
+        let stranger = !passing.connections.contains_key(&passing.connection) && passing.raw[0] >> 4 != 1;
+        if passing.direction == Direction::ToServer && !stranger && fault(passing) {
             return;
         }
         passing.pass();
@@ -95,20 +96,25 @@ impl<'a> ConnectBytes<'a> {
     }
 }
 
-/// Puts a faultless CONNECT in the place of one that cannot be read and has this fault: the server lets it in.
+/// Puts a faultless CONNECT in the place of this one: the server lets it in.
+pub(crate) fn welcome(passing: &mut Passing<'_>) {
+    let level = ConnectBytes::of(&passing.raw).map(|bytes| bytes.level);
+    let version = if level == Some(5) { Version::V5_0 } else { Version::V3_1_1 };
+    let id = Text::new(format!("welcome{}", passing.connection)).expect("letters and digits");
+    let mut bytes = BytesMut::new();
+    let connect = Packet::Connect(Box::new(Connect::new(version, id)));
+    connect.encode(version, &mut bytes).expect("a faultless CONNECT can be written");
+    passing.put_bytes(passing.connection, Direction::ToServer, bytes.freeze());
+}
+
+/// Lets a CONNECT in that cannot be read and has this fault.
 pub(crate) fn welcomes(mut fault: impl FnMut(&ConnectBytes<'_>) -> bool + 'static) -> Box<dyn Liar> {
     liar(move |passing| {
         let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
         let connect = passing.raw.first().is_some_and(|first| first >> 4 == 1);
         if malformed && connect {
-            let level = ConnectBytes::of(&passing.raw).filter(&mut fault).map(|bytes| bytes.level);
-            if let Some(level) = level {
-                let version = if level == 5 { Version::V5_0 } else { Version::V3_1_1 };
-                let id = Text::new(format!("welcome{}", passing.connection)).expect("letters and digits");
-                let mut bytes = BytesMut::new();
-                let connect = Packet::Connect(Box::new(Connect::new(version, id)));
-                connect.encode(version, &mut bytes).expect("a faultless CONNECT can be written");
-                return passing.put_bytes(passing.connection, Direction::ToServer, bytes.freeze());
+            if ConnectBytes::of(&passing.raw).filter(&mut fault).is_some() {
+                return welcome(passing);
             }
         }
         passing.pass();

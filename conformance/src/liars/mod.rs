@@ -11,6 +11,8 @@ pub(crate) mod flow_control;
 pub(crate) mod kind;
 pub(crate) mod limits;
 pub(crate) mod malformed;
+pub(crate) mod mending;
+pub mod planted;
 pub(crate) mod s1_5_data_types;
 pub(crate) mod s2_packet_format;
 pub(crate) mod s3_01_connect;

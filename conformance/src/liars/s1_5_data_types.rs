@@ -8,16 +8,28 @@ use squall_codec::{
 };
 use squall_scenarios::liar::Liar;
 
-use super::kind::{overlooks, tells, welcomes};
+use super::{
+    kind::{overlooks, tells, welcome},
+    mending::{Flaw, mended},
+};
 
 /// Lets clients in whose CONNECT holds what is no UTF-8.
 pub(crate) fn welcomes_ill_formed_strings() -> Box<dyn Liar> {
-    welcomes(|connect| std::str::from_utf8(connect.rest).is_err())
+    welcomes_flawed(Flaw::IllFormed)
 }
 
 /// Lets clients in whose CONNECT holds U+0000.
 pub(crate) fn welcomes_null_characters() -> Box<dyn Liar> {
-    welcomes(|connect| connect.rest.windows(3).any(|window| window == b"a\0b"))
+    welcomes_flawed(Flaw::Null)
+}
+
+fn welcomes_flawed(flaw: Flaw) -> Box<dyn Liar> {
+    super::filter::liar(move |passing| {
+        if passing.raw[0] >> 4 == 1 && mended(passing, flaw).is_some() {
+            return welcome(passing);
+        }
+        passing.pass();
+    })
 }
 
 /// Does not see U+0000 in topics and filters.

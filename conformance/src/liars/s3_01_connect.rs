@@ -18,10 +18,12 @@ use super::{
 /// Answers a PINGREQ before any CONNECT.
 pub(crate) fn answers_strangers() -> Box<dyn Liar> {
     liar(|passing| {
-        if passing.connections.contains_key(&passing.connection) || passing.raw[0] >> 4 == 1 {
+        let stranger =
+            passing.direction == Direction::ToServer && !passing.connections.contains_key(&passing.connection);
+        if !stranger || passing.raw[0] >> 4 == 1 {
             return passing.pass();
         }
-        if passing.direction == Direction::ToServer && passing.raw[0] == 0xC0 {
+        if passing.raw[0] == 0xC0 {
             passing.answer(&Packet::Pingresp);
         }
     })
@@ -137,7 +139,14 @@ pub(crate) fn welcomes_retain_without_will() -> Box<dyn Liar> {
 
 /// Does not miss a user name, nor mind a password, where only the user name is flagged.
 pub(crate) fn welcomes_a_wrong_user_name_flag() -> Box<dyn Liar> {
-    welcomes(|connect| connect.flags & 0xC0 == 0x80)
+    welcomes(|connect| {
+        let behind = connect.behind_identifier().filter(|_| connect.flags & 0xC4 == 0x80);
+        behind.is_some_and(|fields| match fields {
+            [] => true,
+            [high, low, rest @ ..] => rest.len() > usize::from(u16::from_be_bytes([*high, *low])),
+            [_] => false,
+        })
+    })
 }
 
 /// Does not miss a password that was promised.

@@ -21,7 +21,9 @@ pub(crate) fn ends_those_without_keep_alive() -> Box<dyn Liar> {
     liar(|passing| {
         if matches!(passing.from_client(), Some(Packet::Connect(connect)) if connect.keep_alive == 0) {
             let at = passing.now + BORED;
-            passing.answer_at(at, &Packet::Disconnect(Disconnect::new(ReasonCode::KeepAliveTimeout)));
+            if passing.version.has_properties() {
+                passing.answer_at(at, &Packet::Disconnect(Disconnect::new(ReasonCode::KeepAliveTimeout)));
+            }
             passing.close_at(at);
         }
         passing.pass();
@@ -31,8 +33,12 @@ pub(crate) fn ends_those_without_keep_alive() -> Box<dyn Liar> {
 /// A client that switched Keep Alive off and said nothing for a while gets no answers any more.
 pub(crate) fn forgets_those_without_keep_alive() -> Box<dyn Liar> {
     let mut heard: BTreeMap<u64, Duration> = BTreeMap::new();
+    let mut bound: BTreeSet<u64> = BTreeSet::new();
     liar(move |passing| {
-        if passing.direction == Direction::ToServer {
+        if matches!(passing.from_client(), Some(Packet::Connect(connect)) if connect.keep_alive > 0) {
+            bound.insert(passing.connection);
+        }
+        if passing.direction == Direction::ToServer && !bound.contains(&passing.connection) {
             let before = heard.insert(passing.connection, passing.now).unwrap_or(passing.now);
             if passing.now - before > BORED {
                 return;

@@ -21,7 +21,8 @@ use super::{
 /// Reads any protocol version as the one that the rest of the packet fits.
 pub(crate) fn reads_any_protocol_version() -> Box<dyn Liar> {
     bends(Direction::ToServer, |bytes| {
-        if bytes[0] != 0x10 || bytes.len() < 9 || matches!(bytes[8], 3..=5) {
+        // The version stands behind a length of one byte and the name "MQTT".
+        if bytes[0] != 0x10 || bytes.len() < 9 || bytes[1] >= 0x80 || matches!(bytes[8], 3..=5) {
             return;
         }
         bytes[8] = 5;

@@ -68,8 +68,10 @@ pub(crate) fn passes_dup_on() -> Box<dyn Liar> {
 /// Delivers each message on a topic of its own making.
 pub(crate) fn renames_topics() -> Box<dyn Liar> {
     delivers(|publish| {
-        let topic = TopicName::try_from(format!("elsewhere/{}", publish.topic()).as_str()).expect("still a name");
-        *publish = publish.clone().with_topic(&topic);
+        // The longest topics have no room for more.
+        if let Ok(topic) = TopicName::try_from(format!("elsewhere/{}", publish.topic()).as_str()) {
+            *publish = publish.clone().with_topic(&topic);
+        }
     })
 }
 
@@ -107,11 +109,7 @@ pub(crate) fn is_not_eight_bit_clean() -> Box<dyn Liar> {
 }
 
 fn with_payload(publish: &Publish, payload: &[u8]) -> Publish {
-    let topic = publish.topic_name().expect("a server of ours writes full topics");
-    let mut other =
-        Publish::new(&topic, payload).at(publish.qos, publish.packet_id).with_properties(&publish.properties());
-    (other.dup, other.retain) = (publish.dup, publish.retain);
-    other
+    publish.clone().with_payload(payload)
 }
 
 /// Keeps messages from their own publisher.

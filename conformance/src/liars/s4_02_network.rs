@@ -51,13 +51,18 @@ pub(crate) fn waits_for_the_slowest() -> Box<dyn Liar> {
 /// A packet that cannot be read costs somebody else the next QoS 1 message.
 pub(crate) fn lets_others_pay() -> Box<dyn Liar> {
     let mut offended: Option<u64> = None;
+    let mut wills: BTreeSet<String> = BTreeSet::new();
     liar(move |passing| {
+        if let Some(Packet::Connect(connect)) = passing.from_client() {
+            wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
+        }
         if passing.direction == Direction::ToServer && passing.packet.is_none() {
             offended = Some(passing.connection);
         }
         if offended.is_some_and(|offender| offender != passing.connection)
             && let Some(Packet::Publish(publish)) = passing.from_server()
             && let Some(id) = publish.packet_id
+            && !wills.contains(publish.topic())
         {
             passing.answer(&Packet::Puback(Ack::new(id)));
             offended = None;

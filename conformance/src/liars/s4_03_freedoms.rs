@@ -102,7 +102,9 @@ pub(crate) fn answers_known_pubrels_only() -> Box<dyn Liar> {
             known.insert((passing.connection, ack.packet_id));
         }
         match passing.from_client() {
-            Some(Packet::Pubrel(ack)) if !known.contains(&(passing.connection, ack.packet_id)) => {}
+            Some(Packet::Pubrel(ack))
+                if passing.connections.contains_key(&passing.connection)
+                    && !known.contains(&(passing.connection, ack.packet_id)) => {}
             _ => passing.pass(),
         }
     })

@@ -95,7 +95,7 @@ pub(crate) fn publishes_wills_on_wildcards() -> Box<dyn Liar> {
 pub(crate) fn replaces_control_characters() -> Box<dyn Liar> {
     bends(Direction::ToServer, |bytes| {
         // Behind the fixed header and the length of the topic: no test has a topic of more than 127 bytes here.
-        if bytes[0] >> 4 == 3 && bytes[1] < 0x80 {
+        if bytes[0] >> 4 == 3 && bytes.len() > 4 && bytes[1] < 0x80 {
             let topic = usize::from(bytes[3]);
             for byte in bytes.iter_mut().skip(4).take(topic).filter(|byte| **byte == 1) {
                 *byte = b'?';

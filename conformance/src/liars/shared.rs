@@ -110,7 +110,11 @@ pub(crate) fn grants_a_share_without_a_name() -> Box<dyn Liar> {
 
 /// Grants a share whose name is no level without wildcards, or that has no filter.
 pub(crate) fn grants_an_odd_share() -> Box<dyn Liar> {
-    grants(subscribes_to_a_share)
+    grants(|bytes| {
+        let nameless = bytes.windows(8).any(|window| window == b"$share//");
+        let no_local = bytes.last().is_some_and(|options| options & 0x04 != 0);
+        subscribes_to_a_share(bytes) && !nameless && !no_local
+    })
 }
 
 /// Delivers what is shared at QoS 0, whatever was granted.
@@ -129,7 +133,8 @@ pub(crate) fn abandons_what_was_under_way() -> Box<dyn Liar> {
     among_members(|passing, members| {
         let returned = members.has(passing.connection) && members.returned.contains(&passing.connection);
         match passing.from_server() {
-            Some(Packet::Publish(_) | Packet::Pubrel(_)) if returned => {}
+            Some(Packet::Publish(publish)) if returned && publish.dup => {}
+            Some(Packet::Pubrel(_)) if returned => {}
             _ => passing.pass(),
         }
     })
@@ -143,6 +148,12 @@ pub(crate) fn hands_on_what_was_under_way() -> Box<dyn Liar> {
             && publish.qos == Qos::ExactlyOnce
         {
             under_way.entry(passing.connection).or_default().push(publish.clone());
+        }
+        if let Some(Packet::Pubrec(ack)) = passing.from_client()
+            && ack.reason.is_failure()
+            && let Some(refused) = under_way.get_mut(&passing.connection)
+        {
+            refused.retain(|publish| publish.packet_id != Some(ack.packet_id));
         }
         let member = members.has(passing.connection) && matches!(passing.from_client(), Some(Packet::Pingreq));
         let gone = under_way.keys().copied().find(|connection| !passing.connections.contains_key(connection));
@@ -211,9 +222,15 @@ pub(crate) fn loses_each_third_shared_message() -> Box<dyn Liar> {
 /// A message is given to one member in all, however many shares there are and whoever went away with it.
 pub(crate) fn gives_each_message_to_one_member() -> Box<dyn Liar> {
     let mut given: BTreeSet<Vec<u8>> = BTreeSet::new();
-    among_members(move |passing, members| match to_member(passing, members) {
-        Some(publish) if !given.insert(publish.payload().to_vec()) => {}
-        _ => passing.pass(),
+    among_members(move |passing, members| {
+        // The same words again are another message.
+        if let Some(Packet::Publish(publish)) = passing.from_client() {
+            given.remove(publish.payload());
+        }
+        match to_member(passing, members) {
+            Some(publish) if !given.insert(publish.payload().to_vec()) => {}
+            _ => passing.pass(),
+        }
     })
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use squall_codec::{
     packet::{Packet, Suback},
     property::{Properties, Property, PropertyId},
-    reason::ReasonCode,
+    reason::{ReasonCode, Side},
     topic::TopicFilter,
+    version::Version,
     wire::{PacketId, Text},
 };
 use squall_scenarios::liar::{Direction, Liar};
@@ -29,14 +30,22 @@ fn grants(fault: impl Fn(&[u8]) -> bool + 'static) -> Box<dyn Liar> {
     })
 }
 
+/// A SUBSCRIBE in which all these bits of the last options are set, and which is right without them.
+fn is_whole_but_for(bytes: &[u8], bits: u8) -> bool {
+    let mut right = bytes.to_vec();
+    let Some(options) = right.last_mut().filter(|options| **options & bits == bits) else { return false };
+    *options &= !bits;
+    Packet::decode(Version::V5_0, Side::Client, right.into()).is_ok()
+}
+
 /// Grants QoS 3.
 pub(crate) fn grants_qos_3() -> Box<dyn Liar> {
-    grants(|bytes| bytes.last().is_some_and(|options| options & 0x03 == 0x03))
+    grants(|bytes| is_whole_but_for(bytes, 0x03))
 }
 
 /// Grants Retain Handling 3.
 pub(crate) fn grants_retain_handling_3() -> Box<dyn Liar> {
-    grants(|bytes| bytes.last().is_some_and(|options| options & 0x30 == 0x30))
+    grants(|bytes| is_whole_but_for(bytes, 0x30))
 }
 
 /// Grants the Subscription Identifier 0.

@@ -13,10 +13,12 @@ use super::judge::At;
 /// On the way a tenth of a second may be lost: the server's clock started before or after ours.
 const WAY: Duration = Duration::from_millis(100);
 
-/// The close of a client that says nothing any more for one and a half times its keep alive.
+/// The close of a client that says nothing any more for one and a half times its keep alive. A clock of whole seconds rounds
+/// that half down; sooner than after the keep alive itself it would end clients that keep their promise.
 pub(crate) fn close_after_silence(keep_alive_seconds: u16, since: &'static str) -> Due<'static> {
-    let due = Duration::from_secs(keep_alive_seconds.into()) * 3 / 2;
-    Due { what: "the close", since, earliest: due - WAY, due, latest: due + Duration::from_secs(2) }
+    let keep_alive = Duration::from_secs(keep_alive_seconds.into());
+    let due = keep_alive * 3 / 2;
+    Due { what: "the close", since, earliest: keep_alive - WAY, due, latest: due + Duration::from_secs(2) }
 }
 
 /// The end of something that lasts so many seconds. Clocks of whole seconds may round, and sweep now and then.

@@ -49,7 +49,7 @@ pub(crate) const TESTS: &[Test] = &[
         no_foreign_property_in_acknowledgements,
         "PUBACK to PUBCOMP have each property that they may not have, and each unknown one; the server hangs up.",
         ["5.0/X-PROP-UNKNOWN-ID"],
-        liar::takes_acknowledgements_that_it_cannot_read
+        liar::takes_acknowledgements_with_foreign_properties
     ),
     test!(
         no_foreign_property_in_disconnect,

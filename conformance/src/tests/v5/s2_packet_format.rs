@@ -112,9 +112,10 @@ async fn packets_without_properties_say_so(stage: &Stage) -> Outcome {
         let Some(at) = property_length_at(bytes, 1 + length) else { return Ok(()) };
         let fits = variable_at(bytes, at)
             .is_some_and(|(properties, size, _)| at + size + properties <= 1 + length + remaining);
-        // One filter is asked for in each SUBSCRIBE and UNSUBSCRIBE: behind the properties stands one reason.
+        // Behind the properties of SUBACK and UNSUBACK stand reasons: where the first of them is read as the length, it has no
+        // properties, and nothing is left. How many there are is another rule.
         let reasons = match (bytes[0] >> 4, variable_at(bytes, at)) {
-            (9 | 11, Some((properties, size, _))) => at + size + properties + 1 == 1 + length + remaining,
+            (9 | 11, Some((properties, size, _))) => properties > 0 || at + size < 1 + length + remaining,
             _ => true,
         };
         if fits && reasons { Ok(()) } else { Err(format!("expected a Property Length at byte {at} of {bytes:02X?}")) }

@@ -9,7 +9,6 @@ use squall_codec::{
 use squall_scenarios::{
     peer::Peer,
     stage::Stage,
-    timing::{Due, Punctuality},
     transcript::What,
     verdict::{Evidence, Halt, Outcome, Preparing},
 };
@@ -20,6 +19,7 @@ use crate::{
     tests::{
         asking::{id, lasting},
         bytes::{RawConnect, publish, subscribe, unsubscribe},
+        clock::{close_after_silence, graded},
         judge::{At, Cases, Unnoticed, closes, offender, refuses},
         offer,
         watch::{collect, message, name, tidied},
@@ -412,22 +412,9 @@ async fn the_keep_alive_of_the_client_counts(stage: &Stage) -> Outcome {
         })?;
     }
     let since = stage.now();
-    let due = Due {
-        what: "the close",
-        since: "the last packet",
-        earliest: 3 * second - second / 10,
-        due: 3 * second,
-        latest: 5 * second,
-    };
+    let due = close_after_silence(2, "its last packet");
     let given_up = 13 * second + stage.tolerance();
     let end = peer.expect_end_by(since + given_up).await.inspect_err(|_| stage.missed(due, given_up))?;
     let took = end.at().saturating_sub(since);
-    let evidence = Evidence::of(&connack).and(&end);
-    Ok(match stage.came(due, took) {
-        Punctuality::Early => {
-            evidence.warn(format!("closed {took:?} after the last packet, before the 3 s of the keep alive"))
-        }
-        Punctuality::Late => evidence.warn(format!("closed {took:?} after the last packet, expected 3 s")),
-        Punctuality::InTime | Punctuality::Missing => evidence,
-    })
+    Ok(graded(stage, due, took, Evidence::of(&connack).and(&end)))
 }

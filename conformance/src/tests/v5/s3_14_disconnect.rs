@@ -12,6 +12,7 @@ use crate::{
     test::{Test, test},
     tests::{
         both::{
+            s2_packet_format::variable_at,
             s3_01_will::{a_disconnect_discards_the_will, a_flagged_disconnect_is_none},
             s3_14_disconnect::{nothing_after_disconnect_is_processed, the_receiver_of_disconnect_closes},
         },
@@ -174,7 +175,7 @@ async fn judge_disconnects(stage: &Stage, judge: impl Fn(&[u8]) -> Result<(), St
 }
 
 async fn a_disconnect_has_a_reason_of_its_table(stage: &Stage) -> Outcome {
-    judge_disconnects(stage, |bytes| match bytes.get(2) {
+    judge_disconnects(stage, |bytes| match variable_at(bytes, 1).and_then(|(_, size, _)| bytes.get(1 + size)) {
         Some(code) if !is_of_a_server(*code) => {
             Err(format!("a server says DISCONNECT with the reason code 0x{code:02X}"))
         }
