@@ -14,6 +14,8 @@ mod live_audit;
 #[cfg(feature = "own-broker")]
 mod lying_web_socket;
 #[cfg(feature = "own-broker")]
+pub mod noticed;
+#[cfg(feature = "own-broker")]
 pub mod own;
 mod place;
 pub mod preflight;

@@ -155,13 +155,18 @@ pub fn in_events_from_afar(planned: &Planned, latency: Duration) -> TestEntry {
 
 /// Plays these on every core, each by itself; what they came to, in their order.
 pub fn side_by_side<T: Send>(tests: &[Planned], play: impl Fn(&Planned) -> T + Sync) -> Vec<T> {
+    side_by_side_of(tests, play)
+}
+
+/// As `side_by_side`, whatever is played.
+pub(crate) fn side_by_side_of<G: Sync, T: Send>(games: &[G], play: impl Fn(&G) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let played = Mutex::new(Vec::new());
     let work = || {
-        while let Some((number, planned)) = Some(next.fetch_add(1, Ordering::Relaxed))
-            .and_then(|number| tests.get(number).map(|planned| (number, planned)))
+        while let Some((number, game)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|number| games.get(number).map(|game| (number, game)))
         {
-            let outcome = play(planned);
+            let outcome = play(game);
             played.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
         }
     };

@@ -18,7 +18,14 @@ use serde::Serialize;
 use squall_codec::version::Version;
 use squall_scenarios::{liar::Liar, verdict::Verdict};
 
-use crate::{crude, expected, own::in_virtual_time, select::Planned, setup::Setup, stop::Stop};
+use crate::{
+    crude, expected,
+    noticed::{self, Noticed},
+    own::in_virtual_time,
+    select::{self, Planned},
+    setup::Setup,
+    stop::Stop,
+};
 
 /// The shape of its JSON.
 pub const SCHEMA: &str = "squall-conformance-self-test/2";
@@ -48,6 +55,8 @@ pub struct SelfTest {
     pub crude: Vec<Crude>,
     /// Plays that say nothing of anybody: a test or a liar panicked.
     pub broken: Vec<Broken>,
+    /// Defects with no test in mind, and who notices them: where all tests were asked.
+    pub planted: Vec<Noticed>,
 }
 
 /// A play that ended in a panic.
@@ -122,19 +131,24 @@ impl Row {
 
 impl SelfTest {
     /// 0: every test passes on the honest broker and catches its liar, no other test convicts that liar but for a reason
-    /// that the data gives, and nothing passes on the crude liars that leave nothing. 1: not so.
+    /// that the data gives, some test notices each planted defect, and nothing passes on the crude liars that leave nothing. 1: not so.
     pub fn exit_status(&self) -> u8 {
         let rows = self.tests.iter().all(Row::holds);
         let crude = self
             .crude
             .iter()
             .all(|crude| crude.unexpected.is_empty() && (!crude.nothing_may_pass || crude.passed.is_empty()));
-        u8::from(!(rows && crude && self.broken.is_empty() && self.undeclared() == 0))
+        u8::from(!(rows && crude && self.broken.is_empty() && self.undeclared() == 0 && self.unnoticed() == 0))
     }
 
     /// Tests of other rules that convict a liar, each counted once for each liar, and nothing says why.
     pub fn undeclared(&self) -> usize {
         self.tests.iter().map(|row| row.others.iter().filter(|other| !other.related).count()).sum()
+    }
+
+    /// Planted defects that no test notices.
+    pub fn unnoticed(&self) -> usize {
+        self.planted.iter().filter(|noticed| noticed.by.is_none()).count()
     }
 
     /// As JSON.
@@ -194,6 +208,14 @@ impl SelfTest {
             let liar = broken.liar.as_deref().unwrap_or("the honest broker");
             writeln!(out, "✗ {} {} on {liar}: {}", broken.version, broken.test, broken.reason)?;
         }
+        for noticed in &self.planted {
+            let (mark, by) = noticed.by.as_deref().map_or(("✗", "nobody"), |by| (" ", by));
+            writeln!(out, "{mark} {:<5} a server that {}: {by}", noticed.version, noticed.defect)?;
+        }
+        if !self.planted.is_empty() {
+            let noticed = self.planted.len() - self.unnoticed();
+            writeln!(out, "{noticed} of {} planted defects are noticed", self.planted.len())?;
+        }
         let caught = self.tests.iter().filter(|row| row.holds()).count();
         let beside = self.tests.iter().filter(|row| row.others.iter().any(|other| !other.related)).count();
         writeln!(
@@ -233,6 +255,7 @@ fn identity(planned: &Planned) -> (Version, &'static str) {
 pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usize, usize) + Sync)) -> SelfTest {
     // A test of 3.1 is that of 3.1.1, and convicts nobody.
     let tests: Vec<Planned> = tests.iter().copied().filter(|planned| planned.version != Version::V3_1).collect();
+    let is_whole = tests.len() == select::all().iter().filter(|planned| planned.version != Version::V3_1).count();
     // Tests that share a liar meet it once.
     let mut first = BTreeMap::new();
     for (index, planned) in tests.iter().enumerate() {
@@ -347,6 +370,7 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
         tests: (0..tests.len()).map(row).collect(),
         crude: crude::ALL.iter().enumerate().map(crude).collect(),
         broken: broken.collect(),
+        planted: if depth == Depth::All && is_whole { noticed::all(&tests) } else { Vec::new() },
     }
 }
 

@@ -112,10 +112,8 @@ pub(crate) fn welcomes(mut fault: impl FnMut(&ConnectBytes<'_>) -> bool + 'stati
     liar(move |passing| {
         let malformed = passing.packet.is_none() && passing.direction == Direction::ToServer;
         let connect = passing.raw.first().is_some_and(|first| first >> 4 == 1);
-        if malformed && connect {
-            if ConnectBytes::of(&passing.raw).filter(&mut fault).is_some() {
-                return welcome(passing);
-            }
+        if malformed && connect && ConnectBytes::of(&passing.raw).filter(&mut fault).is_some() {
+            return welcome(passing);
         }
         passing.pass();
     })

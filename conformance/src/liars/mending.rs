@@ -143,8 +143,12 @@ impl<'a> Walk<'a> {
                 PropertyKind::Byte => self.skip(1)?,
                 PropertyKind::Two => self.skip(2)?,
                 PropertyKind::Four => self.skip(4)?,
-                PropertyKind::Variable => drop(self.variable()?),
-                PropertyKind::Binary => drop(self.binary()?),
+                PropertyKind::Variable => {
+                    self.variable()?;
+                }
+                PropertyKind::Binary => {
+                    self.binary()?;
+                }
                 PropertyKind::Text => self.string()?,
                 PropertyKind::Pair => {
                     self.string()?;

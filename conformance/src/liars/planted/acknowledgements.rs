@@ -141,15 +141,6 @@ pub(super) const ALL: &[Planted] = &[
             }
         })
     }),
-    planted("says success where it refuses a message", V5, || {
-        tells(|packet| {
-            if let Packet::Puback(ack) | Packet::Pubrec(ack) = packet
-                && ack.reason.is_failure()
-            {
-                ack.reason = ReasonCode::Success;
-            }
-        })
-    }),
     planted("says in UNSUBACK that there was no subscription", V5, || {
         tells(|packet| {
             if let Packet::Unsuback(unsuback) = packet {

@@ -21,7 +21,7 @@ use crate::liars::{
 };
 
 pub(super) const ALL: &[Planted] = &[
-    planted("loses every third message", BOTH, || loses(|_, count| count % 3 == 0)),
+    planted("loses every third message", BOTH, || loses(|_, count| count.is_multiple_of(3))),
     planted("loses the first message to each connection", BOTH, || loses(|_, count| count == 1)),
     planted("loses the second message to each connection", BOTH, || loses(|_, count| count == 2)),
     planted("loses messages of QoS 0", BOTH, || loses(|publish, _| publish.qos == Qos::AtMostOnce)),
@@ -168,7 +168,7 @@ fn lets_messages_be_overtaken() -> Box<dyn Liar> {
         if let Some(Packet::Publish(_)) = passing.from_server() {
             let count = counts.entry(passing.connection).or_default();
             *count += 1;
-            if *count % 2 == 0 {
+            if count.is_multiple_of(2) {
                 return passing.pass_at(passing.now + Duration::from_millis(100));
             }
         }

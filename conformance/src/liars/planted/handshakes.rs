@@ -96,7 +96,7 @@ pub(super) const ALL: &[Planted] = &[
     }),
     planted("never misses a silent client", BOTH, || hears_connect(|connect| connect.keep_alive = 0)),
     planted("ends connections at half of their keep alive", BOTH, ends_at_half_the_keep_alive),
-    planted("ends connections without keep alive", BOTH, || {
+    planted("ends connections without keep alive", V5, || {
         liar(|passing| {
             if matches!(passing.from_client(), Some(Packet::Connect(connect)) if connect.keep_alive == 0) {
                 passing.close_at(passing.now + Duration::from_secs(5));

@@ -283,6 +283,9 @@ pub(crate) async fn a_qos_2_message_is_passed_on_once(stage: &Stage) -> Outcome 
     let marker = stage.topic("marker");
     watcher.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
     watcher.subscribed(&marker, Qos::AtMostOnce).await?;
+    let mut exact = Peer::connected(stage, "exact").await?;
+    exact.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;
+    exact.subscribed(&marker, Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "publisher").await?;
     publisher.send(Packet::Publish(publish(stage, "t", Qos::ExactlyOnce, id(5), "once"))).await;
     let pubrec = unless_closed(publisher.expect::<Pubrec>().await, &publisher)?;
@@ -305,8 +308,26 @@ pub(crate) async fn a_qos_2_message_is_passed_on_once(stage: &Stage) -> Outcome 
     let copies: Vec<_> = early.iter().chain(&late).filter(|copy| copy.payload() == b"once").collect();
     match copies[..] {
         [] => Err(Halt::fail("the QoS 2 message did not come").at(&pubcomp)),
-        [copy] => Ok(Evidence::of(&pubrec).and(&pubcomp).and(copy)),
+        [copy] => {
+            let exactly = passed_on_at_qos_2(&mut exact).await?;
+            Ok(Evidence::of(&pubrec).and(&pubcomp).and(copy).and(&exactly))
+        }
         [_, second, ..] => Err(Halt::fail(format!("the QoS 2 message came {} times", copies.len())).at(second)),
+    }
+}
+
+/// The same for whoever is granted QoS 2: what is sent again is no second copy.
+async fn passed_on_at_qos_2(exact: &mut Peer) -> Result<Delivery, Halt> {
+    let mut seen = collect(exact, |seen| {
+        [&b"once"[..], b"marker"].iter().all(|payload| seen.iter().any(|copy| copy.payload() == *payload))
+    })
+    .await?;
+    seen.extend(rest(exact).await.prepared()?.0);
+    let mut copies = seen.into_iter().filter(|copy| copy.payload() == b"once" && !copy.dup);
+    let first = copies.next().ok_or_else(|| Halt::inconclusive("the QoS 2 message did not come at QoS 2"))?;
+    match copies.next() {
+        None => Ok(first),
+        Some(second) => Err(Halt::fail("the QoS 2 message came a second time at QoS 2").at(&second)),
     }
 }
 

@@ -3,6 +3,7 @@
 use squall_codec::{
     packet::{Ack, Packet},
     qos::Qos,
+    reason::ReasonCode,
 };
 use squall_scenarios::{
     peer::{Peer, Puback, Pubcomp, Pubrec, Pubrel},
@@ -79,6 +80,10 @@ async fn a_pubcomp_carries_one_of_its_reason_codes(stage: &Stage) -> Outcome {
     peer.expect::<Pubrec>().await.prepared()?;
     peer.send(Packet::Pubrel(Ack::new(id(4)))).await;
     let known = peer.expect::<Pubcomp>().await?;
+    if known.reason == ReasonCode::PacketIdentifierNotFound {
+        let reason = format!("expected PUBCOMP with success for an exchange that was begun, got {}", known.reason);
+        return Err(Halt::fail(reason).at(&known));
+    }
     // The same for an identifier that the server does not know: 0x92 or 0x00.
     peer.send(Packet::Pubrel(Ack::new(id(5)))).await;
     let unknown = peer.expect::<Pubcomp>().await?;
