@@ -191,8 +191,15 @@ fn show_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     if !text.is_empty() && text.chars().all(plain) { f.write_str(text) } else { write!(f, "{text:?}") }
 }
 
+/// Whether well-formed UTF-8 holds a control character, by its bytes: a payload may be long.
+fn has_controls(text: &[u8]) -> bool {
+    // U+0080 to U+009F are C2 80 to C2 9F.
+    text.iter().any(|byte| *byte < 0x20 || *byte == 0x7F)
+        || text.windows(2).any(|pair| pair[0] == 0xC2 && pair[1] < 0xA0)
+}
+
 fn show_payload(f: &mut fmt::Formatter<'_>, payload: &[u8]) -> fmt::Result {
-    let readable = std::str::from_utf8(payload).ok().filter(|text| !text.chars().any(char::is_control));
+    let readable = std::str::from_utf8(payload).ok().filter(|_| !has_controls(payload));
     match readable {
         _ if f.alternate() => {}
         Some(text) => {
@@ -211,4 +218,17 @@ fn show_payload(f: &mut fmt::Formatter<'_>, payload: &[u8]) -> fmt::Result {
         }
     }
     write!(f, " ({} byte{})", payload.len(), if payload.len() == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_controls;
+
+    #[test]
+    fn control_characters_are_found_by_their_bytes() {
+        for character in (0..=0x10_FFFF).filter_map(char::from_u32) {
+            let text = format!("a{character}b");
+            assert_eq!(has_controls(text.as_bytes()), character.is_control(), "{character:?}");
+        }
+    }
 }
