@@ -174,6 +174,7 @@ impl Broker {
         let key = open.session;
         let now = self.now.monotonic;
         let session = &mut self.sessions[key];
+        connection.held.iter().for_each(|held| session.never_leaves(&held.packet));
         session.connection = None;
         session.resends.clear();
         let expiry_seconds = session.expiry_seconds;

@@ -119,6 +119,7 @@ impl Broker {
         }
         if connection.unflushed.memory() > hard {
             self.doomed.push((id, CloseCause::SlowReader));
+            self.sessions[open.session].never_leaves(&packet);
             return;
         }
         connection.unflushed.add(size);

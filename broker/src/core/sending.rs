@@ -140,10 +140,20 @@ impl Broker {
             }
             Some(Resend::Publish(packet_id, delivery)) => {
                 // [MQTT-3.3.1-1]; [MQTT-4.3.3-7]: expiry no longer applies.
-                let publish = delivery.publish(now, Some(packet_id), true);
+                let dup = !session.never_sent.remove(&packet_id);
+                // [MQTT-3.3.2-5] It does where nothing has left yet.
+                if !dup && delivery.is_expired(now) {
+                    self.statistics.dropped_expired += 1;
+                    self.give_up(key, packet_id, &delivery);
+                    return true;
+                }
+                let publish = delivery.publish(now, Some(packet_id), dup);
                 match self.fitting(id, publish) {
                     Some(publish) => self.send_publish(id, publish),
-                    None => self.give_up(key, packet_id, &delivery),
+                    None => {
+                        self.statistics.dropped_too_large += 1;
+                        self.give_up(key, packet_id, &delivery);
+                    }
                 }
                 true
             }
@@ -209,9 +219,8 @@ impl Broker {
         }
     }
 
-    /// A message that was in flight has become too large for the client: it counts as delivered.
+    /// A message that was in flight is sent no more: it counts as delivered.
     fn give_up(&mut self, key: SessionKey, packet_id: PacketId, delivery: &Delivery) {
-        self.statistics.dropped_too_large += 1;
         let session = &mut self.sessions[key];
         session.let_go(delivery);
         match delivery.message.qos {

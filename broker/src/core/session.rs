@@ -9,7 +9,7 @@ use std::{
 
 use squall_codec::{
     flow::{Incoming, Outgoing},
-    packet::Publish,
+    packet::{Packet, Publish},
     topic::TopicFilter,
     wire::{PacketId, Text},
 };
@@ -42,7 +42,7 @@ pub(super) struct Delivery {
 /// What a resumed session still has to send again, in order.
 #[derive(Debug)]
 pub(super) enum Resend {
-    /// With DUP 1.
+    /// With DUP 1, unless it was never sent.
     Publish(PacketId, Delivery),
     /// The message is the client's already.
     Pubrel(PacketId),
@@ -71,6 +71,8 @@ pub(super) struct Session {
     pub(super) send_quota: usize,
     /// What is in flight but was not yet sent again on this connection.
     pub(super) resends: VecDeque<Resend>,
+    /// Of those in flight, the ones whose PUBLISH was never handed out: what comes next is the first attempt.
+    pub(super) never_sent: BTreeSet<PacketId>,
     /// QoS 1 and 2 messages to the client that wait.
     pub(super) queue: VecDeque<Delivery>,
     /// Their topics, properties and payloads.
@@ -126,6 +128,7 @@ impl Session {
             outgoing: Outgoing::new(u16::MAX),
             send_quota: 0,
             resends: VecDeque::new(),
+            never_sent: BTreeSet::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
             in_flight_bytes: 0,
@@ -194,6 +197,7 @@ impl Session {
         match self.outgoing.publish(delivery.message.qos, delivery) {
             Ok(packet_id) => {
                 self.in_flight_bytes += size;
+                self.never_sent.remove(&packet_id);
                 Some(packet_id)
             }
             Err(delivery) => {
@@ -201,6 +205,13 @@ impl Session {
                 self.queue.push_front(delivery);
                 None
             }
+        }
+    }
+
+    /// A packet is dropped that was to leave. [MQTT-3.3.1-1] DUP is for what was attempted before.
+    pub(super) fn never_leaves(&mut self, packet: &Packet) {
+        if let Packet::Publish(Publish { packet_id: Some(packet_id), dup: false, .. }) = packet {
+            self.never_sent.insert(*packet_id);
         }
     }
 

@@ -1,7 +1,11 @@
 //! The store that answers late: what a crash could contradict waits for it, and the rest keeps its order.
 
 use squall_broker::core::effect::{CloseCause, Input, Record};
-use squall_codec::{packet::Packet, property::Property, reason::ReasonCode};
+use squall_codec::{
+    packet::{Ack, Packet},
+    property::Property,
+    reason::ReasonCode,
+};
 
 use crate::support::*;
 
@@ -274,4 +278,64 @@ fn what_expires_in_the_queue_of_a_kept_session_is_dropped_from_the_store_too() {
         let records = broker.records.iter().filter(|(_, record)| matches!(record, Record::Dropped { .. }));
         assert_eq!(records.count(), dropped);
     }
+}
+
+#[test]
+fn a_message_that_never_left_is_sent_without_dup_on_the_next_connection_and_with_dup_on_the_one_after_it() {
+    let (mut broker, alice, bob) = late();
+    broker.recv(alice, publish_at(QOS_2, 1, "t", "held"));
+    broker.quiet(bob);
+    broker.drop_connection(bob);
+    keep_all(&mut broker);
+    // Held a second time, behind CONNACK.
+    let bob = broker.open();
+    broker.recv(bob, Packet::Connect(Box::new(durable(V5, "bob"))));
+    broker.quiet(bob);
+    broker.drop_connection(bob);
+    keep_all(&mut broker);
+    broker.stores = Habit::Prompt;
+    for dup in [false, true, true] {
+        let bob = broker.join(durable(V5, "bob"));
+        let publish = broker.next_publish(bob);
+        assert_eq!((text(&publish).as_str(), publish.dup), ("held", dup));
+        broker.drop_connection(bob);
+    }
+}
+
+#[test]
+fn an_identifier_that_is_used_again_forgets_that_its_message_before_had_never_left() {
+    let (mut broker, alice, bob) = late();
+    broker.recv(alice, publish_at(QOS_2, 1, "t", "held"));
+    broker.drop_connection(bob);
+    keep_all(&mut broker);
+    broker.stores = Habit::Prompt;
+    // It is refused, and the identifier is free.
+    let bob = broker.join(durable(V5, "bob"));
+    let packet_id = broker.next_publish(bob).packet_id.expect("QoS 2").value();
+    broker.recv(bob, Packet::Pubrec(Ack::with_reason(id(packet_id), ReasonCode::UnspecifiedError)));
+    for number in 0..3_u16 {
+        broker.recv(alice, publish_at(QOS_1, 7 + number, "t", "next"));
+        let again = broker.next_publish(bob);
+        assert!(!again.dup);
+    }
+    broker.drop_connection(bob);
+    let bob = broker.join(durable(V5, "bob"));
+    assert!((0..3).all(|_| broker.next_publish(bob).dup));
+}
+
+#[test]
+fn a_message_that_never_left_and_has_expired_is_not_sent_any_more() {
+    let (mut broker, alice, bob) = late();
+    let mut message = publish_at(QOS_2, 1, "t", "short");
+    message.message_expiry_interval = Some(2);
+    broker.recv(alice, message);
+    broker.drop_connection(bob);
+    keep_all(&mut broker);
+    broker.stores = Habit::Prompt;
+    broker.advance(seconds(2));
+    let bob = broker.join(durable(V5, "bob"));
+    broker.quiet(bob);
+    assert_eq!((broker.statistics().dropped_expired, broker.statistics().in_flight), (1, 0));
+    broker.recv(alice, publish_at(QOS_2, 2, "t", "next"));
+    assert_eq!(text(&broker.next_publish(bob)), "next");
 }
