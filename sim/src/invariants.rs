@@ -26,6 +26,8 @@ pub enum Invariant {
     DupOnRepeats,
     /// No more QoS 1 and 2 messages are open than Receive Maximum allows.
     ReceiveMaximum,
+    /// No packet is larger than the Maximum Packet Size of its receiver.
+    PacketSize,
     /// QoS 0: at most once.
     AtMostOnce,
     /// QoS 1: at least once, when it was acknowledged.
@@ -79,6 +81,7 @@ impl Invariant {
             Invariant::PacketIdInUse => &["3.1.1/MQTT-2.3.1-4", "5.0/MQTT-2.2.1-4"],
             Invariant::DupOnRepeats => &["3.1.1/MQTT-3.3.1-1", "5.0/MQTT-3.3.1-1", "5.0/MQTT-4.4.0-1"],
             Invariant::ReceiveMaximum => &["5.0/MQTT-3.3.4-7", "5.0/MQTT-3.3.4-9"],
+            Invariant::PacketSize => &["5.0/MQTT-3.1.2-24"],
             Invariant::AtMostOnce => &["3.1.1/MQTT-4.3.1-1", "5.0/MQTT-4.3.1-1"],
             Invariant::AtLeastOnce => &["3.1.1/MQTT-4.5.0-1", "5.0/MQTT-4.5.0-1"],
             Invariant::ExactlyOnce => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-10", "5.0/MQTT-4.3.3-12"],
@@ -115,6 +118,7 @@ impl Invariant {
             Invariant::PacketIdInUse => "packet identifier in use",
             Invariant::DupOnRepeats => "DUP on repeats alone",
             Invariant::ReceiveMaximum => "Receive Maximum",
+            Invariant::PacketSize => "packet size",
             Invariant::AtMostOnce => "at most once",
             Invariant::AtLeastOnce => "at least once",
             Invariant::ExactlyOnce => "exactly once",

@@ -12,6 +12,7 @@ pub mod exhaust;
 pub mod history;
 pub mod invariants;
 pub mod journal;
+pub mod meddler;
 pub mod model;
 mod panics;
 pub mod run;

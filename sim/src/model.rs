@@ -37,6 +37,8 @@ pub struct Terms {
     pub is_durable: bool,
     /// How late a timer may be.
     pub slack: Duration,
+    /// How long a commit of the store takes.
+    pub sync: Duration,
     /// Messages above QoS 0 that may wait for one client; beyond them nothing is owed.
     pub queued_messages: usize,
     /// The longest Session Expiry Interval in seconds.
@@ -63,6 +65,8 @@ pub struct Model {
     retained: BTreeMap<String, Vec<Kept>>,
     shares: Vec<Share>,
     loose_wills: Vec<LooseWill>,
+    /// What the PUBLISH that is looked at was owed as.
+    taken: Option<session::Owed>,
     /// How often each client was handed each message.
     handed: BTreeMap<(usize, u64), u32>,
     is_down: bool,
@@ -180,6 +184,7 @@ impl Model {
             retained: BTreeMap::new(),
             shares: Vec::new(),
             loose_wills: Vec::new(),
+            taken: None,
             handed: BTreeMap::new(),
             is_down: false,
             alarm: None,

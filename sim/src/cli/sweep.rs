@@ -5,11 +5,7 @@ use std::{fs, io::IsTerminal, ops::Range, path::PathBuf, str::FromStr, thread, t
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
-use squall_sim::storm::{
-    broken, generate,
-    report::Report,
-    sweep::{Breaking, Sweep},
-};
+use squall_sim::storm::{broken, generate, report::Report, sweep::Sweep};
 
 use crate::{FAILED, PASSED, print};
 
@@ -156,24 +152,23 @@ fn write_regressions(sweep: &Sweep<'_>, report: &Report, folder: &PathBuf) -> Re
     Ok(())
 }
 
-/// Each broken broker, until it is noticed.
+/// Each broken broker and each broken client, until it is noticed.
 fn sweep_broken(jobs: usize) -> Result<u8, String> {
     let mut missed = 0;
-    for broker in broken::all() {
-        let make = || broker.filter();
-        let broken: &Breaking = &make;
-        let sweep = Sweep { seeds: 0..BROKEN_SEEDS, shard: (1, 1), jobs, broken: Some(broken), first_only: true };
+    let all = broken::everything();
+    for (name, _, breaking) in &all {
+        let sweep = Sweep { seeds: 0..BROKEN_SEEDS, shard: (1, 1), jobs, broken: Some(&**breaking), first_only: true };
         let report = sweep.run(&|_, _| {});
         let line = match report.violations.first() {
-            Some(found) => format!("{} {:56} seed {:4}  {}\n", "✔".green(), broker.name, found.seed, found.invariant),
+            Some(found) => format!("{} {name:66} seed {:4}  {}\n", "✔".green(), found.seed, found.invariant),
             None => {
                 missed += 1;
-                format!("{} {:56} not noticed in {BROKEN_SEEDS} storms\n", "✘".red(), broker.name)
+                format!("{} {name:66} not noticed in {BROKEN_SEEDS} storms\n", "✘".red())
             }
         };
         print(&line)?;
     }
-    print(&format!("{} broken brokers, {missed} not noticed\n", broken::all().count()))?;
+    print(&format!("{} broken brokers and clients, {missed} not noticed\n", all.len()))?;
     Ok(if missed == 0 { PASSED } else { FAILED })
 }
 

@@ -30,7 +30,7 @@ use squall_scenarios::{
 };
 
 use super::{connection::Owner, network::Network};
-use crate::{seed::derive, subject::ASKED_AGAIN_AFTER, told};
+use crate::{meddler::Meddled, seed::derive, subject::ASKED_AGAIN_AFTER, told};
 
 /// One client and what it has told its application.
 pub(super) struct WholeClient {
@@ -149,14 +149,7 @@ impl Network {
                     // An earlier attempt that is given up for this one is never accepted.
                     self.clients[index].opening = Some(self.reaches_broker_at());
                 }
-                Effect::Send { version, packet } => {
-                    if let Some(connection) = self.clients[index].connection
-                        && let Some(bytes) = self.frames.of(&packet, version)
-                    {
-                        self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
-                        self.write(connection, bytes);
-                    }
-                }
+                Effect::Send { version, packet } => self.client_sends(index, version, packet),
                 Effect::Close => {
                     self.clients[index].opening = None;
                     self.hang_up(index, What::Closed { how: End::Fin.name() });
@@ -188,6 +181,31 @@ impl Network {
         }
         self.client_effects = effects;
         self.client_agenda.note(index, self.clients[index].deadline());
+    }
+
+    /// A packet of a client's core, or what is made of it, goes to its connection.
+    fn client_sends(&mut self, index: usize, version: Version, packet: Packet) {
+        let Some(meddler) = &mut self.meddler else { return self.client_writes(index, version, &packet) };
+        let Meddled { to_server, to_client } = meddler.sends(index, packet);
+        to_server.iter().for_each(|packet| self.client_writes(index, version, packet));
+        to_client.into_iter().for_each(|packet| self.tell_client(index, Input::Packet { packet }));
+    }
+
+    fn client_writes(&mut self, index: usize, version: Version, packet: &Packet) {
+        if let Some(connection) = self.clients[index].connection
+            && let Some(bytes) = self.frames.of(packet, version)
+        {
+            self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
+            self.write(connection, bytes);
+        }
+    }
+
+    /// A packet that has come, or what is made of it, goes to a client's core.
+    fn client_hears(&mut self, index: usize, version: Version, packet: Packet) {
+        let Some(meddler) = &mut self.meddler else { return self.tell_client(index, Input::Packet { packet }) };
+        let Meddled { to_server, to_client } = meddler.hears(index, packet);
+        to_client.into_iter().for_each(|packet| self.tell_client(index, Input::Packet { packet }));
+        to_server.iter().for_each(|packet| self.client_writes(index, version, packet));
     }
 
     /// Those whose time has come.
@@ -253,9 +271,7 @@ impl Network {
             };
             self.connections[connection].link.observe(self.now, Direction::ToClient, &frame);
             match Packet::decode(version, Side::Server, frame) {
-                Ok(packet) => {
-                    self.tell_client(index, Input::Packet { packet });
-                }
+                Ok(packet) => self.client_hears(index, version, packet),
                 Err(error) => return self.tell_client(index, Input::Malformed { error }),
             }
         }

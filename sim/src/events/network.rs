@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     edge::{Edge, Witness},
+    meddler::Meddler,
     subject::Subject,
 };
 
@@ -66,6 +67,8 @@ pub(super) struct Network {
     witness: Option<Rc<RefCell<dyn Witness>>>,
     pub(super) is_quiet: bool,
     pub(super) has_applications: bool,
+    /// Between the clients' cores and their connections.
+    pub(super) meddler: Option<Box<dyn Meddler>>,
     /// By their number, which is also the broker's and the liar's name for them.
     pub(super) connections: Vec<Connection>,
     /// Those on which something can still happen.
@@ -139,6 +142,7 @@ impl Network {
             effects: Vec::new(),
             client_effects: Vec::new(),
             handed: 0,
+            meddler: None,
             connections: Vec::new(),
             live: BTreeSet::new(),
             agenda: Agenda::default(),

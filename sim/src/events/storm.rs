@@ -26,6 +26,7 @@ use super::{
 use crate::{
     edge::Witness,
     invariants::{Breach, Invariant},
+    meddler::Meddler,
     model::{Model, Tally, Terms},
     panics,
     run::{DEFAULT_LATENCY, RunError},
@@ -38,6 +39,8 @@ use crate::{
 pub struct StormOptions {
     /// A filter on the broker's side of every link: a broken broker.
     pub liar: Option<Box<dyn Liar>>,
+    /// Between the clients' cores and their connections: broken clients.
+    pub meddler: Option<Box<dyn Meddler>>,
     /// Nothing is written to the transcript.
     pub is_quiet: bool,
 }
@@ -76,12 +79,13 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     let terms = Terms {
         is_durable: subject.medium.is_some(),
         slack: SLACK,
+        sync: subject.sync,
         queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
         maximum_session_expiry: subject.config.maximum_session_expiry,
         retained_messages: subject.config.limits.retained_messages,
     };
     let model = Rc::new(RefCell::new(Model::new(terms)));
-    let network = Network::new(Setup {
+    let mut network = Network::new(Setup {
         seed: plan.seed,
         subject,
         latency: DEFAULT_LATENCY,
@@ -91,6 +95,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         is_quiet: options.is_quiet,
         has_applications: false,
     });
+    network.meddler = options.meddler;
     let mut storm = Storm {
         plan,
         network,

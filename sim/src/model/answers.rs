@@ -89,7 +89,7 @@ impl Model {
         let Some(((_, filters), _)) = found else { return self.unasked(PacketKind::Unsuback, unsuback.packet_id) };
         // What has been asked for again since then stays.
         self.sessions[session].subscriptions.retain(|subscribed| {
-            !subscribed.is_going || !filters.iter().any(|filter| filter == subscribed.filter.as_str())
+            !subscribed.is_gone || !filters.iter().any(|filter| filter == subscribed.filter.as_str())
         });
     }
 
@@ -177,6 +177,11 @@ impl Model {
                 (_, _, Qos::AtMostOnce) => Invariant::Progress,
             };
             found.push((invariant, format!("{} was owed to {name} and never came", message.words())));
+        }
+        for copy in of.copies.iter().filter(|copy| copy.is_due) {
+            let (message, identifiers) = (self.messages[copy.message].words(), &copy.identifiers);
+            let detail = format!("{message} came to {name} without Subscription Identifiers {identifiers:?}");
+            found.push((Invariant::AsSubscribed, detail));
         }
         for sending in &of.sending {
             let message = self.messages[sending.message].words();

@@ -12,7 +12,7 @@ use super::{
     Model, Situation,
     answers::Answers,
     outage::UNSURE_FOR,
-    session::{Life, Session},
+    session::{Ghost, Life, Session},
     will::Will,
 };
 use crate::invariants::Invariant;
@@ -92,7 +92,7 @@ impl Model {
         if self.is_down
             && let Some(session) = self.lines[at].session
         {
-            self.heard_at_farewell(session, packet);
+            self.heard_at_farewell(at, session, packet);
         }
         let line = &mut self.lines[at];
         if line.stage == Stage::Over || self.is_down {
@@ -131,7 +131,9 @@ impl Model {
             Packet::Disconnect(disconnect) => {
                 self.lines[at].excuse = Some("the client has said DISCONNECT");
                 if let Some(expiry) = disconnect.properties.session_expiry_interval() {
-                    self.sessions[session].expiry = expiry;
+                    let of = &mut self.sessions[session];
+                    of.expiry = expiry;
+                    of.longest = of.longest.max(expiry);
                 }
                 // [MQTT-3.14.4-3] Every other reason leaves the will to be published.
                 if disconnect.reason == ReasonCode::NORMAL_DISCONNECTION && self.sessions[session].will.take().is_some()
@@ -186,6 +188,15 @@ impl Model {
     }
 
     pub(super) fn server_sends(&mut self, at: usize, packet: &Packet) {
+        let line = &self.lines[at];
+        // [MQTT-3.1.2-24]
+        if let Some(most) = line.maximum_packet_size
+            && packet.encoded_len(line.version) > most as usize
+        {
+            let (kind, size) = (packet.kind(), packet.encoded_len(line.version));
+            let detail = format!("{kind} has {size} bytes where Maximum Packet Size is {most}");
+            self.breach(Invariant::PacketSize, detail);
+        }
         match self.lines[at].stage {
             // What was on its way when the client ended the connection.
             Stage::Over
@@ -207,10 +218,14 @@ impl Model {
                 if let (Packet::Publish(publish), Some(session)) = (packet, self.lines[at].session) {
                     self.sends_farewell(at, session, publish);
                 }
-                if let (Packet::Suback(suback), Some(session)) = (packet, self.lines[at].session)
-                    && self.lines[at].answers.suback.iter().any(|(id, _)| *id == suback.packet_id)
-                {
-                    self.grants(at, session, suback);
+                let answers = &self.lines[at].answers;
+                match (packet, self.lines[at].session) {
+                    (Packet::Suback(suback), Some(session))
+                        if answers.suback.iter().any(|(id, _)| *id == suback.packet_id) =>
+                    {
+                        self.grants(at, session, suback);
+                    }
+                    _ => {}
                 }
                 return;
             }
@@ -261,9 +276,10 @@ impl Model {
         let line = &mut self.lines[at];
         line.stage = Stage::In;
         line.patience = (keep_alive > 0).then(|| Duration::from_millis(1500 * u64::from(keep_alive)));
-        line.last_heard = self.now;
+        // It counts from CONNECT, whenever CONNACK leaves.
         if let Some(patience) = line.patience {
-            self.wake_at(self.now + patience + self.terms.slack);
+            let due = line.last_heard + patience + self.terms.slack;
+            self.wake_at(due);
         }
         self.check_session_present(session, &connect, connack);
 
@@ -282,22 +298,26 @@ impl Model {
             // [MQTT-3.1.3-9] Back before its time; at the same moment it is either.
             self.will_is_cancelled(session, will);
         }
-        let asked = if version.has_properties() {
-            let wanted =
-                connect.properties.session_expiry_interval().unwrap_or(0).min(self.terms.maximum_session_expiry);
-            connack.properties.session_expiry_interval().unwrap_or(wanted)
-        } else if connect.clean_start {
-            0
-        } else {
-            self.terms.maximum_session_expiry
-        };
+        let asked = connack.properties.session_expiry_interval().unwrap_or(self.expiry_of(&connect));
         let most = connack.properties.receive_maximum().unwrap_or(u16::MAX);
         let keeps = if is_silent { None } else { Some(resumes) };
         let of = &mut self.sessions[session];
         of.life = Life::Here;
         of.line = Some(at);
         of.expiry = asked;
+        of.longest = asked;
+        of.ghost = None;
         of.from_client.begin(keeps, most);
+        if let Some(most) = self.lines[at].maximum_packet_size {
+            of.smallest = Some(of.smallest.map_or(most, |smallest| smallest.min(most)));
+            for owed in of.owed.iter_mut().filter(|owed| owed.is_due) {
+                owed.is_due = owed.fits(&self.messages[owed.message].publish, of.smallest);
+            }
+        }
+        let client = self.lines[at].client;
+        if of.client.replace(client) != Some(client) {
+            of.from_client.forget();
+        }
         of.will = connect.will.as_ref().map(|will| Will::armed(will, version));
         if let Some(will) = &connect.will {
             self.announce_will(session, will);
@@ -375,6 +395,10 @@ impl Model {
         self.lines[at].over_since = (!by_server).then_some(self.now);
         if was_asking && let Some(session) = self.lines[at].session {
             self.loosen_session(session);
+            // It may have been let in, and has left.
+            if let Some(connect) = self.lines[at].connect.take() {
+                self.will_perhaps(session, &connect);
+            }
         }
         let Some(session) = self.lines[at].session.filter(|_| was_in) else { return };
         if self.sessions[session].line != Some(at) {
@@ -390,7 +414,8 @@ impl Model {
         let line = of.line.take();
         // What cannot wait is lost with the connection.
         of.owed.retain(|owed| owed.only_on.is_none() || owed.only_on != line);
-        for owed in of.owed.iter_mut().filter(|owed| owed.qos == squall_codec::qos::Qos::AtMostOnce) {
+        let waiting = of.owed.iter_mut().chain(&mut of.copies);
+        for owed in waiting.filter(|owed| owed.qos == squall_codec::qos::Qos::AtMostOnce) {
             owed.is_due = false;
         }
         let ends = match of.expiry {
@@ -407,22 +432,44 @@ impl Model {
         self.share_loses(session);
         if self.sessions[session].expiry == 0 && !is_taken_over {
             let of = &mut self.sessions[session];
+            if of.longest > 0 {
+                of.ghost = Some(Ghost {
+                    at: now,
+                    subscriptions: std::mem::take(&mut of.subscriptions),
+                    owed: std::mem::take(&mut of.owed),
+                    sending: std::mem::take(&mut of.sending),
+                });
+            }
             of.clear();
             of.life = Life::None;
         }
     }
 
+    /// Session Expiry Interval in seconds, as CONNECT asks for it.
+    pub(super) fn expiry_of(&self, connect: &Connect) -> u32 {
+        let most = self.terms.maximum_session_expiry;
+        match (connect.version.has_properties(), connect.clean_start) {
+            (true, _) => connect.properties.session_expiry_interval().unwrap_or(0).min(most),
+            (false, true) => 0,
+            (false, false) => most,
+        }
+    }
+
     /// A CONNECT came that was never answered: it may have ended the session, or begun one.
-    fn loosen_session(&mut self, session: usize) {
+    pub(super) fn loosen_session(&mut self, session: usize) {
         let now = self.now;
         let of = &mut self.sessions[session];
         if of.line.is_none() {
             of.life = Life::Until(now, Duration::MAX);
         }
-        of.owed.iter_mut().for_each(|owed| owed.is_due = false);
+        of.owed.iter_mut().chain(&mut of.copies).for_each(|owed| owed.is_due = false);
         of.subscriptions.iter_mut().for_each(|subscribed| subscribed.is_going = true);
         of.perhaps_sending.append(&mut of.sending);
         of.was_cut = true;
+        // A will that waits may be cancelled by it, or sent with the end of the session.
+        if of.will.as_ref().is_some_and(Will::waits) {
+            self.loosen_will(session);
+        }
         self.share_loses(session);
     }
 

@@ -1,5 +1,7 @@
 //! What the server sends: against what it owes.
 
+use std::borrow::Cow;
+
 use squall_codec::{
     packet::{Ack, Publish},
     qos::Qos,
@@ -26,58 +28,73 @@ impl Model {
     /// PUBLISH to a client.
     pub(super) fn sends(&mut self, at: usize, session: usize, publish: &Publish) {
         self.tally.delivered += 1;
-        let resolved;
-        let publish = match publish.topic_alias {
-            None => publish,
-            Some(alias) => {
-                if alias == 0 || alias > self.lines[at].alias_maximum {
-                    let most = self.lines[at].alias_maximum;
-                    let detail = format!("Topic Alias {alias} where Topic Alias Maximum is {most}");
-                    self.breach(Invariant::TopicAlias, detail);
-                }
-                if publish.topic().is_empty() {
-                    self.came(Situation::AliasUsed);
-                    let Some(topic) = self.lines[at].aliases[1].get(&alias).and_then(|known| topic(known)) else {
-                        let detail = format!("Topic Alias {alias} was not set on this connection");
-                        return self.breach(Invariant::TopicAlias, detail);
-                    };
-                    resolved = publish.clone().with_topic(&topic);
-                    &resolved
-                } else {
-                    self.lines[at].aliases[1].insert(alias, publish.topic().to_owned());
-                    publish
-                }
-            }
-        };
+        let Some(publish) = self.in_full(at, publish) else { return };
+        let publish = publish.as_ref();
         let key = key_of(publish);
+        self.taken = None;
         if let Some(id) = publish.packet_id
             && self.is_repeat(at, session, publish, id, key)
         {
             return;
         }
         if let Some(message) = self.take_owed(at, session, publish, key) {
+            self.messages[message].has_left = true;
+            if let Some(twin) = self.messages[message].twin {
+                self.sessions[session].owed.retain(|owed| owed.message != twin);
+            }
             *self.sessions[session].first_sent.entry(key).or_default() += 1;
             if let Some(id) = publish.packet_id {
                 let qos = publish.qos;
-                let sending =
-                    Sending { id, message, qos, is_received: false, is_released: false, line: at, published_on: at };
-                self.sessions[session].sending.push(sending);
+                let number = self.tally.delivered;
+                let begun = self.taken.take().map(|owed| (self.now, Box::new(owed)));
+                self.sessions[session].sending.push(Sending::new(id, message, qos, (at, number), begun));
             }
         }
         self.check_receive_maximum(at, session);
     }
 
+    /// With the topic that its alias stands for; `None` where it stands for none.
+    fn in_full<'p>(&mut self, at: usize, publish: &'p Publish) -> Option<Cow<'p, Publish>> {
+        let Some(alias) = publish.topic_alias else { return Some(Cow::Borrowed(publish)) };
+        let line = &mut self.lines[at];
+        let most = line.alias_maximum;
+        if !publish.topic().is_empty() {
+            line.aliases[1].insert(alias, publish.topic().to_owned());
+        }
+        let known = line.aliases[1].get(&alias).and_then(|known| topic(known));
+        if alias == 0 || alias > most {
+            let detail = format!("Topic Alias {alias} where Topic Alias Maximum is {most}");
+            self.breach(Invariant::TopicAlias, detail);
+        }
+        if !publish.topic().is_empty() {
+            return Some(Cow::Borrowed(publish));
+        }
+        self.came(Situation::AliasUsed);
+        match known {
+            Some(topic) => Some(Cow::Owned(publish.clone().with_topic(&topic))),
+            None => {
+                let detail = format!("Topic Alias {alias} was not set on this connection");
+                self.breach(Invariant::TopicAlias, detail);
+                None
+            }
+        }
+    }
+
     /// What the server sends while it says farewell: it may know of it afterwards.
     pub(super) fn sends_farewell(&mut self, at: usize, session: usize, publish: &Publish) {
+        self.tally.delivered += 1;
+        let Some(publish) = self.in_full(at, publish) else { return };
+        let publish = publish.as_ref();
         let key = key_of(publish);
         let of = &mut self.sessions[session];
         *of.first_sent.entry(key).or_default() += 1;
+        for owed in of.owed.iter_mut().filter(|owed| owed.is_due && self.messages[owed.message].key == key) {
+            owed.is_due = false;
+        }
         let known = self.last_of.get(&key).copied();
         if let (Some(id), Some(message)) = (publish.packet_id, known) {
             let qos = publish.qos;
-            let sending =
-                Sending { id, message, qos, is_received: false, is_released: false, line: at, published_on: at };
-            of.perhaps_sending.push(sending);
+            of.perhaps_sending.push(Sending::new(id, message, qos, (at, self.tally.delivered), None));
         }
     }
 
@@ -90,7 +107,8 @@ impl Model {
             let sending = of.perhaps_sending.remove(position);
             // The crash has taken its end: it goes on where it was, or the identifier is free.
             if publish.dup && self.messages[sending.message].key == key {
-                of.sending.push(Sending { line: at, published_on: at, ..sending });
+                let last_number = self.tally.delivered;
+                of.begins(Sending { line: at, published_on: at, last_number, ..sending });
                 return true;
             }
         }
@@ -129,6 +147,7 @@ impl Model {
         let known = &mut of.sending[position];
         known.line = at;
         known.published_on = at;
+        known.last_number = self.tally.delivered;
         self.came(Situation::Repeated);
         if let Some((invariant, detail)) = wrong {
             self.breach(invariant, detail);
@@ -163,43 +182,56 @@ impl Model {
         };
         // The same words may have been published twice: the one that is next in order is meant.
         let expiry = publish.message_expiry_interval.is_some();
-        let is_next = |owed: &Owed| {
-            let message = &self.messages[owed.message];
-            !owed.is_passed
-                && publish.subscription_identifiers.iter().all(|identifier| owed.identifiers.contains(identifier))
-                && message.publish.message_expiry_interval.is_some() == expiry
+        let has_properties = self.lines[at].version.has_properties();
+        let is_meant = |owed: &Owed| {
+            let said = &publish.subscription_identifiers;
+            let identifiers = match owed.filters {
+                1 if has_properties && !owed.is_vague => *said == owed.identifiers,
+                _ => said.iter().all(|identifier| owed.identifiers.contains(identifier)),
+            };
+            identifiers && self.messages[owed.message].publish.message_expiry_interval.is_some() == expiry
         };
+        // [MQTT-3.3.4-2] One copy has the highest QoS; the others have that of their filters.
+        let is_main = |owed: &Owed| fits(owed) && owed.main_qos <= publish.qos;
+        let is_next = |owed: &Owed| !owed.is_passed && is_main(owed) && is_meant(owed);
         let is_repeated = self.repeated.contains(&key);
-        let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && fits(owed) && is_next(owed));
-        let next = due.or_else(|| of.owed.iter().position(|owed| fits(owed) && is_next(owed)));
-        if let Some(position) = next {
+        let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && is_next(owed));
+        if let Some(position) = due.or_else(|| of.owed.iter().position(is_next)) {
             return Some(self.sent(at, session, position, publish));
         }
-        let near = of.owed.iter().position(fits);
-        let copy = of.copies.iter().position(fits);
+        let near = of.owed.iter().position(is_main);
+        let copy = of.copies.iter().position(|owed| fits(owed) && is_meant(owed));
+        let early = of.owed.iter().position(|owed| owed.more > 0 && fits(owed) && is_meant(owed));
         let shared = self.shared_for(session, publish, key);
         if let Some(message) = self.take_shared(session, publish, &shared) {
             return Some(message);
         }
         if let Some(position) = copy {
             let owed = &mut self.sessions[session].copies[position];
-            owed.filters -= 1;
+            owed.more -= 1;
+            owed.identifiers.retain(|identifier| !publish.subscription_identifiers.contains(identifier));
             let message = owed.message;
-            if owed.filters == 0 {
+            if owed.more == 0 {
                 self.sessions[session].copies.remove(position);
             }
             return Some(message);
         }
+        if let Some(position) = early {
+            let owed = &mut self.sessions[session].owed[position];
+            owed.more -= 1;
+            return Some(owed.message);
+        }
         if let Some(position) = near {
             return Some(self.sent(at, session, position, publish));
         }
-        self.twice(&shared)
-            .or_else(|| self.take_loose_will(session, publish, key))
+        self.take_loose_will(session, publish, key)
+            .or_else(|| self.twice(&shared))
             .or_else(|| self.unexplained(session, publish, key))
     }
 
     fn sent(&mut self, at: usize, session: usize, position: usize, publish: &Publish) -> usize {
         let owed = self.sessions[session].owed.remove(position).expect("it was found there");
+        self.taken = Some(Owed { is_due: false, ..owed.clone() });
         let message = &self.messages[owed.message];
         let name = self.sessions[session].name.clone();
         let mut wrong: Vec<(Invariant, String)> = Vec::new();
@@ -211,7 +243,10 @@ impl Model {
         }
         // [MQTT-3.3.2-5] [MQTT-3.3.2-6]
         if let Some(expires) = message.expires() {
-            if expires + self.terms.slack < self.now && !self.repeated.contains(&message.key) {
+            // What has begun to leave may wait for the store, behind a commit that is under way.
+            // [MQTT-4.3.3-7] With DUP, it has begun to leave before a crash.
+            let latest = expires + self.terms.slack + 3 * self.terms.sync;
+            if latest < self.now && !publish.dup && !self.repeated.contains(&message.key) {
                 wrong
                     .push((Invariant::MessageExpiry, format!("{} has expired and is sent to {name}", message.words())));
             }
@@ -235,7 +270,7 @@ impl Model {
         // [MQTT-3.3.4-3]
         if self.lines[at].version.has_properties() && !self.repeated.contains(&message.key) {
             let said = &publish.subscription_identifiers;
-            let is_right = if owed.filters == 1 {
+            let is_right = if owed.filters == 1 && !owed.is_vague {
                 *said == owed.identifiers
             } else {
                 said.iter().all(|identifier| owed.identifiers.contains(identifier))
@@ -273,9 +308,18 @@ impl Model {
             self.tally.situations[Situation::RetainedSent as usize] += 1;
         }
         let index = owed.message;
-        if owed.filters > 1 {
+        if owed.more > 0 {
+            let mut identifiers = owed.identifiers;
+            identifiers.retain(|identifier| !publish.subscription_identifiers.contains(identifier));
+            // [MQTT-3.3.4-4] A single copy has them all: what it leaves out has to come with another one.
+            let is_due = owed.is_due
+                && !identifiers.is_empty()
+                && self.lines[at].version.has_properties()
+                && owed.more + 1 == owed.filters
+                && !owed.is_vague
+                && !self.repeated.contains(&key_of(publish));
             let copies = &mut self.sessions[session].copies;
-            copies.push_back(Owed { filters: owed.filters - 1, is_due: false, ..owed });
+            copies.push_back(Owed { is_due, identifiers, ..owed });
             if copies.len() > COPIES {
                 copies.pop_front();
             }
@@ -357,7 +401,8 @@ impl Model {
 
     fn take_loose_will(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
         let of = &self.sessions[session];
-        let most = of.subscriptions.iter().filter(|subscribed| subscribed.filter.matches(publish.topic())).count();
+        // It may have waited while the session had other subscriptions.
+        let most = of.ever.iter().filter(|filter| filter.matches(publish.topic())).count();
         let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == session).count();
         let mut wills = self.loose_wills.iter_mut();
         let found = wills.find(|will| self.messages[will.message].key == key && had(will) < most)?;
@@ -412,12 +457,14 @@ impl Model {
     /// PUBACK from a client.
     pub(super) fn acknowledged(&mut self, at: usize, session: usize, ack: &Ack) {
         self.is_handed(at, session, ack.packet_id);
+        self.is_in_turn(at, session, ack.packet_id, Qos::AtLeastOnce);
         self.done(session, ack.packet_id, Qos::AtLeastOnce);
     }
 
     /// PUBREC from a client.
     pub(super) fn received(&mut self, at: usize, session: usize, ack: &Ack) {
         self.is_handed(at, session, ack.packet_id);
+        self.is_in_turn(at, session, ack.packet_id, Qos::ExactlyOnce);
         if ack.reason.is_failure() {
             return self.done(session, ack.packet_id, Qos::ExactlyOnce);
         }
@@ -440,6 +487,20 @@ impl Model {
                 of.lately.pop_front();
             }
             of.lately.push_back((now, sending));
+        }
+    }
+
+    /// [MQTT-4.6.0-2] [MQTT-4.6.0-3] A client acknowledges in the order in which the messages came.
+    fn is_in_turn(&mut self, at: usize, session: usize, id: PacketId, qos: Qos) {
+        let of = &self.sessions[session];
+        let Some(acknowledged) = of.sending.iter().find(|sending| sending.id == id && sending.published_on == at)
+        else {
+            return;
+        };
+        let mut others = of.sending.iter().filter(|other| other.qos == qos && other.published_on == at);
+        if let Some(first) = others.find(|other| !other.is_received && other.last_number < acknowledged.last_number) {
+            let detail = format!("client {} acknowledges {id} before {}, which came first", of.name, first.id);
+            self.breach(Invariant::Answers, detail);
         }
     }
 
@@ -467,6 +528,10 @@ impl Model {
             return;
         };
         let key = key_of(publish);
+        // The will of each connection has the same words.
+        if self.messages.iter().any(|message| message.is_will && message.key == key) {
+            return;
+        }
         let most = self.sessions[session].first_sent.get(&key).copied().unwrap_or(0);
         let count = self.handed.get(&(client, key)).copied().unwrap_or(0);
         if count > most.max(1) {
@@ -496,7 +561,7 @@ impl Model {
         }
         if let Some(position) = of.perhaps_sending.iter().position(|sending| sending.id == ack.packet_id) {
             let sending = of.perhaps_sending.remove(position);
-            of.sending.push(Sending { line: at, is_received: true, is_released: true, ..sending });
+            of.begins(Sending { line: at, is_received: true, is_released: true, ..sending });
             return;
         }
         let detail = format!("PUBREL {} belongs to no message", ack.packet_id);

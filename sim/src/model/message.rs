@@ -31,6 +31,10 @@ pub(super) struct Message {
     pub(super) at: Duration,
     pub(super) acceptance: Acceptance,
     pub(super) is_will: bool,
+    /// It has left for somebody: then the server has kept what it must not do twice.
+    pub(super) has_left: bool,
+    /// The same message, as the server may have taken it before a crash, or after it: one of the two is published.
+    pub(super) twin: Option<usize>,
 }
 
 /// What tells messages apart: topic and payload.
@@ -41,7 +45,16 @@ pub(super) fn key_of(publish: &Publish) -> u64 {
 impl Message {
     pub(super) fn new(publish: Publish, publisher: usize, at: Duration) -> Self {
         let key = key_of(&publish);
-        Message { publish, key, publisher, at, acceptance: Acceptance::Open, is_will: false }
+        Message {
+            publish,
+            key,
+            publisher,
+            at,
+            acceptance: Acceptance::Open,
+            is_will: false,
+            has_left: false,
+            twin: None,
+        }
     }
 
     pub(super) fn will(will: &Will, publisher: usize, at: Duration) -> Self {

@@ -9,7 +9,7 @@ use super::{
     Model, Situation,
     connection::Stage,
     message::Acceptance,
-    session::{Life, Sending, Session, Subscribed},
+    session::{Life, Sending, Session, Why},
 };
 
 /// What a client has acknowledged is nowhere answered: for this long before a crash, the server may not have kept it.
@@ -22,6 +22,18 @@ impl Model {
         if self.sessions.iter().any(|session| !session.sending.is_empty()) {
             self.came(Situation::DownInFlight);
         }
+        for at in 0..self.lines.len() {
+            if self.lines[at].stage == Stage::Asked
+                && let Some(session) = self.lines[at].session
+                && let Some(connect) = self.lines[at].connect.take()
+            {
+                // It may be let in before the end, and have a session behind it.
+                self.loosen_session(session);
+                let asked = self.expiry_of(&connect);
+                self.sessions[session].expiry = self.sessions[session].expiry.max(asked);
+                self.will_perhaps(session, &connect);
+            }
+        }
         for session in 0..self.sessions.len() {
             self.loosen_will(session);
             let line = self.sessions[session].line;
@@ -29,15 +41,35 @@ impl Model {
                 let answers = &mut self.lines[line].answers;
                 let of = &mut self.sessions[session];
                 // Nobody was told yet, or not any more.
-                for (id, _) in answers.pubrec.drain(..) {
-                    of.received.remove(&id);
-                    of.perhaps_received.insert(id);
+                for (id, message) in answers.pubrec.drain(..) {
+                    // What has left for somebody was kept before.
+                    if !message.is_some_and(|message| self.messages[message].has_left) {
+                        of.received.remove(&id);
+                        of.perhaps_received.insert(id, message);
+                    }
                 }
-                of.perhaps_received.extend(answers.pubcomp.drain(..));
+                of.perhaps_received.extend(answers.pubcomp.drain(..).map(|id| (id, None)));
             }
             let of = &mut self.sessions[session];
             of.line = None;
             of.was_cut = true;
+            if let Life::Until(least, most) = of.life
+                && most < Duration::MAX
+                && least + UNSURE_FOR >= now + Duration::from_secs(u64::from(of.expiry))
+            {
+                // That its connection has ended may be lost.
+                of.life = Life::Until(least, Duration::MAX);
+                of.expiry = of.longest;
+            }
+            if let Some(ghost) = of.ghost.take_if(|ghost| self.terms.is_durable && ghost.at + UNSURE_FOR >= now) {
+                of.life = Life::Until(now, Duration::MAX);
+                of.expiry = of.longest;
+                of.subscriptions = ghost.subscriptions;
+                of.subscriptions.iter_mut().for_each(|subscribed| subscribed.is_going = true);
+                of.owed = ghost.owed;
+                of.owed.iter_mut().for_each(|owed| owed.is_due = false);
+                of.perhaps_sending = ghost.sending;
+            }
             if !self.terms.is_durable || (line.is_some() && of.expiry == 0) {
                 of.clear();
                 of.life = Life::None;
@@ -46,25 +78,38 @@ impl Model {
             if line.is_some() && of.expiry < u32::MAX {
                 of.life = Life::Until(now + Duration::from_secs(u64::from(of.expiry)), Duration::MAX);
             }
+            of.copies.iter_mut().for_each(|copy| copy.is_due = false);
             for owed in &mut of.owed {
                 owed.only_on = None;
-                if owed.qos == Qos::AtMostOnce || self.messages[owed.message].acceptance != Acceptance::Yes {
+                // What was retained is asked for anew, by a client that still wants it.
+                if owed.qos == Qos::AtMostOnce
+                    || owed.why == Why::Retained
+                    || self.messages[owed.message].acceptance != Acceptance::Yes
+                {
                     owed.is_due = false;
                 }
             }
-            for subscribed in of.subscriptions.iter_mut().filter(|subscribed| !subscribed.is_sure) {
-                subscribed.is_going = true;
-            }
-            loosen_subscriptions(of);
+            of.loosen_subscriptions();
             loosen_exchanges(of, now);
             // With a message that nobody was told of, its way to others may be forgotten.
             // While the server says farewell, an exchange may come to its end.
-            let is_sure = |sending: &Sending| {
-                how != Stop::Restart && self.messages[sending.message].acceptance == Acceptance::Yes
+            // A QoS 1 message leaves before it is kept that it has left: then it comes as if for the first time.
+            let is_kept = |sending: &Sending| {
+                sending.qos == Qos::ExactlyOnce || sending.begun.as_ref().is_some_and(|(at, _)| *at + UNSURE_FOR < now)
             };
-            let (sure, perhaps) = std::mem::take(&mut of.sending).into_iter().partition(is_sure);
+            let is_sure = |sending: &Sending| {
+                how != Stop::Restart && self.messages[sending.message].acceptance == Acceptance::Yes && is_kept(sending)
+            };
+            let (sure, perhaps): (Vec<_>, Vec<_>) = std::mem::take(&mut of.sending).into_iter().partition(is_sure);
             of.sending = sure;
             of.perhaps_sending.extend(perhaps);
+            of.perhaps_sending.sort_by_key(|sending| sending.number);
+            // It may not even know that it has sent them.
+            let is_done = |sending: &Sending| sending.qos == Qos::ExactlyOnce && sending.is_received;
+            let again = of.perhaps_sending.iter_mut().rev().filter(|sending| !is_done(sending));
+            for (_, owed) in again.filter_map(|sending| sending.begun.take()) {
+                of.owed.push_front(*owed);
+            }
         }
         for line in &mut self.lines {
             line.stage = Stage::Over;
@@ -79,10 +124,10 @@ impl Model {
             self.retained.clear();
         } else if how != Stop::Restart {
             // What nobody was told of may be lost, and what stood there before is back.
-            for kept in self.retained.values_mut() {
-                for kept in kept {
-                    kept.is_sure &= self.messages[kept.by].acceptance == Acceptance::Yes;
-                }
+            for kept in self.retained.values_mut().flatten() {
+                let by = &self.messages[kept.by];
+                let is_told = by.acceptance == Acceptance::Yes && !by.is_will;
+                kept.is_sure &= is_told || by.at + UNSURE_FOR < now;
             }
         }
     }
@@ -99,21 +144,10 @@ impl Model {
     }
 }
 
-/// A SUBSCRIBE that was not answered may have changed a subscription, or not.
-fn loosen_subscriptions(session: &mut Session) {
-    let mut before = Vec::new();
-    for subscribed in &mut session.subscriptions {
-        if let Some((options, identifier)) = subscribed.before.take() {
-            subscribed.is_going = true;
-            before.push(Subscribed { options, identifier, is_sure: false, ..subscribed.clone() });
-        }
-    }
-    session.subscriptions.extend(before);
-}
-
 /// What was completed shortly before may not have been kept.
 fn loosen_exchanges(session: &mut Session, now: Duration) {
     let lately = std::mem::take(&mut session.lately);
-    let perhaps = lately.into_iter().filter(|(at, _)| *at + UNSURE_FOR >= now).map(|(_, sending)| sending);
-    session.perhaps_sending.extend(perhaps);
+    for (_, sending) in lately.into_iter().filter(|(at, _)| *at + UNSURE_FOR >= now) {
+        session.perhaps_sending.push(sending);
+    }
 }

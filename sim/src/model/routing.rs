@@ -1,6 +1,6 @@
 //! Who is to have a message: subscriptions, shares, what is retained.
 
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque};
 
 use squall_codec::{
     packet::{Packet, Publish, RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsubscribe},
@@ -10,7 +10,9 @@ use squall_codec::{
 use super::{
     Kept, Model, Situation,
     message::Message,
+    outage::UNSURE_FOR,
     session::{Owed, Subscribed, Why},
+    will::LooseWill,
 };
 use crate::invariants::Invariant;
 
@@ -38,28 +40,18 @@ pub(super) struct SharedMessage {
     pub(super) or_else: Vec<(usize, usize)>,
 }
 
+/// What was retained before, is not any more; but for wills that may come at any time.
+fn forget_before(kept: &mut Vec<Kept>, position: usize, loose_wills: &[LooseWill]) {
+    let is_loose = |kept: &Kept| loose_wills.iter().any(|will| will.message == kept.by);
+    let loose: Vec<Kept> = kept.drain(..position).filter(is_loose).collect();
+    kept.extend(loose.into_iter().map(|kept| Kept { is_sure: false, ..kept }));
+}
+
 impl Model {
     /// PUBLISH from a client.
     pub(super) fn published(&mut self, at: usize, session: usize, publish: &Publish) {
-        let resolved;
-        let publish = match publish.topic_alias {
-            None => publish,
-            Some(alias) if publish.topic().is_empty() => {
-                let Some(topic) = self.lines[at].aliases[0].get(&alias).and_then(|topic| super::delivery::topic(topic))
-                else {
-                    return self.breach(
-                        Invariant::TopicAlias,
-                        format!("a client uses Topic Alias {alias}, which it never set"),
-                    );
-                };
-                resolved = publish.clone().with_topic(&topic);
-                &resolved
-            }
-            Some(alias) => {
-                self.lines[at].aliases[0].insert(alias, publish.topic().to_owned());
-                publish
-            }
-        };
+        let Some(publish) = self.understood(at, publish) else { return };
+        let publish = publish.as_ref();
         let version = self.lines[at].version;
         let next = self.messages.len();
         let verdict = self.sessions[session].from_client.publish(version, false, publish, next);
@@ -70,16 +62,27 @@ impl Model {
         }
         let message = Message::new(publish.clone(), session, self.now);
         match (publish.qos, publish.packet_id) {
-            (Qos::AtLeastOnce, Some(id)) => self.lines[at].answers.puback.push_back((id, Some(next))),
+            (Qos::AtLeastOnce, Some(id)) => {
+                self.lines[at].answers.puback.push_back((id, Some(next)));
+                // The identifier stands for a new message, whatever the client had begun with it.
+                let of = &mut self.sessions[session];
+                of.received.remove(&id);
+                of.perhaps_received.remove(&id);
+            }
             (Qos::ExactlyOnce, Some(id)) => {
                 let of = &mut self.sessions[session];
                 // [MQTT-4.3.3-10] It is the message that the server has already.
-                if of.received.contains(&id) || of.perhaps_received.contains(&id) {
+                if of.received.contains(&id) {
                     self.lines[at].answers.pubrec.push_back((id, None));
                     self.came(Situation::DuplicateReceived);
                     return;
                 }
+                let perhaps = of.perhaps_received.remove(&id);
                 of.received.insert(id);
+                if let Some(before) = perhaps {
+                    self.lines[at].answers.pubrec.push_back((id, None));
+                    return self.published_perhaps(message, before);
+                }
                 self.lines[at].answers.pubrec.push_back((id, Some(next)));
             }
             _ => self.tally.accepted[0] += 1,
@@ -96,10 +99,39 @@ impl Model {
         self.route(next, !is_again);
     }
 
+    /// A message that the server had before a crash, unless it takes it for a new one.
+    fn published_perhaps(&mut self, message: Message, before: Option<usize>) {
+        let next = self.messages.len();
+        self.repeated.insert(message.key);
+        self.add_message(Message { twin: before, ..message });
+        if let Some(before) = before {
+            self.messages[before].twin = Some(next);
+        }
+        self.retained_perhaps(next);
+        self.route(next, false);
+    }
+
+    /// With the topic that the client's alias stands for; `None` where it stands for none.
+    fn understood<'p>(&mut self, at: usize, publish: &'p Publish) -> Option<Cow<'p, Publish>> {
+        let Some(alias) = publish.topic_alias else { return Some(Cow::Borrowed(publish)) };
+        let aliases = &mut self.lines[at].aliases[0];
+        if !publish.topic().is_empty() {
+            aliases.insert(alias, publish.topic().to_owned());
+            return Some(Cow::Borrowed(publish));
+        }
+        let Some(topic) = aliases.get(&alias).and_then(|topic| super::delivery::topic(topic)) else {
+            self.breach(Invariant::TopicAlias, format!("a client uses Topic Alias {alias}, which it never set"));
+            return None;
+        };
+        Some(Cow::Owned(publish.clone().with_topic(&topic)))
+    }
+
     /// What a server hears while it says farewell, it may keep.
-    pub(super) fn heard_at_farewell(&mut self, session: usize, packet: &Packet) {
+    pub(super) fn heard_at_farewell(&mut self, at: usize, session: usize, packet: &Packet) {
         match packet {
-            Packet::Publish(publish) if !publish.topic().is_empty() => {
+            Packet::Publish(publish) => {
+                let Some(publish) = self.understood(at, publish) else { return };
+                let publish = publish.as_ref();
                 let message = Message::new(publish.clone(), session, self.now);
                 if self.last_of.contains_key(&message.key) {
                     self.repeated.insert(message.key);
@@ -109,17 +141,11 @@ impl Model {
                 self.route(message, false);
             }
             Packet::Subscribe(subscribe) => {
-                let identifier = subscribe.properties.subscription_identifiers().next();
-                for asked in &subscribe.subscriptions {
-                    self.sessions[session].subscriptions.push(Subscribed {
-                        filter: asked.filter.clone(),
-                        options: asked.options,
-                        identifier,
-                        before: None,
-                        is_sure: false,
-                        is_going: true,
-                    });
-                }
+                let owed = self.sessions[session].owed.len();
+                self.subscribes(at, session, subscribe);
+                let of = &mut self.sessions[session];
+                of.owed.iter_mut().skip(owed).for_each(|owed| owed.is_due = false);
+                of.loosen_subscriptions();
             }
             Packet::Unsubscribe(unsubscribe) => {
                 for subscribed in &mut self.sessions[session].subscriptions {
@@ -144,13 +170,15 @@ impl Model {
             }
             let mut owed: Option<Owed> = None;
             let mut is_sure = false;
-            for subscribed in &session.subscriptions {
-                if !subscribed.filter.matches(topic) {
+            for (place, subscribed) in session.subscriptions.iter().enumerate() {
+                // [MQTT-3.10.4-2] From UNSUBSCRIBE on, nothing more.
+                if subscribed.is_gone || !subscribed.filter.matches(topic) {
                     continue;
                 }
                 if subscribed.filter.share_name().is_some() {
                     let filter = subscribed.filter.as_str();
-                    let is_there = session.line.is_some() && subscribed.is_sure && !subscribed.is_going;
+                    // It may be too large for one of them.
+                    let is_there = session.line.is_some() && subscribed.is_certain() && session.smallest.is_none();
                     let qos = subscribed.options.qos.min(publish.qos);
                     let member = (at, qos, subscribed.identifier);
                     let share = match self.shares.iter().position(|share| share.filter == filter) {
@@ -192,33 +220,44 @@ impl Model {
                     message,
                     why: Why::Live,
                     qos,
+                    main_qos: Qos::AtMostOnce,
                     least_qos: qos,
                     is_due: false,
                     filters: 0,
+                    more: 0,
                     retain: [false; 2],
                     identifiers: Vec::new(),
+                    is_vague: false,
                     is_passed: false,
                     only_on: None,
                 });
                 owed.qos = owed.qos.max(qos);
                 owed.least_qos = owed.least_qos.min(qos);
-                owed.filters += 1;
                 owed.retain[usize::from(retain)] = true;
                 owed.identifiers.extend(subscribed.identifier);
-                is_sure |= subscribed.is_sure && !subscribed.is_going;
+                if subscribed.is_certain() {
+                    is_sure = true;
+                    owed.main_qos = owed.main_qos.max(qos);
+                } else {
+                    owed.is_vague |= subscribed.is_going;
+                }
+                // What a filter may have been instead is no filter of its own.
+                let is_instead = |other: &Subscribed| other.filter == subscribed.filter && !other.is_gone;
+                if !session.subscriptions[..place].iter().any(is_instead) {
+                    owed.more = owed.filters;
+                    owed.filters += 1;
+                }
             }
             let Some(mut owed) = owed else { continue };
-            let fits = session.line.is_none_or(|line| {
-                let most = self.lines[line].maximum_packet_size.map_or(usize::MAX, |most| most as usize);
-                // Fixed header, lengths, properties of the hop.
-                publish.size_bytes() + 64 <= most
-            });
+            let fits = owed.fits(&publish, session.smallest);
             let has_room = if owed.qos == Qos::AtMostOnce {
                 owed.only_on = session.line;
                 session.line.is_some()
             } else {
                 session.waiting() + session.sending.len() < limit
             };
+            // One that was not granted yet may count with the QoS that it asks for, or not.
+            owed.main_qos = if is_sure { owed.main_qos } else { owed.least_qos };
             owed.is_due = is_due && is_sure && fits && has_room && is_here == Some(true);
             session.owed.push_back(owed);
         }
@@ -232,9 +271,12 @@ impl Model {
         for asked in &subscribe.subscriptions {
             filters.push((asked.filter.as_str().to_owned(), asked.options.qos));
             let of = &mut self.sessions[session];
+            if !of.ever.contains(&asked.filter) {
+                of.ever.push(asked.filter.clone());
+            }
             let existing = of.subscriptions.iter_mut().find(|subscribed| subscribed.filter == asked.filter);
             let (was_there, was_sure) = match &existing {
-                Some(existing) => (true, existing.is_sure && !existing.is_going),
+                Some(existing) => (!existing.is_gone, existing.is_certain()),
                 None => (false, false),
             };
             match existing {
@@ -244,6 +286,7 @@ impl Model {
                     existing.options = asked.options;
                     existing.identifier = identifier;
                     existing.is_going = false;
+                    existing.is_gone = false;
                 }
                 None => of.subscriptions.push(Subscribed {
                     filter: asked.filter.clone(),
@@ -251,6 +294,7 @@ impl Model {
                     identifier,
                     is_sure: false,
                     is_going: false,
+                    is_gone: false,
                     before: None,
                 }),
             }
@@ -295,22 +339,24 @@ impl Model {
                     continue;
                 }
                 let qos = options.qos.min(of.qos());
-                let most =
-                    line.and_then(|line| self.lines[line].maximum_packet_size).map_or(usize::MAX, |most| most as usize);
-                let fits = of.publish.size_bytes() + 64 <= most;
-                self.sessions[session].owed.push_back(Owed {
+                let mut owed = Owed {
                     message,
                     why: Why::Retained,
                     qos,
+                    main_qos: qos,
                     least_qos: qos,
-                    is_due: is_due && is_sure && fits,
+                    is_due: false,
                     filters: 1,
+                    more: 0,
                     // [MQTT-3.3.1-8]
                     retain: [false, true],
                     identifiers: identifier.into_iter().collect(),
+                    is_vague: false,
                     is_passed: false,
                     only_on: if qos == Qos::AtMostOnce { line } else { None },
-                });
+                };
+                owed.is_due = is_due && is_sure && owed.fits(&of.publish, self.sessions[session].smallest);
+                self.sessions[session].owed.push_back(owed);
             }
         }
     }
@@ -360,10 +406,10 @@ impl Model {
         let of = &mut self.sessions[session];
         for subscribed in &mut of.subscriptions {
             if filters.iter().any(|filter| filter == subscribed.filter.as_str()) {
-                subscribed.is_going = true;
+                subscribed.is_gone = true;
             }
         }
-        for owed in of.owed.iter_mut().filter(|owed| owed.is_due) {
+        for owed in of.owed.iter_mut().chain(&mut of.copies).filter(|owed| owed.is_due) {
             let topic = self.messages[owed.message].publish.topic();
             if unsubscribe.filters.iter().any(|filter| filter.matches(topic)) {
                 owed.is_due = false;
@@ -397,9 +443,10 @@ impl Model {
         // [MQTT-3.3.1-6] [MQTT-3.3.1-7] An empty payload takes it away.
         let clears = of.publish.payload().is_empty();
         kept.push(Kept { by: message, message: (!clears).then_some(message), is_sure });
-        if is_sure {
-            let drop = kept.len() - 1;
-            kept.drain(..drop);
+        // A crash may bring back what stood there a moment ago.
+        let is_old = |kept: &Kept| self.messages[kept.by].at + UNSURE_FOR < self.now;
+        if let Some(position) = kept.iter().rposition(|kept| kept.is_sure && is_old(kept)) {
+            forget_before(kept, position, &self.loose_wills);
         }
     }
 
@@ -411,7 +458,7 @@ impl Model {
         let Some(kept) = self.retained.get_mut(of.publish.topic()) else { return };
         if let Some(position) = kept.iter().position(|kept| kept.by == message) {
             kept[position].is_sure = true;
-            kept.drain(..position);
+            forget_before(kept, position, &self.loose_wills);
         }
     }
 
@@ -438,11 +485,9 @@ impl Model {
     pub(super) fn share_loses(&mut self, session: usize) {
         let of = &self.sessions[session];
         for share in &mut self.shares {
-            if !of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter) {
-                continue;
-            }
+            let is_member = of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter);
             for shared in &mut share.owed {
-                shared.is_due = false;
+                shared.is_due &= !is_member;
                 let is_open = of.sending.iter().any(|sending| sending.message == shared.message);
                 if shared.sent_to == Some(session) && is_open {
                     shared.may_again = true;

@@ -5,7 +5,13 @@ use std::{
     time::Duration,
 };
 
-use squall_codec::{packet::SubscriptionOptions, qos::Qos, topic::TopicFilter, wire::PacketId};
+use squall_codec::{
+    packet::{Packet, Publish, SubscriptionOptions},
+    qos::Qos,
+    topic::TopicFilter,
+    version::Version,
+    wire::PacketId,
+};
 
 use super::will::Will;
 use crate::invariants::exchanges::Exchanges;
@@ -30,7 +36,12 @@ pub(super) struct Session {
     pub(super) line: Option<usize>,
     /// Session Expiry Interval in seconds.
     pub(super) expiry: u32,
+    /// The longest that it had on its last connection: DISCONNECT may have changed it, and a crash may have lost that.
+    pub(super) longest: u32,
+    pub(super) ghost: Option<Ghost>,
     pub(super) subscriptions: Vec<Subscribed>,
+    /// Every filter that it was asked for.
+    pub(super) ever: Vec<TopicFilter>,
     /// What the server has to send, in the order in which it came.
     pub(super) owed: VecDeque<Owed>,
     /// Copies beyond the first, where several filters match.
@@ -43,9 +54,13 @@ pub(super) struct Session {
     pub(super) lately: VecDeque<(Duration, Sending)>,
     /// Packet identifiers of QoS 2 messages that the server has and that were not released.
     pub(super) received: BTreeSet<PacketId>,
-    /// Of those, the ones that nobody was told of before a crash.
-    pub(super) perhaps_received: BTreeSet<PacketId>,
+    /// Those that nobody was told of before a crash, with their messages: the server has them, or takes them for new ones.
+    pub(super) perhaps_received: BTreeMap<PacketId, Option<usize>>,
     pub(super) will: Option<Will>,
+    /// The smallest Maximum Packet Size of its connections.
+    pub(super) smallest: Option<u32>,
+    /// Which of the clients had it last. Two of one name know nothing of each other's identifiers.
+    pub(super) client: Option<usize>,
     /// What the client has open towards the server.
     pub(super) from_client: Exchanges,
     /// The server has gone down since it began.
@@ -64,8 +79,10 @@ pub(super) struct Subscribed {
     pub(super) before: Option<(SubscriptionOptions, Option<u32>)>,
     /// SUBACK has granted it.
     pub(super) is_sure: bool,
-    /// UNSUBSCRIBE came and was not answered yet, or a crash came before SUBACK.
+    /// A crash has left open whether it is still there, and as this.
     pub(super) is_going: bool,
+    /// UNSUBSCRIBE came and was not answered yet.
+    pub(super) is_gone: bool,
 }
 
 /// Why a message is owed.
@@ -84,16 +101,22 @@ pub(super) struct Owed {
     pub(super) why: Why,
     /// The highest that the matching subscriptions allow.
     pub(super) qos: Qos,
-    /// The lowest that one of them does.
+    /// The highest of those that are there for certain: the one copy that has to come has at least this.
+    pub(super) main_qos: Qos,
+    /// The lowest that one of them allows.
     pub(super) least_qos: Qos,
     /// It has to come; otherwise it may.
     pub(super) is_due: bool,
     /// Filters that match.
     pub(super) filters: usize,
+    /// Further copies that may come: one for each filter beyond the first.
+    pub(super) more: usize,
     /// RETAIN may be 0, may be 1.
     pub(super) retain: [bool; 2],
     /// Subscription Identifiers of the filters that match.
     pub(super) identifiers: Vec<u32>,
+    /// Which of them it has to have depends on what a crash has left.
+    pub(super) is_vague: bool,
     /// One that was published later on the same line has been sent.
     pub(super) is_passed: bool,
     /// The connection on which it has to leave, if it cannot wait for another: QoS 0.
@@ -114,6 +137,61 @@ pub(super) struct Sending {
     pub(super) line: usize,
     /// The connection on which its PUBLISH was sent last.
     pub(super) published_on: usize,
+    /// Which of all that the server has sent it was first, and which it was last.
+    pub(super) number: u64,
+    pub(super) last_number: u64,
+    /// What it was before it was sent, and when it was sent first.
+    pub(super) begun: Option<(Duration, Box<Owed>)>,
+}
+
+/// What is left of a session that a DISCONNECT has ended: a crash may bring it back.
+#[derive(Debug)]
+pub(super) struct Ghost {
+    pub(super) at: Duration,
+    pub(super) subscriptions: Vec<Subscribed>,
+    pub(super) owed: VecDeque<Owed>,
+    pub(super) sending: Vec<Sending>,
+}
+
+impl Sending {
+    pub(super) fn new(
+        id: PacketId,
+        message: usize,
+        qos: Qos,
+        (line, number): (usize, u64),
+        begun: Option<(Duration, Box<Owed>)>,
+    ) -> Self {
+        Sending {
+            id,
+            message,
+            qos,
+            is_received: false,
+            is_released: false,
+            line,
+            published_on: line,
+            number,
+            last_number: number,
+            begun,
+        }
+    }
+}
+
+impl Owed {
+    /// Whether the packet that has to come is small enough for all connections that the session has had.
+    pub(super) fn fits(&self, publish: &Publish, smallest: Option<u32>) -> bool {
+        let Some(most) = smallest else { return true };
+        let mut packet = publish.clone().at(self.qos, (self.qos > Qos::AtMostOnce).then_some(PacketId::MIN));
+        packet.topic_alias = None;
+        packet.subscription_identifiers.clone_from(&self.identifiers);
+        Packet::Publish(packet).encoded_len(Version::V5_0) <= most as usize
+    }
+}
+
+impl Subscribed {
+    /// It is there, and as this.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_sure && !self.is_going && !self.is_gone
+    }
 }
 
 impl Session {
@@ -123,15 +201,20 @@ impl Session {
             life: Life::None,
             line: None,
             expiry: 0,
+            longest: 0,
+            ghost: None,
             subscriptions: Vec::new(),
+            ever: Vec::new(),
             owed: VecDeque::new(),
             copies: VecDeque::new(),
             sending: Vec::new(),
             perhaps_sending: Vec::new(),
             lately: VecDeque::new(),
             received: BTreeSet::new(),
-            perhaps_received: BTreeSet::new(),
+            perhaps_received: BTreeMap::new(),
             will: None,
+            smallest: None,
+            client: None,
             from_client: Exchanges::default(),
             was_cut: false,
             first_sent: BTreeMap::new(),
@@ -141,6 +224,8 @@ impl Session {
     /// Nothing of it is left but its will, which has a life of its own.
     pub(super) fn clear(&mut self) {
         self.subscriptions.clear();
+        self.ever.clear();
+        self.smallest = None;
         self.owed.clear();
         self.copies.clear();
         self.sending.clear();
@@ -148,6 +233,25 @@ impl Session {
         self.lately.clear();
         self.received.clear();
         self.perhaps_received.clear();
+    }
+
+    /// Its exchange is open, at its place in the order in which all were begun.
+    pub(super) fn begins(&mut self, sending: Sending) {
+        let place = self.sending.partition_point(|other| other.number < sending.number);
+        self.sending.insert(place, sending);
+    }
+
+    /// What was asked for and not answered may hold after a crash, or what was there before.
+    pub(super) fn loosen_subscriptions(&mut self) {
+        let mut before = Vec::new();
+        for subscribed in &mut self.subscriptions {
+            subscribed.is_going |= !subscribed.is_sure || subscribed.is_gone || subscribed.before.is_some();
+            subscribed.is_gone = false;
+            if let Some((options, identifier)) = subscribed.before.take() {
+                before.push(Subscribed { options, identifier, is_sure: false, ..subscribed.clone() });
+            }
+        }
+        self.subscriptions.extend(before);
     }
 
     /// Whether the server has it at this moment: surely, perhaps (`None`), surely not.

@@ -24,6 +24,11 @@ pub(super) struct LooseWill {
 }
 
 impl Will {
+    /// Its connection is over.
+    pub(super) fn waits(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// As CONNECT asks for it.
     pub(super) fn armed(will: &packet::Will, version: Version) -> Self {
         let seconds = will.properties.will_delay_interval().filter(|_| version.has_properties()).unwrap_or(0);
@@ -99,6 +104,18 @@ impl Model {
         if will.due.is_some_and(|due| due <= self.now + slack && self.now <= due + slack) {
             self.loose_wills.push(LooseWill { message: will.message, sent_to: Vec::new() });
         }
+    }
+
+    /// The will of a CONNECT that was never answered: it may come or not.
+    pub(super) fn will_perhaps(&mut self, session: usize, connect: &packet::Connect) {
+        let Some(will) = &connect.will else { return };
+        let announced = Message::will(will, session, self.now);
+        if self.last_of.contains_key(&announced.key) {
+            self.repeated.insert(announced.key);
+        }
+        let message = self.add_message(announced);
+        self.loose_wills.push(LooseWill { message, sent_to: Vec::new() });
+        self.retained_perhaps(message);
     }
 
     /// A crash: it may come or not.

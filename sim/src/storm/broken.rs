@@ -1,5 +1,6 @@
 //! Brokers that are wrong in one thing each: filters in front of an honest one. A sweep that does not notice them proves nothing.
 
+pub mod clients;
 mod connections;
 mod deliveries;
 mod exchanges;
@@ -22,6 +23,7 @@ use squall_codec::{
 };
 use squall_scenarios::liar::{Direction, Liar, Lie};
 
+use super::sweep::{Breaking, Wrong};
 use crate::invariants::Invariant;
 
 /// A broken broker.
@@ -163,6 +165,20 @@ fn own_answers(memory: &mut Memory, passing: &Passing) -> Option<Vec<Out>> {
         }
         _ => None,
     }
+}
+
+/// Whatever a sweep has to notice: broken brokers and broken clients, each with its name and the invariants of which one has to
+/// notice.
+pub fn everything() -> Vec<(String, &'static [Invariant], Box<Breaking>)> {
+    let brokers = all().map(|broker| {
+        let make: Box<Breaking> = Box::new(|| Wrong { liar: Some(broker.filter()), meddler: None });
+        (format!("a broker that {}", broker.name), broker.caught_by, make)
+    });
+    let clients = clients::ALL.iter().map(|client| {
+        let make: Box<Breaking> = Box::new(|| Wrong { liar: None, meddler: Some(client.meddler()) });
+        (format!("a client that {}", client.name), client.caught_by, make)
+    });
+    brokers.chain(clients).collect()
 }
 
 /// All of them.

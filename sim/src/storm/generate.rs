@@ -89,6 +89,14 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
         }
     }
 
+    if swarm.has(Feature::TakeOver) && who <= 1 {
+        // Each comes again and again, and throws the other out.
+        let mut coming = Draws::new(seed, "take-overs", who as u64);
+        for _ in 0..coming.below(6) {
+            push(coming.millis(600, 11_900), Doing::Connect(Box::new(Connecting::new(version))));
+        }
+    }
+
     let mut publishing = Draws::new(seed, "messages", who as u64);
     let mut sent = 0;
     while sent < swarm.messages {
@@ -125,7 +133,13 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None }, delay)
     });
     let clean = !keeps || draws.happens(10);
-    let receive_maximum = (swarm.has(Feature::Window) && version.has_properties()).then(|| draws.between(1, 8) as u16);
+    // Who takes over a session with a narrower window is sent no more again than that.
+    let most = if shares_name { 2 } else { 8 };
+    let receive_maximum =
+        (swarm.has(Feature::Window) && version.has_properties()).then(|| draws.between(1, most) as u16);
+    let has_own_name = !swarm.has(Feature::TakeOver) || who > 1;
+    let is_small = swarm.has(Feature::SmallPackets) && version.has_properties() && has_own_name && draws.happens(40);
+    let maximum_packet_size = is_small.then(|| draws.one_of(&[32, 40, 60, 1_200]));
     let alias = swarm.has(Feature::Alias) && version.has_properties();
     Connecting {
         client_id: shares_name.then(|| NAMES[0].to_owned()),
@@ -133,10 +147,11 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         keep_alive: draws.between(1, 6) as u16,
         session_expiry,
         receive_maximum,
+        maximum_packet_size,
         topic_alias_maximum: if alias { draws.between(1, 5) as u16 } else { 0 },
         will,
         // Two of one name would throw each other out for ever.
-        reconnect: (!swarm.has(Feature::TakeOver) || who > 1).then(|| draws.millis(20, 200)),
+        reconnect: has_own_name.then(|| draws.millis(20, 200)),
         ..Connecting::new(version)
     }
 }
@@ -233,11 +248,36 @@ fn faults(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
                 push(at, on(FaultKind::Drop { probability, direction: None }));
             }
             FaultFamily::Split => push(at, on(FaultKind::Split { bytes: draws.one_of(&[1, 2, 7, 64]) })),
-            FaultFamily::Crash => push(at, outage(&mut draws, Stop::Crash)),
-            FaultFamily::PowerLoss => push(at, outage(&mut draws, Stop::PowerLoss)),
+            FaultFamily::Crash => sudden(&mut draws, swarm, Stop::Crash, at, who, steps),
+            FaultFamily::PowerLoss => sudden(&mut draws, swarm, Stop::PowerLoss, at, who, steps),
             FaultFamily::Restart => push(at, outage(&mut draws, Stop::Restart)),
         }
     }
+}
+
+/// The broker goes down without a word: often just when a message has reached it, and often while a client is not told what it
+/// has done. Those are the moments that count.
+fn sudden(draws: &mut Draws, swarm: &Swarm, how: Stop, at: Duration, who: usize, steps: &mut Vec<Step>) {
+    let published: Vec<(Duration, usize)> = steps
+        .iter()
+        .filter_map(|step| match step.act {
+            Act::Client(who, Doing::Publish(_)) => Some((step.at, who)),
+            _ => None,
+        })
+        .collect();
+    let sync = swarm.broker.sync.map_or(1, |sync| sync.as_millis() as u64);
+    let (mut at, mut who) = (at, who);
+    if draws.happens(70) && !published.is_empty() {
+        (at, who) = draws.one_of(&published);
+        at += Duration::from_millis(1) + draws.millis(0, 2 * sync + 3);
+    }
+    let mut push = |at: Duration, act: Act| steps.push(Step { at: at.min(swarm.lasts), act });
+    if draws.happens(50) {
+        let since = at.saturating_sub(draws.millis(2, 300));
+        push(since, Act::Link(Some(who), FaultKind::Partition { direction: Some(Direction::ToClient) }));
+        push(at + draws.millis(50, 1_500), Act::Link(Some(who), FaultKind::Heal { reset: true }));
+    }
+    push(at, outage(draws, how));
 }
 
 fn outage(draws: &mut Draws, how: Stop) -> Act {

@@ -115,6 +115,8 @@ kinds! {
         Large = "large messages",
         /// A small Receive Maximum.
         Window = "narrow windows",
+        /// A small Maximum Packet Size.
+        SmallPackets = "small packets",
     }
 }
 
@@ -200,8 +202,9 @@ impl Swarm {
                 // The real store on its disk takes as long as twenty storms: now and then is often enough.
                 let has_disk = Draws::new(seed, "store", 0).happens(3);
                 broker.store = Some(if has_disk { Storage::Disk } else { Storage::Journal });
-                if draws.happens(30) {
-                    broker.sync = Some(draws.millis(1, 20));
+                // What waits for the store is only there to be seen where the store takes its time.
+                if draws.happens(60) {
+                    broker.sync = Some(if draws.happens(20) { draws.millis(20, 40) } else { draws.millis(1, 20) });
                 }
             }
             if draws.happens(50) {

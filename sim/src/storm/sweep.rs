@@ -20,10 +20,20 @@ use super::{
 use crate::{
     events::storm::{StormOptions, StormRun, play},
     invariants::Invariant,
+    meddler::Meddler,
 };
 
-/// A broken broker: makes its filter anew for each play.
-pub type Breaking = dyn Fn() -> Box<dyn Liar> + Sync;
+/// What is wrong in a play, made anew for each: a broken broker, or broken clients.
+#[derive(Default)]
+pub struct Wrong {
+    /// A filter in front of the broker.
+    pub liar: Option<Box<dyn Liar>>,
+    /// What stands between the clients and their connections.
+    pub meddler: Option<Box<dyn Meddler>>,
+}
+
+/// Makes it.
+pub type Breaking = dyn Fn() -> Wrong + Sync;
 
 /// What is swept.
 pub struct Sweep<'a> {
@@ -41,7 +51,8 @@ pub struct Sweep<'a> {
 
 /// Plays a plan without a word.
 pub fn play_quietly(plan: &Plan, broken: Option<&Breaking>) -> StormRun {
-    play(plan, StormOptions { liar: broken.map(|make| make()), is_quiet: true })
+    let Wrong { liar, meddler } = broken.map(|make| make()).unwrap_or_default();
+    play(plan, StormOptions { liar, meddler, is_quiet: true })
 }
 
 /// The invariants that a plan breaks.
