@@ -228,12 +228,12 @@ impl Swarm {
             broker.maximum_qos = None;
         }
         Swarm {
-            clients: draws.between(3, 5),
+            clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
             versions,
             features,
             faults,
             fault_count: draws.between(4, 14),
-            messages: draws.between(45, 75),
+            messages: draws.between(50, 90),
             broker,
             lasts: Duration::from_secs(12),
         }
