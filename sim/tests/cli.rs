@@ -183,3 +183,89 @@ fn a_play_that_is_checked_twice_is_the_same_twice() {
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(!text(&output.stdout).contains("not deterministic"));
 }
+
+/// The program under its name, as the manifests call it.
+fn path_with_sim() -> String {
+    let folder = PathBuf::from(env!("CARGO_BIN_EXE_sim")).parent().expect("a folder").display().to_string();
+    format!("{folder}:{}", std::env::var("PATH").expect("a PATH"))
+}
+
+fn manifest(name: &str) -> serde_json::Value {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/sweep").join(name);
+    let text = fs::read_to_string(&file).expect("the manifest is there");
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+#[test]
+fn the_pods_of_the_indexed_job_sweep_the_whole() {
+    let job = manifest("kubernetes.yaml");
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    let parts = container["env"].as_array().expect("variables").iter().find(|variable| variable["name"] == "PARTS");
+    assert_eq!(parts.expect("a number of parts")["value"], job["spec"]["completions"].to_string());
+    let command: Vec<&str> = [&container["command"], &container["args"]]
+        .iter()
+        .flat_map(|words| words.as_array().expect("a list"))
+        .map(|word| word.as_str().expect("a word"))
+        .collect();
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["0", "1"].map(|index| {
+        let pod = Command::new(command[0])
+            .args(&command[1..])
+            .env("PATH", path_with_sim())
+            .envs([("SEEDS", "0..6"), ("PARTS", "2"), ("JOB_COMPLETION_INDEX", index)])
+            .output()
+            .expect("the pod starts");
+        assert_eq!(pod.status.code(), Some(0), "{}", text(&pod.stderr));
+        let file = folder.path().join(index).display().to_string();
+        fs::write(&file, pod.stdout).expect("written");
+        file
+    });
+    let merged = sim(&["merge", &files[0], &files[1], "--json", "-"]);
+    assert_eq!(merged.status.code(), Some(0), "{}", text(&merged.stderr));
+    let mut merged: serde_json::Value = serde_json::from_slice(&merged.stdout).expect("JSON");
+    let whole = sim(&["sweep", "--seeds", "0..6", "--json", "-"]);
+    let mut whole: serde_json::Value = serde_json::from_slice(&whole.stdout).expect("JSON");
+    assert_eq!(merged["shards"].take(), serde_json::json!([[1, 2], [2, 2]]));
+    whole["shards"].take();
+    assert_eq!(merged, whole);
+
+    // One part alone is not the whole, and no part counts twice.
+    let one = sim(&["merge", &files[0]]);
+    assert_eq!(one.status.code(), Some(2));
+    assert!(text(&one.stderr).contains("missing is 2/2"), "{}", text(&one.stderr));
+    let twice = sim(&["merge", &files[0], &files[0]]);
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(text(&twice.stderr).contains("there already"), "{}", text(&twice.stderr));
+}
+
+#[test]
+fn the_jobs_of_the_workflow_sweep_the_seeds_of_their_night() {
+    let workflow = manifest("github.yaml");
+    let part = &workflow["jobs"]["part"];
+    let parts = part["strategy"]["matrix"]["part"].as_array().expect("a list").len();
+    assert_eq!(part["env"]["PARTS"], parts);
+    let step = |job: &str, name: &str| {
+        let steps = workflow["jobs"][job]["steps"].as_array().expect("steps");
+        let step = steps.iter().find(|step| step["name"] == name).expect("the step is there");
+        step["run"].as_str().expect("a command").replace("target/release/sim", "sim")
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = folder.path().join("summary.md");
+    let run = |command: &str, part: &str| {
+        let output = Command::new("sh")
+            .args(["-c", command])
+            .current_dir(folder.path())
+            .env("PATH", path_with_sim())
+            .envs([("PART", part), ("PARTS", "2"), ("NIGHT", "3"), ("STORMS", "4")])
+            .env("GITHUB_STEP_SUMMARY", &summary)
+            .output()
+            .expect("the step starts");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    };
+    run(&step("part", "Sweep"), "1");
+    run(&step("part", "Sweep"), "2");
+    run(&step("whole", "Merge"), "");
+    let summary = fs::read_to_string(&summary).expect("the summary is there");
+    assert!(summary.starts_with("4 storms, seeds 12 to 15\n"), "{summary}");
+}

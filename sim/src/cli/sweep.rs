@@ -24,7 +24,8 @@ const BROKEN_SEEDS: u64 = 2_000;
 
 #[derive(Args, Debug)]
 pub(crate) struct PlanArguments {
-    /// The seed.
+    /// The seed: a whole number.
+    #[arg(value_parser = seed)]
     seed: u64,
 }
 
@@ -58,6 +59,11 @@ pub(crate) struct MergeArguments {
     /// Write the sum as JSON: `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// A seed is a whole number; says so where it is none.
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a seed is a whole number from 0 to 18446744073709551615".to_owned())
 }
 
 /// `A..B`.
@@ -184,6 +190,9 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<u8, String> {
             Some(whole) if whole.squall != part.squall || whole.seeds != part.seeds => {
                 return Err(format!("{} is of another version or of other seeds than the first part", file.display()));
             }
+            Some(whole) if part.shards.iter().any(|shard| whole.shards.iter().any(|other| other.1 != shard.1)) => {
+                return Err(format!("{} comes from a sweep that was cut in another way", file.display()));
+            }
             Some(whole) if part.shards.iter().any(|shard| whole.shards.contains(shard)) => {
                 return Err(format!("{} is a part that is there already", file.display()));
             }
@@ -195,6 +204,14 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<u8, String> {
         print(&whole.to_string())?;
     }
     write_json(&whole, arguments.json.as_ref())?;
+    let parts = whole.shards.iter().map(|(_, parts)| *parts).max().unwrap_or(1);
+    let missing: Vec<String> = (1..=parts)
+        .filter(|part| !whole.shards.contains(&(*part, parts)))
+        .map(|part| format!("{part}/{parts}"))
+        .collect();
+    if !missing.is_empty() {
+        return Err(format!("this is not the whole: missing is {}", missing.join(", ")));
+    }
     Ok(if whole.violations.is_empty() { PASSED } else { FAILED })
 }
 
