@@ -98,7 +98,7 @@ impl Default for Limits {
             topic_aliases_to_client: 16,
             connect_timeout: Duration::from_secs(10),
             connections: 100_000,
-            connections_per_second: 1000,
+            connections_per_second: 10_000,
             connection_burst: 20_000,
             connection_addresses: 10_000,
             topic_bytes: 65_535,
