@@ -67,8 +67,8 @@ pub struct Model {
     loose_wills: Vec<LooseWill>,
     /// What the PUBLISH that is looked at was owed as.
     taken: Option<session::Owed>,
-    /// How often each client was handed each message.
-    handed: BTreeMap<(usize, u64), u32>,
+    /// How often each client was handed each message, by QoS.
+    handed: BTreeMap<(usize, u64), [u32; 3]>,
     is_down: bool,
     /// The next moment at which something has to have happened.
     alarm: Option<Duration>,
@@ -335,7 +335,7 @@ impl Witness for Model {
 
     fn handed(&mut self, now: Duration, client: usize, message: &Publish) {
         self.advance(now);
-        *self.handed.entry((client, message::key_of(message))).or_default() += 1;
+        self.handed.entry((client, message::key_of(message))).or_default()[usize::from(message.qos.bits())] += 1;
         self.check_handed(client, message);
     }
 }

@@ -315,7 +315,9 @@ impl Model {
             }
         }
         let client = self.lines[at].client;
-        if of.client.replace(client) != Some(client) {
+        let before = of.client.replace(client);
+        if before != Some(client) {
+            of.was_anothers |= before.is_some();
             of.from_client.forget();
         }
         of.will = connect.will.as_ref().map(|will| Will::armed(will, version));

@@ -42,7 +42,7 @@ impl Model {
             if let Some(twin) = self.messages[message].twin {
                 self.sessions[session].owed.retain(|owed| owed.message != twin);
             }
-            *self.sessions[session].first_sent.entry(key).or_default() += 1;
+            self.sessions[session].first_sent.entry(key).or_default()[usize::from(publish.qos.bits())] += 1;
             if let Some(id) = publish.packet_id {
                 let qos = publish.qos;
                 let number = self.tally.delivered;
@@ -87,7 +87,7 @@ impl Model {
         let publish = publish.as_ref();
         let key = key_of(publish);
         let of = &mut self.sessions[session];
-        *of.first_sent.entry(key).or_default() += 1;
+        of.first_sent.entry(key).or_default()[usize::from(publish.qos.bits())] += 1;
         for owed in of.owed.iter_mut().filter(|owed| owed.is_due && self.messages[owed.message].key == key) {
             owed.is_due = false;
         }
@@ -196,7 +196,19 @@ impl Model {
         let is_next = |owed: &Owed| !owed.is_passed && is_main(owed) && is_meant(owed);
         let is_repeated = self.repeated.contains(&key);
         let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && is_next(owed));
-        if let Some(position) = due.or_else(|| of.owed.iter().position(is_next)) {
+        // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may.
+        let asked = |owed: &Owed| publish.retain && owed.is_due && owed.why == Why::Retained && is_next(owed);
+        let first = of.owed.iter().position(is_next);
+        let perhaps = first.filter(|position| !of.owed[*position].is_due);
+        let asked = perhaps.and_then(|_| of.owed.iter().position(asked));
+        let wanted = due.or(asked);
+        if wanted.is_none() && perhaps.is_some() {
+            // Whether it came for a share or for the session itself, nobody can tell: then neither has to come.
+            for (share, place) in self.shared_for(session, publish, key) {
+                self.shares[share].owed[place].is_due = false;
+            }
+        }
+        if let Some(position) = wanted.or(first) {
             return Some(self.sent(at, session, position, publish));
         }
         let near = of.owed.iter().position(is_main);
@@ -506,14 +518,15 @@ impl Model {
 
     /// Who acknowledges a message has handed it over.
     fn is_handed(&mut self, at: usize, session: usize, id: PacketId) {
-        let Some(sending) = self.sessions[session].sending.iter().find(|sending| sending.id == id) else { return };
+        let of = &self.sessions[session];
+        let Some(sending) = of.sending.iter().find(|sending| sending.id == id) else { return };
         let message = &self.messages[sending.message];
+        // Its half of the session may know the identifier from before another client had the other half.
+        if of.was_anothers && sending.qos == Qos::ExactlyOnce {
+            return;
+        }
         if !self.handed.contains_key(&(self.lines[at].client, message.key)) {
-            let detail = format!(
-                "client {} acknowledges {} and has not handed it over",
-                self.sessions[session].name,
-                message.words()
-            );
+            let detail = format!("client {} acknowledges {} and has not handed it over", of.name, message.words());
             self.breach(Invariant::Handed, detail);
         }
     }
@@ -532,8 +545,10 @@ impl Model {
         if self.messages.iter().any(|message| message.is_will && message.key == key) {
             return;
         }
-        let most = self.sessions[session].first_sent.get(&key).copied().unwrap_or(0);
-        let count = self.handed.get(&(client, key)).copied().unwrap_or(0);
+        // What came at QoS 1, for another subscription perhaps, may be handed over as often as it comes.
+        let exactly = usize::from(publish.qos.bits());
+        let most = self.sessions[session].first_sent.get(&key).map_or(0, |by_qos| by_qos[exactly]);
+        let count = self.handed.get(&(client, key)).map_or(0, |by_qos| by_qos[exactly]);
         if count > most.max(1) {
             let name = &self.sessions[session].name;
             let detail =

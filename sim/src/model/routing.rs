@@ -1,6 +1,6 @@
 //! Who is to have a message: subscriptions, shares, what is retained.
 
-use std::{borrow::Cow, collections::VecDeque};
+use std::{borrow::Cow, collections::VecDeque, time::Duration};
 
 use squall_codec::{
     packet::{Packet, Publish, RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsubscribe},
@@ -11,7 +11,7 @@ use super::{
     Kept, Model, Situation,
     message::Message,
     outage::UNSURE_FOR,
-    session::{Owed, Subscribed, Why},
+    session::{Life, Owed, Subscribed, Why},
     will::LooseWill,
 };
 use crate::invariants::Invariant;
@@ -151,6 +151,17 @@ impl Model {
                 for subscribed in &mut self.sessions[session].subscriptions {
                     subscribed.is_going |= unsubscribe.filters.contains(&subscribed.filter);
                 }
+            }
+            Packet::Disconnect(disconnect) => {
+                let Some(expiry) = disconnect.properties.session_expiry_interval() else { return };
+                let end = self.now + Duration::from_secs(expiry.into());
+                let of = &mut self.sessions[session];
+                of.life = match of.life {
+                    Life::None => Life::None,
+                    Life::Here => Life::Until(end, Duration::MAX),
+                    Life::Until(least, most) => Life::Until(least.min(end), most),
+                };
+                of.longest = of.longest.max(expiry);
             }
             _ => {}
         }

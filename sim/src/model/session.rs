@@ -61,12 +61,14 @@ pub(super) struct Session {
     pub(super) smallest: Option<u32>,
     /// Which of the clients had it last. Two of one name know nothing of each other's identifiers.
     pub(super) client: Option<usize>,
+    /// More than one client has had it, under the same Client Identifier.
+    pub(super) was_anothers: bool,
     /// What the client has open towards the server.
     pub(super) from_client: Exchanges,
     /// The server has gone down since it began.
     pub(super) was_cut: bool,
-    /// How many messages the server was sent in this session for the first time: for those that a client hands over.
-    pub(super) first_sent: BTreeMap<u64, u32>,
+    /// How often the server has sent each message in this session for the first time, by QoS: as often may the client hand it over.
+    pub(super) first_sent: BTreeMap<u64, [u32; 3]>,
 }
 
 /// A subscription.
@@ -215,6 +217,7 @@ impl Session {
             will: None,
             smallest: None,
             client: None,
+            was_anothers: false,
             from_client: Exchanges::default(),
             was_cut: false,
             first_sent: BTreeMap::new(),
