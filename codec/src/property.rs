@@ -1,12 +1,14 @@
 //! The 27 properties of 5.0 (section 2.2.2.2): one table says identifier, type, where each may stand and how often.
 
 mod block;
+mod view;
 
 use std::fmt;
 
 use bytes::Bytes;
 
 pub(crate) use block::{Head, block_len, put_block_len};
+pub use view::{PropertiesView, PropertyViews, ValueView};
 
 use crate::{
     error::{DecodeError, EncodeError},
@@ -173,6 +175,7 @@ macro_rules! properties {
             }
 
             /// Appends identifier and value.
+            #[inline]
             pub(crate) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
                 out.put_u8(self.id() as u8);
                 match self { $(Property::$name(value) => properties!(@put out value $kind $text),)* }
@@ -295,6 +298,24 @@ properties! {
 }
 
 impl Place {
+    /// All 14.
+    pub(crate) const ALL: [Place; 14] = [
+        Place::Connect,
+        Place::Will,
+        Place::Connack,
+        Place::Publish,
+        Place::Puback,
+        Place::Pubrec,
+        Place::Pubrel,
+        Place::Pubcomp,
+        Place::Subscribe,
+        Place::Suback,
+        Place::Unsubscribe,
+        Place::Unsuback,
+        Place::Disconnect,
+        Place::Auth,
+    ];
+
     /// The packet that holds the place.
     pub const fn packet(self) -> PacketKind {
         match self {

@@ -1,10 +1,12 @@
 //! Bytes in as they come, whole packets out.
 
+use std::mem;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     error::DecodeError,
-    packet::{Ack, Packet, PacketKind, REMAINING_LENGTH, check_first_byte, check_minimal, connect_version},
+    packet::{Ack, Fields, Packet, PacketKind, Publish, REMAINING_LENGTH, check_first_byte, check_minimal},
     reason::{ReasonCode, Side},
     version::Version,
     wire::{Frame, PacketId, variable},
@@ -18,9 +20,11 @@ pub struct Decoder {
     sender: Side,
     version: Option<Version>,
     maximum_packet_size: u32,
-    /// Bytes whose frame is not whole yet, and frames that were not asked for yet.
-    pending: BytesMut,
-    /// How many bytes have to be there before it is worth to look again.
+    /// Whole frames come first here, and each shares it when it is cut off. Empty while `begun` is not.
+    input: Bytes,
+    /// The beginning of a frame whose rest has not come, or what was not looked at yet.
+    begun: BytesMut,
+    /// How many bytes have to be there before it is worth to look again; more than there can be after a failure.
     needed: usize,
     /// What ended the stream: it is said again to whoever asks again.
     failed: Option<DecodeError>,
@@ -30,7 +34,8 @@ impl Decoder {
     /// Reads what `sender` sends. `version` is `None` for a server that waits for CONNECT. `maximum_packet_size` in
     /// bytes, as Maximum Packet Size counts them.
     pub fn new(sender: Side, version: Option<Version>, maximum_packet_size: u32) -> Self {
-        Decoder { sender, version, maximum_packet_size, pending: BytesMut::new(), needed: 0, failed: None }
+        let (input, begun) = (Bytes::new(), BytesMut::new());
+        Decoder { sender, version, maximum_packet_size, input, begun, needed: 1, failed: None }
     }
 
     /// The version in use, once it is known. A CONNECT that says its version and is malformed after that still
@@ -42,7 +47,16 @@ impl Decoder {
     /// Takes bytes as they came. After an error they are dropped.
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
-            self.pending.extend_from_slice(bytes);
+            self.gather(bytes.len());
+            self.begun.extend_from_slice(bytes);
+        }
+    }
+
+    /// Takes bytes that can be shared: frames are cut from them without a copy, where no frame had begun before them.
+    pub fn extend_shared(&mut self, bytes: Bytes) {
+        match self.pending_bytes() {
+            0 if self.failed.is_none() => self.input = bytes,
+            _ => self.extend(&bytes),
         }
     }
 
@@ -51,12 +65,16 @@ impl Decoder {
     /// # Errors
     /// A fixed header that can begin no frame, or a frame beyond the limit: both before the frame is buffered.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+        let Header { body, frame, .. } = match self.find_frame() {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(None),
+            Err(error) => return self.fail(error),
+        };
+        let frame = self.input.split_to(frame);
+        if self.version.is_none() {
+            self.version = Packet::version_of_connect(self.sender, &frame, body).ok();
         }
-        let found = self.find_frame();
-        self.note_failure(&found);
-        Ok(found?.map(|header| self.take_frame(header.frame)))
+        Ok(Some(frame))
     }
 
     /// The next whole packet; `None` when more bytes are needed. After an error nothing more comes.
@@ -64,85 +82,99 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::next_frame`] and [`Packet::decode`].
     pub fn next_packet(&mut self) -> Result<Option<Packet>, DecodeError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
+        let header = match self.find_frame() {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(None),
+            Err(error) => return self.fail(error),
+        };
+        match self.read_packet(header) {
+            Ok(packet) => Ok(Some(packet)),
+            Err(error) => self.fail(error),
         }
-        if self.pending.len() < self.needed {
-            return Ok(None);
-        }
-        self.needed = 0;
-        if let Some(packet) = self.read_acknowledgement() {
-            return Ok(Some(packet));
-        }
-        let read = self.read_packet();
-        self.note_failure(&read);
-        read
     }
 
     /// Bytes that wait for the rest of their frame.
     pub fn pending_bytes(&self) -> usize {
-        self.pending.len()
+        self.input.len() + self.begun.len()
+    }
+
+    #[cold]
+    fn fail<T>(&mut self, error: DecodeError) -> Result<Option<T>, DecodeError> {
+        (self.input, self.begun) = (Bytes::new(), BytesMut::new());
+        self.needed = usize::MAX;
+        self.failed = Some(error.clone());
+        Err(error)
     }
 
     #[inline]
-    fn note_failure<T>(&mut self, result: &Result<T, DecodeError>) {
-        if let Err(error) = result {
-            self.pending = BytesMut::new();
-            self.failed = Some(error.clone());
+    fn read_packet(&mut self, header: Header) -> Result<Packet, DecodeError> {
+        let Header { first, length, body, frame } = header;
+        let (version, sender) = match self.version {
+            Some(version) if first >> 4 != PacketKind::Connect.number() => (version, self.sender),
+            _ => return self.read_connect(header),
+        };
+        check_minimal(version, length, body - 1)?;
+        if first >> 4 == PacketKind::Publish.number() {
+            let fields = Fields::read(version, sender, first, &self.input[..frame], body)?;
+            return Ok(Packet::Publish(Publish::within(self.input.split_to(frame), fields)));
         }
+        if !keeps_little(first) {
+            let frame = self.input.split_to(frame);
+            return Packet::decode_body(version, sender, first, Frame::Shared(&frame), body);
+        }
+        let packet = match self.read_acknowledgement(first, body, frame) {
+            Some(packet) => packet,
+            None => Packet::decode_body(version, sender, first, Frame::Lent(&self.input[..frame]), body)?,
+        };
+        self.input.advance(frame);
+        if self.input.is_empty() {
+            // An idle connection owns no buffer.
+            self.input = Bytes::new();
+        }
+        Ok(packet)
+    }
+
+    /// A CONNECT is decoded by its own version.
+    fn read_connect(&mut self, header: Header) -> Result<Packet, DecodeError> {
+        let frame = self.input.split_to(header.frame);
+        let version = Packet::version_of_connect(self.sender, &frame, header.body)?;
+        self.version.get_or_insert(version);
+        Packet::decode_connect(version, header.first, &frame, header.body)
     }
 
     /// PUBACK, PUBREC, PUBREL or PUBCOMP without properties, which is most of what comes beside PUBLISH: all that can
-    /// be wrong with it is in four or five bytes. `None` leaves the judgement to those who read everything.
-    fn read_acknowledgement(&mut self) -> Option<Packet> {
-        let (first, ack, length) = match (&self.pending[..], self.version?) {
-            (&[first, 2, high, low, ..], _) => (first, Ack::new(packet_id(high, low)?), 4),
-            (&[first, 3, high, low, code, ..], Version::V5_0) => {
+    /// be wrong with it is in two or three bytes. `None` leaves the judgement to those who read everything.
+    #[inline]
+    fn read_acknowledgement(&self, first: u8, body: usize, frame: usize) -> Option<Packet> {
+        let ack = match self.input[body..frame] {
+            [high, low] => Ack::new(packet_id(high, low)?),
+            [high, low, code] if self.version == Some(Version::V5_0) => {
                 let kind = PacketKind::from_number(Version::V5_0, first >> 4)?;
                 let reason = ReasonCode::from_value(code).filter(|reason| reason.allowed_in(kind, self.sender))?;
-                (first, Ack::with_reason(packet_id(high, low)?, reason), 5)
+                Ack::with_reason(packet_id(high, low)?, reason)
             }
             _ => return None,
         };
-        let packet = match first {
-            0x40 => Packet::Puback(ack),
-            0x50 => Packet::Pubrec(ack),
-            0x62 => Packet::Pubrel(ack),
-            0x70 => Packet::Pubcomp(ack),
+        Some(match first >> 4 {
+            4 => Packet::Puback(ack),
+            5 => Packet::Pubrec(ack),
+            6 => Packet::Pubrel(ack),
+            7 => Packet::Pubcomp(ack),
             _ => return None,
-        };
-        if length > self.maximum_packet_size as usize {
-            return None;
-        }
-        self.pending.advance(length);
-        self.release();
-        Some(packet)
+        })
     }
 
-    fn read_packet(&mut self) -> Result<Option<Packet>, DecodeError> {
-        let Some(Header { first, length, body, frame }) = self.find_frame()? else { return Ok(None) };
-        let (version, sender) = match self.version {
-            Some(version) if first >> 4 != PacketKind::Connect.number() => (version, self.sender),
-            version => {
-                let frame = self.take_frame(frame);
-                // Nothing but a CONNECT gets here, and that is decoded by its own version.
-                return Packet::decode(version.unwrap_or(Version::V5_0), self.sender, frame).map(Some);
-            }
-        };
-        check_minimal(version, length, body - 1)?;
-        if !keeps_little(first) {
-            let packet = Packet::decode_shared(version, sender, first, self.take_frame(frame), body)?;
-            return Ok(Some(packet));
-        }
-        let packet = Packet::decode_body(version, sender, first, Frame::Lent(&self.pending[..frame]), body)?;
-        self.pending.advance(frame);
-        self.release();
-        Ok(Some(packet))
-    }
-
-    /// The header of the next frame, once the frame is whole.
+    /// The header of the next frame, once the frame is whole; then it lies in `input`.
+    #[inline(always)]
     fn find_frame(&mut self) -> Result<Option<Header>, DecodeError> {
-        let Some((&first, rest)) = self.pending.split_first() else { return Ok(None) };
+        if self.pending_bytes() < self.needed {
+            return match &self.failed {
+                None => Ok(None),
+                Some(error) => Err(error.clone()),
+            };
+        }
+        let bytes = if self.input.is_empty() { &self.begun[..] } else { &self.input[..] };
+        let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
         match self.version {
             Some(version) => check_first_byte(version, self.sender, first)?,
             // [MQTT-3.1.0-1] The flags are judged when the frame has said its version.
@@ -158,31 +190,33 @@ impl Decoder {
             let (size, limit) = (frame as u64, self.maximum_packet_size);
             return Err(DecodeError::PacketTooLarge { size, limit, sender: self.sender });
         }
-        if self.pending.len() < frame {
-            self.needed = frame;
-            // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
-            self.pending.reserve((frame - self.pending.len()).min(ONE_READ));
+        if body + length as usize > 1 + rest.len() {
+            self.wait_for(frame);
             return Ok(None);
+        }
+        self.needed = 1;
+        if self.input.is_empty() {
+            self.input = mem::take(&mut self.begun).freeze();
         }
         Ok(Some(Header { first, length, body, frame }))
     }
 
-    fn take_frame(&mut self, length: usize) -> Bytes {
-        let frame = if length == self.pending.len() {
-            std::mem::take(&mut self.pending).freeze()
-        } else {
-            self.pending.split_to(length).freeze()
-        };
-        if self.version.is_none() {
-            self.version = connect_version(&frame);
-        }
-        frame
+    #[cold]
+    fn wait_for(&mut self, frame: usize) {
+        self.needed = frame;
+        // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
+        let room = (frame - self.pending_bytes()).min(ONE_READ);
+        self.gather(room);
+        self.begun.reserve(room);
     }
 
-    /// An idle connection owns no buffer.
-    fn release(&mut self) {
-        if self.pending.is_empty() {
-            self.pending = BytesMut::new();
+    /// What is left of the input begins a frame whose rest comes elsewhere; it keeps no larger buffer alive.
+    #[inline]
+    fn gather(&mut self, room: usize) {
+        if !self.input.is_empty() {
+            let rest = mem::take(&mut self.input);
+            self.begun.reserve(rest.len() + room);
+            self.begun.extend_from_slice(&rest);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    ascii::{each_wildcard, is_plain_name},
+    ascii::{is_plain_filter, is_plain_name},
     wire::{Text, TextError},
 };
 
@@ -101,10 +101,18 @@ impl TopicFilter {
     ///
     /// # Errors
     /// Empty, a misplaced wildcard, or a wrong `$share` form.
+    #[inline]
     pub fn new(text: Text) -> Result<Self, TopicError> {
-        if !text.starts_with('$') {
-            return TopicFilter::unshared(text);
-        }
+        if text.starts_with('$') { TopicFilter::special(text) } else { TopicFilter::unshared(text) }
+    }
+
+    /// Of a text that was checked and is not shared.
+    pub(crate) const fn plain(text: Text) -> Self {
+        TopicFilter { text, share_name: None }
+    }
+
+    /// Of a text that begins with `$`, and may be a Shared Subscription.
+    fn special(text: Text) -> Result<Self, TopicError> {
         let share_name = match text.strip_prefix(SHARE_PREFIX) {
             None if text.as_str() == "$share" => return Err(TopicError::ShareName),
             None => None,
@@ -183,19 +191,26 @@ impl TryFrom<&str> for TopicFilter {
     }
 }
 
+#[inline]
 fn check_filter(filter: &str) -> Result<(), TopicError> {
-    let bytes = filter.as_bytes();
-    if bytes.is_empty() {
-        return Err(TopicError::Empty);
+    match filter.as_bytes() {
+        [] => Err(TopicError::Empty),
+        bytes if is_plain_filter(bytes) => Ok(()),
+        bytes => check_wildcards(bytes),
     }
-    each_wildcard(bytes, |at| {
+}
+
+#[cold]
+fn check_wildcards(bytes: &[u8]) -> Result<(), TopicError> {
+    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| matches!(byte, b'+' | b'#')) {
         let begins = at == 0 || bytes[at - 1] == b'/';
-        match (bytes[at], bytes.get(at + 1)) {
-            (b'#', None) | (b'+', None | Some(b'/')) if begins => Ok(()),
-            (b'#', _) => Err(TopicError::MultiLevel),
-            _ => Err(TopicError::SingleLevel),
+        match (byte, bytes.get(at + 1)) {
+            (b'#', None) | (b'+', None | Some(b'/')) if begins => {}
+            (b'#', _) => return Err(TopicError::MultiLevel),
+            _ => return Err(TopicError::SingleLevel),
         }
-    })
+    }
+    Ok(())
 }
 
 /// Whether a filter (valid, without `$share/…`) matches a name.

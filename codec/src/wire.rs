@@ -6,10 +6,11 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
 use crate::{
-    ascii::is_plain,
+    ascii::{is_plain, is_plain_filter},
     error::{DecodeError, EncodeError},
     packet::PacketKind,
     reason::Side,
+    topic::TopicFilter,
 };
 
 /// The largest value of a Variable Byte Integer (section 1.5.5; 3.1.1 section 2.2.3).
@@ -48,6 +49,15 @@ impl Text {
         Ok(Text(text))
     }
 
+    /// Of bytes that were checked, which has to be shown again for UTF-8.
+    #[inline]
+    fn checked(bytes: Bytes) -> Self {
+        match ByteString::try_from(bytes) {
+            Ok(text) => Text(text),
+            Err(_) => unreachable!("well-formed when it was checked"),
+        }
+    }
+
     /// Checks a string of Rust's.
     ///
     /// # Errors
@@ -82,6 +92,7 @@ impl Text {
     }
 }
 
+#[inline]
 fn check_length(bytes: &[u8]) -> Result<(), TextError> {
     if bytes.len() > usize::from(u16::MAX) {
         return Err(TextError::TooLong(bytes.len()));
@@ -89,6 +100,7 @@ fn check_length(bytes: &[u8]) -> Result<(), TextError> {
     Ok(())
 }
 
+#[inline]
 fn check_null(bytes: &[u8]) -> Result<(), TextError> {
     // [MQTT-1.5.4-2]
     if !is_plain(bytes) && bytes.contains(&0) {
@@ -98,11 +110,14 @@ fn check_null(bytes: &[u8]) -> Result<(), TextError> {
 }
 
 /// Checks a string where it lies. U+FEFF, controls and noncharacters are legal and kept ([MQTT-1.5.4-3]).
+#[inline]
 pub(crate) fn check_text(bytes: &[u8]) -> Result<(), TextError> {
     check_length(bytes)?;
-    if is_plain(bytes) {
-        return Ok(());
-    }
+    if is_plain(bytes) { Ok(()) } else { check_odd_text(bytes) }
+}
+
+#[cold]
+fn check_odd_text(bytes: &[u8]) -> Result<(), TextError> {
     std::str::from_utf8(bytes).map_err(|_| TextError::NotUtf8)?;
     check_null(bytes)
 }
@@ -217,6 +232,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Begins at an offset of the frame. The packet is what errors speak of.
+    #[inline]
     pub(crate) fn new(frame: Frame<'a>, at: usize, packet: PacketKind) -> Self {
         let bytes: &'a [u8] = match frame {
             Frame::Shared(bytes) => bytes,
@@ -244,21 +260,24 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(crate) fn take(&mut self, needed: usize, field: &'static str) -> Result<&'a [u8], DecodeError> {
-        let Some((taken, rest)) = self.rest.split_at_checked(needed) else { return Err(self.cut(needed, field)) };
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    #[cold]
-    fn cut(&self, needed: usize, field: &'static str) -> DecodeError {
-        DecodeError::Truncated { packet: self.packet, field, needed, left: self.left() }
+        match self.rest.split_at_checked(needed) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(cut(self.packet, field, needed, self.rest.len())),
+        }
     }
 
     #[inline]
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        let Some((array, rest)) = self.rest.split_first_chunk() else { return Err(self.cut(N, field)) };
-        self.rest = rest;
-        Ok(*array)
+        match self.rest.split_first_chunk() {
+            Some((array, rest)) => {
+                self.rest = rest;
+                Ok(*array)
+            }
+            None => Err(cut(self.packet, field, N, self.rest.len())),
+        }
     }
 
     #[inline]
@@ -283,17 +302,8 @@ impl<'a> Reader<'a> {
             self.rest = rest;
             return Ok(u32::from(*byte));
         }
-        self.long_variable(field)
-    }
-
-    #[cold]
-    fn long_variable(&mut self, field: &'static str) -> Result<u32, DecodeError> {
-        let Some((value, length)) = variable(self.rest, field)? else { return Err(self.cut(self.left() + 1, field)) };
-        // [MQTT-1.5.5-1]
-        if length != variable_len(value) {
-            return Err(DecodeError::NotMinimal { field, value });
-        }
-        self.rest = &self.rest[length..];
+        let (value, rest) = long_variable(self.rest, self.packet, field)?;
+        self.rest = rest;
         Ok(value)
     }
 
@@ -325,7 +335,22 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn text(&mut self, field: &'static str) -> Result<Text, DecodeError> {
         let bytes = self.prefixed(field)?;
-        Text::from_bytes(self.keep(bytes)).map_err(|error| DecodeError::Text { field, error })
+        if !is_plain(bytes) {
+            check_odd_text(bytes).map_err(|error| DecodeError::Text { field, error })?;
+        }
+        Ok(Text::checked(self.keep(bytes)))
+    }
+
+    /// Reads a Topic Filter of which all is well at first sight and that is not shared; otherwise reads nothing.
+    #[inline]
+    pub(crate) fn plain_filter(&mut self) -> Option<TopicFilter> {
+        let (length, rest) = self.rest.split_first_chunk()?;
+        let (bytes, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        if matches!(bytes, [] | [b'$', ..]) || !is_plain_filter(bytes) {
+            return None;
+        }
+        self.rest = rest;
+        Some(TopicFilter::plain(Text::checked(self.keep(bytes))))
     }
 
     #[inline]
@@ -350,6 +375,26 @@ impl<'a> Reader<'a> {
             bytes => Err(DecodeError::Leftover { packet: self.packet, bytes }),
         }
     }
+}
+
+// Neither of these takes the reader: what is lent to a function has to lie in memory, and a reader that is not lent to
+// any stays in registers.
+
+#[cold]
+fn cut(packet: PacketKind, field: &'static str, needed: usize, left: usize) -> DecodeError {
+    DecodeError::Truncated { packet, field, needed, left }
+}
+
+#[cold]
+fn long_variable<'a>(rest: &'a [u8], packet: PacketKind, field: &'static str) -> Result<(u32, &'a [u8]), DecodeError> {
+    let Some((value, length)) = variable(rest, field)? else {
+        return Err(cut(packet, field, rest.len() + 1, rest.len()));
+    };
+    // [MQTT-1.5.5-1]
+    if length != variable_len(value) {
+        return Err(DecodeError::NotMinimal { field, value });
+    }
+    Ok((value, &rest[length..]))
 }
 
 /// Reads a Variable Byte Integer: its value and the bytes that it takes, `None` when more bytes are needed.
@@ -427,6 +472,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a value that may be too large for a Variable Byte Integer.
+    #[inline]
     pub(crate) fn put_bounded(&mut self, value: u32, field: &'static str) -> Result<(), EncodeError> {
         if value > VARIABLE_BYTE_INTEGER_MAX {
             return Err(EncodeError::VariableTooLarge { field, value });

@@ -68,7 +68,7 @@ impl Ack {
         2 + short_form_len(version, self.reason, &self.properties)
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         put_short_form(version, self.reason, &self.properties, out)
     }
@@ -101,7 +101,7 @@ pub(super) fn put_short_form(
     version: Version,
     reason: ReasonCode,
     properties: &Properties,
-    out: &mut Writer<'_>,
+    mut out: Writer<'_>,
 ) -> Result<(), EncodeError> {
     if version.has_properties() && (reason != ReasonCode::Success || !properties.is_empty()) {
         out.put_u8(reason.value());

@@ -54,7 +54,7 @@ impl Auth {
         if self.is_short() { 0 } else { 1 + self.properties.encoded_len() }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         if !version.has_properties() {
             return Err(EncodeError::NoSuchPacket { version, packet: PacketKind::Auth.name() });
         }

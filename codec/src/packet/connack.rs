@@ -59,11 +59,11 @@ impl Connack {
         2 + if version.has_properties() { self.properties.encoded_len() } else { 0 }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_u8(u8::from(self.session_present && version > Version::V3_1));
         if version.has_properties() {
             out.put_u8(self.reason.value());
-            return self.properties.encode(out);
+            return self.properties.encode(out).map(drop);
         }
         let code = self.reason.connack_return_code();
         // 3.1.1 [MQTT-3.2.2-6] Where no return code fits there is no CONNACK.

@@ -138,18 +138,18 @@ impl Connect {
             + self.password.as_ref().map_or(0, |password| 2 + password.len())
     }
 
-    pub(super) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_text(self.version.protocol_name());
         out.put_u8(self.version.level());
         out.put_u8(self.flags());
         out.put_u16(self.keep_alive);
         if self.version.has_properties() {
-            self.properties.encode(out)?;
+            out = self.properties.encode(out)?;
         }
         out.put_text(&self.client_id);
         if let Some(will) = &self.will {
             if self.version.has_properties() {
-                will.properties.encode(out)?;
+                out = will.properties.encode(out)?;
             }
             out.put_text(will.topic.as_str());
             out.put_binary(&will.payload, "the will payload")?;

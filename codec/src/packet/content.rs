@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::PacketKind;
 use crate::{
-    property::{Properties, Property, PropertyId, block_len},
+    property::{Properties, PropertiesView, Property, PropertyId, ValueView, block_len},
     wire::{Frame, Reader, Text, Writer, variable_len},
 };
 
@@ -17,49 +17,54 @@ pub(super) const fn belongs_to_hop(id: PropertyId) -> bool {
     matches!(id, PropertyId::TopicAlias | PropertyId::MessageExpiryInterval | PropertyId::SubscriptionIdentifier)
 }
 
-/// Ranges of a frame. The payload goes on to its end.
+/// Where things stand in a frame that was checked. The payload goes on to its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Layout {
+    pub(super) topic: (u32, u32),
+    /// A block without its length, which may hold properties of the hop as well.
+    pub(super) properties: (u32, u32),
+    /// Bytes within `properties` that belong to the hop and are not forwarded.
+    pub(super) hop_bytes: u32,
+    pub(super) payload: u32,
+    /// The frame is a whole PUBLISH, its header written as we write it.
+    pub(super) is_whole: bool,
+}
+
+/// Topic, forwarded properties and payload.
 #[derive(Clone, Debug)]
 pub(super) struct Content {
     frame: Bytes,
-    topic: (u32, u32),
-    /// A block without its length, which may hold properties of the hop as well.
-    properties: (u32, u32),
-    /// Bytes within `properties` that belong to the hop and are not forwarded.
-    hop_bytes: u32,
-    payload: u32,
+    layout: Layout,
 }
 
-/// Where things stand in a frame that was checked.
-#[derive(Default)]
-pub(super) struct Layout {
-    pub(super) topic: Range<usize>,
-    pub(super) properties: Range<usize>,
-    pub(super) hop_bytes: usize,
-    pub(super) payload: usize,
-}
-
-fn offset(at: usize) -> u32 {
-    u32::try_from(at).expect("a message is smaller than 4 GiB")
-}
-
-fn offsets(range: Range<usize>) -> (u32, u32) {
-    (offset(range.start), offset(range.end))
+/// As a position in a frame, which has at most 268,435,460 bytes.
+pub(super) const fn offset(at: usize) -> u32 {
+    at as u32
 }
 
 fn range((start, end): (u32, u32)) -> Range<usize> {
     start as usize..end as usize
 }
 
+impl Layout {
+    pub(super) fn topic<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        &frame[range(self.topic)]
+    }
+
+    pub(super) fn properties<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        &frame[range(self.properties)]
+    }
+
+    pub(super) fn payload<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        &frame[self.payload as usize..]
+    }
+}
+
 impl Content {
     /// Of a frame that was decoded.
+    #[inline]
     pub(super) fn within(frame: Bytes, layout: Layout) -> Self {
-        Content {
-            frame,
-            topic: offsets(layout.topic),
-            properties: offsets(layout.properties),
-            hop_bytes: offset(layout.hop_bytes),
-            payload: offset(layout.payload),
-        }
+        Content { frame, layout }
     }
 
     /// In a frame of its own.
@@ -67,16 +72,23 @@ impl Content {
         let block = properties.clone().map(<[u8]>::len).sum::<usize>();
         // Where there are properties their length stands before them, as on the wire.
         let room = if block > 0 { block_len(block) } else { 0 };
-        let mut frame = BytesMut::with_capacity(topic.len() + room + payload.len());
+        let size = topic.len() + room + payload.len();
+        assert!(u32::try_from(size).is_ok(), "a message is smaller than 4 GiB");
+        let mut frame = BytesMut::with_capacity(size);
         frame.extend_from_slice(topic);
         if block > 0 {
             Writer::behind(&mut frame, variable_len(offset(block))).put_variable(offset(block));
         }
         let start = frame.len();
         properties.for_each(|piece| frame.extend_from_slice(piece));
-        let behind = frame.len();
+        let behind = offset(frame.len());
         frame.extend_from_slice(payload);
-        let layout = Layout { topic: 0..topic.len(), properties: start..behind, hop_bytes: 0, payload: behind };
+        let layout = Layout {
+            topic: (0, offset(topic.len())),
+            properties: (offset(start), behind),
+            payload: behind,
+            ..Layout::default()
+        };
         Content::within(frame.freeze(), layout)
     }
 
@@ -86,15 +98,16 @@ impl Content {
     }
 
     pub(super) fn without_topic(self) -> Self {
-        Content { topic: (0, 0), ..self }
+        Content { layout: Layout { topic: (0, 0), is_whole: false, ..self.layout }, ..self }
     }
 
     pub(super) fn without_payload(self) -> Self {
-        Content { frame: self.frame.slice(..self.payload as usize), ..self }
+        let frame = self.frame.slice(..self.layout.payload as usize);
+        Content { frame, layout: Layout { is_whole: false, ..self.layout } }
     }
 
     pub(super) fn topic_bytes(&self) -> &[u8] {
-        &self.frame[range(self.topic)]
+        self.layout.topic(&self.frame)
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -102,15 +115,15 @@ impl Content {
     }
 
     pub(super) fn topic_text(&self) -> Text {
-        Text::from_bytes(self.frame.slice(range(self.topic))).expect("checked when the frame was decoded")
+        Text::from_bytes(self.frame.slice(range(self.layout.topic))).expect("checked when the frame was decoded")
     }
 
     pub(super) fn payload(&self) -> &[u8] {
-        &self.frame[self.payload as usize..]
+        self.layout.payload(&self.frame)
     }
 
     pub(super) fn payload_bytes(&self) -> Bytes {
-        self.frame.slice(self.payload as usize..)
+        self.frame.slice(self.layout.payload as usize..)
     }
 
     /// Bytes of topic, forwarded properties and payload.
@@ -118,34 +131,42 @@ impl Content {
         self.topic_bytes().len() + self.forwarded_len() + self.payload().len()
     }
 
-    /// Everything from the topic on, if that is what a packet without packet identifier has there: with its block of
-    /// forwarded properties (5.0) or without any.
-    pub(super) fn behind_topic_length(&self, with_properties: bool) -> Option<&[u8]> {
-        let (behind_topic, (start, end)) = (self.topic.1, self.properties);
-        let as_written = match with_properties {
-            true => {
-                let length = variable_len(end - start) as u32;
-                self.hop_bytes == 0 && start == behind_topic + length && end == self.payload
-            }
-            false => self.payload == behind_topic,
+    /// Everything from the topic on, if that is what a packet has there: with or without a packet identifier behind the
+    /// topic, with its block of forwarded properties (5.0) or without any.
+    pub(super) fn as_written(&self, has_packet_id: bool, has_properties: bool) -> Option<Written<'_>> {
+        let Layout { topic, properties: (start, end), hop_bytes, payload, is_whole } = self.layout;
+        let behind = topic.1 + if has_packet_id { 2 } else { 0 };
+        let fits = match has_properties {
+            true => hop_bytes == 0 && start == behind + variable_len(end - start) as u32 && end == payload,
+            false => payload == behind,
         };
-        as_written.then(|| &self.frame[self.topic.0 as usize..])
+        match fits {
+            true if is_whole => Some(Written::Frame(&self.frame, topic.1 as usize)),
+            true if !has_packet_id => Some(Written::FromTopic(&self.frame[topic.0 as usize..])),
+            _ => None,
+        }
     }
 
     /// Bytes that [`Content::forwarded`] yields altogether.
     pub(super) fn forwarded_len(&self) -> usize {
-        range(self.properties).len() - self.hop_bytes as usize
+        range(self.layout.properties).len() - self.layout.hop_bytes as usize
     }
 
     /// The forwarded properties as they stand in the frame: one piece, unless properties of the hop lie between.
     pub(super) fn forwarded(&self) -> Forwarded<'_> {
-        let block = range(self.properties);
+        let block = range(self.layout.properties);
         Forwarded { content: self, at: block.start, end: block.end }
+    }
+
+    /// The forwarded properties where they lie.
+    pub(super) fn property_views(&self) -> impl Iterator<Item = (PropertyId, ValueView<'_>)> {
+        let views = PropertiesView::new(self.layout.properties(&self.frame)).iter();
+        views.filter(|(id, _)| !belongs_to_hop(*id))
     }
 
     /// The forwarded properties by their values.
     pub(super) fn properties(&self) -> Properties {
-        let block = range(self.properties);
+        let block = range(self.layout.properties);
         let mut reader = self.reader(block.start, block.end);
         let mut properties = Vec::new();
         while reader.left() > 0 {
@@ -155,10 +176,33 @@ impl Content {
         properties.into_iter().filter(|property| !belongs_to_hop(property.id())).collect()
     }
 
+    /// The Subscription Identifiers that came with the frame.
+    pub(super) fn subscription_identifiers(&self) -> Vec<u32> {
+        let block = range(self.layout.properties);
+        let mut reader = self.reader(block.start, block.end);
+        let mut identifiers = Vec::new();
+        while reader.left() > 0 {
+            let id = next_id(&mut reader);
+            let number = id.skip(&mut reader).expect("checked when the frame was decoded");
+            if id == PropertyId::SubscriptionIdentifier {
+                identifiers.push(number);
+            }
+        }
+        identifiers
+    }
+
     fn reader(&self, start: usize, end: usize) -> Reader<'_> {
         let mut reader = Reader::new(Frame::Shared(&self.frame), start, PacketKind::Publish);
         reader.within(end - start, "the properties").expect("the range lies within the frame")
     }
+}
+
+/// What a frame holds of what is to be written.
+pub(super) enum Written<'a> {
+    /// All but the flags and the packet identifier, which stands at this offset.
+    Frame(&'a [u8], usize),
+    /// The topic and all behind it.
+    FromTopic(&'a [u8]),
 }
 
 impl PartialEq for Content {
@@ -183,7 +227,7 @@ impl<'a> Iterator for Forwarded<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
-        if self.content.hop_bytes == 0 {
+        if self.content.layout.hop_bytes == 0 {
             self.at = self.end;
             return (start < self.end).then(|| &self.content.frame[start..self.end]);
         }

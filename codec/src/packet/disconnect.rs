@@ -44,7 +44,7 @@ impl Disconnect {
         short_form_len(version, self.reason, &self.properties)
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, out: Writer<'_>) -> Result<(), EncodeError> {
         // Before 5.0 every DISCONNECT is a normal one: it would discard a will that this reason asks for.
         if !version.has_properties() && self.reason != ReasonCode::NORMAL_DISCONNECTION {
             return Err(EncodeError::NoSuchPacket { version, packet: PacketKind::Disconnect.name() });

@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Ack, Auth, Connack, Connect, Disconnect, Packet, PacketKind, Publish, Suback, Subscribe, Unsuback, Unsubscribe,
+    Ack, Auth, Connack, Connect, Disconnect, Fields, Packet, PacketKind, Publish, Suback, Subscribe, Unsuback,
+    Unsubscribe,
 };
 use crate::{
     error::{DecodeError, EncodeError},
@@ -31,13 +32,29 @@ impl Packet {
             check_first_byte(version, sender, first)?;
             return Packet::decode_shared(version, sender, first, frame, body);
         }
-        let reader = &mut Reader::new(Frame::Shared(&frame), body, kind);
+        let version = Packet::version_of_connect(sender, &frame, body)?;
+        Packet::decode_connect(version, first, &frame, body)
+    }
+
+    /// The version that a CONNECT asks for.
+    pub(crate) fn version_of_connect(sender: Side, frame: &Bytes, body: usize) -> Result<Version, DecodeError> {
         if sender == Side::Server {
-            return Err(DecodeError::WrongDirection { packet: kind, sender });
+            return Err(DecodeError::WrongDirection { packet: PacketKind::Connect, sender });
         }
-        let version = Connect::decode_version(reader)?;
-        check_flags(version, kind, first & FLAGS)?;
-        let connect = Connect::decode(version, reader)?;
+        Connect::decode_version(&mut Reader::new(Frame::Shared(frame), body, PacketKind::Connect))
+    }
+
+    /// Decodes a CONNECT of this version.
+    pub(crate) fn decode_connect(
+        version: Version,
+        first: u8,
+        frame: &Bytes,
+        body: usize,
+    ) -> Result<Packet, DecodeError> {
+        check_flags(version, PacketKind::Connect, first & FLAGS)?;
+        let version_byte = 2 + version.protocol_name().len();
+        let mut reader = Reader::new(Frame::Shared(frame), body + version_byte + 1, PacketKind::Connect);
+        let connect = Connect::decode(version, &mut reader)?;
         reader.finish()?;
         Ok(Packet::Connect(Box::new(connect)))
     }
@@ -52,8 +69,8 @@ impl Packet {
         body: usize,
     ) -> Result<Packet, DecodeError> {
         if first >> 4 == PacketKind::Publish.number() {
-            let publish = Publish::decode(version, sender, first & FLAGS, frame, body)?;
-            return Ok(Packet::Publish(publish));
+            let fields = Fields::read(version, sender, first, &frame, body)?;
+            return Ok(Packet::Publish(Publish::within(frame, fields)));
         }
         Packet::decode_body(version, sender, first, Frame::Shared(&frame), body)
     }
@@ -149,7 +166,7 @@ impl Packet {
     fn fill(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
         let body = self.body_len(version);
         let length = remaining_length(body)?;
-        let out = &mut Writer::behind(out, 1 + variable_len(length) + body);
+        let mut out = Writer::behind(out, 1 + variable_len(length) + body);
         out.put_u8(self.first_byte());
         out.put_variable(length);
         match self {
@@ -208,6 +225,7 @@ fn kind(version: Version, first: u8) -> Result<PacketKind, DecodeError> {
 
 /// Judges how the Remaining Length is written, of any frame but CONNECT: that is read before the version is known, and
 /// 3.1.1 has no such rule.
+#[inline]
 pub(crate) fn check_minimal(version: Version, length: u32, bytes: usize) -> Result<(), DecodeError> {
     // [MQTT-1.5.5-1]
     if version.has_properties() && bytes != variable_len(length) {
@@ -217,6 +235,7 @@ pub(crate) fn check_minimal(version: Version, length: u32, bytes: usize) -> Resu
 }
 
 /// What can be judged of a frame by its first byte alone.
+#[inline]
 pub(crate) fn check_first_byte(version: Version, sender: Side, first: u8) -> Result<(), DecodeError> {
     if FIRST_BYTES[version as usize][sender as usize][first as usize] { Ok(()) } else { judge(version, sender, first) }
 }
@@ -244,6 +263,7 @@ const fn may_begin(version: Version, sender: Side, first: u8) -> bool {
 }
 
 /// The same, by name.
+#[cold]
 fn judge(version: Version, sender: Side, first: u8) -> Result<(), DecodeError> {
     let packet = kind(version, first)?;
     if !packet.sent_by(version, sender) {
@@ -262,15 +282,6 @@ fn check_flags(version: Version, packet: PacketKind, flags: u8) -> Result<(), De
         return Err(DecodeError::FixedFlags { packet, flags });
     }
     Ok(())
-}
-
-/// The version that a CONNECT frame asks for; `None` for anything else.
-pub(crate) fn connect_version(frame: &Bytes) -> Option<Version> {
-    let (kind, _, body) = header(Version::V5_0, frame).ok()?;
-    if kind != PacketKind::Connect {
-        return None;
-    }
-    Connect::decode_version(&mut Reader::new(Frame::Shared(frame), body, kind)).ok()
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     PacketKind,
-    content::{Content, Layout, belongs_to_hop},
+    content::{Content, Layout, Written, belongs_to_hop, offset},
     frame::remaining_length,
 };
 use crate::{
     ascii::is_plain_name,
     error::{DecodeError, EncodeError},
-    property::{Head, Place, Properties, Property, PropertyId, block_len, put_block_len},
+    property::{Head, Place, Properties, Property, PropertyId, ValueView, block_len, put_block_len},
     qos::Qos,
     reason::Side,
     topic::{TopicError, TopicName, check_name},
@@ -143,6 +143,11 @@ impl Publish {
         self.content.properties()
     }
 
+    /// The same where they lie, without a copy.
+    pub fn forwarded_views(&self) -> impl Iterator<Item = (PropertyId, ValueView<'_>)> {
+        self.content.property_views()
+    }
+
     /// Every property of the packet, those with fields of their own last.
     pub fn properties(&self) -> Properties {
         let mut properties = self.forwarded_properties();
@@ -174,46 +179,23 @@ impl Publish {
         alias.into_iter().chain(expiry).chain(identifiers)
     }
 
-    /// Reads the body of a frame, which begins at an offset.
+    /// Of a frame whose fields were read.
     #[inline]
-    pub(super) fn decode(
-        version: Version,
-        sender: Side,
-        flags: u8,
-        frame: Bytes,
-        body: usize,
-    ) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(Frame::Shared(&frame), body, PacketKind::Publish);
-        let reader = &mut reader;
-        // [MQTT-3.3.1-4]
-        let qos = Qos::from_bits(flags >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
-        let name = reader.prefixed("the topic name")?;
-        check_topic(name)?;
-        let topic = reader.position() - name.len()..reader.position();
-        let packet_id = match qos {
-            Qos::AtMostOnce => None,
-            _ => Some(reader.packet_id(sender)?),
-        };
-        let mut layout = Layout { topic, ..Layout::default() };
-        let mut hop = Hop::default();
-        if version.has_properties() {
-            hop.read(sender, reader, &mut layout)?;
-        }
-        // [MQTT-4.7.3-1] 5.0: a Topic Alias may stand for the name.
-        if layout.topic.is_empty() && hop.topic_alias.is_none() {
-            return Err(DecodeError::TopicName { place: Place::Publish, error: TopicError::Empty });
-        }
-        layout.payload = reader.position();
-        Ok(Publish {
+    pub(crate) fn within(frame: Bytes, fields: Fields) -> Self {
+        let Fields { flags, qos, packet_id, hop, layout } = fields;
+        let content = Content::within(frame, layout);
+        let subscription_identifiers =
+            if hop.has_identifiers { content.subscription_identifiers() } else { Vec::new() };
+        Publish {
             dup: flags & DUP != 0,
             qos,
             retain: flags & RETAIN != 0,
             packet_id,
             topic_alias: hop.topic_alias,
             message_expiry_interval: hop.message_expiry_interval,
-            subscription_identifiers: hop.subscription_identifiers,
-            content: Content::within(frame, layout),
-        })
+            subscription_identifiers,
+            content,
+        }
     }
 
     pub(super) fn flags(&self) -> u8 {
@@ -236,20 +218,31 @@ impl Publish {
     pub(super) fn write(&self, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
         let first = PacketKind::Publish.number() << 4 | self.flags();
         let topic = self.content.topic_bytes();
-        // A message at QoS 0 is often written as it came: what follows the name in the frame is what has to follow it.
-        if self.qos == Qos::AtMostOnce
-            && !(version.has_properties() && self.has_hop_properties())
-            && let Some(rest) = self.content.behind_topic_length(version.has_properties())
-        {
-            put_head(first, 2 + rest.len(), topic.len(), out)?;
-            out.extend_from_slice(rest);
-            return Ok(());
-        }
         // [MQTT-2.2.1-2]
         let packet_id = match self.qos {
             Qos::AtMostOnce => None,
             _ => Some(self.packet_id.ok_or(EncodeError::NoPacketId)?.value().to_be_bytes()),
         };
+        // A message is often written as it came.
+        if !(version.has_properties() && self.has_hop_properties()) {
+            match self.content.as_written(packet_id.is_some(), version.has_properties()) {
+                Some(Written::Frame(frame, packet_id_at)) => {
+                    let start = out.len();
+                    out.extend_from_slice(frame);
+                    out[start] = first;
+                    if let Some(packet_id) = packet_id {
+                        out[start + packet_id_at..][..2].copy_from_slice(&packet_id);
+                    }
+                    return Ok(());
+                }
+                Some(Written::FromTopic(rest)) => {
+                    put_head(first, 2 + rest.len(), topic.len(), out)?;
+                    out.extend_from_slice(rest);
+                    return Ok(());
+                }
+                None => {}
+            }
+        }
         // A Subscription Identifier of ours may be too large for the wire.
         let start = out.len();
         put_head(first, self.body_len(version), topic.len(), out)?;
@@ -296,37 +289,89 @@ fn put_head(first: u8, body: usize, topic: usize, out: &mut BytesMut) -> Result<
     Ok(())
 }
 
+/// What the frame of a PUBLISH says and where: all of it checked, nothing copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields {
+    flags: u8,
+    qos: Qos,
+    packet_id: Option<PacketId>,
+    hop: Hop,
+    layout: Layout,
+}
+
+impl Fields {
+    /// Reads a whole frame whose body begins at an offset.
+    #[inline]
+    pub(crate) fn read(
+        version: Version,
+        sender: Side,
+        first: u8,
+        frame: &[u8],
+        body: usize,
+    ) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(Frame::Lent(frame), body, PacketKind::Publish);
+        // [MQTT-3.3.1-4]
+        let qos = Qos::from_bits(first >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
+        let name = reader.prefixed("the topic name")?;
+        check_topic(name)?;
+        let behind_topic = offset(reader.position());
+        let packet_id = match qos {
+            Qos::AtMostOnce => None,
+            _ => Some(reader.packet_id(sender)?),
+        };
+        let mut layout = Layout {
+            topic: (behind_topic - offset(name.len()), behind_topic),
+            is_whole: body == 1 + variable_len(offset(frame.len() - body)),
+            ..Layout::default()
+        };
+        let mut hop = Hop::default();
+        if version.has_properties() {
+            let length = reader.variable("the property length")?;
+            let block = reader.within(length as usize, "the properties")?;
+            layout.properties = (offset(block.position()), offset(reader.position()));
+            if length > 0 {
+                hop = Hop::read(sender, block)?;
+            }
+            layout.hop_bytes = hop.bytes;
+        }
+        // [MQTT-4.7.3-1] 5.0: a Topic Alias may stand for the name.
+        if name.is_empty() && hop.topic_alias.is_none() {
+            return Err(DecodeError::TopicName { place: Place::Publish, error: TopicError::Empty });
+        }
+        layout.payload = offset(reader.position());
+        Ok(Fields { flags: first & 0x0F, qos, packet_id, hop, layout })
+    }
+}
+
 /// The properties that a PUBLISH holds in fields of their own.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Hop {
     topic_alias: Option<u16>,
     message_expiry_interval: Option<u32>,
-    subscription_identifiers: Vec<u32>,
+    has_identifiers: bool,
+    /// Bytes that all of them take.
+    bytes: u32,
 }
 
 impl Hop {
-    /// Reads the block of properties, checks all of it, and keeps these.
-    fn read(&mut self, sender: Side, reader: &mut Reader<'_>, layout: &mut Layout) -> Result<(), DecodeError> {
-        let length = reader.variable("the property length")?;
-        let mut block = reader.within(length as usize, "the properties")?;
-        layout.properties = block.position()..reader.position();
+    /// Checks a block of properties and keeps these.
+    fn read(sender: Side, mut block: Reader<'_>) -> Result<Self, DecodeError> {
+        let mut hop = Hop::default();
         let mut head = Head::new(Place::Publish, sender);
         while block.left() > 0 {
-            let before = block.position();
+            let before = block.left();
             let id = head.read(&mut block)?;
             let number = id.skip(&mut block)?;
-            if !belongs_to_hop(id) {
-                continue;
-            }
-            layout.hop_bytes += block.position() - before;
             match id {
                 // The table says that the kind is Two.
-                PropertyId::TopicAlias => self.topic_alias = u16::try_from(number).ok(),
-                PropertyId::MessageExpiryInterval => self.message_expiry_interval = Some(number),
-                _ => self.subscription_identifiers.push(number),
+                PropertyId::TopicAlias => hop.topic_alias = u16::try_from(number).ok(),
+                PropertyId::MessageExpiryInterval => hop.message_expiry_interval = Some(number),
+                PropertyId::SubscriptionIdentifier => hop.has_identifiers = true,
+                _ => continue,
             }
+            hop.bytes += offset(before - block.left());
         }
-        Ok(())
+        Ok(hop)
     }
 }
 
@@ -351,10 +396,13 @@ pub(super) fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError
 }
 
 /// Judges a Topic Name where it lies; an empty one is judged later.
+#[inline]
 fn check_topic(name: &[u8]) -> Result<(), DecodeError> {
-    if is_plain_name(name) {
-        return Ok(());
-    }
+    if is_plain_name(name) { Ok(()) } else { check_odd_topic(name) }
+}
+
+#[cold]
+fn check_odd_topic(name: &[u8]) -> Result<(), DecodeError> {
     check_text(name).map_err(|error| DecodeError::Text { field: "the topic name", error })?;
     // [MQTT-3.3.2-2]
     check_name(name).map_err(|error| DecodeError::TopicName { place: Place::Publish, error })

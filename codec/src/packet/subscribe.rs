@@ -125,10 +125,10 @@ impl Subscribe {
         2 + properties + self.subscriptions.iter().map(|one| 2 + one.filter.as_str().len() + 1).sum::<usize>()
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
-            self.properties.encode(out)?;
+            out = self.properties.encode(out)?;
         }
         for subscription in &self.subscriptions {
             out.put_text(subscription.filter.as_str());
@@ -151,11 +151,15 @@ pub(super) fn count(reader: &Reader<'_>, behind: usize) -> usize {
 }
 
 /// Reads a Topic Filter. Only 5.0 knows Shared Subscriptions.
+#[inline]
 pub(super) fn filter(
     version: Version,
     packet: PacketKind,
     reader: &mut Reader<'_>,
 ) -> Result<TopicFilter, DecodeError> {
+    if let Some(filter) = reader.plain_filter() {
+        return Ok(filter);
+    }
     let text = reader.text("a topic filter")?;
     let filter = match version {
         Version::V5_0 => TopicFilter::new(text),
@@ -239,10 +243,10 @@ impl Suback {
         2 + self.reasons.len() + if version.has_properties() { self.properties.encoded_len() } else { 0 }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
-            self.properties.encode(out)?;
+            out = self.properties.encode(out)?;
         }
         self.reasons.iter().for_each(|reason| {
             out.put_u8(match version {

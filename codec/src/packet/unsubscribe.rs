@@ -73,10 +73,10 @@ impl Unsubscribe {
         2 + properties + self.filters.iter().map(|filter| 2 + filter.as_str().len()).sum::<usize>()
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
-            self.properties.encode(out)?;
+            out = self.properties.encode(out)?;
         }
         for filter in &self.filters {
             out.put_text(filter.as_str());
@@ -106,10 +106,10 @@ impl Unsuback {
         if version.has_properties() { 2 + self.properties.encoded_len() + self.reasons.len() } else { 2 }
     }
 
-    pub(super) fn encode(&self, version: Version, out: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
         out.put_u16(self.packet_id.value());
         if version.has_properties() {
-            self.properties.encode(out)?;
+            out = self.properties.encode(out)?;
             self.reasons.iter().for_each(|reason| out.put_u8(reason.value()));
         }
         Ok(())

@@ -12,31 +12,49 @@ use crate::{
 pub(crate) struct Head {
     place: Place,
     sender: Side,
+    /// One bit for each identifier that may still come.
+    open: u64,
     /// One bit for each identifier that was read.
     seen: u64,
 }
 
+/// By place and sender: a bit for each identifier that may stand there.
+static ALLOWED: [[u64; 2]; Place::ALL.len()] = {
+    let mut allowed = [[0; 2]; Place::ALL.len()];
+    let mut at = 0;
+    while at < PropertyId::ALL.len() * Place::ALL.len() {
+        let (property, place) = (PropertyId::ALL[at % PropertyId::ALL.len()], Place::ALL[at / PropertyId::ALL.len()]);
+        let bit = 1 << property as u8;
+        if property.allowed_in(place) && property.sent_by(place, Side::Client) {
+            allowed[place as usize][Side::Client as usize] |= bit;
+        }
+        if property.allowed_in(place) && property.sent_by(place, Side::Server) {
+            allowed[place as usize][Side::Server as usize] |= bit;
+        }
+        at += 1;
+    }
+    allowed
+};
+
 impl Head {
+    #[inline]
     pub(crate) fn new(place: Place, sender: Side) -> Self {
-        Head { place, sender, seen: 0 }
+        Head { place, sender, open: ALLOWED[place as usize][sender as usize], seen: 0 }
     }
 
     /// The identifier of the next property.
+    #[inline]
     pub(crate) fn read(&mut self, block: &mut Reader<'_>) -> Result<PropertyId, DecodeError> {
         let id = block.variable("a property identifier")?;
-        let property = PropertyId::from_value(id).ok_or(DecodeError::UnknownProperty { id })?;
-        let place = self.place;
-        if !property.allowed_in(place) {
-            return Err(DecodeError::PropertyNotAllowed { property, place });
-        }
-        if !property.sent_by(place, self.sender) {
-            return Err(DecodeError::PropertySender { property, place, sender: self.sender });
-        }
-        let bit = 1 << id;
-        if self.seen & bit != 0 && !property.repeats_in(place) {
-            return Err(DecodeError::PropertyRepeated { property, place });
-        }
+        let bit = 1_u64.checked_shl(id).unwrap_or(0);
+        let property = match PropertyId::from_value(id) {
+            Some(property) if self.open & bit != 0 => property,
+            _ => return Err(refusal(id, self.place, self.sender)),
+        };
         self.seen |= bit;
+        if !property.repeats_in(self.place) {
+            self.open &= !bit;
+        }
         Ok(property)
     }
 
@@ -54,8 +72,22 @@ impl Head {
     }
 }
 
+/// Why an identifier may not come, or not again.
+#[cold]
+fn refusal(id: u32, place: Place, sender: Side) -> DecodeError {
+    let Some(property) = PropertyId::from_value(id) else { return DecodeError::UnknownProperty { id } };
+    if !property.allowed_in(place) {
+        return DecodeError::PropertyNotAllowed { property, place };
+    }
+    if !property.sent_by(place, sender) {
+        return DecodeError::PropertySender { property, place, sender };
+    }
+    DecodeError::PropertyRepeated { property, place }
+}
+
 impl PropertyId {
     /// Whether a number is within the property's bounds.
+    #[inline]
     pub(crate) fn check(self, value: u32) -> Result<(), DecodeError> {
         let (least, most) = self.bounds();
         if value < least || value > most {
@@ -65,6 +97,7 @@ impl PropertyId {
     }
 
     /// Whether a string is one that the property may hold.
+    #[inline]
     pub(crate) fn check_text(self, text: &[u8]) -> Result<(), DecodeError> {
         match self {
             // [MQTT-3.3.2-14]
@@ -75,6 +108,7 @@ impl PropertyId {
 
     /// Checks the value of a property and passes over it: what a reader does that keeps the bytes as they are.
     /// A number is returned.
+    #[inline]
     pub(crate) fn skip(self, block: &mut Reader<'_>) -> Result<u32, DecodeError> {
         let field = self.name();
         let number = match self.kind() {
@@ -103,6 +137,7 @@ impl PropertyId {
     }
 
     // [MQTT-3.3.2-13] [MQTT-3.3.2-19]
+    #[inline]
     fn skip_text<'a>(self, block: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
         let bytes = block.prefixed(self.name())?;
         check_text(bytes).map_err(|error| DecodeError::Text { field: self.name(), error })?;
@@ -145,10 +180,23 @@ impl Properties {
         block_len(self.bytes)
     }
 
-    /// Appends the block with its length ([MQTT-2.2.2-1]).
-    pub(crate) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
-        put_block_len(out, self.bytes)?;
-        self.iter().try_for_each(|property| property.encode(out))
+    /// Appends the block with its length ([MQTT-2.2.2-1]). The writer goes in and comes back: lent to nobody, it stays in
+    /// registers.
+    #[inline]
+    pub(crate) fn encode<'a>(&self, mut out: Writer<'a>) -> Result<Writer<'a>, EncodeError> {
+        if self.is_empty() {
+            out.put_u8(0);
+            return Ok(out);
+        }
+        self.encode_some(out)
+    }
+
+    fn encode_some<'a>(&self, mut out: Writer<'a>) -> Result<Writer<'a>, EncodeError> {
+        put_block_len(&mut out, self.bytes)?;
+        for property in self.iter() {
+            property.encode(&mut out)?;
+        }
+        Ok(out)
     }
 }
 
@@ -158,6 +206,7 @@ pub(crate) fn block_len(content: usize) -> usize {
 }
 
 /// Appends the length that a block begins with.
+#[inline]
 pub(crate) fn put_block_len(out: &mut Writer<'_>, content: usize) -> Result<(), EncodeError> {
     match u32::try_from(content) {
         Ok(length) if length <= VARIABLE_BYTE_INTEGER_MAX => out.put_variable(length),
