@@ -1,11 +1,22 @@
 //! Strings judged a block at a time. Nearly every string on the wire is ASCII: one pass without a branch tells so, and
 //! only the others need a second look.
 
+use ::ascii::AsAsciiStr;
+
 const LOWS: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// `+` and `#` differ in this bit alone.
 const WILDCARDS_DIFFER: u64 = 0x08 * LOWS;
 const PLUS: u64 = b'+' as u64 * LOWS;
+
+/// The string that these bytes are, which were checked before: without `unsafe` it has to be shown again.
+#[inline]
+pub(crate) fn as_str(checked: &[u8]) -> &str {
+    match checked.as_ascii_str() {
+        Ok(text) => text.as_str(),
+        Err(_) => std::str::from_utf8(checked).expect("checked when it was read"),
+    }
+}
 
 /// Whether all bytes are ASCII and none is U+0000.
 #[inline]

@@ -1,12 +1,12 @@
 //! What the fuzz targets demand of any input. Each is a function, so that the corpora replay without a fuzzer.
 
 use arbitrary::{Arbitrary, Unstructured};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     error::DecodeError,
     generate::arbitrary_packet,
-    packet::Packet,
+    packet::{Packet, PacketView},
     reason::Side,
     stream::Decoder,
     topic::{self, TopicFilter, TopicName},
@@ -31,6 +31,7 @@ pub fn decode(data: &[u8]) {
     let (head, tail) = stream.split_at(usize::from(*split).min(stream.len()));
     let mut parts = vec![head];
     parts.extend(tail.chunks(3));
+    assert_eq!(views(version, sender, &parts), whole, "a view says something else than the packet");
     let parts = packets(version, sender, &parts);
     assert_eq!(whole, parts, "a split changed what was read");
     for (version, packet) in whole.0 {
@@ -52,6 +53,26 @@ fn packets(version: Option<Version>, sender: Side, parts: &[&[u8]]) -> (Vec<(Ver
             }
         }
         assert!(decoder.pending_bytes() <= MAXIMUM_PACKET_SIZE as usize, "more than one frame is kept");
+    }
+    (packets, None)
+}
+
+/// The same by views.
+fn views(version: Option<Version>, sender: Side, parts: &[&[u8]]) -> (Vec<(Version, Packet)>, Option<DecodeError>) {
+    let mut decoder = Decoder::new(sender, version, MAXIMUM_PACKET_SIZE);
+    let mut packets = Vec::new();
+    for part in parts {
+        decoder.extend_shared(Bytes::copy_from_slice(part));
+        loop {
+            match decoder.next_view().map(|view| view.map(|view| view.to_owned())) {
+                Ok(Some(packet)) => packets.push((decoder.version().expect("known after CONNECT"), packet)),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(decoder.pending_bytes(), 0, "nothing is kept after an error");
+                    return (packets, Some(error));
+                }
+            }
+        }
     }
     (packets, None)
 }
@@ -78,6 +99,8 @@ fn rewrite(packet: &Packet, version: Version, sender: Side) {
     assert_eq!(frame.len(), packet.encoded_len(version), "{packet} in {version} has another length");
     let again = Packet::decode(version, sender, frame.clone());
     assert_eq!(again.as_ref(), Ok(packet), "{packet} in {version} reads back as something else: {frame:02X?}");
+    let view = PacketView::decode(version, sender, &frame).map(|view| view.to_owned());
+    assert_eq!(view.as_ref(), Ok(packet), "{packet} in {version} looks like something else: {frame:02X?}");
     if let Packet::Publish(publish) = packet {
         let detached = publish.detached();
         assert_eq!(&detached, publish);

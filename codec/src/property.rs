@@ -159,14 +159,10 @@ macro_rules! properties {
         }
 
         impl Property {
-            /// Reads the value of the property whose identifier was read.
+            /// Reads the value of the property whose identifier was read, in what was checked before.
+            #[inline]
             pub(crate) fn read(id: PropertyId, reader: &mut Reader<'_>) -> Result<Property, DecodeError> {
                 Ok(match id { $(PropertyId::$name => Property::$name(properties!(@read reader $kind $text)),)* })
-            }
-
-            /// Whether the value is within what section 2.2.2.2 and the packets' sections allow.
-            fn check(&self) -> Result<(), DecodeError> {
-                match self { $(Property::$name(value) => properties!(@check value $name $kind),)* }
             }
 
             /// Bytes that the property takes, identifier included.
@@ -192,15 +188,9 @@ macro_rules! properties {
     (@read $reader:ident Two $text:literal) => { $reader.u16($text)? };
     (@read $reader:ident Four $text:literal) => { $reader.u32($text)? };
     (@read $reader:ident Variable $text:literal) => { $reader.variable($text)? };
-    (@read $reader:ident Text $text:literal) => { $reader.text($text)? };
+    (@read $reader:ident Text $text:literal) => { $reader.checked_text($text)? };
     (@read $reader:ident Binary $text:literal) => { $reader.binary($text)? };
-    (@read $reader:ident Pair $text:literal) => { ($reader.text($text)?, $reader.text($text)?) };
-    (@check $value:ident $name:ident Byte) => { PropertyId::$name.check(u32::from(*$value)) };
-    (@check $value:ident $name:ident Two) => { PropertyId::$name.check(u32::from(*$value)) };
-    (@check $value:ident $name:ident Four) => { PropertyId::$name.check(*$value) };
-    (@check $value:ident $name:ident Variable) => { PropertyId::$name.check(*$value) };
-    (@check $value:ident $name:ident Text) => { PropertyId::$name.check_text($value.as_bytes()) };
-    (@check $value:ident $name:ident $kind:ident) => {{ let _ = $value; Ok(()) }};
+    (@read $reader:ident Pair $text:literal) => { ($reader.checked_text($text)?, $reader.checked_text($text)?) };
     (@len $value:ident Byte) => {{ let _ = $value; 1 }};
     (@len $value:ident Two) => {{ let _ = $value; 2 }};
     (@len $value:ident Four) => {{ let _ = $value; 4 }};

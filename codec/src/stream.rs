@@ -6,7 +6,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     error::DecodeError,
-    packet::{Ack, Fields, Packet, PacketKind, Publish, REMAINING_LENGTH, check_first_byte, check_minimal},
+    packet::{
+        Ack, Fields, Packet, PacketKind, PacketView, Publish, PublishView, REMAINING_LENGTH, check_first_byte,
+        check_flags, check_minimal, connect_version,
+    },
     reason::{ReasonCode, Side},
     version::Version,
     wire::{Frame, PacketId, variable},
@@ -24,6 +27,8 @@ pub struct Decoder {
     input: Bytes,
     /// The beginning of a frame whose rest has not come, or what was not looked at yet.
     begun: BytesMut,
+    /// So many bytes of `input` were lent to a view and are done with.
+    lent: usize,
     /// How many bytes have to be there before it is worth to look again; more than there can be after a failure.
     needed: usize,
     /// What ended the stream: it is said again to whoever asks again.
@@ -35,7 +40,7 @@ impl Decoder {
     /// bytes, as Maximum Packet Size counts them.
     pub fn new(sender: Side, version: Option<Version>, maximum_packet_size: u32) -> Self {
         let (input, begun) = (Bytes::new(), BytesMut::new());
-        Decoder { sender, version, maximum_packet_size, input, begun, needed: 1, failed: None }
+        Decoder { sender, version, maximum_packet_size, input, begun, lent: 0, needed: 1, failed: None }
     }
 
     /// The version in use, once it is known. A CONNECT that says its version and is malformed after that still
@@ -54,6 +59,7 @@ impl Decoder {
 
     /// Takes bytes that can be shared: frames are cut from them without a copy, where no frame had begun before them.
     pub fn extend_shared(&mut self, bytes: Bytes) {
+        self.take_back();
         match self.pending_bytes() {
             0 if self.failed.is_none() => self.input = bytes,
             _ => self.extend(&bytes),
@@ -72,7 +78,7 @@ impl Decoder {
         };
         let frame = self.input.split_to(frame);
         if self.version.is_none() {
-            self.version = Packet::version_of_connect(self.sender, &frame, body).ok();
+            self.version = connect_version(self.sender, &frame, body).ok();
         }
         Ok(Some(frame))
     }
@@ -87,25 +93,108 @@ impl Decoder {
             Ok(None) => return Ok(None),
             Err(error) => return self.fail(error),
         };
+        if let Some(version) = self.version_of_publish(&header) {
+            // Most packets are this one, and it is large: each function that returned it would copy it.
+            return match self.read_publish(version, &header) {
+                Ok(fields) => Ok(Some(Packet::Publish(Publish::within(self.input.split_to(header.frame), fields)))),
+                Err(error) => self.fail(error),
+            };
+        }
         match self.read_packet(header) {
             Ok(packet) => Ok(Some(packet)),
             Err(error) => self.fail(error),
         }
     }
 
+    /// The next whole packet where it lies, until the decoder is used again; otherwise as [`Decoder::next_packet`].
+    ///
+    /// # Errors
+    /// Those of [`Decoder::next_packet`].
+    pub fn next_view(&mut self) -> Result<Option<PacketView<'_>>, DecodeError> {
+        let header = match self.find_frame() {
+            Ok(Some(header)) => header,
+            Ok(None) => return Ok(None),
+            Err(error) => return self.fail(error),
+        };
+        if let Some(version) = self.version_of_publish(&header) {
+            return match self.read_publish(version, &header) {
+                Ok(fields) => {
+                    self.lent = header.frame;
+                    let frame = &self.input[..header.frame];
+                    Ok(Some(PacketView::Publish(PublishView::within(frame, fields))))
+                }
+                Err(error) => self.fail(error),
+            };
+        }
+        let Header { first, length, body, frame } = header;
+        let judged = match self.version {
+            Some(version) if first >> 4 != PacketKind::Connect.number() => {
+                check_minimal(version, length, body - 1).map(|()| version)
+            }
+            _ => connect_version(self.sender, &self.input[..frame], body),
+        };
+        let version = match judged {
+            Ok(version) => *self.version.get_or_insert(version),
+            Err(error) => return self.fail(error),
+        };
+        self.lent = frame;
+        match PacketView::read(version, self.sender, first, &self.input[..frame], body) {
+            Ok(view) => Ok(Some(view)),
+            Err(error) => {
+                // As `fail`, but for the buffer, which goes when the decoder is used again.
+                self.lent = self.input.len();
+                self.needed = usize::MAX;
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
     /// Bytes that wait for the rest of their frame.
     pub fn pending_bytes(&self) -> usize {
-        self.input.len() + self.begun.len()
+        self.input.len() - self.lent + self.begun.len()
+    }
+
+    /// What a view looked at is done with.
+    #[inline]
+    fn take_back(&mut self) {
+        if self.lent > 0 {
+            self.advance(self.lent);
+            self.lent = 0;
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: usize) {
+        self.input.advance(bytes);
+        if self.input.is_empty() {
+            // An idle connection owns no buffer.
+            self.input = Bytes::new();
+        }
     }
 
     #[cold]
     fn fail<T>(&mut self, error: DecodeError) -> Result<Option<T>, DecodeError> {
-        (self.input, self.begun) = (Bytes::new(), BytesMut::new());
+        (self.input, self.begun, self.lent) = (Bytes::new(), BytesMut::new(), 0);
         self.needed = usize::MAX;
         self.failed = Some(error.clone());
         Err(error)
     }
 
+    /// The version to read a PUBLISH by; `None` for any other packet.
+    #[inline]
+    fn version_of_publish(&self, header: &Header) -> Option<Version> {
+        self.version.filter(|_| header.first >> 4 == PacketKind::Publish.number())
+    }
+
+    #[inline(always)]
+    fn read_publish(&self, version: Version, header: &Header) -> Result<Fields, DecodeError> {
+        let Header { first, length, body, frame } = *header;
+        check_minimal(version, length, body - 1)?;
+        Fields::read(version, self.sender, first, &self.input[..frame], body)
+    }
+
+    /// Any packet but a PUBLISH.
     #[inline]
     fn read_packet(&mut self, header: Header) -> Result<Packet, DecodeError> {
         let Header { first, length, body, frame } = header;
@@ -114,10 +203,6 @@ impl Decoder {
             _ => return self.read_connect(header),
         };
         check_minimal(version, length, body - 1)?;
-        if first >> 4 == PacketKind::Publish.number() {
-            let fields = Fields::read(version, sender, first, &self.input[..frame], body)?;
-            return Ok(Packet::Publish(Publish::within(self.input.split_to(frame), fields)));
-        }
         if !keeps_little(first) {
             let frame = self.input.split_to(frame);
             return Packet::decode_body(version, sender, first, Frame::Shared(&frame), body);
@@ -126,20 +211,18 @@ impl Decoder {
             Some(packet) => packet,
             None => Packet::decode_body(version, sender, first, Frame::Lent(&self.input[..frame]), body)?,
         };
-        self.input.advance(frame);
-        if self.input.is_empty() {
-            // An idle connection owns no buffer.
-            self.input = Bytes::new();
-        }
+        self.advance(frame);
         Ok(packet)
     }
 
     /// A CONNECT is decoded by its own version.
     fn read_connect(&mut self, header: Header) -> Result<Packet, DecodeError> {
-        let frame = self.input.split_to(header.frame);
-        let version = Packet::version_of_connect(self.sender, &frame, header.body)?;
+        let Header { first, body, frame, .. } = header;
+        let frame = self.input.split_to(frame);
+        let version = connect_version(self.sender, &frame, body)?;
         self.version.get_or_insert(version);
-        Packet::decode_connect(version, header.first, &frame, header.body)
+        check_flags(version, PacketKind::Connect, first & 0x0F)?;
+        Packet::decode_connect(version, &frame, body)
     }
 
     /// PUBACK, PUBREC, PUBREL or PUBCOMP without properties, which is most of what comes beside PUBLISH: all that can
@@ -167,6 +250,7 @@ impl Decoder {
     /// The header of the next frame, once the frame is whole; then it lies in `input`.
     #[inline(always)]
     fn find_frame(&mut self) -> Result<Option<Header>, DecodeError> {
+        self.take_back();
         if self.pending_bytes() < self.needed {
             return match &self.failed {
                 None => Ok(None),
@@ -213,6 +297,7 @@ impl Decoder {
     /// What is left of the input begins a frame whose rest comes elsewhere; it keeps no larger buffer alive.
     #[inline]
     fn gather(&mut self, room: usize) {
+        self.take_back();
         if !self.input.is_empty() {
             let rest = mem::take(&mut self.input);
             self.begun.reserve(rest.len() + room);

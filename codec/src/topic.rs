@@ -57,6 +57,11 @@ impl TopicName {
         Ok(TopicName(text))
     }
 
+    /// Of a text that was checked.
+    pub(crate) const fn checked(text: Text) -> Self {
+        TopicName(text)
+    }
+
     /// A name that stands in the source.
     ///
     /// # Panics
@@ -78,6 +83,7 @@ impl TopicName {
 }
 
 /// Checks the bytes of a Topic Name for what is not allowed in one.
+#[inline]
 pub(crate) fn check_name(name: &[u8]) -> Result<(), TopicError> {
     if name.is_empty() {
         return Err(TopicError::Empty);
@@ -101,43 +107,23 @@ impl TopicFilter {
     ///
     /// # Errors
     /// Empty, a misplaced wildcard, or a wrong `$share` form.
-    #[inline]
     pub fn new(text: Text) -> Result<Self, TopicError> {
-        if text.starts_with('$') { TopicFilter::special(text) } else { TopicFilter::unshared(text) }
-    }
-
-    /// Of a text that was checked and is not shared.
-    pub(crate) const fn plain(text: Text) -> Self {
-        TopicFilter { text, share_name: None }
-    }
-
-    /// Of a text that begins with `$`, and may be a Shared Subscription.
-    fn special(text: Text) -> Result<Self, TopicError> {
-        let share_name = match text.strip_prefix(SHARE_PREFIX) {
-            None if text.as_str() == "$share" => return Err(TopicError::ShareName),
-            None => None,
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => return Err(TopicError::ShareName),
-            Some(rest) => {
-                let (name, filter) = rest.split_once('/').ok_or(TopicError::Share)?;
-                if name.contains(['+', '#']) || filter.is_empty() {
-                    return Err(TopicError::Share);
-                }
-                Some(u16::try_from(name.len()).map_err(|_| TopicError::Share)?)
-            }
-        };
-        let filter = TopicFilter { text, share_name };
-        check_filter(filter.filter())?;
-        Ok(filter)
+        let share_name = check_filter(text.as_bytes(), true)?;
+        Ok(TopicFilter { text, share_name })
     }
 
     /// Checks a Topic Filter of 3.1 or 3.1.1, where `$share` has no meaning of its own.
     ///
     /// # Errors
     /// Empty, or a misplaced wildcard.
-    #[inline]
     pub fn unshared(text: Text) -> Result<Self, TopicError> {
-        check_filter(&text)?;
+        check_filter(text.as_bytes(), false)?;
         Ok(TopicFilter { text, share_name: None })
+    }
+
+    /// Of a text that was checked.
+    pub(crate) const fn checked(text: Text, share_name: Option<u16>) -> Self {
+        TopicFilter { text, share_name }
     }
 
     /// A filter that stands in the source.
@@ -191,13 +177,38 @@ impl TryFrom<&str> for TopicFilter {
     }
 }
 
+/// Checks the bytes of a string for being a Topic Filter: the length of its ShareName, where it is shared and the
+/// version knows Shared Subscriptions.
 #[inline]
-fn check_filter(filter: &str) -> Result<(), TopicError> {
-    match filter.as_bytes() {
+pub(crate) fn check_filter(text: &[u8], knows_shared: bool) -> Result<Option<u16>, TopicError> {
+    let (share_name, filter) = match text {
+        [b'$', ..] if knows_shared => split_share_name(text)?,
+        _ => (None, text),
+    };
+    match filter {
         [] => Err(TopicError::Empty),
-        bytes if is_plain_filter(bytes) => Ok(()),
-        bytes => check_wildcards(bytes),
+        _ if is_plain_filter(filter) => Ok(share_name),
+        _ => check_wildcards(filter).map(|()| share_name),
     }
+}
+
+/// A text that begins with `$`: the length of its ShareName, and the filter.
+#[cold]
+fn split_share_name(text: &[u8]) -> Result<(Option<u16>, &[u8]), TopicError> {
+    // [MQTT-4.8.2-1]
+    let rest = match text.strip_prefix(SHARE_PREFIX.as_bytes()) {
+        None if text == b"$share" => return Err(TopicError::ShareName),
+        None => return Ok((None, text)),
+        Some([] | [b'/', ..]) => return Err(TopicError::ShareName),
+        Some(rest) => rest,
+    };
+    // [MQTT-4.8.2-2]
+    let length = rest.iter().position(|byte| *byte == b'/').ok_or(TopicError::Share)?;
+    let (share_name, filter) = (&rest[..length], &rest[length + 1..]);
+    if share_name.iter().any(|byte| matches!(byte, b'+' | b'#')) || filter.is_empty() {
+        return Err(TopicError::Share);
+    }
+    Ok((Some(u16::try_from(length).map_err(|_| TopicError::Share)?), filter))
 }
 
 #[cold]

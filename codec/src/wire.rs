@@ -6,11 +6,10 @@ use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
 use crate::{
-    ascii::{is_plain, is_plain_filter},
+    ascii::{as_str, is_plain},
     error::{DecodeError, EncodeError},
     packet::PacketKind,
     reason::Side,
-    topic::TopicFilter,
 };
 
 /// The largest value of a Variable Byte Integer (section 1.5.5; 3.1.1 section 2.2.3).
@@ -51,7 +50,7 @@ impl Text {
 
     /// Of bytes that were checked, which has to be shown again for UTF-8.
     #[inline]
-    fn checked(bytes: Bytes) -> Self {
+    pub(crate) fn checked(bytes: Bytes) -> Self {
         match ByteString::try_from(bytes) {
             Ok(text) => Text(text),
             Err(_) => unreachable!("well-formed when it was checked"),
@@ -166,6 +165,40 @@ impl fmt::Display for Text {
     }
 }
 
+/// A UTF-8 Encoded String where it lies in a buffer that somebody else owns: checked.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct TextView<'a>(&'a [u8]);
+
+impl<'a> TextView<'a> {
+    /// Of bytes that were checked.
+    pub(crate) const fn checked(bytes: &'a [u8]) -> Self {
+        TextView(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// As Rust's string.
+    #[inline]
+    pub fn as_str(self) -> &'a str {
+        as_str(self.0)
+    }
+
+    /// The same, kept as the frame keeps what lies in it.
+    #[inline]
+    pub(crate) fn within(self, frame: Frame<'_>) -> Text {
+        Text::checked(frame.keep(self.0))
+    }
+}
+
+impl fmt::Debug for TextView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
 /// A Packet Identifier: never zero ([MQTT-2.2.1-3], [MQTT-2.2.1-4]; 3.1.1 [MQTT-2.3.1-1]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -217,6 +250,20 @@ pub(crate) enum Frame<'a> {
     Shared(&'a Bytes),
     /// What is kept is copied out: for packets that keep nothing but a property now and then.
     Lent(&'a [u8]),
+}
+
+impl Frame<'_> {
+    /// Keeps a part of the frame.
+    #[inline]
+    pub(crate) fn keep(self, part: &[u8]) -> Bytes {
+        match self {
+            Frame::Shared(frame) => {
+                let at = part.as_ptr().addr().wrapping_sub(frame.as_ptr().addr());
+                frame.slice(at..at + part.len())
+            }
+            Frame::Lent(_) => Bytes::copy_from_slice(part),
+        }
+    }
 }
 
 /// Reads the fields of one packet, or of a block within it, one after the other.
@@ -314,43 +361,37 @@ impl<'a> Reader<'a> {
         self.take(usize::from(length), field)
     }
 
-    /// Keeps what was read last.
+    /// Of a part of the frame alone.
+    pub(crate) const fn part(frame: Frame<'a>, part: &'a [u8]) -> Self {
+        Reader { frame, rest: part, end: part.len(), packet: PacketKind::Publish }
+    }
+
+    /// The frame that is read.
     #[inline]
-    fn keep(&self, last: &[u8]) -> Bytes {
-        match self.frame {
-            Frame::Shared(frame) => {
-                let end = self.position();
-                frame.slice(end - last.len()..end)
-            }
-            Frame::Lent(_) => Bytes::copy_from_slice(last),
-        }
+    pub(crate) const fn frame(&self) -> Frame<'a> {
+        self.frame
     }
 
     #[inline]
     pub(crate) fn binary(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
         let bytes = self.prefixed(field)?;
-        Ok(self.keep(bytes))
+        Ok(self.frame.keep(bytes))
     }
 
+    /// A string in what was checked before.
     #[inline]
-    pub(crate) fn text(&mut self, field: &'static str) -> Result<Text, DecodeError> {
+    pub(crate) fn checked_text(&mut self, field: &'static str) -> Result<Text, DecodeError> {
+        Ok(TextView(self.prefixed(field)?).within(self.frame))
+    }
+
+    /// A string where it lies.
+    #[inline]
+    pub(crate) fn text_view(&mut self, field: &'static str) -> Result<TextView<'a>, DecodeError> {
         let bytes = self.prefixed(field)?;
         if !is_plain(bytes) {
             check_odd_text(bytes).map_err(|error| DecodeError::Text { field, error })?;
         }
-        Ok(Text::checked(self.keep(bytes)))
-    }
-
-    /// Reads a Topic Filter of which all is well at first sight and that is not shared; otherwise reads nothing.
-    #[inline]
-    pub(crate) fn plain_filter(&mut self) -> Option<TopicFilter> {
-        let (length, rest) = self.rest.split_first_chunk()?;
-        let (bytes, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-        if matches!(bytes, [] | [b'$', ..]) || !is_plain_filter(bytes) {
-            return None;
-        }
-        self.rest = rest;
-        Some(TopicFilter::plain(Text::checked(self.keep(bytes))))
+        Ok(TextView(bytes))
     }
 
     #[inline]

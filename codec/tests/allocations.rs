@@ -3,11 +3,11 @@
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
 use squall_codec::{
-    packet::{Packet, Publish},
+    packet::{Ack, Connect, Packet, PacketView, Publish, Subscribe, Subscription},
     property::{Properties, Property},
     qos::Qos,
     reason::Side,
-    topic::TopicName,
+    topic::{TopicFilter, TopicName},
     version::Version,
     wire::{PacketId, Text},
 };
@@ -44,6 +44,33 @@ fn decoding_a_publish_allocates_nothing() {
         let found = measure(|| decoded = Some(Packet::decode(version, Side::Client, frame.clone())));
         assert!(matches!(decoded, Some(Ok(Packet::Publish(_)))));
         assert_eq!(found.count_total, 0, "{} allocations in {version}", found.count_total);
+    }
+}
+
+#[test]
+fn looking_at_a_packet_where_it_lies_allocates_nothing() {
+    let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
+    connect.username = Some(Text::literal("é"));
+    connect.properties = Properties::new().with(Property::ReceiveMaximum(5));
+    let filter = Subscription::new(TopicFilter::literal("t/+/é"), Qos::AtLeastOnce);
+    let packets = [
+        Packet::Publish(publish()),
+        Packet::Connect(Box::new(connect)),
+        Packet::Subscribe(Subscribe::new(PacketId::MIN, vec![filter.clone(), filter])),
+        Packet::Puback(Ack::new(PacketId::MIN)),
+    ];
+    for packet in packets {
+        let frame = frame(&packet, Version::V5_0);
+        let found = measure(|| match PacketView::decode(Version::V5_0, Side::Client, &frame).expect("well-formed") {
+            PacketView::Publish(publish) => {
+                assert_eq!(publish.topic(), "t/é");
+                assert_eq!(publish.properties().iter().count(), 7);
+            }
+            PacketView::Connect(connect) => assert_eq!(connect.client_id.as_str(), "alice"),
+            PacketView::Subscribe(subscribe) => assert_eq!(subscribe.subscriptions().count(), 2),
+            other => assert!(matches!(other, PacketView::Other(Packet::Puback(_)))),
+        });
+        assert_eq!(found.count_total, 0, "{} allocations for {packet}", found.count_total);
     }
 }
 

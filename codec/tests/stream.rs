@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use squall_codec::{
     error::DecodeError,
-    packet::{Ack, Connect, Packet, Publish},
+    packet::{Ack, Connect, Packet, PacketView, Publish},
+    property::{Properties, Property, PropertyId, ValueView},
     reason::Side,
     stream::Decoder,
     topic::TopicName,
@@ -159,4 +160,82 @@ fn a_short_packet_behind_one_that_came_in_pieces_is_seen() {
             }
         }
     }
+}
+
+#[test]
+fn bytes_that_are_shared_are_not_copied() {
+    let packets = encoded(&publish(), Version::V5_0).repeat(3);
+    let shared = Bytes::from([&packets[..], &[0x30]].concat());
+    let lies_within = |part: &[u8]| shared.as_ptr_range().contains(&part.as_ptr());
+    let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 1000);
+    decoder.extend_shared(shared.clone());
+    let frame = decoder.next_frame().expect("well-formed").expect("whole");
+    assert!(lies_within(&frame));
+    let Ok(Some(Packet::Publish(publish))) = decoder.next_packet() else { panic!("no PUBLISH") };
+    assert!(lies_within(publish.payload()));
+    let Ok(Some(PacketView::Publish(publish))) = decoder.next_view() else { panic!("no PUBLISH") };
+    assert!(lies_within(publish.payload()));
+    assert_eq!(decoder.next_packet(), Ok(None));
+    assert_eq!(decoder.pending_bytes(), 1);
+    decoder.extend_shared(Bytes::from(packets[1..packets.len() / 3].to_vec()));
+    assert_eq!(decoder.next_packet(), Ok(Some(self::publish())), "what had begun goes on");
+}
+
+/// Packets and views in turn, over bytes that come in any three parts.
+#[test]
+fn a_view_is_done_with_when_the_decoder_is_used_again() {
+    let bytes = encoded(&publish(), Version::V5_0).repeat(4);
+    for first in 0..bytes.len() {
+        for second in first..bytes.len() {
+            let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 100);
+            let mut packets = Vec::new();
+            for part in [&bytes[..first], &bytes[first..second], &bytes[second..]] {
+                decoder.extend(part);
+                loop {
+                    let before = decoder.pending_bytes();
+                    let next = match packets.len() % 2 {
+                        0 => decoder.next_view().map(|view| view.map(|view| view.to_owned())),
+                        _ => decoder.next_packet(),
+                    };
+                    let Some(packet) = next.expect("well-formed") else { break };
+                    packets.push(packet);
+                    assert_eq!(decoder.pending_bytes(), before - bytes.len() / 4);
+                }
+            }
+            assert_eq!(packets, [publish(), publish(), publish(), publish()]);
+            assert_eq!(decoder.pending_bytes(), 0);
+        }
+    }
+}
+
+/// The properties of a PUBLISH are read where they lie, and say what their copies say.
+#[test]
+fn properties_are_read_without_a_copy() {
+    let properties = Properties::new()
+        .with(Property::PayloadFormatIndicator(1))
+        .with(Property::MessageExpiryInterval(60))
+        .with(Property::ContentType(Text::literal("text/plain")))
+        .with(Property::CorrelationData(Bytes::from_static(b"7")))
+        .with(Property::SubscriptionIdentifier(5))
+        .with(Property::UserProperty((Text::literal("k"), Text::literal("é"))))
+        .with(Property::TopicAlias(3));
+    let publish = Publish::new(&TopicName::literal("t/1"), "hello").with_properties(&properties);
+    let frame = encoded(&Packet::Publish(publish.clone()), Version::V5_0);
+    let Ok(PacketView::Publish(view)) = PacketView::decode(Version::V5_0, Side::Server, &frame) else {
+        panic!("no PUBLISH")
+    };
+    let forwarded = [
+        (PropertyId::PayloadFormatIndicator, ValueView::Byte(1)),
+        (PropertyId::ContentType, ValueView::Text("text/plain")),
+        (PropertyId::CorrelationData, ValueView::Binary(b"7")),
+        (PropertyId::UserProperty, ValueView::Pair("k", "é")),
+    ];
+    let of_the_hop = [
+        (PropertyId::TopicAlias, ValueView::Two(3)),
+        (PropertyId::MessageExpiryInterval, ValueView::Four(60)),
+        (PropertyId::SubscriptionIdentifier, ValueView::Variable(5)),
+    ];
+    assert_eq!(view.properties().iter().collect::<Vec<_>>(), [&forwarded[..], &of_the_hop].concat());
+    assert_eq!(view.to_owned().forwarded_views().collect::<Vec<_>>(), forwarded);
+    assert_eq!(view.to_owned(), publish);
 }

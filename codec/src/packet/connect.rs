@@ -4,12 +4,12 @@ use bytes::Bytes;
 
 use crate::{
     error::{DecodeError, EncodeError},
-    property::{Place, Properties},
+    property::{Place, Properties, PropertiesView},
     qos::Qos,
     reason::Side,
-    topic::TopicName,
+    topic::{TopicName, check_name},
     version::Version,
-    wire::{Reader, Text, Writer},
+    wire::{Frame, Reader, Text, TextView, Writer},
 };
 
 const RESERVED: u8 = 0x01;
@@ -56,6 +56,42 @@ pub struct Will {
     pub properties: Properties,
 }
 
+/// A CONNECT that borrows from the buffer it lies in: as strictly checked, nothing copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectView<'a> {
+    /// As in [`Connect`].
+    pub version: Version,
+    /// Clean Start (before 5.0: Clean Session).
+    pub clean_start: bool,
+    /// Seconds; 0 switches it off.
+    pub keep_alive: u16,
+    /// May be empty where the version allows it.
+    pub client_id: TextView<'a>,
+    /// Empty before 5.0.
+    pub properties: PropertiesView<'a>,
+    /// The Will Message.
+    pub will: Option<WillView<'a>>,
+    /// User Name.
+    pub username: Option<TextView<'a>>,
+    /// Password.
+    pub password: Option<&'a [u8]>,
+}
+
+/// The Will Message of a [`ConnectView`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WillView<'a> {
+    /// Will QoS.
+    pub qos: Qos,
+    /// Will Retain.
+    pub retain: bool,
+    /// Will Topic.
+    pub topic: TextView<'a>,
+    /// Will Payload (before 5.0: Will Message).
+    pub payload: &'a [u8],
+    /// Will Properties; empty before 5.0.
+    pub properties: PropertiesView<'a>,
+}
+
 impl Connect {
     /// A CONNECT with Clean Start 1, Keep Alive 0, no will and no credentials.
     pub fn new(version: Version, client_id: Text) -> Self {
@@ -93,30 +129,7 @@ impl Connect {
 
     /// Reads what follows the version byte.
     pub(super) fn decode(version: Version, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let flags = reader.u8("the connect flags")?;
-        let has_will = flags & WILL != 0;
-        check_flags(version, flags)?;
-        let keep_alive = reader.u16("the keep alive")?;
-        let properties = decode_properties(version, reader, Place::Connect)?;
-
-        let client_id = reader.text("the client identifier")?;
-        let clean_start = flags & CLEAN_START != 0;
-        let may_be_empty = match version {
-            Version::V3_1 => false,
-            // 3.1.1 [MQTT-3.1.3-8]
-            Version::V3_1_1 => clean_start,
-            Version::V5_0 => true,
-        };
-        if client_id.is_empty() && !may_be_empty {
-            return Err(DecodeError::EmptyClientId);
-        }
-
-        let will = if has_will { Some(Will::decode(version, flags, reader)?) } else { None };
-        // In 3.1 a flag may be set while its field is missing: the Remaining Length decides.
-        let present = |flag: u8, left: usize| flags & flag != 0 && (version != Version::V3_1 || left > 0);
-        let username = if present(USER_NAME, reader.left()) { Some(reader.text("the user name")?) } else { None };
-        let password = if present(PASSWORD, reader.left()) { Some(reader.binary("the password")?) } else { None };
-        Ok(Connect { version, clean_start, keep_alive, client_id, properties, will, username, password })
+        Ok(ConnectView::decode(version, reader)?.within(reader.frame()))
     }
 
     pub(super) fn body_len(&self) -> usize {
@@ -175,16 +188,95 @@ impl Connect {
     }
 }
 
-impl Will {
-    fn decode(version: Version, flags: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a> ConnectView<'a> {
+    /// Where what follows the version byte begins, in a frame whose body begins there.
+    pub(super) const fn begins(version: Version, body: usize) -> usize {
+        body + 2 + version.protocol_name().len() + 1
+    }
+
+    /// Reads what follows the version byte.
+    #[inline]
+    pub(super) fn decode(version: Version, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let flags = reader.u8("the connect flags")?;
+        check_flags(version, flags)?;
+        let keep_alive = reader.u16("the keep alive")?;
+        let properties = decode_properties(version, reader, Place::Connect)?;
+
+        let client_id = reader.text_view("the client identifier")?;
+        let clean_start = flags & CLEAN_START != 0;
+        let may_be_empty = match version {
+            Version::V3_1 => false,
+            // 3.1.1 [MQTT-3.1.3-8]
+            Version::V3_1_1 => clean_start,
+            Version::V5_0 => true,
+        };
+        if client_id.as_bytes().is_empty() && !may_be_empty {
+            return Err(DecodeError::EmptyClientId);
+        }
+
+        let will = if flags & WILL != 0 { Some(WillView::decode(version, flags, reader)?) } else { None };
+        // In 3.1 a flag may be set while its field is missing: the Remaining Length decides.
+        let present = |flag: u8, left: usize| flags & flag != 0 && (version != Version::V3_1 || left > 0);
+        let username = if present(USER_NAME, reader.left()) { Some(reader.text_view("the user name")?) } else { None };
+        let password = if present(PASSWORD, reader.left()) { Some(reader.prefixed("the password")?) } else { None };
+        Ok(ConnectView { version, clean_start, keep_alive, client_id, properties, will, username, password })
+    }
+
+    /// The same, with copies of what it borrows.
+    pub fn to_owned(&self) -> Connect {
+        self.within(Frame::Lent(&[]))
+    }
+
+    /// The same, kept as the frame keeps what lies in it.
+    fn within(self, frame: Frame<'_>) -> Connect {
+        let ConnectView { version, clean_start, keep_alive, client_id, properties, will, username, password } = self;
+        Connect {
+            version,
+            clean_start,
+            keep_alive,
+            client_id: client_id.within(frame),
+            properties: properties.within(frame),
+            will: will.map(|will| will.within(frame)),
+            username: username.map(|username| username.within(frame)),
+            password: password.map(|password| frame.keep(password)),
+        }
+    }
+}
+
+impl<'a> WillView<'a> {
+    #[inline]
+    fn decode(version: Version, flags: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let properties = decode_properties(version, reader, Place::Will)?;
-        let topic = reader.text("the will topic")?;
+        let topic = reader.text_view("the will topic")?;
         // [MQTT-4.7.0-1], [MQTT-4.7.3-1]; 3.1.1 [MQTT-4.7.1-1]
-        let topic = TopicName::new(topic).map_err(|error| DecodeError::TopicName { place: Place::Will, error })?;
-        let payload = reader.binary("the will payload")?;
+        check_name(topic.as_bytes()).map_err(|error| DecodeError::TopicName { place: Place::Will, error })?;
+        let payload = reader.prefixed("the will payload")?;
         // [MQTT-3.1.2-12]; 3.1.1 [MQTT-3.1.2-14]
         let qos = Qos::from_bits(will_qos(flags)).ok_or(DecodeError::WillQos)?;
-        Ok(Will { qos, retain: flags & WILL_RETAIN != 0, topic, payload, properties })
+        Ok(WillView { qos, retain: flags & WILL_RETAIN != 0, topic, payload, properties })
+    }
+
+    fn within(self, frame: Frame<'_>) -> Will {
+        let WillView { qos, retain, topic, payload, properties } = self;
+        Will {
+            qos,
+            retain,
+            topic: TopicName::checked(topic.within(frame)),
+            payload: frame.keep(payload),
+            properties: properties.within(frame),
+        }
+    }
+}
+
+#[inline]
+fn decode_properties<'a>(
+    version: Version,
+    reader: &mut Reader<'a>,
+    place: Place,
+) -> Result<PropertiesView<'a>, DecodeError> {
+    match version {
+        Version::V5_0 => PropertiesView::decode(reader, place, Side::Client),
+        _ => Ok(PropertiesView::default()),
     }
 }
 
@@ -219,11 +311,4 @@ fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
         return Err(DecodeError::WillRetainWithoutWill);
     }
     Ok(())
-}
-
-fn decode_properties(version: Version, reader: &mut Reader<'_>, place: Place) -> Result<Properties, DecodeError> {
-    match version {
-        Version::V5_0 => Properties::decode(reader, place, Side::Client),
-        _ => Ok(Properties::new()),
-    }
 }

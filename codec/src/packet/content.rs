@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::PacketKind;
 use crate::{
+    ascii::as_str,
     property::{Properties, PropertiesView, Property, PropertyId, ValueView, block_len},
     wire::{Frame, Reader, Text, Writer, variable_len},
 };
@@ -111,7 +112,7 @@ impl Content {
     }
 
     pub(super) fn topic(&self) -> &str {
-        std::str::from_utf8(self.topic_bytes()).expect("checked when the frame was decoded")
+        as_str(self.topic_bytes())
     }
 
     pub(super) fn topic_text(&self) -> Text {

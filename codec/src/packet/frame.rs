@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Ack, Auth, Connack, Connect, Disconnect, Fields, Packet, PacketKind, Publish, Suback, Subscribe, Unsuback,
-    Unsubscribe,
+    Ack, Auth, Connack, Connect, ConnectView, Disconnect, Fields, Packet, PacketKind, Publish, Suback, Subscribe,
+    Unsuback, Unsubscribe,
 };
 use crate::{
     error::{DecodeError, EncodeError},
@@ -32,28 +32,14 @@ impl Packet {
             check_first_byte(version, sender, first)?;
             return Packet::decode_shared(version, sender, first, frame, body);
         }
-        let version = Packet::version_of_connect(sender, &frame, body)?;
-        Packet::decode_connect(version, first, &frame, body)
-    }
-
-    /// The version that a CONNECT asks for.
-    pub(crate) fn version_of_connect(sender: Side, frame: &Bytes, body: usize) -> Result<Version, DecodeError> {
-        if sender == Side::Server {
-            return Err(DecodeError::WrongDirection { packet: PacketKind::Connect, sender });
-        }
-        Connect::decode_version(&mut Reader::new(Frame::Shared(frame), body, PacketKind::Connect))
+        let version = check_connect(sender, first, &frame, body)?;
+        Packet::decode_connect(version, &frame, body)
     }
 
     /// Decodes a CONNECT of this version.
-    pub(crate) fn decode_connect(
-        version: Version,
-        first: u8,
-        frame: &Bytes,
-        body: usize,
-    ) -> Result<Packet, DecodeError> {
-        check_flags(version, PacketKind::Connect, first & FLAGS)?;
-        let version_byte = 2 + version.protocol_name().len();
-        let mut reader = Reader::new(Frame::Shared(frame), body + version_byte + 1, PacketKind::Connect);
+    pub(crate) fn decode_connect(version: Version, frame: &Bytes, body: usize) -> Result<Packet, DecodeError> {
+        let at = ConnectView::begins(version, body);
+        let mut reader = Reader::new(Frame::Shared(frame), at, PacketKind::Connect);
         let connect = Connect::decode(version, &mut reader)?;
         reader.finish()?;
         Ok(Packet::Connect(Box::new(connect)))
@@ -194,8 +180,23 @@ pub(super) fn remaining_length(body: usize) -> Result<u32, EncodeError> {
     }
 }
 
+/// The version that a CONNECT asks for.
+pub(crate) fn connect_version(sender: Side, frame: &[u8], body: usize) -> Result<Version, DecodeError> {
+    if sender == Side::Server {
+        return Err(DecodeError::WrongDirection { packet: PacketKind::Connect, sender });
+    }
+    Connect::decode_version(&mut Reader::new(Frame::Lent(frame), body, PacketKind::Connect))
+}
+
+/// The same, and whether the flags of the fixed header are those of that version.
+pub(super) fn check_connect(sender: Side, first: u8, frame: &[u8], body: usize) -> Result<Version, DecodeError> {
+    let version = connect_version(sender, frame, body)?;
+    check_flags(version, PacketKind::Connect, first & FLAGS)?;
+    Ok(version)
+}
+
 /// Splits a whole frame: its kind, its first byte, and where its body begins.
-fn header(version: Version, frame: &[u8]) -> Result<(PacketKind, u8, usize), DecodeError> {
+pub(super) fn header(version: Version, frame: &[u8]) -> Result<(PacketKind, u8, usize), DecodeError> {
     let first = *frame.first().ok_or(DecodeError::ReservedType { number: 0 })?;
     let kind = kind(version, first)?;
     let (length, bytes) = variable(&frame[1..], REMAINING_LENGTH)?.ok_or(DecodeError::Truncated {
@@ -272,7 +273,7 @@ fn judge(version: Version, sender: Side, first: u8) -> Result<(), DecodeError> {
     check_flags(version, packet, first & FLAGS)
 }
 
-fn check_flags(version: Version, packet: PacketKind, flags: u8) -> Result<(), DecodeError> {
+pub(crate) fn check_flags(version: Version, packet: PacketKind, flags: u8) -> Result<(), DecodeError> {
     if packet == PacketKind::Publish {
         return super::publish::check_flags(version, flags);
     }

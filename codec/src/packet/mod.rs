@@ -12,18 +12,20 @@ mod kind;
 mod publish;
 mod subscribe;
 mod unsubscribe;
+mod view;
 
 pub use ack::Ack;
 pub use auth::Auth;
 pub use connack::Connack;
-pub use connect::{Connect, Will};
+pub use connect::{Connect, ConnectView, Will, WillView};
 pub use disconnect::Disconnect;
-pub(crate) use frame::{REMAINING_LENGTH, check_first_byte, check_minimal};
+pub(crate) use frame::{REMAINING_LENGTH, check_first_byte, check_flags, check_minimal, connect_version};
 pub use kind::PacketKind;
 pub(crate) use publish::Fields;
 pub use publish::Publish;
-pub use subscribe::{RetainHandling, Suback, Subscribe, Subscription, SubscriptionOptions};
+pub use subscribe::{FilterView, RetainHandling, Suback, Subscribe, Subscription, SubscriptionOptions};
 pub use unsubscribe::{Unsuback, Unsubscribe};
+pub use view::{PacketView, PublishView, SubscribeView, UnsubscribeView};
 
 /// A control packet.
 #[derive(Clone, Debug, PartialEq, Eq)]

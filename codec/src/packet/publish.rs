@@ -182,14 +182,15 @@ impl Publish {
     /// Of a frame whose fields were read.
     #[inline]
     pub(crate) fn within(frame: Bytes, fields: Fields) -> Self {
-        let Fields { flags, qos, packet_id, hop, layout } = fields;
+        let (dup, retain) = (fields.dup(), fields.retain());
+        let Fields { qos, packet_id, hop, layout, .. } = fields;
         let content = Content::within(frame, layout);
         let subscription_identifiers =
             if hop.has_identifiers { content.subscription_identifiers() } else { Vec::new() };
         Publish {
-            dup: flags & DUP != 0,
+            dup,
             qos,
-            retain: flags & RETAIN != 0,
+            retain,
             packet_id,
             topic_alias: hop.topic_alias,
             message_expiry_interval: hop.message_expiry_interval,
@@ -293,15 +294,23 @@ fn put_head(first: u8, body: usize, topic: usize, out: &mut BytesMut) -> Result<
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fields {
     flags: u8,
-    qos: Qos,
-    packet_id: Option<PacketId>,
+    pub(super) qos: Qos,
+    pub(super) packet_id: Option<PacketId>,
     hop: Hop,
-    layout: Layout,
+    pub(super) layout: Layout,
 }
 
 impl Fields {
+    pub(super) const fn dup(&self) -> bool {
+        self.flags & DUP != 0
+    }
+
+    pub(super) const fn retain(&self) -> bool {
+        self.flags & RETAIN != 0
+    }
+
     /// Reads a whole frame whose body begins at an offset.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(
         version: Version,
         sender: Side,

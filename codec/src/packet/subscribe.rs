@@ -2,13 +2,14 @@
 
 use super::{PacketKind, ack::reason};
 use crate::{
+    ascii::is_plain_filter,
     error::{DecodeError, EncodeError},
     property::{Place, Properties},
     qos::Qos,
     reason::{ReasonCode, Side},
-    topic::TopicFilter,
+    topic::{TopicFilter, check_filter},
     version::Version,
-    wire::{PacketId, Reader, Writer},
+    wire::{Frame, PacketId, Reader, TextView, Writer, check_text},
 };
 
 const QOS: u8 = 0b11;
@@ -109,13 +110,8 @@ impl Subscribe {
         }
         let mut subscriptions = Vec::with_capacity(count(reader, 1));
         while reader.left() > 0 {
-            let filter = filter(version, PacketKind::Subscribe, reader)?;
-            let options = SubscriptionOptions::decode(version, reader.u8("the subscription options")?)?;
-            // [MQTT-3.8.3-4]
-            if options.no_local && filter.share_name().is_some() {
-                return Err(DecodeError::NoLocalOnShared);
-            }
-            subscriptions.push(Subscription { filter, options });
+            let (filter, options) = SubscriptionOptions::read(version, reader)?;
+            subscriptions.push(Subscription { filter: filter.within(reader.frame()), options });
         }
         Ok(Subscribe { packet_id, properties, subscriptions })
     }
@@ -150,25 +146,58 @@ pub(super) fn count(reader: &Reader<'_>, behind: usize) -> usize {
     count
 }
 
-/// Reads a Topic Filter. Only 5.0 knows Shared Subscriptions.
-#[inline]
-pub(super) fn filter(
-    version: Version,
-    packet: PacketKind,
-    reader: &mut Reader<'_>,
-) -> Result<TopicFilter, DecodeError> {
-    if let Some(filter) = reader.plain_filter() {
-        return Ok(filter);
+/// A Topic Filter where it lies in a buffer that somebody else owns: checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterView<'a> {
+    text: TextView<'a>,
+    share_name: Option<u16>,
+}
+
+impl<'a> FilterView<'a> {
+    /// Reads a Topic Filter. Only 5.0 knows Shared Subscriptions.
+    #[inline]
+    pub(super) fn read(version: Version, packet: PacketKind, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let text = reader.prefixed("a topic filter")?;
+        if !matches!(text, [] | [b'$', ..]) && is_plain_filter(text) {
+            return Ok(FilterView { text: TextView::checked(text), share_name: None });
+        }
+        check_text(text).map_err(|error| DecodeError::Text { field: "a topic filter", error })?;
+        let share_name =
+            check_filter(text, version.has_properties()).map_err(|error| DecodeError::TopicFilter { packet, error })?;
+        Ok(FilterView { text: TextView::checked(text), share_name })
     }
-    let text = reader.text("a topic filter")?;
-    let filter = match version {
-        Version::V5_0 => TopicFilter::new(text),
-        _ => TopicFilter::unshared(text),
-    };
-    filter.map_err(|error| DecodeError::TopicFilter { packet, error })
+
+    /// The whole text as Rust's string, with `$share/…` where it is shared.
+    pub fn as_str(self) -> &'a str {
+        self.text.as_str()
+    }
+
+    /// Whether it is the filter of a Shared Subscription.
+    pub const fn is_shared(self) -> bool {
+        self.share_name.is_some()
+    }
+
+    /// The same, kept as the frame keeps what lies in it.
+    #[inline]
+    pub(super) fn within(self, frame: Frame<'_>) -> TopicFilter {
+        TopicFilter::checked(self.text.within(frame), self.share_name)
+    }
 }
 
 impl SubscriptionOptions {
+    /// Reads a filter with its options.
+    #[inline]
+    pub(super) fn read<'a>(version: Version, reader: &mut Reader<'a>) -> Result<(FilterView<'a>, Self), DecodeError> {
+        let filter = FilterView::read(version, PacketKind::Subscribe, reader)?;
+        let options = SubscriptionOptions::decode(version, reader.u8("the subscription options")?)?;
+        // [MQTT-3.8.3-4]
+        if options.no_local && filter.is_shared() {
+            return Err(DecodeError::NoLocalOnShared);
+        }
+        Ok((filter, options))
+    }
+
+    #[inline]
     fn decode(version: Version, options: u8) -> Result<Self, DecodeError> {
         let reserved = match version {
             // 3.1 asks nobody to check bits that carry no meaning.

@@ -3,7 +3,7 @@
 use super::{
     PacketKind,
     ack::reason,
-    subscribe::{count, filter},
+    subscribe::{FilterView, count},
 };
 use crate::{
     error::{DecodeError, EncodeError},
@@ -63,7 +63,7 @@ impl Unsubscribe {
         }
         let mut filters = Vec::with_capacity(count(reader, 0));
         while reader.left() > 0 {
-            filters.push(filter(version, PacketKind::Unsubscribe, reader)?);
+            filters.push(FilterView::read(version, PacketKind::Unsubscribe, reader)?.within(reader.frame()));
         }
         Ok(Unsubscribe { packet_id, properties, filters })
     }

@@ -1,11 +1,11 @@
 //! A block of properties on the wire (section 2.2.2): its length, then identifier and value one after the other.
 
-use super::{Place, Properties, Property, PropertyId, PropertyKind};
+use super::{Place, Properties, PropertiesView, Property, PropertyId, PropertyKind};
 use crate::{
     error::{DecodeError, EncodeError},
     reason::Side,
     topic::check_name,
-    wire::{Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, check_text, variable_len},
+    wire::{Frame, Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, check_text, variable_len},
 };
 
 /// Reads the identifiers of a block and judges whether each may stand there.
@@ -34,6 +34,18 @@ static ALLOWED: [[u64; 2]; Place::ALL.len()] = {
         at += 1;
     }
     allowed
+};
+
+/// By identifier: what [`PropertyId::bounds`] says.
+static BOUNDS: [(u32, u32); 64] = {
+    let mut bounds = [(0, 0); 64];
+    let mut at = 0;
+    while at < PropertyId::ALL.len() {
+        let property = PropertyId::ALL[at];
+        bounds[property as usize] = property.bounds();
+        at += 1;
+    }
+    bounds
 };
 
 impl Head {
@@ -89,7 +101,7 @@ impl PropertyId {
     /// Whether a number is within the property's bounds.
     #[inline]
     pub(crate) fn check(self, value: u32) -> Result<(), DecodeError> {
-        let (least, most) = self.bounds();
+        let (least, most) = BOUNDS[self as usize];
         if value < least || value > most {
             return Err(DecodeError::PropertyValue { property: self, value });
         }
@@ -152,27 +164,57 @@ impl Property {
         let mut reader = Reader::new(crate::wire::Frame::Shared(&bytes), 0, crate::packet::PacketKind::Publish);
         let id = reader.variable("a property identifier")?;
         let id = PropertyId::from_value(id).ok_or(DecodeError::UnknownProperty { id })?;
+        id.skip(&mut reader.clone())?;
         Property::read(id, &mut reader)
     }
 }
 
-impl Properties {
-    /// Reads a block with its length.
-    pub(crate) fn decode(reader: &mut Reader<'_>, place: Place, sender: Side) -> Result<Self, DecodeError> {
+impl<'a> PropertiesView<'a> {
+    /// Reads a block with its length, checks all of it and copies nothing.
+    #[inline]
+    pub(crate) fn decode(reader: &mut Reader<'a>, place: Place, sender: Side) -> Result<Self, DecodeError> {
         let length = reader.variable("the property length")?;
-        let mut block = reader.within(length as usize, "the properties")?;
-        let mut head = Head::new(place, sender);
-        let bytes = block.left();
+        let block = reader.within(length as usize, "the properties")?;
+        let view = PropertiesView::new(block.peek());
+        if length > 0 {
+            check(block, place, sender)?;
+        }
+        Ok(view)
+    }
+
+    /// The same by their values, kept as the frame keeps what lies in it.
+    #[inline]
+    pub(crate) fn within(self, frame: Frame<'_>) -> Properties {
+        if self.is_empty() { Properties::new() } else { self.read_within(frame) }
+    }
+
+    fn read_within(self, frame: Frame<'_>) -> Properties {
+        let bytes = self.as_bytes().len();
+        let mut block = Reader::part(frame, self.as_bytes());
         // Two bytes or more for each, and rarely more than a few.
         let mut list = Vec::with_capacity(bytes.div_ceil(2).min(6));
         while block.left() > 0 {
-            let id = head.read(&mut block)?;
-            let property = Property::read(id, &mut block)?;
-            property.check()?;
-            list.push(property);
+            let id = block.variable("a property identifier").ok().and_then(PropertyId::from_value);
+            let id = id.expect("checked when the frame was decoded");
+            list.push(Property::read(id, &mut block).expect("checked when the frame was decoded"));
         }
-        head.finish()?;
-        Ok(Properties { list, bytes })
+        Properties { list, bytes }
+    }
+}
+
+fn check(mut block: Reader<'_>, place: Place, sender: Side) -> Result<(), DecodeError> {
+    let mut head = Head::new(place, sender);
+    while block.left() > 0 {
+        head.read(&mut block)?.skip(&mut block)?;
+    }
+    head.finish()
+}
+
+impl Properties {
+    /// Reads a block with its length.
+    #[inline]
+    pub(crate) fn decode(reader: &mut Reader<'_>, place: Place, sender: Side) -> Result<Self, DecodeError> {
+        Ok(PropertiesView::decode(reader, place, sender)?.within(reader.frame()))
     }
 
     /// Bytes of the block with its length.

@@ -2,6 +2,7 @@
 
 use super::PropertyId;
 use crate::{
+    ascii::as_str,
     packet::PacketKind,
     property::PropertyKind,
     wire::{Frame, Reader},
@@ -38,6 +39,10 @@ impl<'a> PropertiesView<'a> {
         PropertyViews { reader: Reader::new(Frame::Lent(self.block), 0, PacketKind::Publish) }
     }
 
+    pub(crate) const fn as_bytes(self) -> &'a [u8] {
+        self.block
+    }
+
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.block.is_empty()
@@ -60,8 +65,9 @@ pub struct PropertyViews<'a> {
 }
 
 impl<'a> PropertyViews<'a> {
+    #[inline]
     fn text(&mut self, id: PropertyId) -> Option<&'a str> {
-        std::str::from_utf8(self.reader.prefixed(id.name()).ok()?).ok()
+        self.reader.prefixed(id.name()).ok().map(as_str)
     }
 }
 

@@ -10,7 +10,7 @@ mod properties;
 use common::bytes;
 use squall_codec::{
     error::DecodeError as E,
-    packet::{Packet, PacketKind},
+    packet::{Packet, PacketKind, PacketView},
     reason::{ReasonCode, Side},
     stream::Decoder,
     version::Version::{self, V3_1_1, V5_0},
@@ -30,10 +30,19 @@ fn refused(version: Version, sender: Side, given: &str, error: E, reason: Reason
     assert_eq!(found, Err(error.clone()), "{version} from a {sender}: {given:02X?}");
     assert_eq!(error.reason_code(), reason, "{error}");
     assert_eq!(error.statement(version).unwrap_or_default(), statement, "{error}");
-    let mut decoder = Decoder::new(sender, Some(version), 10_000);
-    decoder.extend(&given);
-    assert_eq!(decoder.next_packet(), Err(error.clone()));
-    assert_eq!(decoder.next_packet(), Err(error), "a stream stays refused");
+    let view = PacketView::decode(version, sender, &given).map(|view| view.to_owned());
+    assert_eq!(view, Err(error.clone()), "{version} from a {sender}, as a view: {given:02X?}");
+    for as_views in [false, true] {
+        let mut decoder = Decoder::new(sender, Some(version), 10_000);
+        decoder.extend(&given);
+        let mut next = || match as_views {
+            true => decoder.next_view().map(|view| view.map(|view| view.to_owned())),
+            false => decoder.next_packet(),
+        };
+        assert_eq!(next(), Err(error.clone()));
+        assert_eq!(next(), Err(error.clone()), "a stream stays refused");
+        assert_eq!(decoder.pending_bytes(), 0, "and nothing of it is kept");
+    }
 }
 
 /// In 3.1.1 and in 5.0, where bytes and error are the same.
@@ -48,6 +57,7 @@ fn taken(version: Version, sender: Side, given: &str) {
     let given = bytes(given);
     let found = Packet::decode(version, sender, given.clone().into());
     assert!(found.is_ok(), "{version} from a {sender}: {given:02X?}: {found:?}");
+    assert_eq!(PacketView::decode(version, sender, &given).map(|view| view.to_owned()), found);
 }
 
 /// The 5.0 PUBLISH to 't' with these properties.
