@@ -23,10 +23,10 @@ pub struct Decoder {
     sender: Side,
     version: Option<Version>,
     maximum_packet_size: u32,
-    /// Whole frames come first here, and each shares it when it is cut off. Empty while `begun` is not.
+    /// What came at once and is worth to be shared as it is: frames are cut from it first. Empty while `pending` is not.
     input: Bytes,
-    /// The beginning of a frame whose rest has not come, or what was not looked at yet.
-    begun: BytesMut,
+    /// What came in pieces: whole frames, and the beginning of one whose rest has not come.
+    pending: BytesMut,
     /// So many bytes of `input` were lent to a view and are done with.
     lent: usize,
     /// How many bytes have to be there before it is worth to look again; more than there can be after a failure.
@@ -39,8 +39,8 @@ impl Decoder {
     /// Reads what `sender` sends. `version` is `None` for a server that waits for CONNECT. `maximum_packet_size` in
     /// bytes, as Maximum Packet Size counts them.
     pub fn new(sender: Side, version: Option<Version>, maximum_packet_size: u32) -> Self {
-        let (input, begun) = (Bytes::new(), BytesMut::new());
-        Decoder { sender, version, maximum_packet_size, input, begun, lent: 0, needed: 1, failed: None }
+        let (input, pending) = (Bytes::new(), BytesMut::new());
+        Decoder { sender, version, maximum_packet_size, input, pending, lent: 0, needed: 1, failed: None }
     }
 
     /// The version in use, once it is known. A CONNECT that says its version and is malformed after that still
@@ -53,7 +53,7 @@ impl Decoder {
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.gather(bytes.len());
-            self.begun.extend_from_slice(bytes);
+            self.pending.extend_from_slice(bytes);
         }
     }
 
@@ -76,7 +76,7 @@ impl Decoder {
             Ok(None) => return Ok(None),
             Err(error) => return self.fail(error),
         };
-        let frame = self.input.split_to(frame);
+        let frame = self.cut(frame);
         if self.version.is_none() {
             self.version = connect_version(self.sender, &frame, body).ok();
         }
@@ -93,12 +93,16 @@ impl Decoder {
             Ok(None) => return Ok(None),
             Err(error) => return self.fail(error),
         };
+        // Most packets are these, and a packet is large: each function that returned it would copy it.
         if let Some(version) = self.version_of_publish(&header) {
-            // Most packets are this one, and it is large: each function that returned it would copy it.
             return match self.read_publish(version, &header) {
-                Ok(fields) => Ok(Some(Packet::Publish(Publish::within(self.input.split_to(header.frame), fields)))),
+                Ok(fields) => Ok(Some(Packet::Publish(Publish::within(self.cut(header.frame), fields)))),
                 Err(error) => self.fail(error),
             };
+        }
+        if let Some(ack) = self.read_acknowledgement(&header) {
+            self.advance(header.frame);
+            return Ok(Some(acknowledgement(header.first, ack)));
         }
         match self.read_packet(header) {
             Ok(packet) => Ok(Some(packet)),
@@ -120,29 +124,35 @@ impl Decoder {
             return match self.read_publish(version, &header) {
                 Ok(fields) => {
                     self.lent = header.frame;
-                    let frame = &self.input[..header.frame];
+                    let frame = &self.bytes()[..header.frame];
                     Ok(Some(PacketView::Publish(PublishView::within(frame, fields))))
                 }
                 Err(error) => self.fail(error),
             };
         }
+        if let Some(ack) = self.read_acknowledgement(&header) {
+            self.lent = header.frame;
+            return Ok(Some(PacketView::Other(acknowledgement(header.first, ack))));
+        }
         let Header { first, length, body, frame } = header;
         let judged = match self.version {
-            Some(version) if first >> 4 != PacketKind::Connect.number() => {
-                check_minimal(version, length, body - 1).map(|()| version)
-            }
-            _ => connect_version(self.sender, &self.input[..frame], body),
+            Some(version) if first >> 4 == PacketKind::Connect.number() => Ok(version),
+            Some(version) => check_minimal(version, length, body - 1).map(|()| version),
+            // Nothing but a CONNECT gets here.
+            None => connect_version(self.sender, &self.bytes()[..frame], body),
         };
         let version = match judged {
-            Ok(version) => *self.version.get_or_insert(version),
+            Ok(version) => *self.version.insert(version),
             Err(error) => return self.fail(error),
         };
         self.lent = frame;
-        match PacketView::read(version, self.sender, first, &self.input[..frame], body) {
+        // By its fields, which are lent apart from the others.
+        let bytes = if self.input.is_empty() { &self.pending[..] } else { &self.input[..] };
+        match PacketView::read(version, self.sender, first, &bytes[..frame], body) {
             Ok(view) => Ok(Some(view)),
             Err(error) => {
                 // As `fail`, but for the buffer, which goes when the decoder is used again.
-                self.lent = self.input.len();
+                self.lent = bytes.len();
                 self.needed = usize::MAX;
                 self.failed = Some(error.clone());
                 Err(error)
@@ -152,7 +162,7 @@ impl Decoder {
 
     /// Bytes that wait for the rest of their frame.
     pub fn pending_bytes(&self) -> usize {
-        self.input.len() - self.lent + self.begun.len()
+        self.input.len() + self.pending.len() - self.lent
     }
 
     /// What a view looked at is done with.
@@ -166,16 +176,20 @@ impl Decoder {
 
     #[inline]
     fn advance(&mut self, bytes: usize) {
-        self.input.advance(bytes);
         if self.input.is_empty() {
+            self.pending.advance(bytes);
+        } else {
+            self.input.advance(bytes);
+        }
+        if self.bytes().is_empty() {
             // An idle connection owns no buffer.
-            self.input = Bytes::new();
+            (self.input, self.pending) = (Bytes::new(), BytesMut::new());
         }
     }
 
     #[cold]
     fn fail<T>(&mut self, error: DecodeError) -> Result<Option<T>, DecodeError> {
-        (self.input, self.begun, self.lent) = (Bytes::new(), BytesMut::new(), 0);
+        (self.input, self.pending, self.lent) = (Bytes::new(), BytesMut::new(), 0);
         self.needed = usize::MAX;
         self.failed = Some(error.clone());
         Err(error)
@@ -191,7 +205,7 @@ impl Decoder {
     fn read_publish(&self, version: Version, header: &Header) -> Result<Fields, DecodeError> {
         let Header { first, length, body, frame } = *header;
         check_minimal(version, length, body - 1)?;
-        Fields::read(version, self.sender, first, &self.input[..frame], body)
+        Fields::read(version, self.sender, first, &self.bytes()[..frame], body)
     }
 
     /// Any packet but a PUBLISH.
@@ -204,13 +218,10 @@ impl Decoder {
         };
         check_minimal(version, length, body - 1)?;
         if !keeps_little(first) {
-            let frame = self.input.split_to(frame);
+            let frame = self.cut(frame);
             return Packet::decode_body(version, sender, first, Frame::Shared(&frame), body);
         }
-        let packet = match self.read_acknowledgement(first, body, frame) {
-            Some(packet) => packet,
-            None => Packet::decode_body(version, sender, first, Frame::Lent(&self.input[..frame]), body)?,
-        };
+        let packet = Packet::decode_body(version, sender, first, Frame::Lent(&self.bytes()[..frame]), body)?;
         self.advance(frame);
         Ok(packet)
     }
@@ -218,7 +229,7 @@ impl Decoder {
     /// A CONNECT is decoded by its own version.
     fn read_connect(&mut self, header: Header) -> Result<Packet, DecodeError> {
         let Header { first, body, frame, .. } = header;
-        let frame = self.input.split_to(frame);
+        let frame = self.cut(frame);
         let version = connect_version(self.sender, &frame, body)?;
         self.version.get_or_insert(version);
         check_flags(version, PacketKind::Connect, first & 0x0F)?;
@@ -228,26 +239,38 @@ impl Decoder {
     /// PUBACK, PUBREC, PUBREL or PUBCOMP without properties, which is most of what comes beside PUBLISH: all that can
     /// be wrong with it is in two or three bytes. `None` leaves the judgement to those who read everything.
     #[inline]
-    fn read_acknowledgement(&self, first: u8, body: usize, frame: usize) -> Option<Packet> {
-        let ack = match self.input[body..frame] {
-            [high, low] => Ack::new(packet_id(high, low)?),
+    fn read_acknowledgement(&self, header: &Header) -> Option<Ack> {
+        let (4..=7, true) = (header.first >> 4, header.body == 2) else { return None };
+        match self.bytes()[2..header.frame] {
+            [high, low] => packet_id(high, low).map(Ack::new),
             [high, low, code] if self.version == Some(Version::V5_0) => {
-                let kind = PacketKind::from_number(Version::V5_0, first >> 4)?;
+                let kind = PacketKind::from_number(Version::V5_0, header.first >> 4)?;
                 let reason = ReasonCode::from_value(code).filter(|reason| reason.allowed_in(kind, self.sender))?;
-                Ack::with_reason(packet_id(high, low)?, reason)
+                Some(Ack::with_reason(packet_id(high, low)?, reason))
             }
-            _ => return None,
-        };
-        Some(match first >> 4 {
-            4 => Packet::Puback(ack),
-            5 => Packet::Pubrec(ack),
-            6 => Packet::Pubrel(ack),
-            7 => Packet::Pubcomp(ack),
-            _ => return None,
-        })
+            _ => None,
+        }
     }
 
-    /// The header of the next frame, once the frame is whole; then it lies in `input`.
+    /// All that is there.
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        if self.input.is_empty() { &self.pending } else { &self.input }
+    }
+
+    /// Cuts off a frame, which shares its buffer with the others.
+    #[inline]
+    fn cut(&mut self, frame: usize) -> Bytes {
+        if !self.input.is_empty() {
+            self.input.split_to(frame)
+        } else if frame == self.pending.len() {
+            mem::take(&mut self.pending).freeze()
+        } else {
+            self.pending.split_to(frame).freeze()
+        }
+    }
+
+    /// The header of the next frame, once the frame is whole.
     #[inline(always)]
     fn find_frame(&mut self) -> Result<Option<Header>, DecodeError> {
         self.take_back();
@@ -257,8 +280,11 @@ impl Decoder {
                 Some(error) => Err(error.clone()),
             };
         }
-        let bytes = if self.input.is_empty() { &self.begun[..] } else { &self.input[..] };
-        let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
+        if self.pending.len() >= MANY_BYTES {
+            // To cut a frame from what will not grow costs less.
+            self.input = mem::take(&mut self.pending).freeze();
+        }
+        let Some((&first, rest)) = self.bytes().split_first() else { return Ok(None) };
         match self.version {
             Some(version) => check_first_byte(version, self.sender, first)?,
             // [MQTT-3.1.0-1] The flags are judged when the frame has said its version.
@@ -279,9 +305,6 @@ impl Decoder {
             return Ok(None);
         }
         self.needed = 1;
-        if self.input.is_empty() {
-            self.input = mem::take(&mut self.begun).freeze();
-        }
         Ok(Some(Header { first, length, body, frame }))
     }
 
@@ -291,7 +314,7 @@ impl Decoder {
         // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
         let room = (frame - self.pending_bytes()).min(ONE_READ);
         self.gather(room);
-        self.begun.reserve(room);
+        self.pending.reserve(room);
     }
 
     /// What is left of the input begins a frame whose rest comes elsewhere; it keeps no larger buffer alive.
@@ -300,8 +323,8 @@ impl Decoder {
         self.take_back();
         if !self.input.is_empty() {
             let rest = mem::take(&mut self.input);
-            self.begun.reserve(rest.len() + room);
-            self.begun.extend_from_slice(&rest);
+            self.pending.reserve(rest.len() + room);
+            self.pending.extend_from_slice(&rest);
         }
     }
 }
@@ -309,8 +332,22 @@ impl Decoder {
 /// About what a network hands over at once.
 const ONE_READ: usize = 1460;
 
+/// So much that there are many frames in it, or a large one.
+const MANY_BYTES: usize = 4 * ONE_READ;
+
 fn packet_id(high: u8, low: u8) -> Option<PacketId> {
     PacketId::new(u16::from_be_bytes([high, low]))
+}
+
+/// The packet that begins with this byte, one of four.
+#[inline]
+const fn acknowledgement(first: u8, ack: Ack) -> Packet {
+    match first >> 4 {
+        4 => Packet::Puback(ack),
+        5 => Packet::Pubrec(ack),
+        6 => Packet::Pubrel(ack),
+        _ => Packet::Pubcomp(ack),
+    }
 }
 
 /// The fixed header of a frame that is whole.

@@ -167,7 +167,19 @@ impl<'a> FilterView<'a> {
         Ok(FilterView { text: TextView::checked(text), share_name })
     }
 
+    /// The next in filters that were checked.
+    #[inline]
+    pub(super) fn again(version: Version, reader: &mut Reader<'a>) -> Option<Self> {
+        let text = reader.prefixed("a topic filter").ok()?;
+        let share_name = match text {
+            [b'$', ..] => check_filter(text, version.has_properties()).ok()?,
+            _ => None,
+        };
+        Some(FilterView { text: TextView::checked(text), share_name })
+    }
+
     /// The whole text as Rust's string, with `$share/…` where it is shared.
+    #[inline]
     pub fn as_str(self) -> &'a str {
         self.text.as_str()
     }
@@ -195,6 +207,14 @@ impl SubscriptionOptions {
             return Err(DecodeError::NoLocalOnShared);
         }
         Ok((filter, options))
+    }
+
+    /// The next filter with its options, in filters that were checked.
+    #[inline]
+    pub(super) fn again<'a>(version: Version, reader: &mut Reader<'a>) -> Option<(FilterView<'a>, Self)> {
+        let filter = FilterView::again(version, reader)?;
+        let options = SubscriptionOptions::decode(version, reader.u8("the subscription options").ok()?).ok()?;
+        Some((filter, options))
     }
 
     #[inline]

@@ -205,7 +205,7 @@ impl<'a> SubscribeView<'a> {
     pub fn subscriptions(&self) -> impl Iterator<Item = (FilterView<'a>, SubscriptionOptions)> {
         let (version, mut reader) = (self.version, Reader::new(Frame::Lent(self.filters), 0, PacketKind::Subscribe));
         // It ends where the packet ends: in one that was checked there is nothing else to end it.
-        std::iter::from_fn(move || SubscriptionOptions::read(version, &mut reader).ok())
+        std::iter::from_fn(move || SubscriptionOptions::again(version, &mut reader))
     }
 
     /// The same, with copies of what it borrows.
@@ -225,7 +225,7 @@ impl<'a> UnsubscribeView<'a> {
     /// The filters in the order of the packet.
     pub fn filters(&self) -> impl Iterator<Item = FilterView<'a>> {
         let (version, mut reader) = (self.version, Reader::new(Frame::Lent(self.filters), 0, PacketKind::Unsubscribe));
-        std::iter::from_fn(move || FilterView::read(version, PacketKind::Unsubscribe, &mut reader).ok())
+        std::iter::from_fn(move || FilterView::again(version, &mut reader))
     }
 
     /// The same, with copies of what it borrows.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{codec::Codec, malformed::Refusals, measure::Figure, rows::Row};
 
 const OURS: &str = "squall";
+const OUR_VIEWS: &str = "squall, views";
 
 #[derive(Serialize)]
 pub struct Report {
@@ -48,11 +49,16 @@ impl Measured {
         self.figures.iter().find(|figure| figure.codec == OURS).expect("ours is always measured")
     }
 
+    /// Ours that borrow, where there is such a thing.
+    fn views(&self) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.codec == OUR_VIEWS && figure.refused.is_none())
+    }
+
     fn best_peer(&self, codecs: &[About], may_borrow: bool) -> Option<&Figure> {
         let borrows = |name| codecs.iter().any(|codec| codec.name == name && codec.remark.starts_with("borrows"));
         self.figures
             .iter()
-            .filter(|figure| figure.codec != OURS && figure.refused.is_none())
+            .filter(|figure| ![OURS, OUR_VIEWS].contains(&figure.codec) && figure.refused.is_none())
             .filter(|figure| may_borrow || !borrows(figure.codec))
             .min_by(|a, b| a.ns.total_cmp(&b.ns))
     }
@@ -101,7 +107,8 @@ impl Report {
         );
         text += "All are built with the same profile, that of the project's release. Decoding starts with all bytes in \
                  the codec's own buffer and ends when each packet was looked at (its topic as a checked string, its \
-                 payload) and dropped. Encoding writes packets that the same codec decoded, one behind the other, into \
+                 payload, the properties of 5.0) and dropped; what a peer parsed into fields is there, what ours and \
+                 its views keep in place is read there, each property and, of a view, each string. Encoding writes packets that the same codec decoded, one behind the other, into \
                  a buffer that was used before. A ratio below 1 means that ours is faster.\n\n";
         text += "| codec | version | MQTT | what a decoded packet is |\n|---|---|---|---|\n";
         for codec in &self.codecs {
@@ -118,18 +125,20 @@ impl Report {
 
     fn table(&self, text: &mut String, title: &str, rows: &[Measured]) {
         let _ = writeln!(text, "\n## {title}\n");
-        *text += "| packet | bytes | ours | MB/s | allocations | best peer | ours / best peer | best that owns | ours / \
-                  best that owns |\n|---|--:|--:|--:|--:|---|--:|---|--:|\n";
+        *text += "| packet | bytes | ours | MB/s | allocations | our views | best peer | ours / best peer | views / \
+                  best peer | best that owns | ours / best that owns |\n\
+                  |---|--:|--:|--:|--:|--:|---|--:|--:|---|--:|\n";
         for row in rows {
             let ours = row.ours();
             let _ = write!(
                 text,
-                "| {} | {:.0} | {:.1} | {:.0} | {} |",
+                "| {} | {:.0} | {:.1} | {:.0} | {} | {} |",
                 row.row,
                 row.bytes,
                 ours.ns,
                 ours.megabytes_per_second,
-                count(ours.allocations)
+                count(ours.allocations),
+                row.views().map_or_else(String::new, |views| format!("{:.1}", views.ns)),
             );
             for may_borrow in [true, false] {
                 let _ = match row.best_peer(&self.codecs, may_borrow) {
@@ -143,6 +152,12 @@ impl Report {
                     ),
                     None => write!(text, " none | |"),
                 };
+                if may_borrow {
+                    let views = row.views().zip(row.best_peer(&self.codecs, true));
+                    let ratio =
+                        views.map_or_else(String::new, |(views, peer)| format!("**{:.2}**", views.ns / peer.ns));
+                    let _ = write!(text, " {ratio} |");
+                }
             }
             *text += "\n";
         }

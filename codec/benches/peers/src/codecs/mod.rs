@@ -22,6 +22,7 @@ pub fn all() -> Vec<Box<dyn Codec>> {
     all.extend(rmqtt::both());
     all.extend(rumqttc::both());
     let mut codecs = squall::both();
+    codecs.extend(squall::views());
     codecs.append(&mut all);
     codecs
 }

@@ -1,9 +1,14 @@
-//! Ours.
+//! Ours: packets that own what they hold, and views that borrow it.
 
 use std::hint::black_box;
 
 use bytes::BytesMut;
-use squall_codec::{packet::Packet, reason::Side, stream::Decoder, version::Version};
+use squall_codec::{
+    packet::{Packet, PacketView},
+    reason::Side,
+    stream::Decoder,
+    version::Version,
+};
 
 use crate::codec::{Codec, ROOM};
 
@@ -14,8 +19,14 @@ struct Squall {
     out: BytesMut,
 }
 
+struct Views(Squall);
+
 pub fn both() -> Vec<Box<dyn Codec>> {
     [Version::V3_1_1, Version::V5_0].map(|version| Box::new(Squall::new(version)) as Box<dyn Codec>).into()
+}
+
+pub fn views() -> Vec<Box<dyn Codec>> {
+    [Version::V3_1_1, Version::V5_0].map(|version| Box::new(Views(Squall::new(version))) as Box<dyn Codec>).into()
 }
 
 fn decoder(version: Version) -> Decoder {
@@ -26,6 +37,46 @@ fn look(packet: &Packet) {
     if let Packet::Publish(publish) = packet {
         black_box(publish.topic());
         black_box(publish.payload());
+        publish.forwarded_views().for_each(|property| {
+            black_box(property);
+        });
+    }
+    black_box(packet);
+}
+
+fn look_at_view(packet: &PacketView<'_>) {
+    match packet {
+        PacketView::Publish(publish) => {
+            black_box(publish.topic());
+            black_box(publish.payload());
+            publish.properties().iter().for_each(|property| {
+                black_box(property);
+            });
+        }
+        PacketView::Connect(connect) => {
+            black_box(connect.client_id.as_str());
+            black_box(connect.username.map(|username| username.as_str()));
+            connect.properties.iter().for_each(|property| {
+                black_box(property);
+            });
+            if let Some(will) = &connect.will {
+                black_box(will.topic.as_str());
+                will.properties.iter().for_each(|property| {
+                    black_box(property);
+                });
+            }
+        }
+        PacketView::Subscribe(subscribe) => {
+            subscribe.subscriptions().for_each(|(filter, options)| {
+                black_box((filter.as_str(), options));
+            });
+        }
+        PacketView::Unsubscribe(unsubscribe) => {
+            unsubscribe.filters().for_each(|filter| {
+                black_box(filter.as_str());
+            });
+        }
+        PacketView::Other(_) => {}
     }
     black_box(packet);
 }
@@ -99,5 +150,58 @@ impl Codec for Squall {
 
     fn written(&mut self) -> Vec<u8> {
         self.out.to_vec()
+    }
+}
+
+impl Codec for Views {
+    fn name(&self) -> &'static str {
+        "squall, views"
+    }
+
+    fn package(&self) -> &'static str {
+        self.0.package()
+    }
+
+    fn version(&self) -> Version {
+        self.0.version
+    }
+
+    fn remark(&self) -> &'static str {
+        "borrows: a packet ends with the read buffer"
+    }
+
+    fn begin(&mut self) {
+        self.0.begin();
+    }
+
+    fn begin_with(&mut self, sender: Side) {
+        self.0.begin_with(sender);
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.0.feed(bytes);
+    }
+
+    fn drain(&mut self) -> Result<usize, String> {
+        let mut count = 0;
+        while let Some(packet) = self.0.decoder.next_view().map_err(|error| error.to_string())? {
+            look_at_view(&packet);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn keep(&mut self, _stream: &[u8]) -> Result<(), String> {
+        Err("a view is read, and what is written is a packet".into())
+    }
+
+    fn prepare(&mut self) {}
+
+    fn encode(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn written(&mut self) -> Vec<u8> {
+        Vec::new()
     }
 }
