@@ -50,6 +50,7 @@ impl Decoder {
     }
 
     /// Takes bytes as they came. After an error they are dropped.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
         if self.failed.is_none() {
             self.gather(bytes.len());
@@ -87,7 +88,12 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Decoder::next_frame`] and [`Packet::decode`].
+    #[inline]
     pub fn next_packet(&mut self) -> Result<Option<Packet>, DecodeError> {
+        if self.waits() { Ok(None) } else { self.find_packet() }
+    }
+
+    fn find_packet(&mut self) -> Result<Option<Packet>, DecodeError> {
         let header = match self.find_frame() {
             Ok(Some(header)) => header,
             Ok(None) => return Ok(None),
@@ -114,7 +120,12 @@ impl Decoder {
     ///
     /// # Errors
     /// Those of [`Decoder::next_packet`].
+    #[inline]
     pub fn next_view(&mut self) -> Result<Option<PacketView<'_>>, DecodeError> {
+        if self.waits() { Ok(None) } else { self.find_view() }
+    }
+
+    fn find_view(&mut self) -> Result<Option<PacketView<'_>>, DecodeError> {
         let header = match self.find_frame() {
             Ok(Some(header)) => header,
             Ok(None) => return Ok(None),
@@ -163,6 +174,12 @@ impl Decoder {
     /// Bytes that wait for the rest of their frame.
     pub fn pending_bytes(&self) -> usize {
         self.input.len() + self.pending.len() - self.lent
+    }
+
+    /// Whether the frame that has begun is not whole: what can be said at once.
+    #[inline]
+    fn waits(&self) -> bool {
+        self.lent == 0 && self.failed.is_none() && self.pending_bytes() < self.needed
     }
 
     /// What a view looked at is done with.

@@ -479,7 +479,7 @@ impl<'a> Writer<'a> {
     }
 
     #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+    pub(crate) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         let (place, room) = mem::take(&mut self.0).split_first_chunk_mut().expect(ROOM);
         *place = bytes;
         self.0 = room;
@@ -503,9 +503,12 @@ impl<'a> Writer<'a> {
     /// Writes a value that is known to be at most 268,435,455.
     #[inline]
     pub(crate) fn put_variable(&mut self, value: u32) {
+        if value < 0x80 { self.put([value as u8]) } else { self.put_long_variable(value) }
+    }
+
+    fn put_long_variable(&mut self, value: u32) {
         let [first, second, third, fourth] = variable_bytes(value);
         match variable_len(value) {
-            1 => self.put([first]),
             2 => self.put([first, second]),
             3 => self.put([first, second, third]),
             _ => self.put([first, second, third, fourth]),
@@ -525,7 +528,7 @@ impl<'a> Writer<'a> {
     #[inline]
     pub(crate) fn put_slice(&mut self, bytes: &[u8]) {
         let (place, room) = mem::take(&mut self.0).split_at_mut_checked(bytes.len()).expect(ROOM);
-        place.copy_from_slice(bytes);
+        copy(place, bytes);
         self.0 = room;
     }
 
@@ -550,6 +553,27 @@ impl<'a> Writer<'a> {
         self.put_slice(bytes);
         Ok(())
     }
+}
+
+/// Copies to a place of the same length. Most strings are short: two copies that overlap and whose lengths the compiler
+/// knows cost less than a call.
+#[inline]
+fn copy(place: &mut [u8], bytes: &[u8]) {
+    match bytes.len() {
+        16..=32 => copy_ends::<16>(place, bytes),
+        8..16 => copy_ends::<8>(place, bytes),
+        4..8 => copy_ends::<4>(place, bytes),
+        _ => place.copy_from_slice(bytes),
+    }
+}
+
+/// Copies the first and the last so many bytes, which are all.
+#[inline]
+fn copy_ends<const N: usize>(place: &mut [u8], bytes: &[u8]) {
+    let (first, last) = (&bytes[..N], &bytes[bytes.len() - N..]);
+    place[..N].copy_from_slice(first);
+    let behind = place.len() - N;
+    place[behind..].copy_from_slice(last);
 }
 
 /// The bytes of a Variable Byte Integer; only the first [`variable_len`] count.

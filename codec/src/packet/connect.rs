@@ -127,11 +127,6 @@ impl Connect {
         }
     }
 
-    /// Reads what follows the version byte.
-    pub(super) fn decode(version: Version, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(ConnectView::decode(version, reader)?.within(reader.frame()))
-    }
-
     pub(super) fn body_len(&self) -> usize {
         let properties = |properties: &Properties| match self.version {
             Version::V5_0 => properties.encoded_len(),
@@ -152,10 +147,12 @@ impl Connect {
     }
 
     pub(super) fn encode(&self, mut out: Writer<'_>) -> Result<(), EncodeError> {
-        out.put_text(self.version.protocol_name());
-        out.put_u8(self.version.level());
-        out.put_u8(self.flags());
-        out.put_u16(self.keep_alive);
+        let [high, low] = self.keep_alive.to_be_bytes();
+        match self.version {
+            Version::V3_1 => out.put([0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, self.flags(), high, low]),
+            Version::V3_1_1 => out.put([0, 4, b'M', b'Q', b'T', b'T', 4, self.flags(), high, low]),
+            Version::V5_0 => out.put([0, 4, b'M', b'Q', b'T', b'T', 5, self.flags(), high, low]),
+        }
         if self.version.has_properties() {
             out = self.properties.encode(out)?;
         }
@@ -228,7 +225,8 @@ impl<'a> ConnectView<'a> {
     }
 
     /// The same, kept as the frame keeps what lies in it.
-    fn within(self, frame: Frame<'_>) -> Connect {
+    #[inline]
+    pub(super) fn within(self, frame: Frame<'_>) -> Connect {
         let ConnectView { version, clean_start, keep_alive, client_id, properties, will, username, password } = self;
         Connect {
             version,
@@ -256,6 +254,7 @@ impl<'a> WillView<'a> {
         Ok(WillView { qos, retain: flags & WILL_RETAIN != 0, topic, payload, properties })
     }
 
+    #[inline]
     fn within(self, frame: Frame<'_>) -> Will {
         let WillView { qos, retain, topic, payload, properties } = self;
         Will {

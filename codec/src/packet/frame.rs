@@ -40,9 +40,9 @@ impl Packet {
     pub(crate) fn decode_connect(version: Version, frame: &Bytes, body: usize) -> Result<Packet, DecodeError> {
         let at = ConnectView::begins(version, body);
         let mut reader = Reader::new(Frame::Shared(frame), at, PacketKind::Connect);
-        let connect = Connect::decode(version, &mut reader)?;
+        let connect = ConnectView::decode(version, &mut reader)?;
         reader.finish()?;
-        Ok(Packet::Connect(Box::new(connect)))
+        Ok(Packet::Connect(Box::new(connect.within(Frame::Shared(frame)))))
     }
 
     /// Decodes what follows a fixed header that was judged, any but CONNECT's.
