@@ -66,7 +66,7 @@ impl Client {
             Ok(message) => message,
             Err(error) => return self.violation(now, error.reason_code(), error),
         };
-        if message.topic().is_empty() {
+        if message.topic_bytes().is_empty() {
             return self.violation(now, ReasonCode::ProtocolError, "a PUBLISH without a topic");
         }
         let (qos, packet_id) = (message.qos, message.packet_id);
@@ -144,10 +144,10 @@ impl Client {
 
     /// An exchange is over: who waits for it.
     pub(super) fn finished(&mut self, packet_id: PacketId) -> Option<Token> {
-        if let Some(number) = self.session.numbers.remove(&packet_id) {
+        if let Some(number) = self.session.numbers.remove(packet_id) {
             self.keep(Record::Finished { number });
         }
-        self.session.tokens.remove(&packet_id)
+        self.session.tokens.remove(packet_id)
     }
 
     fn handle_pubrec(&mut self, now: Duration, ack: Ack) {
@@ -157,7 +157,7 @@ impl Client {
             // [MQTT-4.3.3-4] PUBREL; [MQTT-4.6.0-4] in the order in which the PUBRECs came.
             Pubrec::Release(_) => {
                 self.session.released.insert(packet_id, (ack.reason, ack.properties));
-                if let Some(number) = self.session.numbers.get(&packet_id).copied() {
+                if let Some(number) = self.session.numbers.get(packet_id).copied() {
                     self.keep(Record::Released { number, packet_id });
                 }
                 self.send(now, Packet::Pubrel(Ack::new(packet_id)));
@@ -183,7 +183,7 @@ impl Client {
     fn handle_pubcomp(&mut self, now: Duration, ack: &Ack) {
         if self.session.outgoing.pubcomp(ack.packet_id) {
             let token = self.finished(ack.packet_id);
-            let said = self.session.released.remove(&ack.packet_id);
+            let said = self.session.released.remove(ack.packet_id);
             let (reason, properties) = said.unwrap_or((ReasonCode::Success, Default::default()));
             self.done(token, Outcome::Published { reason, properties });
             self.flush(now);
@@ -193,7 +193,7 @@ impl Client {
     fn handle_suback(&mut self, now: Duration, suback: Suback) {
         let packet_id = suback.packet_id;
         let reasons = suback.reasons;
-        let Some(Asked::Subscribe { token, subscriptions, .. }) = self.session.asked.get(&packet_id) else {
+        let Some(Asked::Subscribe { token, subscriptions, .. }) = self.session.asked.get(packet_id) else {
             return self.violation(now, ReasonCode::ProtocolError, "SUBACK for a packet identifier nobody asked with");
         };
         // [MQTT-3.9.3-1] One reason for each filter, in order.
@@ -216,7 +216,7 @@ impl Client {
     fn handle_unsuback(&mut self, now: Duration, unsuback: Unsuback) {
         let packet_id = unsuback.packet_id;
         let reasons = unsuback.reasons;
-        let Some(Asked::Unsubscribe { filters, .. }) = self.session.asked.get(&packet_id) else {
+        let Some(Asked::Unsubscribe { filters, .. }) = self.session.asked.get(packet_id) else {
             return self.violation(
                 now,
                 ReasonCode::ProtocolError,
@@ -237,6 +237,6 @@ impl Client {
 
     fn answered(&mut self, packet_id: PacketId) -> Option<Asked> {
         self.session.outgoing.free(packet_id);
-        self.session.asked.remove(&packet_id)
+        self.session.asked.remove(packet_id)
     }
 }

@@ -81,7 +81,7 @@ impl Request {
     /// Whether the standard lets a client send this at all.
     fn check(&self, version: Version) -> Result<(), Failure> {
         let what = match self {
-            Request::Publish { message, .. } if message.message.topic().is_empty() => "a message without a topic",
+            Request::Publish { message, .. } if message.message.topic_bytes().is_empty() => "a message without a topic",
             Request::Publish { message, .. } if version.has_properties() => {
                 let properties = message.message.forwarded_properties();
                 match properties.response_topic() {
@@ -257,7 +257,9 @@ impl Client {
             // leaves before them.
             match self.session.outgoing.publish(qos, timed) {
                 Ok(packet_id) => {
-                    self.session.tokens.extend(token.map(|token| (packet_id, token)));
+                    if let Some(token) = token {
+                        self.session.tokens.insert(packet_id, token);
+                    }
                     self.session.numbers.insert(packet_id, number);
                     self.keep(Record::Sent { number, packet_id });
                     // [MQTT-2.2.1-3], [MQTT-4.3.2-1], [MQTT-4.3.3-1] An identifier that is not in use.
@@ -278,7 +280,7 @@ impl Client {
     fn send_publish(&mut self, now: Duration, message: Publish, room: usize) {
         let Phase::Connected(connection) = &mut self.phase else { return };
         // A client has few topics, so that their length tells most of them apart.
-        let hash = message.topic().len() as u64;
+        let hash = message.topic_bytes().len() as u64;
         let message = connection.outgoing_aliases.shorten(hash, message, room);
         self.send(now, Packet::Publish(message));
     }

@@ -1,9 +1,9 @@
 //! The scope of a Session (section 4.1): exchanges that are not finished, and who waits for them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use squall_codec::{
-    flow::{Incoming, Outgoing, Resend},
+    flow::{ById, Incoming, Outgoing, Resend},
     packet::Subscription,
     property::Properties,
     qos::Qos,
@@ -36,14 +36,14 @@ pub(super) struct Session {
     pub(super) is_kept: bool,
     pub(super) outgoing: Outgoing<Timed>,
     /// Who waits for an exchange; nobody for one whose application was told that the connection is gone.
-    pub(super) tokens: BTreeMap<PacketId, Token>,
+    pub(super) tokens: ById<Token>,
     /// The numbers of the messages in exchanges.
-    pub(super) numbers: BTreeMap<PacketId, u64>,
+    pub(super) numbers: ById<u64>,
     next_number: u64,
     /// QoS 2 exchanges that wait for PUBCOMP, with what PUBREC said.
-    pub(super) released: BTreeMap<PacketId, (ReasonCode, Properties)>,
+    pub(super) released: ById<(ReasonCode, Properties)>,
     /// SUBSCRIBE and UNSUBSCRIBE that wait for their answer on this connection.
-    pub(super) asked: BTreeMap<PacketId, Asked>,
+    pub(super) asked: ById<Asked>,
     pub(super) subscriptions: Subscriptions,
     /// What has still to be sent again on this connection.
     resends: VecDeque<Again>,
@@ -100,11 +100,11 @@ impl Session {
             in_doubt: false,
             is_kept: false,
             outgoing: Outgoing::new(u16::MAX),
-            tokens: BTreeMap::new(),
-            numbers: BTreeMap::new(),
+            tokens: ById::new(),
+            numbers: ById::new(),
             next_number: 0,
-            released: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            released: ById::new(),
+            asked: ById::new(),
             subscriptions: Subscriptions::default(),
             resends: VecDeque::new(),
             unsent: 0,
@@ -136,7 +136,7 @@ impl Session {
         let mut waiting = Vec::new();
         self.next_number = kept.outgoing.last_key_value().map_or(0, |(number, _)| number + 1);
         self.is_kept = resumes;
-        let mut sent = BTreeMap::new();
+        let mut sent = ById::new();
         let timed = |number, message| Timed::kept(now, message, kept.expires.get(&number).copied());
         for (number, message) in kept.outgoing {
             match message {
@@ -195,8 +195,8 @@ impl Session {
             .resends()
             .filter_map(|resend| match resend {
                 Resend::Publish(packet_id, _, message) => {
-                    let number = numbers.get(&packet_id).copied().expect("a message in flight has its number");
-                    Some((self.tokens.remove(&packet_id), number, message.clone()))
+                    let number = numbers.get(packet_id).copied().expect("a message in flight has its number");
+                    Some((self.tokens.remove(packet_id), number, message.clone()))
                 }
                 Resend::Pubrel(_) => None,
             })

@@ -1,14 +1,13 @@
 //! The receiver's half (method A or B of section 4.3.3 is the caller's choice: `Received::New` is said once).
 
-use std::collections::BTreeMap;
-
+use super::by_id::ById;
 use crate::{qos::Qos, wire::PacketId};
 
 /// Exchanges that the other side began and that are not finished.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     receive_maximum: u16,
-    open: BTreeMap<PacketId, Exchange>,
+    open: ById<Exchange>,
     /// Entries of `open` that count.
     counted: usize,
 }
@@ -34,12 +33,12 @@ pub enum Received {
 impl Incoming {
     /// With the Receive Maximum that this side announced.
     pub fn new(receive_maximum: u16) -> Self {
-        Incoming { receive_maximum, open: BTreeMap::new(), counted: 0 }
+        Incoming { receive_maximum, open: ById::new(), counted: 0 }
     }
 
     /// A PUBLISH at QoS 1 or 2 came.
     pub fn publish(&mut self, qos: Qos, packet_id: PacketId) -> Received {
-        let before = self.open.get(&packet_id).copied();
+        let before = self.open.get(packet_id).copied();
         if !before.is_some_and(|exchange| exchange.counted) {
             // [MQTT-3.3.4-7], [MQTT-3.3.4-9]
             if self.counted >= usize::from(self.receive_maximum) {
@@ -67,12 +66,12 @@ impl Incoming {
 
     /// Whether a QoS 2 message with this identifier waits for PUBREL.
     pub fn awaits_release(&self, packet_id: PacketId) -> bool {
-        self.open.get(&packet_id).is_some_and(|exchange| exchange.qos == Qos::ExactlyOnce)
+        self.open.get(packet_id).is_some_and(|exchange| exchange.qos == Qos::ExactlyOnce)
     }
 
     /// QoS 2 identifiers that wait for PUBREL: what a session keeps.
     pub fn awaiting_release(&self) -> impl Iterator<Item = PacketId> + '_ {
-        self.open.iter().filter(|(_, exchange)| exchange.qos == Qos::ExactlyOnce).map(|(id, _)| *id)
+        self.open.iter().filter(|(_, exchange)| exchange.qos == Qos::ExactlyOnce).map(|(id, _)| id)
     }
 
     /// A QoS 2 identifier that a store kept.
@@ -90,7 +89,7 @@ impl Incoming {
     }
 
     fn remove(&mut self, packet_id: PacketId) -> bool {
-        let removed = self.open.remove(&packet_id);
+        let removed = self.open.remove(packet_id);
         self.counted -= usize::from(removed.is_some_and(|exchange| exchange.counted));
         removed.is_some()
     }

@@ -1,7 +1,6 @@
 //! The sender's half, and the packet identifiers of one side (section 2.2.1).
 
-use std::collections::{BTreeMap, btree_map::Entry};
-
+use super::by_id::ById;
 use crate::{qos::Qos, reason::ReasonCode, wire::PacketId};
 
 /// Exchanges that this side began and that are not finished, with the message `M` of each; and the identifiers that
@@ -13,7 +12,7 @@ pub struct Outgoing<M> {
     next_order: u64,
     /// Entries of `open` that are no reserved identifiers.
     in_flight: usize,
-    open: BTreeMap<PacketId, Exchange<M>>,
+    open: ById<Exchange<M>>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +57,7 @@ pub enum Pubrec<M> {
 impl<M> Outgoing<M> {
     /// With the Receive Maximum that the other side announced.
     pub fn new(receive_maximum: u16) -> Self {
-        Outgoing { receive_maximum, last_id: None, next_order: 0, in_flight: 0, open: BTreeMap::new() }
+        Outgoing { receive_maximum, last_id: None, next_order: 0, in_flight: 0, open: ById::new() }
     }
 
     /// Whether another QoS 1 or 2 PUBLISH may leave now ([MQTT-3.3.4-9]).
@@ -112,7 +111,7 @@ impl<M> Outgoing<M> {
             self.insert(packet_id, State::Released);
             return Pubrec::Release(message);
         }
-        match self.open.get(&packet_id) {
+        match self.open.get(packet_id) {
             Some(Exchange { state: State::Released, .. }) => Pubrec::Again,
             _ => Pubrec::Unknown,
         }
@@ -145,8 +144,8 @@ impl<M> Outgoing<M> {
         let mut open: Vec<_> = self.open.iter().collect();
         open.sort_by_key(|(_, exchange)| exchange.order);
         open.into_iter().filter_map(|(id, exchange)| match &exchange.state {
-            State::Published { qos, message } => Some(Resend::Publish(*id, *qos, message)),
-            State::Released => Some(Resend::Pubrel(*id)),
+            State::Published { qos, message } => Some(Resend::Publish(id, *qos, message)),
+            State::Released => Some(Resend::Pubrel(id)),
             State::Reserved => None,
         })
     }
@@ -162,7 +161,7 @@ impl<M> Outgoing<M> {
             return None;
         }
         let mut id = self.last_id.map_or(PacketId::MIN, PacketId::next);
-        while self.open.contains_key(&id) {
+        while self.open.contains(id) {
             id = id.next();
         }
         self.last_id = Some(id);
@@ -182,10 +181,8 @@ impl<M> Outgoing<M> {
     }
 
     fn remove_if(&mut self, id: PacketId, wanted: impl Fn(&State<M>) -> bool) -> Option<State<M>> {
-        let state = match self.open.entry(id) {
-            Entry::Occupied(entry) if wanted(&entry.get().state) => entry.remove().state,
-            _ => return None,
-        };
+        self.open.get(id).filter(|exchange| wanted(&exchange.state))?;
+        let Exchange { state, .. } = self.open.remove(id)?;
         self.in_flight -= usize::from(!matches!(state, State::Reserved));
         Some(state)
     }

@@ -122,6 +122,11 @@ impl Publish {
         self.content.topic()
     }
 
+    /// The Topic Name as it stands in the frame, for who compares or hashes it.
+    pub fn topic_bytes(&self) -> &[u8] {
+        self.content.topic_bytes()
+    }
+
     /// The Topic Name as its own value, sharing the frame; `None` where it is empty.
     pub fn topic_name(&self) -> Option<TopicName> {
         TopicName::new(self.content.topic_text()).ok()

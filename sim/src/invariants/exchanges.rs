@@ -1,14 +1,16 @@
 //! One direction of one session: the QoS 1 and 2 exchanges that its sender has open, as a witness beside the client counts them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use squall_codec::{
+    flow::ById,
     packet::{Ack, Publish},
     qos::Qos,
     version::Version,
     wire::PacketId,
 };
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::Invariant;
 
@@ -19,10 +21,15 @@ pub(crate) fn key_of(publish: &Publish) -> Key {
     (publish.topic().to_owned(), publish.payload_bytes())
 }
 
+/// The same in a number, where nothing but equality counts.
+fn number_of(publish: &Publish) -> u64 {
+    xxh3_64_with_seed(publish.payload(), xxh3_64(publish.topic_bytes()))
+}
+
 /// An exchange that is not over.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
-    key: Key,
+    key: u64,
     qos: Qos,
     /// PUBREC has been said.
     is_received: bool,
@@ -33,7 +40,7 @@ pub(crate) struct Open {
 /// The exchanges of one direction.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchanges {
-    open: BTreeMap<PacketId, Open>,
+    open: ById<Open>,
     /// Those that count against Receive Maximum: begun or repeated on this connection.
     counted: BTreeSet<PacketId>,
     /// Identifiers that have been used on this connection.
@@ -46,7 +53,7 @@ pub(crate) struct Exchanges {
 impl Default for Exchanges {
     fn default() -> Self {
         Exchanges {
-            open: BTreeMap::new(),
+            open: ById::new(),
             counted: BTreeSet::new(),
             used: BTreeSet::new(),
             maximum: u16::MAX,
@@ -90,10 +97,10 @@ impl Exchanges {
             (Invariant::ReceiveMaximum, detail)
         });
         if self.is_uncertain && !was_used && !publish.dup {
-            self.open.remove(&id);
+            self.open.remove(id);
         }
-        let key = key_of(publish);
-        let fault = match self.open.get(&id) {
+        let key = number_of(publish);
+        let fault = match self.open.get(id) {
             Some(open) if open.key != key || open.qos != publish.qos => {
                 Some((Invariant::PacketIdInUse, format!("identifier {id} stands for another message that is not done")))
             }
@@ -108,7 +115,7 @@ impl Exchanges {
             }
             _ => None,
         };
-        let is_repeat = self.open.get(&id).is_some_and(|open| open.key == key);
+        let is_repeat = self.open.get(id).is_some_and(|open| open.key == key);
         if !is_repeat {
             let open = Open { key, qos: publish.qos, is_received: false, message: Some(message) };
             self.open.insert(id, open);
@@ -126,7 +133,7 @@ impl Exchanges {
         if ack.reason.is_failure() {
             return self.ends(ack, |open| open.qos == Qos::ExactlyOnce);
         }
-        let open = self.open.get_mut(&ack.packet_id).filter(|open| open.qos == Qos::ExactlyOnce)?;
+        let open = self.open.get_mut(ack.packet_id).filter(|open| open.qos == Qos::ExactlyOnce)?;
         open.is_received = true;
         Some(open.clone())
     }
@@ -137,8 +144,8 @@ impl Exchanges {
     }
 
     fn ends(&mut self, ack: &Ack, fits: impl Fn(&Open) -> bool) -> Option<Open> {
-        let open = self.open.get(&ack.packet_id).filter(|open| fits(open))?.clone();
-        self.open.remove(&ack.packet_id);
+        let open = self.open.get(ack.packet_id).filter(|open| fits(open))?.clone();
+        self.open.remove(ack.packet_id);
         self.counted.remove(&ack.packet_id);
         Some(open)
     }

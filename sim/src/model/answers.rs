@@ -45,7 +45,7 @@ impl Model {
     pub(super) fn answers_puback(&mut self, at: usize, session: usize, ack: &Ack) {
         let found = take(&mut self.lines[at].answers.puback, ack.packet_id, |(id, _)| *id);
         // The exchange of the client is over.
-        drop(self.sessions[session].from_client.puback(ack));
+        self.sessions[session].from_client.puback(ack);
         // [MQTT-4.6.0-2]
         let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Puback, ack.packet_id) };
         self.in_order(PacketKind::Puback, ack.packet_id, is_early);
@@ -54,7 +54,7 @@ impl Model {
 
     pub(super) fn answers_pubrec(&mut self, at: usize, session: usize, ack: &Ack) {
         let found = take(&mut self.lines[at].answers.pubrec, ack.packet_id, |(id, _)| *id);
-        drop(self.sessions[session].from_client.pubrec(ack));
+        self.sessions[session].from_client.pubrec(ack);
         // [MQTT-4.6.0-3]
         let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Pubrec, ack.packet_id) };
         self.in_order(PacketKind::Pubrec, ack.packet_id, is_early);
@@ -67,7 +67,7 @@ impl Model {
 
     pub(super) fn answers_pubcomp(&mut self, at: usize, session: usize, ack: &Ack) {
         let found = take(&mut self.lines[at].answers.pubcomp, ack.packet_id, |id| *id);
-        drop(self.sessions[session].from_client.pubcomp(ack));
+        self.sessions[session].from_client.pubcomp(ack);
         let Some((_, is_early)) = found else { return self.unasked(PacketKind::Pubcomp, ack.packet_id) };
         self.in_order(PacketKind::Pubcomp, ack.packet_id, is_early);
     }
