@@ -271,7 +271,7 @@ impl Link {
     }
 
     /// Whether there is nothing that somebody has to be told of.
-    pub(crate) fn is_silent(&self) -> bool {
+    pub fn is_silent(&self) -> bool {
         self.hits.is_empty() && self.fired.is_empty()
     }
 

@@ -159,6 +159,9 @@ impl SharedLink {
     pub fn with_quietly<T>(&self, act: impl FnOnce(&mut Link) -> T) -> T {
         let mut state = self.lock();
         let value = act(&mut state.link);
+        if state.link.is_silent() {
+            return value;
+        }
         self.note_hits(&mut state);
         let fired = state.link.take_fired();
         drop(state);

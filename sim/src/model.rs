@@ -62,6 +62,8 @@ pub struct Model {
     last_of: BTreeMap<u64, usize>,
     /// Keys of messages that came more than once: nobody can tell which is which.
     repeated: BTreeSet<u64>,
+    /// Keys of wills.
+    will_keys: BTreeSet<u64>,
     retained: BTreeMap<String, Vec<Kept>>,
     shares: Vec<Share>,
     loose_wills: Vec<LooseWill>,
@@ -159,12 +161,34 @@ situations! {
     DownInFlight = "the server goes down while messages are in flight",
 }
 
-/// Of everything that passes the edge: time, connection, direction, frame.
-struct Digest(Xxh3Default);
+/// Of everything that passes the edge: time, connection, direction, frame. Hashed by the piece: there is little in each of them.
+#[derive(Default)]
+struct Digest {
+    hash: Xxh3Default,
+    /// Not hashed yet.
+    waiting: Vec<u8>,
+}
+
+impl Digest {
+    const PIECE_BYTES: usize = 4 * 1024;
+
+    fn hash_piece(&mut self) {
+        if self.waiting.len() >= Digest::PIECE_BYTES {
+            self.hash.update(&self.waiting);
+            self.waiting.clear();
+        }
+    }
+
+    fn value(&self) -> u64 {
+        let mut hash = self.hash.clone();
+        hash.update(&self.waiting);
+        hash.digest()
+    }
+}
 
 impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0.digest())
+        write!(f, "{:016x}", self.value())
     }
 }
 
@@ -178,9 +202,10 @@ impl Model {
             lines: Vec::new(),
             sessions: Vec::new(),
             ids: BTreeMap::new(),
-            messages: Vec::new(),
+            messages: Vec::with_capacity(256),
             last_of: BTreeMap::new(),
             repeated: BTreeSet::new(),
+            will_keys: BTreeSet::new(),
             retained: BTreeMap::new(),
             shares: Vec::new(),
             loose_wills: Vec::new(),
@@ -189,7 +214,7 @@ impl Model {
             is_down: false,
             alarm: None,
             breaches: Vec::new(),
-            digest: Digest(Xxh3Default::new()),
+            digest: Digest::default(),
             tally: Tally::default(),
         }
     }
@@ -206,7 +231,7 @@ impl Model {
 
     /// xxh3-64 of everything that has passed.
     pub fn digest(&self) -> u64 {
-        self.digest.0.digest()
+        self.digest.value()
     }
 
     /// What is wrong so far, in the order in which it showed.
@@ -224,6 +249,9 @@ impl Model {
     fn add_message(&mut self, message: Message) -> usize {
         let index = self.messages.len();
         self.last_of.insert(message.key, index);
+        if message.is_will {
+            self.will_keys.insert(message.key);
+        }
         self.messages.push(message);
         index
     }
@@ -258,36 +286,43 @@ impl Model {
         self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
     }
 
-    fn note(&mut self, connection: usize, mark: u8, frame: impl FnOnce(&mut Xxh3Default)) {
-        let micros = u64::try_from(self.now.as_micros()).unwrap_or(u64::MAX);
+    fn note(&mut self, connection: usize, mark: u8, frame: impl FnOnce(&mut Vec<u8>)) {
+        let micros = self.now.as_secs() * 1_000_000 + u64::from(self.now.subsec_micros());
         let mut head = [0; 17];
         head[..8].copy_from_slice(&micros.to_le_bytes());
         head[8..16].copy_from_slice(&(connection as u64).to_le_bytes());
         head[16] = mark;
-        self.digest.0.update(&head);
-        frame(&mut self.digest.0);
+        self.digest.waiting.extend_from_slice(&head);
+        frame(&mut self.digest.waiting);
+        self.digest.hash_piece();
     }
 }
 
 /// What of a packet goes into the digest: all that its meaning depends on.
-fn digest_packet(digest: &mut Xxh3Default, packet: &Packet) {
-    digest.update(&[packet.kind().number()]);
+fn digest_packet(digest: &mut Vec<u8>, packet: &Packet) {
+    digest.push(packet.kind().number());
     match packet {
         Packet::Publish(publish) => {
             let id = publish.packet_id.map_or(0, squall_codec::wire::PacketId::value).to_le_bytes();
-            digest.update(&[u8::from(publish.dup), publish.qos.bits(), u8::from(publish.retain), id[0], id[1]]);
-            digest.update(publish.topic().as_bytes());
-            digest.update(publish.payload());
+            digest.extend_from_slice(&[
+                u8::from(publish.dup),
+                publish.qos.bits(),
+                u8::from(publish.retain),
+                id[0],
+                id[1],
+            ]);
+            digest.extend_from_slice(publish.topic_bytes());
+            digest.extend_from_slice(publish.payload());
         }
         Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
             let id = ack.packet_id.value().to_le_bytes();
-            digest.update(&[id[0], id[1], ack.reason.value()]);
+            digest.extend_from_slice(&[id[0], id[1], ack.reason.value()]);
         }
         Packet::Connack(connack) => {
-            digest.update(&[u8::from(connack.session_present), connack.reason.value()]);
+            digest.extend_from_slice(&[u8::from(connack.session_present), connack.reason.value()]);
         }
-        Packet::Disconnect(disconnect) => digest.update(&[disconnect.reason.value()]),
-        Packet::Suback(suback) => suback.reasons.iter().for_each(|reason| digest.update(&[reason.value()])),
+        Packet::Disconnect(disconnect) => digest.push(disconnect.reason.value()),
+        Packet::Suback(suback) => digest.extend(suback.reasons.iter().map(|reason| reason.value())),
         _ => {}
     }
 }
@@ -335,7 +370,8 @@ impl Witness for Model {
 
     fn handed(&mut self, now: Duration, client: usize, message: &Publish) {
         self.advance(now);
-        self.handed.entry((client, message::key_of(message))).or_default()[usize::from(message.qos.bits())] += 1;
-        self.check_handed(client, message);
+        let key = message::key_of(message);
+        self.handed.entry((client, key)).or_default()[usize::from(message.qos.bits())] += 1;
+        self.check_handed(client, message, key);
     }
 }

@@ -68,6 +68,14 @@ pub struct Broker {
 #[derive(Debug)]
 pub struct Effects<'a>(&'a mut VecDeque<Effect>);
 
+impl Effects<'_> {
+    /// All of them at once, without moving one: they change places with what is in this queue, which is empty.
+    pub fn swap_into(self, queue: &mut VecDeque<Effect>) {
+        debug_assert!(queue.is_empty(), "effects of the turn before were not carried out");
+        std::mem::swap(self.0, queue);
+    }
+}
+
 impl Iterator for Effects<'_> {
     type Item = Effect;
 

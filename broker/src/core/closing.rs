@@ -167,7 +167,9 @@ impl Broker {
         let Some(connection) = self.connections.remove(&id) else { return };
         self.timers.cancel(Timer::Connect(id));
         self.timers.cancel(Timer::KeepAlive(id));
-        self.persistence.forget(id);
+        if !connection.held.is_empty() {
+            self.persistence.forget(id);
+        }
         self.end_pressure(id, connection.pressure);
         let Stage::Open(open) = connection.stage else { return };
         self.statistics.clients -= 1;

@@ -91,6 +91,9 @@ pub(super) struct Unflushed {
 /// Memory that a packet takes beside its bytes: without it two bytes of PINGRESP would count for next to nothing.
 const PACKET_MEMORY: usize = 128;
 
+/// Room for so many sizes stays when none is left.
+const KEPT_SIZES: usize = 4;
+
 impl Unflushed {
     /// Bytes, as `Packet::encoded_len` counts them.
     pub(super) fn bytes(&self) -> usize {
@@ -117,7 +120,11 @@ impl Unflushed {
             self.sizes.pop_front();
         }
         if self.sizes.is_empty() {
-            *self = Unflushed::default();
+            (self.bytes, self.left_of_first) = (0, 0);
+            // An idle connection holds next to nothing; a busy one asks for no memory at each packet.
+            if self.sizes.capacity() > KEPT_SIZES {
+                self.sizes = VecDeque::new();
+            }
         }
     }
 }

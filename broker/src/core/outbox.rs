@@ -1,7 +1,5 @@
 //! What leaves: packets in order, held back while the store is owed an answer, and counted until they are flushed.
 
-use std::collections::BTreeSet;
-
 use squall_codec::{packet::Packet, qos::Qos, version::Version};
 
 use super::{
@@ -23,8 +21,8 @@ pub(super) struct Persistence {
     once: bool,
     /// The last record of which the store said that it could not keep it; 0 when all is well.
     failed: u64,
-    /// Connections with held packets.
-    waiting: BTreeSet<ConnectionId>,
+    /// Connections with held packets, each once.
+    waiting: Vec<ConnectionId>,
 }
 
 impl Persistence {
@@ -55,9 +53,17 @@ impl Persistence {
         self.failed > 0
     }
 
-    /// Connections with held packets.
-    pub(super) fn waiting(&self) -> Vec<ConnectionId> {
-        self.waiting.iter().copied().collect()
+    /// Connections with held packets, in their order: to be given back to [`Persistence::wait_on`].
+    pub(super) fn take_waiting(&mut self) -> Vec<ConnectionId> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_unstable();
+        waiting
+    }
+
+    /// Those of them that still have held packets.
+    pub(super) fn wait_on(&mut self, mut waiting: Vec<ConnectionId>) {
+        waiting.append(&mut self.waiting);
+        self.waiting = waiting;
     }
 
     /// Whether packets are held until the store answers.
@@ -67,7 +73,7 @@ impl Persistence {
 
     /// The connection is gone, and with it what it held.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
-        self.waiting.remove(&connection);
+        self.waiting.retain(|waiting| *waiting != connection);
     }
 }
 
@@ -128,8 +134,10 @@ impl Broker {
         let waits = waits_for_store(&packet, once, is_durable);
         let seq = if waits { self.persistence.turn } else { 0 };
         if seq > self.persistence.kept || !connection.held.is_empty() {
+            if connection.held.is_empty() {
+                self.persistence.waiting.push(id);
+            }
             connection.held.push_back(Held { seq, packet });
-            self.persistence.waiting.insert(id);
             return;
         }
         open.connack_sent |= matches!(packet, Packet::Connack(_));
@@ -165,9 +173,9 @@ impl Broker {
     pub(super) fn handle_persisted(&mut self, up_to: u64) {
         let was_failing = self.persistence.is_failing();
         self.persistence.keep(up_to);
-        for id in self.persistence.waiting() {
-            self.release(id);
-        }
+        let mut waiting = self.persistence.take_waiting();
+        waiting.retain(|id| self.release(*id));
+        self.persistence.wait_on(waiting);
         if was_failing && !self.persistence.is_failing() {
             self.end_shortage();
         }
@@ -176,18 +184,16 @@ impl Broker {
         }
     }
 
-    /// Lets go of what a connection need not hold any more.
-    pub(super) fn release(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let Stage::Open(open) = &mut connection.stage else { return };
+    /// Lets go of what a connection need not hold any more. Whether it still holds something.
+    pub(super) fn release(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        let Stage::Open(open) = &mut connection.stage else { return false };
         while connection.held.front().is_some_and(|held| held.seq <= self.persistence.kept) {
             let Some(Held { packet, .. }) = connection.held.pop_front() else { break };
             open.connack_sent |= matches!(packet, Packet::Connack(_));
             self.statistics.sent.count(&packet, packet.encoded_len(open.version));
             self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });
         }
-        if connection.held.is_empty() {
-            self.persistence.forget(id);
-        }
+        !connection.held.is_empty()
     }
 }

@@ -31,13 +31,14 @@ impl Broker {
     /// The store could not keep what it was given. It will try again.
     pub(super) fn handle_persist_failed(&mut self, seq: u64) {
         self.persistence.fail(seq);
-        for id in self.persistence.waiting() {
-            let Some(connection) = self.connections.get_mut(&id) else { continue };
-            let Some(key) = connection.open().map(|open| open.session) else { continue };
+        let mut waiting = self.persistence.take_waiting();
+        waiting.retain(|id| {
+            let Some(connection) = self.connections.get_mut(id) else { return false };
+            let Some(key) = connection.open().map(|open| open.session) else { return false };
             // Nobody can say whether what these asked for will survive.
             if connection.held.iter().any(|held| is_answer(&held.packet)) {
-                self.doomed.push((id, CloseCause::StoreFailed));
-                continue;
+                self.doomed.push((*id, CloseCause::StoreFailed));
+                return true;
             }
             // A message that may come twice after a crash is better than one that keeps all others waiting.
             let is_durable = self.sessions[key].durable;
@@ -46,8 +47,9 @@ impl Broker {
                     held.seq = 0;
                 }
             }
-            self.release(id);
-        }
+            self.release(*id)
+        });
+        self.persistence.wait_on(waiting);
         if self.shutting_down {
             self.close_all();
         }

@@ -29,6 +29,8 @@ pub(super) enum Timer {
 pub(super) struct Timers {
     queue: BTreeSet<(Duration, Timer)>,
     set: BTreeMap<Timer, Duration>,
+    /// Of the first in `queue`: it is asked for at each input.
+    soonest: Option<Duration>,
 }
 
 impl Timers {
@@ -37,12 +39,14 @@ impl Timers {
         self.cancel(timer);
         self.set.insert(timer, at);
         self.queue.insert((at, timer));
+        self.look();
     }
 
     /// Forgets the deadline.
     pub(super) fn cancel(&mut self, timer: Timer) {
         if let Some(at) = self.set.remove(&timer) {
             self.queue.remove(&(at, timer));
+            self.look();
         }
     }
 
@@ -50,19 +54,25 @@ impl Timers {
     pub(super) fn clear(&mut self) {
         self.queue.clear();
         self.set.clear();
+        self.look();
     }
 
     /// The soonest.
     pub(super) fn next(&self) -> Option<Duration> {
-        self.queue.first().map(|(at, _)| *at)
+        self.soonest
     }
 
     /// Takes out one that is due.
     pub(super) fn take_due(&mut self, now: Duration) -> Option<Timer> {
-        let &(at, timer) = self.queue.first().filter(|(at, _)| *at <= now)?;
-        self.queue.remove(&(at, timer));
+        self.soonest.filter(|at| *at <= now)?;
+        let (_, timer) = self.queue.pop_first()?;
         self.set.remove(&timer);
+        self.look();
         Some(timer)
+    }
+
+    fn look(&mut self) {
+        self.soonest = self.queue.first().map(|(at, _)| *at);
     }
 }
 

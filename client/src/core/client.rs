@@ -125,6 +125,19 @@ impl Client {
 
     /// Takes one input. The effects must be carried out before the next input.
     pub fn handle(&mut self, moment: Now, input: Input) -> Effects<'_> {
+        self.take_input(moment, input);
+        Effects(self.effects.drain(..))
+    }
+
+    /// As [`Client::handle`]: the effects are what is in this vector, which was empty, afterwards. For who has many clients.
+    pub fn handle_into(&mut self, moment: Now, input: Input, effects: &mut Vec<Effect>) {
+        debug_assert!(effects.is_empty(), "effects of the turn before were not carried out");
+        std::mem::swap(&mut self.effects, effects);
+        self.take_input(moment, input);
+        std::mem::swap(&mut self.effects, effects);
+    }
+
+    fn take_input(&mut self, moment: Now, input: Input) {
         let now = moment.monotonic;
         match input {
             Input::Connect => {
@@ -168,7 +181,6 @@ impl Client {
             Input::Resumed => self.pause(now, false),
             Input::Tick => self.handle_tick(now),
         }
-        Effects(self.effects.drain(..))
     }
 
     /// When `Input::Tick` is due, if no other input comes first.

@@ -48,6 +48,8 @@ pub(super) struct Offer {
 #[derive(Debug)]
 pub(super) struct KeepAlive {
     interval: Duration,
+    /// After so long without a packet a PINGREQ leaves.
+    silence: Duration,
     last_sent: Duration,
     /// A PINGREQ left, and its answer must be here by then.
     answer_due: Option<Duration>,
@@ -71,6 +73,7 @@ impl Connection {
         };
         let keep_alive = (!keep_alive.is_zero()).then_some(KeepAlive {
             interval: keep_alive,
+            silence: keep_alive - margin(keep_alive),
             last_sent: now,
             answer_due: None,
             paused: false,
@@ -188,13 +191,13 @@ impl KeepAlive {
         match self.answer_due {
             // No second PINGREQ meanwhile: the verdict comes no later than that would.
             Some(due) if !self.paused => (due, Due::NoAnswer),
-            _ => (self.last_sent + self.interval - self.margin(), Due::Ping),
+            _ => (self.last_sent + self.silence, Due::Ping),
         }
     }
+}
 
-    /// How much earlier than Keep Alive a PINGREQ leaves.
-    // [MQTT-3.1.2-20] The gap must not exceed Keep Alive, and timers fire late rather than early.
-    fn margin(&self) -> Duration {
-        (self.interval / 10).min(Duration::from_secs(1))
-    }
+/// How much earlier than Keep Alive a PINGREQ leaves.
+// [MQTT-3.1.2-20] The gap must not exceed Keep Alive, and timers fire late rather than early.
+fn margin(keep_alive: Duration) -> Duration {
+    (keep_alive / 10).min(Duration::from_secs(1))
 }

@@ -6,6 +6,14 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
+/// The sooner of two times, where there is one.
+pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// The calendar of one kind of participants.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
@@ -52,9 +60,17 @@ impl Agenda {
         }
     }
 
-    /// When the next one does something by itself, as it says when it is asked.
-    pub(super) fn next(&mut self, ask: impl Fn(usize) -> Option<Duration>) -> Option<Duration> {
+    /// When the next one does something by itself, as it says when it is asked. Nobody is asked who does nothing before `limit`:
+    /// then that is the answer.
+    pub(super) fn next(
+        &mut self,
+        limit: Option<Duration>,
+        ask: impl Fn(usize) -> Option<Duration>,
+    ) -> Option<Duration> {
         while let Some(Reverse((at, index))) = self.later.peek().copied() {
+            if limit.is_some_and(|limit| limit <= at) {
+                break;
+            }
             let is_earliest = self.noted[index] == Some(at);
             let asked = if is_earliest { ask(index) } else { None };
             if asked == Some(at) {
@@ -66,7 +82,7 @@ impl Agenda {
                 self.note(index, asked);
             }
         }
-        None
+        limit
     }
 
     /// Whether the time of one has come, or may have.
@@ -76,6 +92,12 @@ impl Agenda {
 
     /// Lists those whose time has come. Whoever is listed and has nothing to do does nothing.
     pub(super) fn list_due(&mut self, now: Duration) {
+        if self.is_due(now) {
+            self.list_those_due(now);
+        }
+    }
+
+    fn list_those_due(&mut self, now: Duration) {
         while let Some(Reverse((at, index))) = self.later.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             self.later.pop();
             if self.noted[index] == Some(at) {
@@ -140,10 +162,10 @@ mod tests {
         agenda.note(1, Some(ms(7)));
         // The first one has moved to 9 ms without a word.
         let times = [Some(ms(9)), Some(ms(7))];
-        assert_eq!(agenda.next(|index| times[index]), Some(ms(7)));
+        assert_eq!(agenda.next(None, |index| times[index]), Some(ms(7)));
         agenda.list_due(ms(7));
         assert_eq!(agenda.pop(), Some(1));
-        assert_eq!(agenda.next(|index| [Some(ms(9)), None][index]), Some(ms(9)));
+        assert_eq!(agenda.next(None, |index| [Some(ms(9)), None][index]), Some(ms(9)));
     }
 
     #[test]
@@ -151,11 +173,13 @@ mod tests {
         let mut agenda = of(1);
         agenda.note(0, Some(ms(9)));
         agenda.note(0, Some(ms(3)));
-        assert_eq!(agenda.next(|_| Some(ms(3))), Some(ms(3)));
+        assert_eq!(agenda.next(None, |_| Some(ms(3))), Some(ms(3)));
+        assert_eq!(agenda.next(Some(ms(3)), |_| panic!("nobody is asked")), Some(ms(3)));
+        assert_eq!(agenda.next(Some(ms(4)), |_| Some(ms(3))), Some(ms(3)));
         agenda.list_due(ms(3));
         assert_eq!([agenda.pop(), agenda.pop()], [Some(0), None]);
         agenda.list_due(ms(9));
         assert!(agenda.is_empty());
-        assert_eq!(agenda.next(|_| None), None);
+        assert_eq!(agenda.next(None, |_| None), None);
     }
 }

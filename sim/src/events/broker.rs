@@ -1,6 +1,6 @@
 //! The broker of this world: its core while it runs, its store, and the time that a commit takes.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use squall_broker::{
     core::{
@@ -13,6 +13,7 @@ use squall_broker::{
 use squall_codec::time::Now;
 use squall_scenarios::outage::{ClockJump, Stop};
 
+use super::agenda::sooner;
 use crate::{
     subject::{self, Medium, Subject},
     wall_clock::WallClock,
@@ -106,11 +107,11 @@ impl BrokerHost {
         self.run = None;
     }
 
-    /// One input, and what it asks for. A broker that does not run hears nothing.
-    pub(super) fn handle(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+    /// One input, and what it asks for, into a queue that is empty. A broker that does not run hears nothing.
+    pub(super) fn handle(&mut self, now: Duration, input: Input, effects: &mut VecDeque<Effect>) {
         if let Some(run) = &mut self.run {
             let clock = run.clock(now);
-            effects.extend(run.core.handle(clock, input));
+            run.core.handle(clock, input).swap_into(effects);
         }
     }
 
@@ -163,7 +164,7 @@ impl BrokerHost {
     /// When something happens here by itself.
     pub(super) fn deadline(&self) -> Option<Duration> {
         let run = self.run.as_ref()?;
-        [run.commit.as_ref().map(|commit| commit.due), run.retry, self.tick_due()].into_iter().flatten().min()
+        sooner(sooner(run.commit.as_ref().map(|commit| commit.due), run.retry), self.tick_due())
     }
 }
 

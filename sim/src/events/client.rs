@@ -1,11 +1,6 @@
 //! Whole clients: the client's core, driven by the loop behind a link of its own.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    rc::Rc,
-    task::Waker,
-    time::Duration,
-};
+use std::{collections::VecDeque, rc::Rc, task::Waker, time::Duration};
 
 use bytes::Bytes;
 use squall_client::{
@@ -29,7 +24,7 @@ use squall_scenarios::{
     transcript::What,
 };
 
-use super::{connection::Owner, network::Network};
+use super::{agenda::sooner, connection::Owner, network::Network};
 use crate::{meddler::Meddled, seed::derive, subject::ASKED_AGAIN_AFTER, told};
 
 /// One client and what it has told its application.
@@ -45,20 +40,58 @@ pub(super) struct WholeClient {
     number: u32,
     decoder: Decoder,
     operations: u64,
-    outcomes: BTreeMap<Token, Outcome>,
+    outcomes: Outcomes,
     messages: VecDeque<Publish>,
     events: VecDeque<Event>,
     waiting: Vec<Waker>,
 }
 
+/// How operations have ended, until somebody asks. Their names are numbers that follow each other.
+#[derive(Default)]
+struct Outcomes {
+    /// The name of the first in the row.
+    first: u64,
+    row: VecDeque<Option<Outcome>>,
+}
+
+impl Outcomes {
+    fn insert(&mut self, Token(name): Token, outcome: Outcome) {
+        if self.row.is_empty() {
+            self.first = name;
+        }
+        while name < self.first {
+            self.row.push_front(None);
+            self.first -= 1;
+        }
+        let place = usize::try_from(name - self.first).expect("operations that nobody has asked for fit into memory");
+        while self.row.len() < place {
+            self.row.push_back(None);
+        }
+        match self.row.get_mut(place) {
+            Some(free) => *free = Some(outcome),
+            None => self.row.push_back(Some(outcome)),
+        }
+    }
+
+    fn take(&mut self, Token(name): Token) -> Option<Outcome> {
+        let place = usize::try_from(name.checked_sub(self.first)?).ok()?;
+        let outcome = self.row.get_mut(place)?.take();
+        while let Some(None) = self.row.front() {
+            self.row.pop_front();
+            self.first += 1;
+        }
+        outcome
+    }
+}
+
 impl WholeClient {
     pub(super) fn deadline(&self) -> Option<Duration> {
-        [self.core.deadline(), self.opening].into_iter().flatten().min()
+        sooner(self.core.deadline(), self.opening)
     }
 
     /// The application's side of the client.
     pub(super) fn take_outcome(&mut self, token: Token) -> Option<Outcome> {
-        self.outcomes.remove(&token)
+        self.outcomes.take(token)
     }
 
     pub(super) fn take_message(&mut self) -> Option<Publish> {
@@ -118,7 +151,7 @@ impl Network {
             opening: None,
             number: 0,
             operations: 0,
-            outcomes: BTreeMap::new(),
+            outcomes: Outcomes::default(),
             messages: VecDeque::new(),
             events: VecDeque::new(),
             waiting: Vec::new(),
@@ -141,7 +174,7 @@ impl Network {
     pub(super) fn tell_client(&mut self, index: usize, input: Input) {
         self.events += 1;
         let mut effects = std::mem::take(&mut self.client_effects);
-        effects.extend(self.clients[index].core.handle(Now::simulated(self.now), input));
+        self.clients[index].core.handle_into(Now::simulated(self.now), input, &mut effects);
         for effect in effects.drain(..) {
             match effect {
                 // There is one broker in this world, whomever it names.
@@ -195,7 +228,9 @@ impl Network {
         if let Some(connection) = self.clients[index].connection
             && let Some(bytes) = self.frames.of(packet, version)
         {
-            self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
+            if !self.is_quiet {
+                self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
+            }
             self.write(connection, bytes);
         }
     }
@@ -241,8 +276,11 @@ impl Network {
         }
         match arrival {
             Arrival::Bytes(bytes) => {
-                self.clients[index].decoder.extend(&bytes);
-                self.client_decodes(index, connection);
+                self.clients[index].decoder.extend_shared(bytes);
+                match self.is_quiet {
+                    true => self.client_decodes(index, connection),
+                    false => self.client_decodes_frames(index, connection),
+                }
             }
             Arrival::End(how) => {
                 self.hang_up(index, What::Ended { how: how.name() });
@@ -256,6 +294,20 @@ impl Network {
     }
 
     fn client_decodes(&mut self, index: usize, connection: usize) {
+        // The client may close while one of these packets is handled: what follows it is not read.
+        while self.clients[index].connection == Some(connection) {
+            let client = &mut self.clients[index];
+            let version = client.options.version;
+            match client.decoder.next_packet() {
+                Ok(Some(packet)) => self.client_hears(index, version, packet),
+                Ok(None) => return,
+                Err(error) => return self.tell_client(index, Input::Malformed { error }),
+            }
+        }
+    }
+
+    /// The same, with each frame in the transcript before what comes of it.
+    fn client_decodes_frames(&mut self, index: usize, connection: usize) {
         // The client may close while one of these packets is handled: what follows it is not read.
         while self.clients[index].connection == Some(connection) {
             let client = &mut self.clients[index];
@@ -309,5 +361,28 @@ impl Network {
             self.transcript.record(self.now, &client.actor, client.number, What::Told { summary: summary() });
         }
         client.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use squall_codec::reason::ReasonCode;
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_there_once_for_whoever_asks_in_whatever_order() {
+        let outcome = |filters: usize| Outcome::Subscribed { reasons: vec![ReasonCode::Success; filters] };
+        let mut outcomes = Outcomes::default();
+        for name in [3, 1, 2, 7] {
+            outcomes.insert(Token(name), outcome(name as usize));
+        }
+        for name in [2, 1, 7, 3] {
+            assert_eq!(outcomes.take(Token(name)), Some(outcome(name as usize)), "{name}");
+            assert_eq!(outcomes.take(Token(name)), None, "{name} is taken");
+        }
+        assert!(outcomes.row.is_empty());
+        outcomes.insert(Token(9), outcome(9));
+        assert_eq!([8, 9].map(|name| outcomes.take(Token(name))), [None, Some(outcome(9))]);
     }
 }

@@ -18,6 +18,8 @@ use squall_scenarios::{
     stage::{Arrival, End},
 };
 
+use super::agenda::sooner;
+
 /// Whose connection it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -190,11 +192,16 @@ impl Connection {
     }
 
     /// Moves what the actor wrote into the link as far as there is room. Whether anything moved.
+    #[inline]
     fn enter_link(&mut self, now: Duration) -> bool {
         let end = self.actor_end.filter(|_| !self.actor_end_sent);
         if self.unsent.is_empty() && end.is_none() {
             return false;
         }
+        self.enter_one_by_one(now, end)
+    }
+
+    fn enter_one_by_one(&mut self, now: Duration, end: Option<End>) -> bool {
         let mut moved = false;
         while let Some(mut first) = self.unsent.pop_front() {
             let rest = self.with_link(|link| {
@@ -223,11 +230,23 @@ impl Connection {
     /// Moves what the actor wrote through the link, as far as it has come, onto the cable. How many things happened.
     pub(super) fn climb(&mut self, now: Duration, latency: Duration) -> u64 {
         let mut events = u64::from(self.enter_link(now));
-        while self.has_come(Direction::ToServer, now)
-            && let Some(arrival) = self.with_link(|link| link.read(now, Direction::ToServer))
-        {
-            events += 1;
-            self.up.push(now + latency, arrival);
+        let due = now + latency;
+        while self.has_come(Direction::ToServer, now) {
+            let (before, up) = (events, &mut self.up);
+            let ((), link_due) = self.link.drive(|link| {
+                while let Some(arrival) = link.read(now, Direction::ToServer) {
+                    events += 1;
+                    up.push(due, arrival);
+                    // What an arrival sets off happens before the next one.
+                    if !link.is_silent() {
+                        break;
+                    }
+                }
+            });
+            self.link_due = link_due;
+            if events == before {
+                break;
+            }
         }
         events
     }
@@ -239,7 +258,15 @@ impl Connection {
 
     /// Moves what the broker wrote on its way, as far as there is room at the other end. How many bytes of
     /// `Effect::Send` have left whole, if any has.
+    #[inline]
     pub(super) fn leave_broker(&mut self, now: Duration, latency: Duration) -> Option<usize> {
+        if self.outbox.is_empty() && self.server_end.is_none() {
+            return None;
+        }
+        self.leave_one_by_one(now, latency)
+    }
+
+    fn leave_one_by_one(&mut self, now: Duration, latency: Duration) -> Option<usize> {
         let mut flushed = None;
         while let Some(first) = self.outbox.front_mut() {
             let window = self.link.with_quietly(|link| link.room(Direction::ToClient));
@@ -338,6 +365,6 @@ impl Connection {
         let [to_server, to_client] = self.link_due;
         // What has arrived and is not read by a peer waits for the peer, not for a time.
         let to_client = to_client.filter(|due| *due > now);
-        [self.up.next(), self.down.next(), to_server, to_client].into_iter().flatten().min()
+        sooner(sooner(self.up.next(), self.down.next()), sooner(to_server, to_client))
     }
 }

@@ -26,7 +26,7 @@ use squall_scenarios::{
 };
 
 use super::{
-    agenda::Agenda,
+    agenda::{Agenda, sooner},
     broker::BrokerHost,
     client::WholeClient,
     connection::{Connection, Owner, ServerEnd},
@@ -87,7 +87,9 @@ pub(super) struct Network {
     /// Makes the frames of broker and clients.
     pub(super) frames: Frames,
     /// Room for what the broker asks for, kept from turn to turn.
-    effects: Vec<Effect>,
+    effects: VecDeque<Effect>,
+    /// Of the authenticator, for the broker.
+    answers: VecDeque<(ConnectionId, Answer)>,
     /// And for what a client asks for.
     pub(super) client_effects: Vec<ClientEffect>,
     /// Messages that clients have handed to their applications.
@@ -139,7 +141,8 @@ impl Network {
             is_quiet: setup.is_quiet,
             has_applications: setup.has_applications,
             frames: Frames::default(),
-            effects: Vec::new(),
+            effects: VecDeque::new(),
+            answers: VecDeque::new(),
             client_effects: Vec::new(),
             handed: 0,
             meddler: None,
@@ -214,10 +217,11 @@ impl Network {
     /// When the next thing is due.
     pub(super) fn next(&mut self) -> Option<Duration> {
         let (now, connections, clients) = (self.now, &self.connections, &self.clients);
-        let connections = self.agenda.next(|index| connections[index].deadline(now));
-        let clients = self.client_agenda.next(|index| clients[index].deadline());
         let liar = self.liar.as_ref().and_then(|liar| liar.deadline());
-        [connections, clients, liar, self.broker.deadline(), self.sleepers.next()].into_iter().flatten().min()
+        let others = sooner(sooner(liar, self.broker.deadline()), self.sleepers.next());
+        let next = self.agenda.next(others, |index| connections[index].deadline(now));
+        // Clients do little by themselves, and put that off with all that they say.
+        self.client_agenda.next(next, |index| clients[index].deadline())
     }
 
     /// Carries out all that is due now, until nothing moves. Sleepers come last: what is ready at the very moment of a
@@ -350,7 +354,7 @@ impl Network {
 
     fn reach_broker(&mut self, index: usize, bytes: Bytes) {
         if self.liar.is_none() {
-            return self.decode(index, &bytes);
+            return self.decode(index, bytes);
         }
         self.connections[index].up_frames.extend(&bytes);
         while let Some(frame) = self.connections[index].up_frames.next_frame() {
@@ -375,7 +379,7 @@ impl Network {
         if self.liar.is_some() {
             let rest = self.connections[index].up_frames.take_rest();
             if how == End::Fin {
-                self.decode(index, &rest);
+                self.decode(index, rest);
             }
         }
         let passes = self.liar_passes_end(index, Direction::ToServer);
@@ -406,11 +410,11 @@ impl Network {
         }
     }
 
-    fn decode(&mut self, index: usize, bytes: &[u8]) {
+    fn decode(&mut self, index: usize, bytes: Bytes) {
         if self.connections[index].server != ServerEnd::Open {
             return;
         }
-        self.connections[index].decoder.extend(bytes);
+        self.connections[index].decoder.extend_shared(bytes);
         // The broker may close while one of these packets is handled: what follows it is not read.
         while self.connections[index].server == ServerEnd::Open {
             let connection = ConnectionId(index as u64);
@@ -434,39 +438,43 @@ impl Network {
     /// Hands one input to the broker and carries out what it asks for. The authenticator of this world answers at once.
     pub(super) fn tell(&mut self, input: Input) {
         let mut effects = std::mem::take(&mut self.effects);
-        let mut answers = VecDeque::new();
-        let mut next = Some(input);
-        while let Some(input) = next {
-            self.events += 1;
-            self.broker.handle(self.now, input, &mut effects);
-            for effect in effects.drain(..) {
-                match effect {
-                    Effect::Send { connection, version, packet } => self.send(connection.0 as usize, version, &packet),
-                    Effect::Close { connection, .. } => self.close(connection.0 as usize),
-                    Effect::Authenticate { connection, request } => {
-                        answers.push_back((connection, self.broker.subject().authenticator.authenticate(request)));
-                    }
-                    Effect::Continue { connection, exchange, data } => {
-                        answers.push_back((connection, exchange.next(data)));
-                    }
-                    // Advice to a driver that could stop reading. Here what has arrived is heard.
-                    Effect::Pause { .. } | Effect::Resume { .. } => {}
-                    Effect::Persist { seq, record } => self.broker.persist(seq, record),
-                }
-            }
-            next = None;
-            while let Some((connection, answer)) = answers.pop_front() {
-                // Nothing in this world is worth waiting for.
-                if let Answer::Now(outcome) = answer {
-                    next = Some(Input::Authenticated { connection, outcome });
-                    break;
-                }
-            }
-            if next.is_none() {
-                next = self.broker.commit(self.now);
-            }
+        self.take_turn_of_broker(input, &mut effects);
+        while let Some(input) = self.next_answer() {
+            self.take_turn_of_broker(input, &mut effects);
         }
         self.effects = effects;
+    }
+
+    /// What the broker hears next, within what it is doing.
+    fn next_answer(&mut self) -> Option<Input> {
+        while let Some((connection, answer)) = self.answers.pop_front() {
+            // Nothing in this world is worth waiting for.
+            if let Answer::Now(outcome) = answer {
+                return Some(Input::Authenticated { connection, outcome });
+            }
+        }
+        self.broker.commit(self.now)
+    }
+
+    fn take_turn_of_broker(&mut self, input: Input, effects: &mut VecDeque<Effect>) {
+        self.events += 1;
+        self.broker.handle(self.now, input, effects);
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Send { connection, version, packet } => self.send(connection.0 as usize, version, &packet),
+                Effect::Close { connection, .. } => self.close(connection.0 as usize),
+                Effect::Authenticate { connection, request } => {
+                    let answer = self.broker.subject().authenticator.authenticate(request);
+                    self.answers.push_back((connection, answer));
+                }
+                Effect::Continue { connection, exchange, data } => {
+                    self.answers.push_back((connection, exchange.next(data)));
+                }
+                // Advice to a driver that could stop reading. Here what has arrived is heard.
+                Effect::Pause { .. } | Effect::Resume { .. } => {}
+                Effect::Persist { seq, record } => self.broker.persist(seq, record),
+            }
+        }
     }
 
     /// The broker sends a packet.
@@ -577,7 +585,7 @@ impl Network {
         while let Some(said) = self.said_to_broker.pop_front() {
             self.events += 1;
             match said {
-                SaidToBroker::Bytes(index, bytes) => self.decode(index, &bytes),
+                SaidToBroker::Bytes(index, bytes) => self.decode(index, bytes),
                 SaidToBroker::End(index) => self.close_at_broker(index),
             }
         }

@@ -20,6 +20,7 @@ use squall_scenarios::{
 };
 
 use super::{
+    agenda::sooner,
     network::{Network, Setup},
     outage::FAREWELL,
 };
@@ -170,8 +171,8 @@ impl<'a> Storm<'a> {
             let now = self.network.now;
             let step = self.plan.steps.get(self.next).map(|step| step.at);
             let calm = (!self.is_calm).then_some(self.plan.lasts);
-            let due = [step, calm, self.outage_due(now), self.network.next()];
-            let due = due.into_iter().flatten().min().unwrap_or(end).max(now);
+            let due = sooner(sooner(step, calm), sooner(self.outage_due(now), self.network.next()));
+            let due = due.unwrap_or(end).max(now);
             if due > end {
                 self.network.now = end;
                 return Ok(());

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use squall_codec::{
     packet::{Connack, Connect, Packet},
     reason::ReasonCode,
+    topic::TopicName,
     version::Version,
 };
 
@@ -38,7 +39,7 @@ pub(super) struct Line {
     /// When the client has ended it.
     over_since: Option<Duration>,
     /// What the client's Topic Aliases mean, and the server's.
-    pub(super) aliases: [BTreeMap<u16, String>; 2],
+    pub(super) aliases: [BTreeMap<u16, TopicName>; 2],
     pub(super) answers: Answers,
     pub(super) receive_maximum: u16,
     pub(super) alias_maximum: u16,

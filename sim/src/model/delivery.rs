@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use squall_codec::{
     packet::{Ack, Publish},
     qos::Qos,
-    topic::TopicName,
-    wire::{PacketId, Text},
+    wire::PacketId,
 };
 
 use super::{
@@ -19,10 +18,6 @@ use crate::invariants::Invariant;
 
 /// Copies beyond the first that are waited for, in one session.
 const COPIES: usize = 64;
-
-pub(super) fn topic(topic: &str) -> Option<TopicName> {
-    TopicName::new(Text::new(topic.to_owned()).ok()?).ok()
-}
 
 impl Model {
     /// PUBLISH to a client.
@@ -58,15 +53,15 @@ impl Model {
         let Some(alias) = publish.topic_alias else { return Some(Cow::Borrowed(publish)) };
         let line = &mut self.lines[at];
         let most = line.alias_maximum;
-        if !publish.topic().is_empty() {
-            line.aliases[1].insert(alias, publish.topic().to_owned());
+        if !publish.topic_bytes().is_empty() {
+            line.aliases[1].extend(publish.topic_name().map(|topic| (alias, topic)));
         }
-        let known = line.aliases[1].get(&alias).and_then(|known| topic(known));
+        let known = line.aliases[1].get(&alias).cloned();
         if alias == 0 || alias > most {
             let detail = format!("Topic Alias {alias} where Topic Alias Maximum is {most}");
             self.breach(Invariant::TopicAlias, detail);
         }
-        if !publish.topic().is_empty() {
+        if !publish.topic_bytes().is_empty() {
             return Some(Cow::Borrowed(publish));
         }
         self.came(Situation::AliasUsed);
@@ -296,7 +291,7 @@ impl Model {
         // [MQTT-4.6.0-6] Those of the same publisher, topic and QoS that came before it must have left before it.
         if owed.why == Why::Live && !message.is_will && !self.repeated.contains(&message.key) {
             let (publisher, qos) = (message.publisher, message.qos());
-            let topic = message.publish.topic();
+            let topic = message.publish.topic_bytes();
             for earlier in self.sessions[session].owed.iter_mut().take(position) {
                 let before = &self.messages[earlier.message];
                 let is_on_line = earlier.why == Why::Live
@@ -304,7 +299,7 @@ impl Model {
                     && before.publisher == publisher
                     && before.qos() == qos
                     && earlier.qos == owed.qos
-                    && before.publish.topic() == topic;
+                    && before.publish.topic_bytes() == topic;
                 if is_on_line && !earlier.is_passed {
                     earlier.is_passed = true;
                     let has_expired = before.expires().is_some_and(|expires| expires <= self.now);
@@ -348,16 +343,18 @@ impl Model {
         let fits = |share: usize, place: usize| {
             let group = &self.shares[share];
             let shared = &group.owed[place];
+            if shared.key != key {
+                return false;
+            }
             let message = &self.messages[shared.message];
             let is_meant = |qos: Qos, identifier: Option<u32>| {
                 publish.qos == qos && publish.subscription_identifiers.iter().copied().eq(identifier)
             };
-            message.key == key
-                && (shared.members.iter().any(|(member, qos, id)| *member == session && is_meant(*qos, *id))
-                    || of.subscriptions.iter().any(|subscribed| {
-                        let qos = subscribed.options.qos.min(message.qos());
-                        subscribed.filter.as_str() == group.filter && is_meant(qos, subscribed.identifier)
-                    }))
+            shared.members.iter().any(|(member, qos, id)| *member == session && is_meant(*qos, *id))
+                || of.subscriptions.iter().any(|subscribed| {
+                    let qos = subscribed.options.qos.min(message.qos());
+                    subscribed.filter.as_str() == group.filter && is_meant(qos, subscribed.identifier)
+                })
         };
         let mut found = Vec::new();
         for share in 0..self.shares.len() {
@@ -532,17 +529,16 @@ impl Model {
     }
 
     /// A client hands over a message of QoS 2 that it has handed over before.
-    pub(super) fn check_handed(&mut self, client: usize, publish: &Publish) {
-        if publish.qos < Qos::ExactlyOnce || self.repeated.contains(&key_of(publish)) {
+    pub(super) fn check_handed(&mut self, client: usize, publish: &Publish, key: u64) {
+        if publish.qos < Qos::ExactlyOnce || self.repeated.contains(&key) {
             return;
         }
         let Some(session) = self.lines.iter().rev().find(|line| line.client == client).and_then(|line| line.session)
         else {
             return;
         };
-        let key = key_of(publish);
         // The will of each connection has the same words.
-        if self.messages.iter().any(|message| message.is_will && message.key == key) {
+        if self.will_keys.contains(&key) {
             return;
         }
         // What came at QoS 1, for another subscription perhaps, may be handed over as often as it comes.

@@ -39,7 +39,7 @@ pub(super) struct Message {
 
 /// What tells messages apart: topic and payload.
 pub(super) fn key_of(publish: &Publish) -> u64 {
-    xxh3_64_with_seed(publish.payload(), xxh3_64(publish.topic().as_bytes()))
+    xxh3_64_with_seed(publish.payload(), xxh3_64(publish.topic_bytes()))
 }
 
 impl Message {

@@ -27,6 +27,8 @@ pub(super) struct Share {
 #[derive(Debug)]
 pub(super) struct SharedMessage {
     pub(super) message: usize,
+    /// The message's key.
+    pub(super) key: u64,
     pub(super) is_due: bool,
     /// Who was a member when it came, with the Subscription Identifier of each: it may be allotted already.
     pub(super) members: Vec<(usize, Qos, Option<u32>)>,
@@ -115,11 +117,11 @@ impl Model {
     fn understood<'p>(&mut self, at: usize, publish: &'p Publish) -> Option<Cow<'p, Publish>> {
         let Some(alias) = publish.topic_alias else { return Some(Cow::Borrowed(publish)) };
         let aliases = &mut self.lines[at].aliases[0];
-        if !publish.topic().is_empty() {
-            aliases.insert(alias, publish.topic().to_owned());
+        if let Some(topic) = publish.topic_name() {
+            aliases.insert(alias, topic);
             return Some(Cow::Borrowed(publish));
         }
-        let Some(topic) = aliases.get(&alias).and_then(|topic| super::delivery::topic(topic)) else {
+        let Some(topic) = aliases.get(&alias).cloned() else {
             self.breach(Invariant::TopicAlias, format!("a client uses Topic Alias {alias}, which it never set"));
             return None;
         };
@@ -172,6 +174,7 @@ impl Model {
         let (now, limit) = (self.now, self.terms.queued_messages);
         let of = &self.messages[message];
         let (publish, publisher, topic_retain) = (of.publish.clone(), of.publisher, of.publish.retain);
+        let key = of.key;
         let topic = publish.topic();
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
@@ -210,6 +213,7 @@ impl Model {
                             let members = vec![member];
                             share.owed.push_back(SharedMessage {
                                 message,
+                                key,
                                 is_due,
                                 members,
                                 sent_to: None,

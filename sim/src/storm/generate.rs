@@ -30,7 +30,8 @@ const CALM: Duration = Duration::from_secs(30);
 pub fn plan(seed: u64) -> Plan {
     let swarm = Swarm::of(seed);
     let names = &NAMES[..swarm.clients];
-    let mut steps = Vec::new();
+    // Beside its messages a client does a dozen things.
+    let mut steps = Vec::with_capacity(swarm.clients * (swarm.messages + 24));
     let mut numbers = 0;
     for who in 0..swarm.clients {
         client(seed, &swarm, who, &mut numbers, &mut steps);
@@ -180,12 +181,14 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
 }
 
 fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, number: usize) -> Message {
-    let mut choices = Vec::with_capacity(3);
+    let mut choices = [Qos::AtMostOnce; 3];
+    let mut count = 0;
     for (feature, qos) in
         [(Feature::Qos0, Qos::AtMostOnce), (Feature::Qos1, Qos::AtLeastOnce), (Feature::Qos2, Qos::ExactlyOnce)]
     {
         if swarm.has(feature) {
-            choices.push(qos);
+            choices[count] = qos;
+            count += 1;
         }
     }
     let retain = swarm.has(Feature::Retain) && draws.happens(25);
@@ -199,7 +202,7 @@ fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, numb
     Message {
         topic: topic.to_owned(),
         payload,
-        qos: draws.one_of(&choices),
+        qos: draws.one_of(&choices[..count]),
         retain,
         expiry: expires.then(|| draws.between(1, 6) as u32),
     }
