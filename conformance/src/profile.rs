@@ -1,6 +1,6 @@
 //! What is known of a broker: how to launch and reach it, and which failures a person has checked (`brokers/*.toml`).
 
-use std::{path::Path, time::Duration};
+use std::{num::NonZeroU16, path::Path, time::Duration};
 
 use serde::Deserialize;
 use squall_scenarios::verdict::Verdict;
@@ -30,6 +30,8 @@ pub struct Profile {
     /// How many seconds later than usual its clocks may be before they are late: it runs them coarsely.
     #[serde(default)]
     pub tolerance_s: f64,
+    /// How many tests it bears at a time, where that is fewer than the program runs unasked: `--jobs` goes before it.
+    pub jobs: Option<NonZeroU16>,
     /// How `--launch` starts it.
     pub launch: Option<Launch>,
     /// Failures that were looked at.
@@ -114,6 +116,14 @@ mod tests {
         };
         assert!(Profile::parse(&text("5.0/MQTT-3.1.0-2")).is_ok());
         assert_eq!(Profile::parse(&text("5.0/MQTT-0.0.0-0")).unwrap_err(), "there is no statement 5.0/MQTT-0.0.0-0");
+    }
+
+    #[test]
+    fn a_profile_says_how_many_tests_its_broker_bears() {
+        let of = |line: &str| Profile::parse(&format!("name = 'x'\ntarget = 'a:1'\n{line}\n"));
+        assert_eq!(of("").expect("it needs no line").jobs, None);
+        assert_eq!(of("jobs = 1").expect("one is a number").jobs, NonZeroU16::new(1));
+        assert!(of("jobs = 0").is_err());
     }
 
     #[test]

@@ -309,9 +309,17 @@ impl Peer {
         }
     }
 
-    /// Whatever comes next but PUBLISHes, which stay where they are: `next_by` gives them afterwards.
-    pub(crate) async fn next_beside_messages_by(&mut self, at: Duration) -> Next {
-        let is_message = |next: &Next| matches!(next, Next::Packet(packet) if matches!(**packet, Packet::Publish(_)));
+    /// Whatever comes next but what belongs to messages on their way to this peer: PUBLISH, and PUBREL unless it is asked
+    /// for. These stay where they are: `next_by` gives them afterwards.
+    pub(crate) async fn next_beside_messages_by(&mut self, at: Duration, pubrel: bool) -> Next {
+        let is_message = |next: &Next| match next {
+            Next::Packet(packet) => match &**packet {
+                Packet::Publish(_) => true,
+                Packet::Pubrel(_) => !pubrel,
+                _ => false,
+            },
+            _ => false,
+        };
         if let Some(place) = self.backlog.iter().position(|next| !is_message(next)) {
             return self.backlog.remove(place).expect("the place was found");
         }

@@ -80,7 +80,7 @@ pub(super) fn run(args: &IssueArgs) -> Result<u8, Trouble> {
     let audit = Audit {
         selection: &selection,
         tests,
-        jobs: args.subject.jobs(),
+        jobs: named.jobs(&args.subject),
         bounds: named.bounds(args.subject.bounds()),
         header: header(&selection, false),
         profile: named.profile.as_ref(),

@@ -54,7 +54,7 @@ fn audit(args: &AuditArgs) -> Result<u8, Trouble> {
     let audit = Audit {
         selection: &selection,
         tests,
-        jobs: args.subject.jobs(),
+        jobs: named.jobs(&args.subject),
         bounds: named.bounds(args.subject.bounds()),
         header,
         profile: named.profile.as_ref(),

@@ -19,6 +19,9 @@ use tokio::task::LocalSet;
 
 use super::{access::AccessArgs, trouble::Trouble};
 
+/// Tests at a time where nobody says otherwise.
+const JOBS: usize = 64;
+
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
     /// The broker to audit: HOST:PORT, tcp://, tls://, ws:// or wss://; without it, our own broker in virtual time
@@ -32,9 +35,9 @@ pub(super) struct SubjectArgs {
     /// What is known of this broker: brokers/*.toml
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Tests at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: u16,
+    /// Tests at a time [default: what the profile says, else 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// How long an answer may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=60))]
     patience: u16,
@@ -67,16 +70,18 @@ impl SubjectArgs {
         Ok(Named { profile, target, access: access.unwrap_or_default(), launched: false })
     }
 
-    pub(super) fn jobs(&self) -> usize {
-        self.jobs.into()
-    }
-
     pub(super) fn bounds(&self) -> Bounds {
         Bounds { patience: Duration::from_secs(self.patience.into()), ..Bounds::default() }
     }
 }
 
 impl Named {
+    /// How many tests run at a time: as many as were asked for, else as the subject bears.
+    pub(super) fn jobs(&self, asked: &SubjectArgs) -> usize {
+        let borne = self.profile.as_ref().and_then(|profile| profile.jobs).map(|jobs| jobs.get().into());
+        asked.jobs.map(usize::from).or(borne).unwrap_or(JOBS)
+    }
+
     /// With what the profile says of the subject's clocks.
     pub(super) fn bounds(&self, bounds: Bounds) -> Bounds {
         match &self.profile {

@@ -21,6 +21,7 @@ pub(crate) mod s3_01_keep_alive;
 pub(crate) mod s3_01_session;
 pub(crate) mod s3_02_connack;
 pub(crate) mod s3_03_publish;
+pub(crate) mod s3_03_retained;
 pub(crate) mod s4_02_network;
 pub(crate) mod s4_03_freedoms;
 pub(crate) mod s4_07_semantics;

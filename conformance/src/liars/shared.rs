@@ -140,6 +140,28 @@ pub(crate) fn abandons_what_was_under_way() -> Box<dyn Liar> {
     })
 }
 
+/// The share of a member that comes back is not among its subscriptions any more.
+pub(crate) fn forgets_members_that_come_back() -> Box<dyn Liar> {
+    let mut filters: BTreeMap<Text, Vec<TopicFilter>> = BTreeMap::new();
+    among_members(move |passing, members| {
+        if let (Some(name), Some(Packet::Subscribe(subscribe))) =
+            (members.names.get(&passing.connection), passing.from_client())
+        {
+            let shares = subscribe.subscriptions.iter().map(|one| one.filter.clone()).filter(is_shared);
+            filters.entry(name.clone()).or_default().extend(shares);
+        }
+        let forgotten = match (to_member(passing, members), members.names.get(&passing.connection)) {
+            (Some(publish), Some(name)) if members.returned.contains(&passing.connection) => {
+                filters.get(name).is_some_and(|shares| shares.iter().any(|one| one.matches(publish.topic())))
+            }
+            _ => false,
+        };
+        if !forgotten {
+            passing.pass();
+        }
+    })
+}
+
 /// A QoS 2 message of a member that went away is given to another.
 pub(crate) fn hands_on_what_was_under_way() -> Box<dyn Liar> {
     let mut under_way: BTreeMap<u64, Vec<Publish>> = BTreeMap::new();

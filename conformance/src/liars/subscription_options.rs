@@ -64,6 +64,25 @@ pub(crate) fn forgets_identifiers_of_retained_messages() -> Box<dyn Liar> {
     })
 }
 
+/// Who comes back to a session is a subscriber without any option.
+pub(crate) fn forgets_options_of_those_who_were_away() -> Box<dyn Liar> {
+    let mut resumed: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| {
+        match passing.from_server() {
+            Some(Packet::Connack(connack)) if connack.session_present => {
+                resumed.insert(passing.connection);
+            }
+            Some(Packet::Publish(publish)) if publish.retain && resumed.contains(&passing.connection) => {
+                let mut plain = publish.clone();
+                plain.retain = false;
+                return passing.put(&Packet::Publish(plain));
+            }
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
 fn identifier(properties: &Properties) -> Option<u32> {
     properties.iter().find_map(|property| match property {
         Property::SubscriptionIdentifier(identifier) => Some(*identifier),

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use squall_codec::{
     packet::{Connack, Packet},
-    reason::ReasonCode,
+    reason::{ReasonCode, Side},
     version::Version,
 };
 use squall_scenarios::{
     peer::{Next, Peer, Seen},
     stage::{End, Stage},
-    transcript::EntryId,
+    transcript::{EntryId, What},
     verdict::{Evidence, Halt, Outcome, Preparing, Verdict, Witness},
 };
 
@@ -301,6 +301,18 @@ pub(crate) fn unless_closed<T>(answer: Result<T, Halt>, peer: &Peer) -> Result<T
             ),
             entry: halt.entry,
         },
+        _ => halt,
+    })
+}
+
+/// An answer whose form is the question: bytes that are no packet `fail`, where elsewhere they leave the question open.
+pub(crate) fn formed<T>(stage: &Stage, answer: Result<T, Halt>) -> Result<T, Halt> {
+    let no_packet = |at: EntryId| match stage.transcript().entries().get(at.0).map(|entry| &entry.what) {
+        Some(What::Received { bytes, .. }) => Packet::decode(stage.version(), Side::Server, bytes.clone()).is_err(),
+        _ => false,
+    };
+    answer.map_err(|halt| match (halt.verdict, halt.entry) {
+        (Verdict::Inconclusive, Some(at)) if no_packet(at) => Halt { verdict: Verdict::Fail, ..halt },
         _ => halt,
     })
 }

@@ -229,7 +229,7 @@ pub(crate) async fn rest(peer: &mut Peer) -> Result<(Vec<Delivery>, Seen<Packet>
             }
             Next::Malformed(what) => return Err(no_packet(peer, &what)),
             Next::End(end) => return Err(ended(peer, &end)),
-            Next::Nothing => return Err(Halt::fail(format!("{} got no PINGRESP", peer.actor()))),
+            Next::Nothing => return Err(Halt::inconclusive(format!("{} got no PINGRESP", peer.actor()))),
         }
     }
 }

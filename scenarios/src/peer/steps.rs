@@ -13,7 +13,7 @@ use squall_codec::{
 use super::{Kind, Next, Peer, Puback, Pubcomp, Pubrec, Pubrel, Refusal, Seen};
 use crate::{
     stage::{End, Stage},
-    verdict::{Halt, Preparing, Witness},
+    verdict::{Halt, Preparing, Verdict, Witness},
     words,
 };
 
@@ -58,7 +58,10 @@ impl Peer {
     /// As `expect`, by this time of the stage.
     pub async fn expect_by<K: Kind>(&mut self, at: Duration) -> Result<Seen<K>, Halt> {
         let wanted = self.wanted(K::NAME, at);
-        let next = if K::BESIDE_MESSAGES { self.next_beside_messages_by(at).await } else { self.next_by(at).await };
+        let next = match K::BESIDE_MESSAGES {
+            true => self.next_beside_messages_by(at, K::NAME == Pubrel::NAME).await,
+            false => self.next_by(at).await,
+        };
         match next {
             Next::Packet(seen) => {
                 let (entry, when) = (seen.entry(), seen.at());
@@ -124,9 +127,22 @@ impl Peer {
         }
     }
 
-    /// A fence: PINGREQ, and all packets that come before its PINGRESP. `fail` if the connection ends or no PINGRESP
-    /// comes.
+    /// A fence: PINGREQ, and all packets that come before its PINGRESP. `fail` if the connection ends; `inconclusive` if no
+    /// PINGRESP comes: that is a rule of its own, and nothing was learned about any other.
     pub async fn fence(&mut self) -> Result<(Vec<Seen<Packet>>, Seen<()>), Halt> {
+        self.ping().await.map_err(|(halt, came)| match came {
+            Next::Nothing => Halt { verdict: Verdict::Inconclusive, ..halt },
+            _ => halt,
+        })
+    }
+
+    /// As `fence`, where the question is whether PINGREQ is answered: `fail` if no PINGRESP comes.
+    pub async fn pinged(&mut self) -> Result<(Vec<Seen<Packet>>, Seen<()>), Halt> {
+        self.ping().await.map_err(|(halt, _)| halt)
+    }
+
+    /// PINGREQ, and all up to its PINGRESP; else what came in its place.
+    async fn ping(&mut self) -> Result<(Vec<Seen<Packet>>, Seen<()>), (Halt, Next)> {
         self.send(Packet::Pingreq).await;
         let at = self.patience_from_now();
         let wanted = self.wanted("PINGRESP", at);
@@ -137,7 +153,7 @@ impl Peer {
                     return Ok((before, Seen::new((), packet.entry(), packet.at())));
                 }
                 Next::Packet(packet) => before.push(packet),
-                other => return Err(missed(&wanted, &other)),
+                other => return Err((missed(&wanted, &other), other)),
             }
         }
     }
@@ -305,7 +321,9 @@ fn granted<A: std::ops::Deref<Target = Ack>>(ack: &Seen<A>, packet: fn(Ack) -> P
     Ok(())
 }
 
-/// "expected SUBACK within 2 s, but PUBLISH t/1 came".
+/// "expected SUBACK within 2 s, but PUBLISH t/1 came". Bytes that are no packet break the rule of their form and leave any
+/// other question open: `inconclusive`.
 fn missed(wanted: &str, came: &Next) -> Halt {
-    Halt { entry: came.entry(), ..Halt::fail(format!("{wanted}, but {came}")) }
+    let verdict = if matches!(came, Next::Malformed(_)) { Verdict::Inconclusive } else { Verdict::Fail };
+    Halt { verdict, entry: came.entry(), ..Halt::fail(format!("{wanted}, but {came}")) }
 }

@@ -292,7 +292,7 @@ pub(crate) async fn taken_over(stage: &Stage) -> Result<(crate::tests::judge::Fa
             Err(_) => Halt::fail(reason).at(&connack),
         });
     }
-    new.fence().await?;
+    new.pinged().await?;
     Ok((seen, new))
 }
 

@@ -74,7 +74,7 @@ pub(crate) async fn keep_alive_0_is_no_limit(stage: &Stage) -> Outcome {
     let mut came = Vec::new();
     match end_by(&mut peer, connack.at() + IDLE, &mut came).await {
         None => {
-            let (_, pong) = peer.fence().await?;
+            let (_, pong) = peer.pinged().await?;
             Ok(Evidence::of(&connack).and(&pong))
         }
         Some(Ended { disconnect: Some((ReasonCode::KeepAliveTimeout, at)), .. }) => {
@@ -195,7 +195,7 @@ pub(crate) async fn a_large_keep_alive_closes_nobody_early(stage: &Stage) -> Out
         if let Some(ended) = end_by(&mut peer, until, &mut Vec::new()).await {
             return Err(Halt::fail(format!("a client with Keep Alive {seconds} was closed within 5 s")).at(&ended.end));
         }
-        let (_, pong) = peer.fence().await?;
+        let (_, pong) = peer.pinged().await?;
         evidence = Some(evidence.map_or_else(|| Evidence::of(&connack), |before| before.and(&connack)).and(&pong));
     }
     evidence.ok_or_else(|| Halt::inconclusive("nobody was connected"))

@@ -86,15 +86,28 @@ pub(crate) async fn qos_0_has_no_dup(stage: &Stage) -> Outcome {
 
 /// The publisher's DUP says nothing about the server's own packet.
 pub(crate) async fn dup_is_not_passed_on(stage: &Stage) -> Outcome {
-    let topic = stage.topic("flagged");
-    let mut watcher = Peer::connected(stage, "watcher").await?;
-    offer::qos(&watcher, Qos::AtLeastOnce)?;
-    watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
     let mut publisher = Peer::connected(stage, "publisher").await?;
-    let mut flagged = Publish::new(&name(&topic), "flagged").at(Qos::AtLeastOnce, Some(id(77)));
+    let highest = offer::highest_qos(&publisher);
+    offer::qos(&publisher, Qos::AtLeastOnce)?;
+    let mut cases = Cases::new();
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce].into_iter().filter(|qos| *qos <= highest) {
+        cases.add(format!("QoS {qos}"), flagged(stage, &mut publisher, qos).await);
+    }
+    cases.finish()
+}
+
+/// A message that the server never saw before and that says it comes again.
+async fn flagged(stage: &Stage, publisher: &mut Peer, qos: Qos) -> Outcome {
+    let topic = stage.topic(&format!("flagged/{qos}"));
+    let mut watcher = Peer::connected(stage, &stage.fresh("watcher")).await?;
+    watcher.subscribed(&topic, qos).await?;
+    publisher.published(&topic, qos, b"plain", false).await?;
+    message(&mut watcher, b"plain").await.prepared()?;
+    let mut flagged = Publish::new(&name(&topic), "flagged").at(qos, Some(publisher.fresh_id()));
     flagged.dup = true;
     publisher.publish_with(flagged).await.prepared()?;
-    let copy = message(&mut watcher, b"flagged").await.prepared()?;
+    let copy = message(&mut watcher, b"flagged").await?;
+    watcher.disconnect().await;
     if copy.dup {
         return Err(Halt::fail(format!("the first copy has DUP 1: {}", shown(&copy))).at(&copy));
     }

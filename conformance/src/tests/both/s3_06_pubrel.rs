@@ -35,9 +35,9 @@ pub(crate) async fn a_pubrel_with_wrong_flags_closes_the_connection(stage: &Stag
 
 pub(crate) async fn a_pingreq_is_answered(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
-    let (_, first) = peer.fence().await?;
-    let (_, second) = peer.fence().await?;
+    let (_, first) = peer.pinged().await?;
+    let (_, second) = peer.pinged().await?;
     peer.send(Packet::Publish(publish(stage, "t", Qos::AtMostOnce, id(1), "between"))).await;
-    let (_, third) = peer.fence().await?;
+    let (_, third) = peer.pinged().await?;
     Ok(Evidence::of(&first).and(&second).and(&third))
 }

@@ -14,7 +14,7 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{answered, id, is_v5, publish, subscribe},
     bytes,
-    judge::{Cases, Unnoticed, closes, farewell, offender},
+    judge::{Cases, Unnoticed, closes, farewell, formed, offender},
     offer,
     watch::{self, tidied},
 };
@@ -286,5 +286,5 @@ pub(crate) async fn refused_or_closed(stage: &Stage, peer: &mut Peer, wrong: &st
 pub(crate) async fn a_suback_carries_one_of_its_codes(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
     peer.send(subscribe(stage, id(1), &[("t", Qos::ExactlyOnce)])).await;
-    Ok(Evidence::of(&peer.expect::<Suback>().await?))
+    Ok(Evidence::of(&formed(stage, peer.expect::<Suback>().await)?))
 }

@@ -179,7 +179,7 @@ pub(crate) async fn a_stuck_connection_is_taken_over_at_once(stage: &Stage) -> O
         if connack.reason.is_failure() {
             return Err(Halt::fail(format!("the new connection was refused: {}", connack.reason)).at(&connack));
         }
-        let (_, pong) = new.fence().await?;
+        let (_, pong) = new.pinged().await?;
         let took = pong.at() - asked;
         // The old connection may still hold what was on its way, and then its end: as long as something comes it is not over.
         let end = loop {
@@ -219,7 +219,7 @@ pub(crate) async fn a_stuck_subscriber_holds_nobody_up(stage: &Stage) -> Outcome
         reason: format!("after a client that did not read, nobody is served: {}", halt.reason),
         ..halt
     })?;
-    let (_, pong) = next.fence().await?;
+    let (_, pong) = next.pinged().await?;
     let during = during.map_err(held_up)?;
     Ok(Evidence::of(&before).and(&during).and(&pong))
 }

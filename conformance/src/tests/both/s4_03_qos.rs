@@ -17,7 +17,7 @@ use squall_scenarios::{
 
 use crate::tests::{
     asking::{id, is_v5, lasting, lasting_peer, publish, resumed},
-    judge::{Cases, unless_closed},
+    judge::{Cases, formed, unless_closed},
     offer,
     watch::{self, tidied},
 };
@@ -36,7 +36,7 @@ pub(crate) async fn a_qos_0_message_goes_out_with_dup_0(stage: &Stage) -> Outcom
     publisher.published(&stage.topic("t"), Qos::AtLeastOnce, b"lowered", false).await?;
     let mut evidence: Option<Evidence> = None;
     for payload in [&b"plain"[..], b"lowered"] {
-        let message = peer.expect_message(payload).await?;
+        let message = formed(stage, peer.expect_message(payload).await)?;
         if message.qos != Qos::AtMostOnce || message.dup {
             return Err(Halt::fail(format!("expected QoS 0 and DUP 0, seen {}", Packet::Publish((*message).clone())))
                 .at(&message));

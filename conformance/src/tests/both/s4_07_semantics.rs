@@ -119,6 +119,11 @@ pub(crate) async fn each_name_is_a_topic_of_its_own(stage: &Stage) -> Outcome {
         stage.topic("A b"),
         stage.topic("a b/"),
         stage.topic("a b//"),
+        // Other protocols part their names with dots, and have other wildcards.
+        stage.topic("a/b"),
+        stage.topic("a.b"),
+        stage.topic("a*b"),
+        stage.topic("a>"),
         own.clone(),
         format!("/{own}"),
         format!("{own}/"),
@@ -287,7 +292,7 @@ pub(crate) async fn the_longest_topic_is_taken_or_refused(stage: &Stage) -> Outc
     };
     // Whatever became of it: others are served.
     let mut next = Peer::connected(stage, "next").await?;
-    let (_, pong) = next.fence().await?;
+    let (_, pong) = next.pinged().await?;
     Ok(evidence.and(&pong))
 }
 

@@ -119,6 +119,6 @@ pub(crate) async fn a_malformed_packet_ends_its_own_connection_only(stage: &Stag
         cases.add(what, closes(&mut peer, what, &bytes, &codes, unnoticed).await);
     }
     let evidence = cases.finish()?;
-    let (_, alive) = bystander.fence().await?;
+    let (_, alive) = bystander.pinged().await?;
     Ok(evidence.and(&alive))
 }

@@ -1,15 +1,18 @@
 //! 4.1 to 4.6 of 3.1.1: state, quality of service, retry, receipt, order.
 
 use crate::{
-    liars::exchanges,
+    liars::{exchanges, s3_03_retained},
     test::{Test, test},
-    tests::both::s4_03_qos::{
-        a_packet_id_is_new_after_its_puback, a_qos_0_message_goes_out_with_dup_0,
-        a_repeated_qos_2_message_is_delivered_once, a_session_lasts_over_several_connections,
-        a_session_lasts_while_its_connection_is_open,
-        an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
-        an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
-        messages_of_one_topic_and_qos_keep_their_order,
+    tests::both::{
+        s4_03_qos::{
+            a_packet_id_is_new_after_its_puback, a_qos_0_message_goes_out_with_dup_0,
+            a_repeated_qos_2_message_is_delivered_once, a_session_lasts_over_several_connections,
+            a_session_lasts_while_its_connection_is_open,
+            an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
+            an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
+            messages_of_one_topic_and_qos_keep_their_order,
+        },
+        s4_04_resumption::a_message_released_on_the_next_connection_is_whole,
     },
 };
 
@@ -72,4 +75,10 @@ pub(crate) const TESTS: &[Test] = &[
         exchanges::swaps_two_messages
     )
     .also_3_1(),
+    test!(
+        a_message_released_on_the_next_connection_is_whole,
+        "A retained QoS 2 PUBLISH comes on one connection, its PUBREL on the next; it is delivered at QoS 2 and retained.",
+        ["3.1.1/MQTT-4.4.0-1", "3.1.1/MQTT-3.3.1-5", "3.1.1/MQTT-3.8.4-6"],
+        s3_03_retained::lowers_what_is_released_later
+    ),
 ];

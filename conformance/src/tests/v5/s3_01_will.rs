@@ -29,7 +29,7 @@ use crate::{
         },
         judge::farewell,
         offer,
-        watch::{message_by, no_other, text, tidied, will, with_will},
+        watch::{message, message_by, no_other, text, tidied, will, with_will},
     },
 };
 
@@ -229,6 +229,14 @@ async fn a_reconnect_within_the_delay_cancels_the_will(stage: &Stage) -> Outcome
         stage.pass(Duration::from_secs(4)).await;
         let after = control_will(stage, &mut watcher, &topic).await?;
         no_other(&after, b"control")?;
+        // The delay that is over is nothing to the client that came back.
+        let own = stage.topic("own");
+        mortal.subscribed(&own, Qos::AtMostOnce).await?;
+        mortal.published(&own, Qos::AtMostOnce, b"still here", false).await?;
+        message(&mut mortal, b"still here").await.map_err(|halt| Halt {
+            reason: format!("when the delay was over, the client that had come back was not served: {}", halt.reason),
+            ..halt
+        })?;
         // And a later end without a will publishes nothing either.
         mortal.close(End::Fin).await;
         farewell(&mut mortal).await;

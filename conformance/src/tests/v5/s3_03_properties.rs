@@ -296,6 +296,9 @@ async fn user_properties_keep_their_order(stage: &Stage) -> Outcome {
 }
 
 /// A message that waits longer than it may live: not delivered, not retained. One that may live longer is.
+/// More than servers keep in flight for one client, and fewer than they queue.
+const MANY: usize = 25;
+
 async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
     let topic = stage.topic("expiring");
     tidied(stage, &ABSENT, &[&topic], async {
@@ -309,7 +312,9 @@ async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
         }
         let mut publisher = Peer::connected(stage, "publisher").await?;
         let retains = offer::retain(&publisher).is_ok();
-        for (payload, expiry) in [("short", 1), ("long", 60)] {
+        // Those that expire are many: what comes behind them must not wait for a place that they had.
+        let waiting = [("first", 60)].into_iter().chain([("short", 1); MANY]).chain([("long", 60)]);
+        for (payload, expiry) in waiting {
             let properties = Properties::new().with(Property::MessageExpiryInterval(expiry));
             let id = publisher.fresh_id();
             let waiting =
@@ -334,11 +339,15 @@ async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
             let (more, _) = rest(&mut absent).await.prepared()?;
             received.extend(more);
             absent.disconnect().await;
-            if let Some(copy) = received.iter().find(|copy| copy.payload() != b"long") {
+            if let Some(copy) = received.iter().find(|copy| !matches!(copy.payload(), b"first" | b"long")) {
                 return Ok((true, At(copy.entry())));
             }
-            let Some(long) = received.first() else {
-                return Err(Halt::inconclusive("the message that may live longer did not come either"));
+            let Some(long) = received.iter().find(|copy| copy.payload() == b"long") else {
+                let reason = "a message that may live longer did not come";
+                return Err(match received.first() {
+                    Some(first) => Halt::fail(format!("{reason} behind {MANY} that expired")).at(first),
+                    None => Halt::inconclusive(format!("{reason} either")),
+                });
             };
             if retains {
                 let mut late = Peer::connected(stage, &stage.fresh("late")).await?;
@@ -362,8 +371,8 @@ const LOOKS: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(7), Du
 /// What is left of the Message Expiry Interval: at once nearly all, after a wait what the wait left.
 async fn the_message_expiry_is_reduced_by_the_wait(stage: &Stage) -> Outcome {
     const GIVEN: u32 = 60;
-    let topic = stage.topic("expiring");
-    tidied(stage, &["absent"], &[], async {
+    let (topic, kept_topic) = (stage.topic("expiring"), stage.topic("kept"));
+    tidied(stage, &["absent"], &[&kept_topic], async {
         let mut live = Peer::connected(stage, "live").await?;
         offer::qos(&live, Qos::AtLeastOnce)?;
         live.subscribed(&topic, Qos::AtLeastOnce).await?;
@@ -378,6 +387,14 @@ async fn the_message_expiry_is_reduced_by_the_wait(stage: &Stage) -> Outcome {
         let waiting = Publish::new(&name(&topic), "waits").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
         let before = stage.now();
         publisher.publish_with(waiting).await.prepared()?;
+        let retains = offer::retain(&publisher).is_ok();
+        if retains {
+            let id = publisher.fresh_id();
+            let mut kept =
+                Publish::new(&name(&kept_topic), "kept").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
+            kept.retain = true;
+            publisher.publish_with(kept).await.prepared()?;
+        }
         let after = stage.now();
         let at_once = message(&mut live, b"waits").await.prepared()?;
         let mut evidence = judge_expiry(&at_once, GIVEN, Duration::ZERO, at_once.at.saturating_sub(before))?;
@@ -390,6 +407,14 @@ async fn the_message_expiry_is_reduced_by_the_wait(stage: &Stage) -> Outcome {
         let waited = queued.at.saturating_sub(before);
         evidence =
             evidence.and(&judge_expiry(&queued, GIVEN, least.max(Duration::from_secs(3)), waited).map(|_| queued)?);
+        if retains {
+            let mut late = Peer::connected(stage, "late").await?;
+            late.subscribed(&kept_topic, Qos::AtLeastOnce).await?;
+            let kept = message(&mut late, b"kept").await.prepared()?;
+            late.disconnect().await;
+            let waited = kept.at.saturating_sub(before);
+            evidence = evidence.and(&judge_expiry(&kept, GIVEN, Duration::from_secs(3), waited).map(|_| kept)?);
+        }
         Ok(evidence)
     })
     .await

@@ -305,6 +305,6 @@ async fn a_full_window_holds_only_messages_back(stage: &Stage) -> Outcome {
     let suback = narrow.subscribe_with(subscribe).await?;
     let publish = Publish::new(&name(&stage.topic("own")), "own").at(Qos::AtLeastOnce, Some(id(999)));
     narrow.publish_with(publish).await?;
-    let (_, pong) = narrow.fence().await?;
+    let (_, pong) = narrow.pinged().await?;
     Ok(Evidence::of(first).and(&suback).and(&pong))
 }

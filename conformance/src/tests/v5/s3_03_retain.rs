@@ -11,7 +11,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::s3_03_publish,
+    liars::{s3_03_publish, s3_03_retained},
     test::{Test, test},
     tests::{
         both::{
@@ -20,6 +20,9 @@ use crate::{
                 a_retained_message_of_qos_0_is_stored, an_empty_message_is_never_stored,
                 an_empty_retained_message_clears_its_topic, overlapping_filters_get_the_retained_message, publisher,
                 retain_0_changes_nothing, retained,
+            },
+            s3_03_retained_deliveries::{
+                every_wildcard_finds_what_is_retained, the_delivery_of_a_retained_message_goes_on,
             },
         },
         watch::{Delivery, collect, filter, message, rest, shown, tidied},
@@ -99,6 +102,19 @@ pub(crate) const TESTS: &[Test] = &[
         "Retained messages sent at SUBSCRIBE have RETAIN 1 whatever Retain As Published says.",
         ["5.0/X-RETAIN-FLAG-AT-SUBSCRIBE"],
         s3_03_publish::says_retain_never
+    ),
+    test!(
+        every_wildcard_finds_what_is_retained,
+        "A topic and one below it are retained; subscriptions to '#', '+/#' and other wildcards bring both at QoS 0.",
+        ["5.0/MQTT-3.3.1-9", "5.0/MQTT-3.8.4-8"],
+        s3_03_retained::retains_nothing_for_leading_wildcards
+    )
+    .exclusive(),
+    test!(
+        the_delivery_of_a_retained_message_goes_on,
+        "A retained message comes to a lasting session and is not acknowledged; it comes again on the next connection.",
+        ["5.0/MQTT-4.4.0-1"],
+        s3_03_retained::forgets_deliveries_of_retained_messages
     ),
 ];
 

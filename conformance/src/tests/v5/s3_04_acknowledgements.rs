@@ -17,6 +17,7 @@ use crate::{
     tests::{
         asking::{id, publish},
         both::s3_06_pubrel::a_pubrel_with_wrong_flags_closes_the_connection,
+        judge::formed,
         offer,
     },
 };
@@ -57,20 +58,20 @@ pub(crate) const PUBCOMP: &[Test] = &[test!(
     exchanges::pubcomp_with_a_foreign_code
 )];
 
-// A code that the packet may not carry does not decode: what came is then no such packet, and `expect` fails.
+// A code that the packet may not carry does not decode: what came is then no such packet, and `formed` fails.
 
 async fn a_puback_carries_one_of_its_reason_codes(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
     offer::qos(&peer, Qos::AtLeastOnce)?;
     peer.send(Packet::Publish(publish(stage, "t", Qos::AtLeastOnce, id(4), "x"))).await;
-    Ok(Evidence::of(&peer.expect::<Puback>().await?))
+    Ok(Evidence::of(&formed(stage, peer.expect::<Puback>().await)?))
 }
 
 async fn a_pubrec_carries_one_of_its_reason_codes(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
     offer::qos(&peer, Qos::ExactlyOnce)?;
     peer.send(Packet::Publish(publish(stage, "t", Qos::ExactlyOnce, id(4), "x"))).await;
-    Ok(Evidence::of(&peer.expect::<Pubrec>().await?))
+    Ok(Evidence::of(&formed(stage, peer.expect::<Pubrec>().await)?))
 }
 
 async fn a_pubcomp_carries_one_of_its_reason_codes(stage: &Stage) -> Outcome {
@@ -79,14 +80,14 @@ async fn a_pubcomp_carries_one_of_its_reason_codes(stage: &Stage) -> Outcome {
     peer.send(Packet::Publish(publish(stage, "t", Qos::ExactlyOnce, id(4), "x"))).await;
     peer.expect::<Pubrec>().await.prepared()?;
     peer.send(Packet::Pubrel(Ack::new(id(4)))).await;
-    let known = peer.expect::<Pubcomp>().await?;
+    let known = formed(stage, peer.expect::<Pubcomp>().await)?;
     if known.reason == ReasonCode::PacketIdentifierNotFound {
         let reason = format!("expected PUBCOMP with success for an exchange that was begun, got {}", known.reason);
         return Err(Halt::fail(reason).at(&known));
     }
     // The same for an identifier that the server does not know: 0x92 or 0x00.
     peer.send(Packet::Pubrel(Ack::new(id(5)))).await;
-    let unknown = peer.expect::<Pubcomp>().await?;
+    let unknown = formed(stage, peer.expect::<Pubcomp>().await)?;
     Ok(Evidence::of(&known).and(&unknown))
 }
 
@@ -101,7 +102,7 @@ async fn a_pubrel_carries_one_of_its_reason_codes(stage: &Stage) -> Outcome {
         return Err(Halt::unsupported(format!("the server delivers at QoS {}, the question needs QoS 2", message.qos)));
     };
     peer.send(Packet::Pubrec(Ack::new(packet_id))).await;
-    let pubrel = peer.expect::<Pubrel>().await?;
+    let pubrel = formed(stage, peer.expect::<Pubrel>().await)?;
     peer.send(Packet::Pubcomp(Ack::new(packet_id))).await;
     Ok(Evidence::of(&pubrel))
 }

@@ -89,6 +89,12 @@ pub(crate) const TESTS: &[Test] = &[
         liar::overlooks_identifiers_in_use
     )
     .should(),
+    test!(
+        a_session_keeps_the_options_of_its_subscriptions,
+        "A client with Retain As Published and No Local comes back; both hold for what waited and for what is new.",
+        ["5.0/MQTT-3.1.2-5", "5.0/MQTT-3.3.1-13", "5.0/MQTT-3.8.3-3"],
+        liar::forgets_options_of_those_who_were_away
+    ),
 ];
 
 /// Subscribes with this identifier.
@@ -231,6 +237,49 @@ async fn a_session_keeps_the_identifiers_of_its_subscriptions(stage: &Stage) -> 
         has_identifiers(&live, &[9])?;
         back.disconnect().await;
         Ok(Evidence::of(&queued).and(&live))
+    })
+    .await
+}
+
+async fn a_session_keeps_the_options_of_its_subscriptions(stage: &Stage) -> Outcome {
+    let (kept, own) = (stage.topic("kept"), stage.topic("own"));
+    tidied(stage, &["alice"], &[&kept], async {
+        let mut publisher = Peer::connected(stage, "bob").await?;
+        offer::retain(&publisher)?;
+        offer::qos(&publisher, Qos::AtLeastOnce)?;
+        let mut alice = lasting_peer(stage, "alice").await?;
+        let mut as_published = Subscription::new(filter(&kept), Qos::AtLeastOnce);
+        as_published.options.retain_as_published = true;
+        let mut no_local = Subscription::new(filter(&own), Qos::AtLeastOnce);
+        no_local.options.no_local = true;
+        let subscribe = Subscribe::new(alice.fresh_id(), vec![as_published, no_local]);
+        alice.subscribe_with(subscribe).await.prepared()?;
+        alice.disconnect().await;
+        farewell(&mut alice).await;
+        publisher.published(&kept, Qos::AtLeastOnce, b"waiting", true).await?;
+        let mut alice = resumed(stage, "alice").await?;
+        let mut evidence: Option<Evidence> = None;
+        for payload in [&b"waiting"[..], b"live"] {
+            if payload == b"live" {
+                publisher.published(&kept, Qos::AtLeastOnce, payload, true).await?;
+            }
+            let copy = message(&mut alice, payload).await.prepared()?;
+            if !copy.retain {
+                let reason = format!("after a new connection Retain As Published is forgotten: {}", shown(&copy));
+                return Err(Halt::fail(reason).at(&copy));
+            }
+            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |before| before.and(&copy)));
+        }
+        alice.published(&own, Qos::AtLeastOnce, b"mine", false).await?;
+        publisher.published(&own, Qos::AtLeastOnce, b"theirs", false).await?;
+        let theirs = |seen: &[Delivery]| seen.iter().any(|copy| copy.payload() == b"theirs");
+        let received = collect(&mut alice, theirs).await?;
+        alice.disconnect().await;
+        if let Some(copy) = received.iter().find(|copy| copy.payload() == b"mine") {
+            return Err(Halt::fail("after a new connection No Local is forgotten: its own message came").at(copy));
+        }
+        let last = received.last().ok_or_else(|| Halt::inconclusive("the message of another did not come"))?;
+        evidence.map(|evidence| evidence.and(last)).ok_or_else(|| Halt::inconclusive("nothing was published"))
     })
     .await
 }

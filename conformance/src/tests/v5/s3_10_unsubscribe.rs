@@ -19,6 +19,7 @@ use crate::{
             an_unsubscribe_without_a_filter_closes_the_connection, nothing_new_comes_after_the_unsuback,
             one_unsubscribe_with_three_filters_acts_like_three, only_an_equal_filter_is_deleted,
         },
+        judge::formed,
     },
 };
 
@@ -118,7 +119,7 @@ async fn an_unsuback_carries_its_codes_one_for_each_filter(stage: &Stage) -> Out
     let mut peer = Peer::connected(stage, "alice").await?;
     peer.subscribed(&stage.topic("a"), Qos::AtMostOnce).await?;
     peer.send(unsubscribe(stage, id(8), &["a", "b"])).await;
-    let unsuback = peer.expect::<Unsuback>().await?;
+    let unsuback = formed(stage, peer.expect::<Unsuback>().await)?;
     if unsuback.reasons.len() != 2 {
         return Err(
             Halt::fail(format!("expected 2 codes for 2 filters, seen {}", unsuback.reasons.len())).at(&unsuback)

@@ -15,16 +15,20 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::exchanges,
+    liars::{exchanges, s3_03_retained},
     test::{Test, test},
     tests::{
         asking::{id, lasting_peer, publish, resumed},
-        both::s4_03_qos::{
-            a_connection_over_tcp_is_taken, a_packet_id_is_new_after_its_puback, a_qos_0_message_goes_out_with_dup_0,
-            a_repeated_qos_2_message_is_delivered_once, a_session_lasts_while_its_connection_is_open,
-            an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
-            an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
-            messages_of_one_topic_and_qos_keep_their_order,
+        both::{
+            s4_03_qos::{
+                a_connection_over_tcp_is_taken, a_packet_id_is_new_after_its_puback,
+                a_qos_0_message_goes_out_with_dup_0, a_repeated_qos_2_message_is_delivered_once,
+                a_session_lasts_while_its_connection_is_open,
+                an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
+                an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
+                messages_of_one_topic_and_qos_keep_their_order,
+            },
+            s4_04_resumption::a_message_released_on_the_next_connection_is_whole,
         },
         clock::{end_after, gone},
         judge::{At, LAG},
@@ -111,6 +115,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A subscriber refuses a QoS 1 and a QoS 2 message; neither is sent again on the resumed session.",
         ["5.0/MQTT-4.4.0-2"],
         exchanges::takes_a_refusal_for_silence
+    ),
+    test!(
+        a_message_released_on_the_next_connection_is_whole,
+        "A retained QoS 2 PUBLISH comes on one connection, its PUBREL on the next; it is delivered at QoS 2 and retained.",
+        ["5.0/MQTT-4.4.0-1", "5.0/MQTT-3.3.1-5", "5.0/MQTT-3.8.4-8"],
+        s3_03_retained::lowers_what_is_released_later
     ),
 ];
 

@@ -23,7 +23,7 @@ use crate::{
         judge::{Cases, farewell},
         offer,
         sharing::{complete, gather, joins, numbered, publishes, shared},
-        watch::{Delivery, collect, collect_by, rest, shown, tidied},
+        watch::{Delivery, collect, collect_by, message, rest, shown, tidied},
     },
 };
 
@@ -70,6 +70,12 @@ pub(crate) const TESTS: &[Test] = &[
         "One of two members ends its session; the other gets every later message.",
         ["5.0/X-SHARED-DETACH-ON-SESSION-END"],
         shared::keeps_members_whose_session_has_ended
+    ),
+    test!(
+        who_comes_back_is_still_a_member_of_its_share,
+        "The only member of a share comes back to its session; what is published then comes to it.",
+        ["5.0/MQTT-3.1.2-5"],
+        shared::forgets_members_that_come_back
     ),
 ];
 
@@ -323,6 +329,29 @@ async fn no_message_is_lost_while_a_member_is_away(stage: &Stage) -> Outcome {
         let mut copies = got.iter().flatten();
         let first = copies.next().ok_or_else(|| Halt::inconclusive("no message came"))?;
         Ok(Evidence::of(first).and_all(copies))
+    })
+    .await
+}
+
+async fn who_comes_back_is_still_a_member_of_its_share(stage: &Stage) -> Outcome {
+    tidied(stage, &["away"], &[], async {
+        let (mut away, _) = Peer::connect(stage, "away", lasting(stage, "away")).await.prepared()?;
+        offer::session_expiry(&away, 300)?;
+        joins(&mut away, &shared(stage, "group", "t"), Qos::AtLeastOnce).await?;
+        away.subscribed(&stage.topic("own"), Qos::AtLeastOnce).await?;
+        away.disconnect().await;
+        farewell(&mut away).await;
+        let mut back = resumed(stage, "away").await?;
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        // The session is there with its other subscription.
+        publishes(&mut publisher, &stage.topic("own"), &["own".to_owned()]).await?;
+        let own = message(&mut back, b"own").await.prepared()?;
+        let payloads = numbered(3);
+        publishes(&mut publisher, &stage.topic("t"), &payloads).await?;
+        let got = gather(&mut [&mut back], payloads.len()).await?;
+        back.disconnect().await;
+        complete(&got, &payloads)?;
+        Ok(Evidence::of(&own).and_all(got.iter().flatten()))
     })
     .await
 }

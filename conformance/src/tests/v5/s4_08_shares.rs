@@ -330,6 +330,16 @@ async fn a_share_is_left_with_its_whole_filter(stage: &Stage) -> Outcome {
     if let Some(copy) = late.first() {
         return Err(Halt::fail(format!("a client that left the share got {}", shown(copy))).at(copy));
     }
+    // To join a sibling of that share is not to join it again.
+    joins(&mut leaver, &shared(stage, "group", "t2"), Qos::AtLeastOnce).await?;
+    publishes(&mut publisher, &topic, &payloads).await?;
+    let again = gather(&mut [&mut other], payloads.len()).await?;
+    complete(&again, &payloads)?;
+    let (late, _) = rest(&mut leaver).await.prepared()?;
+    if let Some(copy) = late.first() {
+        let reason = format!("a client that left the share and joined a sibling got {}", shown(copy));
+        return Err(Halt::fail(reason).at(copy));
+    }
     let evidence = witnesses(&got)?.and(&plain).and(&still).and(&whole);
     Ok(if code != ReasonCode::NoSubscriptionExisted {
         evidence.warn(format!("expected UNSUBACK 0x11 for the topic alone, got {code}"))

@@ -87,7 +87,7 @@ async fn next_publish(peer: &mut Peer, number: u32) -> Result<Seen<Packet>, Halt
 async fn other_packets_are_answered_while_the_quota_is_zero(stage: &Stage) -> Outcome {
     let mut peer = crowded(stage, 1).await?;
     let held = next_publish(&mut peer, 1).await.prepared()?;
-    let (_, pong) = peer.fence().await?;
+    let (_, pong) = peer.pinged().await?;
     peer.send(subscribe(stage, id(9), &[("other", Qos::AtMostOnce)])).await;
     let suback = peer.expect::<Suback>().await?;
     Ok(Evidence::of(&held).and(&pong).and(&suback))

@@ -363,20 +363,38 @@ async fn a_qos_2_message_has_an_identifier_that_is_free(stage: &Stage) -> Outcom
     evidence.ok_or_else(|| Halt::inconclusive("no message came"))
 }
 
-/// The frame of an acknowledgement of success: without a reason, or with a reason and no properties.
-fn short(first: u8, id: PacketId, with_reason: bool) -> Vec<u8> {
+/// How much of an acknowledgement of success is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Identifier,
+    Reason,
+    NoProperties,
+}
+
+const FORMS: [(&str, Form); 3] = [
+    ("without a reason", Form::Identifier),
+    ("with a reason and no more", Form::Reason),
+    ("with a reason and a property length of 0", Form::NoProperties),
+];
+
+/// The frame of an acknowledgement of success in this form.
+fn short(first: u8, id: PacketId, form: Form) -> Vec<u8> {
     let [high, low] = id.value().to_be_bytes();
-    if with_reason { vec![first, 3, high, low, 0] } else { vec![first, 2, high, low] }
+    match form {
+        Form::Identifier => vec![first, 2, high, low],
+        Form::Reason => vec![first, 3, high, low, 0],
+        Form::NoProperties => vec![first, 4, high, low, 0, 0],
+    }
 }
 
 async fn short_acknowledgements_are_taken(stage: &Stage) -> Outcome {
     let mut cases = Cases::new();
-    for (form, with_reason) in [("without a reason", false), ("with a reason and no properties", true)] {
-        cases.add(format!("PUBACK {form}"), short_puback(stage, with_reason).await);
-        cases.add(format!("PUBREC and PUBCOMP {form}"), short_pubrec(stage, with_reason).await);
-        cases.add(format!("PUBREL {form}"), short_pubrel(stage, with_reason).await);
+    for (words, form) in FORMS {
+        cases.add(format!("PUBACK {words}"), short_puback(stage, form).await);
+        cases.add(format!("PUBREC and PUBCOMP {words}"), short_pubrec(stage, form).await);
+        cases.add(format!("PUBREL {words}"), short_pubrel(stage, form).await);
     }
-    for bytes in [&[0xE0, 0][..], &[0xE0, 1, 0]] {
+    for bytes in [&[0xE0, 0][..], &[0xE0, 1, 0], &[0xE0, 2, 0, 0]] {
         cases.add(format!("DISCONNECT {bytes:02X?}"), short_disconnect(stage, bytes).await);
     }
     cases.finish()
@@ -393,32 +411,32 @@ async fn two_messages(stage: &Stage, qos: Qos) -> Result<(Peer, PacketId), Halt>
     Ok((peer, id))
 }
 
-async fn short_puback(stage: &Stage, with_reason: bool) -> Outcome {
+async fn short_puback(stage: &Stage, form: Form) -> Outcome {
     let (mut peer, id) = two_messages(stage, Qos::AtLeastOnce).await?;
-    peer.send_bytes(&short(0x40, id, with_reason)).await;
+    peer.send_bytes(&short(0x40, id, form)).await;
     let (next, _) = next_message(&mut peer, "2", Qos::AtLeastOnce).await?;
     peer.disconnect().await;
     Ok(Evidence::of(&next))
 }
 
-async fn short_pubrec(stage: &Stage, with_reason: bool) -> Outcome {
+async fn short_pubrec(stage: &Stage, form: Form) -> Outcome {
     let (mut peer, id) = two_messages(stage, Qos::ExactlyOnce).await?;
-    peer.send_bytes(&short(0x50, id, with_reason)).await;
+    peer.send_bytes(&short(0x50, id, form)).await;
     let pubrel = peer.expect::<Pubrel>().await?;
-    peer.send_bytes(&short(0x70, id, with_reason)).await;
+    peer.send_bytes(&short(0x70, id, form)).await;
     let (next, _) = next_message(&mut peer, "2", Qos::ExactlyOnce).await?;
     peer.disconnect().await;
     Ok(Evidence::of(&pubrel).and(&next))
 }
 
-async fn short_pubrel(stage: &Stage, with_reason: bool) -> Outcome {
+async fn short_pubrel(stage: &Stage, form: Form) -> Outcome {
     let mut peer = offender(stage).await?;
     offer::qos(&peer, Qos::ExactlyOnce)?;
     let id = peer.fresh_id();
     let bytes = publish(stage.version(), 0x34, stage.topic("out").as_bytes(), Some(id.value()), &[], b"x");
     peer.send_bytes(&bytes).await;
     peer.expect::<Pubrec>().await.prepared()?;
-    peer.send_bytes(&short(0x62, id, with_reason)).await;
+    peer.send_bytes(&short(0x62, id, form)).await;
     let pubcomp = peer.expect::<Pubcomp>().await?;
     Ok(Evidence::of(&pubcomp))
 }
