@@ -10,7 +10,7 @@ use super::PacketKind;
 use crate::{
     ascii::as_str,
     property::{Properties, PropertiesView, Property, PropertyId, ValueView, block_len},
-    wire::{Frame, Reader, Text, Writer, variable_len},
+    wire::{Frame, Reader, Text, VARIABLE_BYTE_INTEGER_MAX, Writer, variable_len},
 };
 
 /// The properties of a PUBLISH that belong to one hop and have fields of their own.
@@ -73,9 +73,16 @@ impl Content {
         let block = properties.clone().map(<[u8]>::len).sum::<usize>();
         // Where there are properties their length stands before them, as on the wire.
         let room = if block > 0 { block_len(block) } else { 0 };
-        let size = topic.len() + room + payload.len();
-        assert!(u32::try_from(size).is_ok(), "a message is smaller than 4 GiB");
-        let mut frame = BytesMut::with_capacity(size);
+        let body = 2 + topic.len() + room + payload.len();
+        assert!(u32::try_from(body).is_ok(), "a message is smaller than 4 GiB");
+        // It begins as a PUBLISH at QoS 0 does, so that it can be written as it is.
+        let header = 1 + variable_len(offset(body));
+        let mut frame = BytesMut::with_capacity(header + body);
+        let mut head = Writer::behind(&mut frame, header + 2);
+        head.put_u8(PacketKind::Publish.number() << 4);
+        head.put_variable(offset(body));
+        head.put_u16(offset(topic.len()) as u16);
+        let begin = frame.len();
         frame.extend_from_slice(topic);
         if block > 0 {
             Writer::behind(&mut frame, variable_len(offset(block))).put_variable(offset(block));
@@ -85,10 +92,11 @@ impl Content {
         let behind = offset(frame.len());
         frame.extend_from_slice(payload);
         let layout = Layout {
-            topic: (0, offset(topic.len())),
+            topic: (offset(begin), offset(begin + topic.len())),
             properties: (offset(start), behind),
+            hop_bytes: 0,
             payload: behind,
-            ..Layout::default()
+            is_whole: body <= VARIABLE_BYTE_INTEGER_MAX as usize,
         };
         Content::within(frame.freeze(), layout)
     }
