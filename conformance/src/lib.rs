@@ -29,6 +29,8 @@ pub mod setup;
 pub mod statement;
 pub mod stop;
 pub mod stories;
+#[cfg(feature = "own-broker")]
+pub mod storm;
 pub mod suite;
 mod sweep;
 pub mod tally;

@@ -269,6 +269,11 @@ pub(crate) fn run_id(started_unix: u64) -> String {
     format!("sq{}", base36(started_unix.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ process, 5))
 }
 
+/// The namespace of one of many storms of this run.
+pub fn storm_namespace(number: u64) -> String {
+    format!("{}{}", run_id(u64::from(std::process::id())), base36(number, 4))
+}
+
 /// The lowest `digits` digits of a number.
 pub(crate) fn base36(mut number: u64, digits: usize) -> String {
     let mut text = Vec::with_capacity(digits);

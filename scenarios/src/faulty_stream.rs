@@ -196,7 +196,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         if !self.outgoing.is_empty() {
             match ready!(Pin::new(io).poll_write(context, &self.outgoing)) {
                 Ok(0) | Err(_) => self.broken(),
-                Ok(written) => self.outgoing.advance(written),
+                Ok(written) => {
+                    let now = self.started.elapsed();
+                    self.link.observe_at_server(now, Direction::ToServer, &self.outgoing[..written]);
+                    self.outgoing.advance(written);
+                }
             }
             return Poll::Ready(());
         }
@@ -204,6 +208,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             // A socket that cannot be shut down any more has ended already.
             let _ = ready!(Pin::new(io).poll_shutdown(context));
             self.said_fin = true;
+            self.link.tell_at_server(self.started.elapsed(), What::Closed { how: End::Fin.name() });
             return Poll::Ready(());
         }
         let now = self.started.elapsed();
@@ -221,6 +226,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
             Some(Arrival::End(End::Reset)) => {
                 if let Some(io) = self.io.take() {
                     (self.abort)(io);
+                    self.link.tell_at_server(now, What::Closed { how: End::Reset.name() });
                 }
                 Poll::Ready(())
             }
@@ -254,15 +260,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         match read {
             Ok(()) if buffer.filled().is_empty() => {
                 self.heard_fin = true;
+                self.link.tell_at_server(now, What::Ended { how: End::Fin.name() });
                 self.link.with(|link| link.end(now, Direction::ToClient, End::Fin));
             }
             // A kernel answers what comes for a closed socket with RST.
             Ok(()) if actor_is_gone && self.said_fin => {
                 if let Some(io) = self.io.take() {
                     (self.abort)(io);
+                    self.link.tell_at_server(now, What::Closed { how: End::Reset.name() });
                 }
             }
             Ok(()) => {
+                self.link.observe_at_server(now, Direction::ToClient, buffer.filled());
                 let bytes = Bytes::copy_from_slice(buffer.filled());
                 self.link.with(|link| link.write(now, Direction::ToClient, bytes));
             }
@@ -276,6 +285,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
     fn broken(&mut self) {
         let now = self.started.elapsed();
         self.io = None;
+        self.link.tell_at_server(now, What::Ended { how: End::Reset.name() });
         self.link.with(|link| {
             link.end(now, Direction::ToClient, End::Reset);
             link.abandon(Direction::ToServer);

@@ -187,17 +187,42 @@ impl SharedLink {
         self.note(now, What::Opened);
     }
 
+    /// As `tap`, at the other end of the link: what is written down is what the server's socket has taken and given, so that
+    /// nothing that the link has lost stands there.
+    pub fn tap_at_server(&self, now: Duration) {
+        self.lock().tap = Some(Tap { is_at_server: true, ..Tap::default() });
+        self.note(now, What::Opened);
+    }
+
     /// Writes a line about this connection, if it is tapped.
     pub fn tell(&self, now: Duration, what: What) {
-        if self.lock().tap.is_some() {
+        self.tell_at(false, now, what);
+    }
+
+    /// As `tell`, by the one who holds the socket.
+    pub(crate) fn tell_at_server(&self, now: Duration, what: What) {
+        self.tell_at(true, now, what);
+    }
+
+    fn tell_at(&self, at_server: bool, now: Duration, what: What) {
+        if self.lock().tap.as_ref().is_some_and(|tap| tap.is_at_server == at_server) {
             self.note(now, what);
         }
     }
 
     /// The actor wrote (`ToServer`) or read (`ToClient`) these bytes: whole frames are noted, if the link is tapped.
     pub fn observe(&self, now: Duration, direction: Direction, bytes: &[u8]) {
+        self.observe_at(false, now, direction, bytes);
+    }
+
+    /// The socket has taken (`ToServer`) or given (`ToClient`) these bytes.
+    pub(crate) fn observe_at_server(&self, now: Duration, direction: Direction, bytes: &[u8]) {
+        self.observe_at(true, now, direction, bytes);
+    }
+
+    fn observe_at(&self, at_server: bool, now: Duration, direction: Direction, bytes: &[u8]) {
         let mut state = self.lock();
-        let Some(tap) = &mut state.tap else { return };
+        let Some(tap) = state.tap.as_mut().filter(|tap| tap.is_at_server == at_server) else { return };
         let lines = tap.observe(direction, bytes);
         drop(state);
         for what in lines {
@@ -265,9 +290,10 @@ impl fmt::Debug for SharedLink {
     }
 }
 
-/// Finds the frames of one connection at the actor's end. The version is learned from its CONNECT.
+/// Finds the frames of one connection at one end of its link. The version is learned from its CONNECT.
 #[derive(Debug, Default)]
 struct Tap {
+    is_at_server: bool,
     version: Option<Version>,
     sent: FrameSplitter,
     received: FrameSplitter,

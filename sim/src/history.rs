@@ -13,7 +13,12 @@ use squall_codec::{
     version::Version,
     wire::Text,
 };
-use squall_scenarios::transcript::{Entry, EntryId, Transcript, What};
+use squall_scenarios::{
+    stage::End,
+    transcript::{Entry, EntryId, Transcript, What},
+};
+
+const RST: &str = End::Reset.name();
 
 /// One actor's n-th connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,8 +55,15 @@ pub enum Happened {
     Sent(Packet),
     /// It received one.
     Received(Packet),
-    /// The connection ended, from whichever side.
-    Ended,
+    /// The connection ended.
+    Ended {
+        /// The server ended it.
+        by_server: bool,
+        /// With RST: what was under way may be lost.
+        is_reset: bool,
+    },
+    /// A fault befell its link.
+    Hindered,
 }
 
 /// Everything that clients did and saw, in order.
@@ -95,8 +107,10 @@ impl History {
                         happened(&name, Happened::Received(resolved(packet, &mut reader.aliases[1])));
                     }
                 }
-                What::Closed { .. } | What::Ended { .. } => happened(&name, Happened::Ended),
-                What::Fault { .. } | What::Told { .. } => {}
+                What::Closed { how } => happened(&name, Happened::Ended { by_server: false, is_reset: how == RST }),
+                What::Ended { how } => happened(&name, Happened::Ended { by_server: true, is_reset: how == RST }),
+                What::Fault { .. } => happened(&name, Happened::Hindered),
+                What::Told { .. } => {}
             }
         }
         History { events }
@@ -108,7 +122,7 @@ fn received(version: Option<Version>, frame: Bytes) -> Option<Packet> {
 }
 
 /// The topic that an alias stands for is put in.
-fn resolved(packet: Packet, aliases: &mut BTreeMap<u16, TopicName>) -> Packet {
+pub(crate) fn resolved(packet: Packet, aliases: &mut BTreeMap<u16, TopicName>) -> Packet {
     let Packet::Publish(publish) = packet else { return packet };
     let Some(alias) = publish.topic_alias else { return Packet::Publish(publish) };
     match topic_of(&publish) {

@@ -4,6 +4,7 @@
 //! A client sees less than the server did: what was lost on the way is not in its record. So each invariant accuses only where no
 //! loss could explain what was seen.
 
+pub mod at_edge;
 mod delivery;
 pub(crate) mod exchanges;
 mod presence;

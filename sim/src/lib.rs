@@ -16,6 +16,7 @@ pub mod meddler;
 pub mod model;
 mod panics;
 pub mod run;
+pub mod scribe;
 pub mod seed;
 pub mod show;
 pub mod storm;

@@ -9,14 +9,14 @@ use squall_conformance::{
     stop::Stop,
 };
 
-#[cfg(feature = "own-broker")]
-use super::self_test;
 use super::{
     access::without_secrets,
     accuse, compare, output, probe, scenarios, signals, subject,
     trouble::Trouble,
     words::{AuditArgs, Cli, Command},
 };
+#[cfg(feature = "own-broker")]
+use super::{self_test, storm};
 use crate::tell;
 
 /// Does what was asked; the exit status.
@@ -32,6 +32,8 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Trouble> {
         Some(Command::Issue(args)) => accuse::run(&args),
         #[cfg(feature = "own-broker")]
         Some(Command::SelfTest(args)) => self_test::run(&args),
+        #[cfg(feature = "own-broker")]
+        Some(Command::Storm(args)) => storm::run(&args),
         None => audit(&cli.audit),
     }
 }

@@ -11,6 +11,8 @@ mod scenarios;
 #[cfg(feature = "own-broker")]
 mod self_test;
 mod signals;
+#[cfg(feature = "own-broker")]
+mod storm;
 mod subject;
 mod trouble;
 mod words;

@@ -2,8 +2,6 @@
 
 use clap::{Args, Parser, Subcommand};
 
-#[cfg(feature = "own-broker")]
-use super::self_test::SelfTestArgs;
 use super::{
     accuse::IssueArgs,
     choice::ChoiceArgs,
@@ -13,6 +11,8 @@ use super::{
     scenarios::ScenariosArgs,
     subject::SubjectArgs,
 };
+#[cfg(feature = "own-broker")]
+use super::{self_test::SelfTestArgs, storm::StormArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,6 +28,7 @@ Examples:
   conformance --launch mosquitto                     start Mosquitto as each test wants it, and audit it
   conformance probe --target broker:1883             what it offers
   conformance scenarios scenarios/will --target broker:1883   play stories on it
+  conformance storm --target broker:1883 --seeds 0..50        storms, fifty at a time
   conformance --list MQTT-3.1                        what would run
   conformance explain MQTT-3.1.0-2                   the rule, and the tests that prove it
   conformance coverage                               what is tested, and what could be
@@ -71,6 +72,9 @@ pub(super) enum Command {
     /// Prove the tests themselves: each on the honest broker, on its own liar, on the liars of all others
     #[cfg(feature = "own-broker")]
     SelfTest(SelfTestArgs),
+    /// Play storms at a server: many clients, bad links, and whether everything that is owed still arrives
+    #[cfg(feature = "own-broker")]
+    Storm(StormArgs),
 }
 
 #[derive(Debug, Args)]

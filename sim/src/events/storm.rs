@@ -31,6 +31,7 @@ use crate::{
     model::{Model, Tally, Terms},
     panics,
     run::{DEFAULT_LATENCY, RunError},
+    scribe::Both,
     story::TOPIC_ROOT,
     subject::Subject,
 };
@@ -44,6 +45,8 @@ pub struct StormOptions {
     pub meddler: Option<Box<dyn Meddler>>,
     /// Nothing is written to the transcript.
     pub is_quiet: bool,
+    /// Somebody who stands at the broker's edge beside the model.
+    pub beside: Option<Rc<RefCell<dyn Witness>>>,
 }
 
 /// More happenings than this are a run that goes in circles.
@@ -86,13 +89,17 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         retained_messages: subject.config.limits.retained_messages,
     };
     let model = Rc::new(RefCell::new(Model::new(terms)));
+    let witness: Rc<RefCell<dyn Witness>> = match options.beside {
+        Some(beside) => Rc::new(RefCell::new(Both(Rc::clone(&model) as Rc<RefCell<dyn Witness>>, beside))),
+        None => Rc::clone(&model) as Rc<RefCell<dyn Witness>>,
+    };
     let mut network = Network::new(Setup {
         seed: plan.seed,
         subject,
         latency: DEFAULT_LATENCY,
         liar: options.liar,
         transcript: transcript.clone(),
-        witness: Some(Rc::clone(&model) as Rc<RefCell<dyn Witness>>),
+        witness: Some(witness),
         is_quiet: options.is_quiet,
         has_applications: false,
     });

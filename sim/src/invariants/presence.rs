@@ -38,8 +38,8 @@ pub(super) fn absent(history: &History, actors: &[&str]) -> Vec<Breach> {
             Happened::Sent(Packet::Disconnect(disconnect)) if disconnect.reason.is_failure() => Standing::Away,
             Happened::Sent(Packet::Disconnect(_)) => Standing::Excused,
             // A world that is taken down at the end ends all connections with it.
-            Happened::Ended if matches!(standing, Standing::There) && Some(event.at) == end => continue,
-            Happened::Ended if !matches!(standing, Standing::Excused) => Standing::Away,
+            Happened::Ended { .. } if matches!(standing, Standing::There) && Some(event.at) == end => continue,
+            Happened::Ended { .. } if !matches!(standing, Standing::Excused) => Standing::Away,
             _ => continue,
         };
         (*standing, *seen) = (next, event);

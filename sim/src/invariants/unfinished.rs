@@ -36,7 +36,7 @@ pub(super) fn unfinished(history: &History, actors: &[&str]) -> Vec<Breach> {
             Happened::Received(Packet::Pubrec(ack)) if is_current && ack.reason.is_failure() => {
                 sender.open.remove(&ack.packet_id);
             }
-            Happened::Ended if is_current => sender.connection = None,
+            Happened::Ended { .. } if is_current => sender.connection = None,
             _ => {}
         }
     }

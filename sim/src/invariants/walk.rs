@@ -30,6 +30,8 @@ pub(super) struct Published {
     pub(super) expires: bool,
     /// PUBACK or PUBREC said yes.
     pub(super) accepted: bool,
+    /// Where the server has said that it is its own: PUBACK, or PUBCOMP. Before PUBREL a message of QoS 2 need not go on.
+    pub(super) settled: Option<usize>,
 }
 
 /// A PUBLISH that a client received.
@@ -136,7 +138,8 @@ impl Walk<'_> {
                     self.received(position, name, version, &client, packet);
                 }
             }
-            Happened::Ended => {
+            Happened::Hindered => {}
+            Happened::Ended { .. } => {
                 let client = self.dialogues.get(name).and_then(|dialogue| dialogue.client.clone());
                 if let Some(client) = client.and_then(|client| self.clients.get_mut(&client))
                     && client.connection.as_ref() == Some(name)
@@ -158,6 +161,7 @@ impl Walk<'_> {
                 is_will: true,
                 expires: true,
                 accepted: false,
+                settled: None,
             });
         }
         let dialogue = Dialogue { connect: connect.clone(), client: None, early: Vec::new() };
@@ -258,13 +262,17 @@ impl Walk<'_> {
             }
             Packet::Puback(ack) => {
                 let done = client.to_server.puback(ack);
-                self.accepted(done, ack.reason.is_failure());
+                self.accepted(done.clone(), ack.reason.is_failure());
+                self.settled(position, done);
             }
             Packet::Pubrec(ack) => {
                 let done = client.to_server.pubrec(ack);
                 self.accepted(done, ack.reason.is_failure());
             }
-            Packet::Pubcomp(ack) => drop(client.to_server.pubcomp(ack)),
+            Packet::Pubcomp(ack) => {
+                let done = client.to_server.pubcomp(ack);
+                self.settled(position, done);
+            }
             Packet::Suback(suback) => self.granted(position, id, suback),
             _ => {}
         }
@@ -280,7 +288,15 @@ impl Walk<'_> {
             is_will: false,
             expires: publish.message_expiry_interval.is_some(),
             accepted: false,
+            settled: None,
         });
+    }
+
+    fn settled(&mut self, position: usize, exchange: Option<Open>) {
+        let message = exchange.and_then(|open| open.message);
+        if let Some(published) = message.and_then(|message| self.walked.published.get_mut(message)) {
+            published.settled = published.accepted.then_some(position);
+        }
     }
 
     fn accepted(&mut self, exchange: Option<Open>, is_refused: bool) {

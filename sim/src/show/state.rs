@@ -181,7 +181,8 @@ impl Walk {
                     self.received(&id, packet);
                 }
             }
-            Happened::Ended => {
+            Happened::Hindered => {}
+            Happened::Ended { .. } => {
                 if let Some(id) = self.client_of(name) {
                     self.ended(&id);
                 }

@@ -52,7 +52,7 @@ pub struct Sweep<'a> {
 /// Plays a plan without a word.
 pub fn play_quietly(plan: &Plan, broken: Option<&Breaking>) -> StormRun {
     let Wrong { liar, meddler } = broken.map(|make| make()).unwrap_or_default();
-    play(plan, StormOptions { liar, meddler, is_quiet: true })
+    play(plan, StormOptions { liar, meddler, is_quiet: true, ..StormOptions::default() })
 }
 
 /// The invariants that a plan breaks.

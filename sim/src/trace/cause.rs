@@ -16,6 +16,13 @@ pub(super) fn find(lines: &mut [Line], version: Version, steps: &[Taken], script
     by_faults(lines);
 }
 
+/// As `find`, where the steps wrote nothing down.
+pub(super) fn of_storm(lines: &mut [Line]) {
+    let versions = versions_of(lines, Version::V5_0);
+    by_packets(lines, &versions);
+    by_faults(lines);
+}
+
 /// What a peer does is what its step says; a whole client does much by itself, but what it opens and asks is its step's too.
 fn by_steps(lines: &mut [Line], steps: &[Taken], script: &Script) {
     let own = |line: &Line| {

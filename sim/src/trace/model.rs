@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use squall_codec::version::Version;
 use squall_scenarios::{
     dissect,
+    plan::Plan,
     player::Played,
     script::Script,
     transcript::{Entry, Transcript, What},
@@ -237,6 +238,46 @@ impl Trace {
             digest: format!("{:016x}", run.transcript.digest()),
         };
         Trace { header, lines, breaches: breaches.iter().map(Broken::from).collect(), end: End::of(run) }
+    }
+
+    /// Of a storm at a real address, as its edge was seen.
+    pub fn of_storm(
+        plan: &Plan,
+        topic_root: &str,
+        transcript: &Transcript,
+        breaches: &[Breach],
+        elapsed: Duration,
+    ) -> Trace {
+        let mut lines = lines_of(&transcript.entries());
+        cause::of_storm(&mut lines);
+        let header = Header {
+            format: FORMAT.to_owned(),
+            version: FORMAT_VERSION,
+            squall: env!("CARGO_PKG_VERSION").to_owned(),
+            script: format!("storm-{}.yaml", plan.seed),
+            title: plan.title.clone(),
+            about: plan.about.clone(),
+            world: "live".to_owned(),
+            mqtt: Version::V5_0.to_string(),
+            seed: plan.seed,
+            actors: plan.actors.clone(),
+            proves: Vec::new(),
+            topic_root: topic_root.to_owned(),
+            entries: lines.len(),
+            hash: HASH.to_owned(),
+            digest: format!("{:016x}", transcript.digest()),
+        };
+        let first = breaches.first();
+        let end = End {
+            verdict: if first.is_some() { Verdict::Fail } else { Verdict::Pass },
+            reason: first.map_or_else(String::new, ToString::to_string),
+            line: None,
+            column: None,
+            excerpt: None,
+            seq: first.map(|breach| breach.entry.0),
+            elapsed_us: micros(elapsed),
+        };
+        Trace { header, lines, breaches: breaches.iter().map(Broken::from).collect(), end }
     }
 
     /// The transcript that this is a trace of.

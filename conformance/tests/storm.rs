@@ -1,0 +1,258 @@
+//! Storms at real sockets: an honest broker comes through, broken ones are noticed, and a seed is the same storm each time.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    rc::Rc,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde_json::Value;
+use squall_broker::{
+    core::HashKey,
+    net::{
+        listener::ListenerOptions,
+        server::{Server, ServerOptions},
+    },
+};
+use squall_scenarios::{
+    frames::FrameSplitter,
+    liar::{Direction, Liar, Lie},
+    plan::Plan,
+};
+use squall_sim::{
+    events::storm::{StormOptions, play as virtually},
+    invariants::at_edge::{Allowance, judge},
+    scribe::Scribe,
+    storm::{
+        broken::{self, Broken},
+        fit::{Offer, fit},
+        generate,
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::{LocalSet, spawn_local},
+};
+
+/// Our broker at a port of its own, behind a filter if there is one. It ends with the process.
+fn broker(broken: Option<&'static Broken>) -> SocketAddr {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        LocalSet::new().block_on(&runtime, async {
+            let mut server = Server::new(ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000)));
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+            let honest = listener.local_addr().expect("it is bound");
+            server.listen(listener, ListenerOptions::named("honest"));
+            let front = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+            let lying = front.local_addr().expect("it is bound");
+            if let Some(broken) = broken {
+                spawn_local(Proxy::new(broken.filter()).run(front, honest));
+            }
+            sender.send(if broken.is_some() { lying } else { honest }).expect("someone waits for the address");
+            server.run(std::future::pending()).await.expect("the listener accepts");
+        });
+    });
+    receiver.recv().expect("the broker starts")
+}
+
+/// A filter between sockets.
+struct Proxy {
+    liar: Box<dyn Liar>,
+    /// Where the bytes for the server and for the client go; `None` is the end.
+    ends: BTreeMap<u64, [UnboundedSender<Option<Bytes>>; 2]>,
+}
+
+impl Proxy {
+    fn new(liar: Box<dyn Liar>) -> Rc<RefCell<Self>> {
+        Rc::new(RefCell::new(Proxy { liar, ends: BTreeMap::new() }))
+    }
+
+    fn carry_out(&self, lies: Vec<Lie>) {
+        for lie in lies {
+            match lie {
+                Lie::Frame(connection, direction, bytes) => self.send(connection, direction, Some(bytes)),
+                Lie::Close(connection) => {
+                    self.send(connection, Direction::ToServer, None);
+                    self.send(connection, Direction::ToClient, None);
+                }
+            }
+        }
+    }
+
+    fn send(&self, connection: u64, direction: Direction, bytes: Option<Bytes>) {
+        if let Some(ends) = self.ends.get(&connection) {
+            let _ = ends[direction as usize].send(bytes);
+        }
+    }
+}
+
+trait Run {
+    async fn run(self, front: TcpListener, behind: SocketAddr);
+}
+
+impl Run for Rc<RefCell<Proxy>> {
+    async fn run(self, front: TcpListener, behind: SocketAddr) {
+        for connection in 0.. {
+            let (client, _) = front.accept().await.expect("the listener accepts");
+            let server = TcpStream::connect(behind).await.expect("the broker accepts");
+            client.set_nodelay(true).expect("a TCP socket");
+            server.set_nodelay(true).expect("a TCP socket");
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            let (server_end, server_bytes) = unbounded_channel();
+            let (client_end, client_bytes) = unbounded_channel();
+            self.borrow_mut().ends.insert(connection, [server_end, client_end]);
+            self.borrow_mut().liar.opened(Duration::ZERO, connection);
+            spawn_local(write(to_server, server_bytes));
+            spawn_local(write(to_client, client_bytes));
+            spawn_local(read(Rc::clone(&self), connection, Direction::ToServer, from_client));
+            spawn_local(read(Rc::clone(&self), connection, Direction::ToClient, from_server));
+        }
+    }
+}
+
+async fn write(mut half: OwnedWriteHalf, mut bytes: UnboundedReceiver<Option<Bytes>>) {
+    while let Some(Some(bytes)) = bytes.recv().await {
+        if half.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(proxy: Rc<RefCell<Proxy>>, connection: u64, direction: Direction, mut half: OwnedReadHalf) {
+    let (mut frames, mut buffer) = (FrameSplitter::default(), vec![0; 16 * 1024]);
+    loop {
+        let length = half.read(&mut buffer).await.unwrap_or(0);
+        let mut out = Vec::new();
+        let mut proxy = proxy.borrow_mut();
+        if length == 0 {
+            if proxy.liar.ended(Duration::ZERO, connection, direction, &mut out) {
+                proxy.send(connection, direction, None);
+            }
+            return proxy.carry_out(out);
+        }
+        frames.extend(&buffer[..length]);
+        while let Some(frame) = frames.next_frame() {
+            proxy.liar.frame(Duration::ZERO, connection, direction, frame, &mut out);
+        }
+        proxy.carry_out(out);
+    }
+}
+
+/// The first seconds of a storm.
+fn beginning(seed: u64) -> Plan {
+    let mut plan = fit(&generate::plan(seed), &Offer::default()).plan;
+    plan.lasts = Duration::from_secs(4);
+    plan.calm = Duration::from_secs(15);
+    plan.steps.retain(|step| step.at < plan.lasts);
+    plan
+}
+
+fn written(plan: &Plan, folder: &Path) -> PathBuf {
+    let file = folder.join(format!("{}.yaml", plan.seed));
+    std::fs::write(&file, plan.to_script()).expect("a file");
+    file
+}
+
+fn storm(address: SocketAddr, words: &[&str], folder: &Path) -> (Option<i32>, Value, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(["storm", "--json", "--patience", "2", "--target", &address.to_string(), "--traces"])
+        .arg(folder)
+        .args(words)
+        .output()
+        .expect("the program starts");
+    let errors = String::from_utf8_lossy(&stderr).into_owned();
+    (status.code(), serde_json::from_slice(&stdout).unwrap_or_default(), errors)
+}
+
+fn at(file: &Path) -> &str {
+    file.to_str().expect("a plain path")
+}
+
+#[test]
+fn an_honest_broker_comes_through_and_a_seed_is_one_storm() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = broker(None);
+    let plan = written(&beginning(2), folder.path());
+    let plays: Vec<_> = thread::scope(|scope| {
+        let play = || scope.spawn(|| storm(address, &["--plan", at(&plan)], folder.path()));
+        let plays = [play(), play()];
+        plays.into_iter().map(|play| play.join().expect("it is played")).collect()
+    });
+    for (status, report, errors) in &plays {
+        assert_eq!(*status, Some(0), "{report:#} {errors}");
+        let storm = &report["storms"][0];
+        assert!(storm["accepted"].as_u64() > Some(20), "{report:#}");
+        assert!(storm["delivered"].as_u64() > Some(20), "{report:#}");
+        assert!(storm["faults_hit"].as_u64() > Some(0), "{report:#}");
+    }
+    assert_eq!(plays[0].1["storms"][0]["plan"], plays[1].1["storms"][0]["plan"]);
+}
+
+#[test]
+fn broken_brokers_are_noticed_and_the_trace_can_be_drawn() {
+    let named = |name: &str| broken::all().find(|broker| broker.name == name).expect("it is in the table");
+    thread::scope(|scope| {
+        for broken in BROKEN.map(named) {
+            scope.spawn(move || {
+                let folder = tempfile::tempdir().expect("a folder");
+                let seed = (0..100).find(|seed| shows(*seed, broken)).expect("a storm that shows it");
+                let plan = written(&beginning(seed), folder.path());
+                let (status, report, errors) = storm(broker(Some(broken)), &["--plan", at(&plan)], folder.path());
+                assert_eq!(status, Some(1), "{}: {report:#} {errors}", broken.name);
+                let storm = &report["storms"][0];
+                let found = storm["breaches"].as_array().expect("a list").iter();
+                let found: Vec<&str> = found.filter_map(|wrong| wrong["invariant"].as_str()).collect();
+                let is_meant = broken.caught_by.iter().any(|invariant| found.contains(&&*invariant.to_string()));
+                assert!(is_meant, "{}: {found:?}", broken.name);
+                let trace = PathBuf::from(storm["trace"].as_str().expect("a file"));
+                let trace = squall_sim::trace::read::load(&trace).unwrap_or_else(|error| panic!("{error}"));
+                assert!(!trace.breaches.is_empty());
+                assert!(storm["replay"].as_str().expect("a command").contains("conformance storm --target"));
+            });
+        }
+    });
+}
+
+/// Brokers that are wrong in one thing each.
+const BROKEN: [&str; 5] = [
+    "delivers QoS 1 as QoS 0",
+    "changes a payload now and then",
+    "says that there was a session",
+    "never acknowledges a QoS 1 message now and then",
+    "loses QoS 2 messages now and then",
+];
+
+/// Whether the beginning of a storm shows in virtual time what is wrong.
+fn shows(seed: u64, broken: &'static Broken) -> bool {
+    let scribe = Rc::new(RefCell::new(Scribe::default()));
+    let beside = Some(Rc::clone(&scribe) as Rc<RefCell<_>>);
+    let liar = Some(broken.filter());
+    let run = virtually(&beginning(seed), StormOptions { liar, beside, is_quiet: true, ..StormOptions::default() });
+    let found = judge(scribe.borrow().history(), run.elapsed, &Allowance::default()).at_the_end();
+    found.iter().any(|breach| broken.caught_by.contains(&breach.invariant))
+}
+
+#[test]
+fn where_nobody_listens_one_sentence_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port").local_addr().expect("it is bound");
+    let (status, report, errors) = storm(free, &["--seed", "1"], folder.path());
+    assert_eq!(status, Some(2));
+    assert_eq!(report, Value::Null);
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains("refused the connection"), "{errors}");
+}

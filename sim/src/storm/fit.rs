@@ -1,0 +1,162 @@
+//! A plan as a server can take it that is only an address: what it does not offer is left out, and so is what only the broker of
+//! a virtual world can be made to suffer. All that is left stands where it stood.
+
+use std::collections::BTreeMap;
+
+use squall_codec::{qos::Qos, version::Version};
+use squall_scenarios::plan::{Act, Doing, Message, Plan, Step};
+
+/// What a server offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The versions that it speaks.
+    pub versions: Vec<Version>,
+    /// The highest QoS.
+    pub maximum_qos: Qos,
+    /// Retained messages.
+    pub retained: bool,
+    /// Filters with wildcards.
+    pub wildcards: bool,
+    /// Shared Subscriptions.
+    pub shared: bool,
+    /// Subscription Identifiers.
+    pub identifiers: bool,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Offer {
+            versions: vec![Version::V3_1_1, Version::V5_0],
+            maximum_qos: Qos::ExactlyOnce,
+            retained: true,
+            wildcards: true,
+            shared: true,
+            identifiers: true,
+        }
+    }
+}
+
+/// What is left of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// What is played.
+    pub plan: Plan,
+    /// What is not.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that was left out of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// In words.
+    pub what: &'static str,
+    /// How often.
+    pub count: u64,
+}
+
+/// Leaves out of a plan what this server cannot take.
+pub fn fit(plan: &Plan, offer: &Offer) -> Fitted {
+    let mut fitting = Fitting { offer, spoken: BTreeMap::new(), left_out: BTreeMap::new() };
+    let steps = plan.steps.iter().filter_map(|step| fitting.step(step)).collect();
+    let left_out = fitting.left_out.into_iter().map(|(what, count)| LeftOut { what, count }).collect();
+    Fitted { plan: Plan { steps, ..plan.clone() }, left_out }
+}
+
+struct Fitting<'a> {
+    offer: &'a Offer,
+    /// What each client speaks.
+    spoken: BTreeMap<usize, Version>,
+    left_out: BTreeMap<&'static str, u64>,
+}
+
+impl Fitting<'_> {
+    fn leave_out(&mut self, what: &'static str) {
+        *self.left_out.entry(what).or_default() += 1;
+    }
+
+    fn step(&mut self, step: &Step) -> Option<Step> {
+        let mut step = step.clone();
+        match &mut step.act {
+            Act::Outage(_) => {
+                self.leave_out("outages of the broker");
+                return None;
+            }
+            Act::Disk(_) => {
+                self.leave_out("faults of the broker's disk");
+                return None;
+            }
+            Act::Link(..) => {}
+            Act::Client(who, doing) => {
+                if !self.doing(*who, doing) {
+                    return None;
+                }
+            }
+        }
+        Some(step)
+    }
+
+    /// Whether it can be done, as it then is.
+    fn doing(&mut self, who: usize, doing: &mut Doing) -> bool {
+        match doing {
+            Doing::Connect(connecting) => {
+                if !self.offer.versions.contains(&connecting.version) {
+                    let Some(other) = self.offer.versions.first() else { return false };
+                    connecting.version = *other;
+                    self.leave_out(match *other {
+                        Version::V5_0 => "versions below 5.0: 5.0 is spoken instead",
+                        _ => "5.0: an older version is spoken instead",
+                    });
+                }
+                self.spoken.insert(who, connecting.version);
+                if let Some((message, _)) = &mut connecting.will {
+                    self.message(who, message);
+                }
+            }
+            Doing::Publish(message) => self.message(who, message),
+            Doing::Subscribe(wanted) => {
+                let is_shared = wanted.filter.starts_with("$share/");
+                if is_shared && (!self.offer.shared || !self.speaks_properties(who)) {
+                    self.leave_out("shared subscriptions");
+                    return false;
+                }
+                if wanted.filter.contains(['+', '#']) && !self.offer.wildcards {
+                    self.leave_out("filters with wildcards");
+                    return false;
+                }
+                if wanted.identifier.is_some() && !self.offer.identifiers {
+                    wanted.identifier = None;
+                    self.leave_out("subscription identifiers");
+                }
+                if wanted.qos > self.offer.maximum_qos {
+                    wanted.qos = self.offer.maximum_qos;
+                }
+            }
+            Doing::Unsubscribe(filter) => {
+                let is_shared = filter.starts_with("$share/");
+                let is_known = !is_shared || (self.offer.shared && self.speaks_properties(who));
+                return is_known && (self.offer.wildcards || !filter.contains(['+', '#']));
+            }
+            Doing::Disconnect { .. } => {}
+        }
+        true
+    }
+
+    fn speaks_properties(&self, who: usize) -> bool {
+        self.spoken.get(&who).is_some_and(|version| version.has_properties())
+    }
+
+    fn message(&mut self, who: usize, message: &mut Message) {
+        if message.qos > self.offer.maximum_qos {
+            message.qos = self.offer.maximum_qos;
+            self.leave_out("messages above the server's highest QoS: they have that one");
+        }
+        if message.retain && !self.offer.retained {
+            message.retain = false;
+            self.leave_out("RETAIN");
+        }
+        if message.expiry.is_some() && !self.speaks_properties(who) {
+            message.expiry = None;
+            self.leave_out("message expiry");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The judges of real brokers, where everything about the broker is known: they never accuse an honest one, and they notice most of
+//! those that are wrong in one thing.
+
+use std::{cell::RefCell, rc::Rc};
+
+use squall_scenarios::liar::Liar;
+use squall_sim::{
+    events::storm::{StormOptions, play},
+    invariants::{
+        Breach,
+        at_edge::{Allowance, judge},
+    },
+    scribe::Scribe,
+    storm::{
+        broken::{self, Broken},
+        fit::{Offer, fit},
+        generate,
+    },
+};
+
+/// What is found at the edge in the storm of a seed.
+fn found(seed: u64, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
+    let plan = fit(&generate::plan(seed), &Offer::default()).plan;
+    let scribe = Rc::new(RefCell::new(Scribe::default()));
+    let beside = Some(Rc::clone(&scribe) as Rc<RefCell<_>>);
+    let run = play(&plan, StormOptions { liar, beside, is_quiet: true, ..StormOptions::default() });
+    assert_eq!(run.error, None, "seed {seed}");
+    let scribe = scribe.borrow();
+    judge(scribe.history(), run.elapsed, &Allowance::default()).at_the_end()
+}
+
+#[test]
+fn an_honest_broker_is_never_accused() {
+    let seeds: u64 = std::env::var("SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300);
+    let accused: Vec<(u64, Vec<Breach>)> =
+        (0..seeds).map(|seed| (seed, found(seed, None))).filter(|(_, breaches)| !breaches.is_empty()).collect();
+    let words: Vec<String> = accused
+        .iter()
+        .flat_map(|(seed, breaches)| breaches.iter().map(move |breach| format!("{seed}: {breach}")))
+        .collect();
+    assert!(words.is_empty(), "{} seeds\n{}", accused.len(), words[..words.len().min(60)].join("\n"));
+}
+
+/// Broken brokers that nobody can tell from an honest one at the edge of a real server, and why.
+const UNSEEN: [(&str, &str); 9] = [
+    ("says nothing to a ping now and then", "the client leaves before anybody would call the answer late"),
+    ("keeps sessions for ever", "no client stays away for longer than a clock may be late"),
+    ("keeps sessions for a second too long", "a clock may be late"),
+    ("waits for silent clients for ever", "the client is back before, and takes its session over"),
+    ("waits for silent clients a second too long", "a clock may be late"),
+    ("does not tell a client that it was taken over", "it need not"),
+    ("sends what is retained whatever Retain Handling says", "what came as retained may have been asked for"),
+    ("does not let wills wait", "what became of the connection is seldom sure"),
+    ("retains no wills", "a will and a message may have met in any order"),
+];
+
+#[test]
+fn broken_brokers_are_noticed_by_what_passes_the_edge() {
+    let mut missed = Vec::new();
+    let is_unseen = |broker: &&Broken| UNSEEN.iter().any(|(name, _)| *name == broker.name);
+    for broker in broken::all().filter(|broker| !is_unseen(broker)) {
+        match (0..80).find_map(|seed| found(seed, Some(broker.filter())).into_iter().next().map(|first| (seed, first)))
+        {
+            Some((seed, first)) => println!("{:66} seed {seed:3}  {}", broker.name, first.invariant),
+            None => missed.push(broker.name),
+        }
+    }
+    assert!(missed.is_empty(), "{} of {} not noticed:\n{}", missed.len(), broken::all().count(), missed.join("\n"));
+}
