@@ -86,6 +86,16 @@ impl Awaited {
         }
     }
 
+    /// The fault, if it has touched nothing.
+    fn unhit(&self) -> Option<(&Fault, &Moment)> {
+        match &self.what {
+            Triggered::Fault(fault) if self.refused.is_some() || self.armed.came().is_none() => {
+                Some((fault, &self.moment))
+            }
+            _ => None,
+        }
+    }
+
     fn look_out_on(&mut self, link: &SharedLink, number: usize) {
         self.given = true;
         let Moment { on, pass, .. } = self.moment.clone();
@@ -179,9 +189,10 @@ impl Links {
         }
     }
 
-    /// How many faults were put in place, before the calm.
+    /// How many faults were put in place before the calm, or wait for their moment.
     pub fn placed(&self) -> usize {
-        self.lock().counted()
+        let book = self.lock();
+        book.counted() + book.awaited.iter().filter(|awaited| awaited.unhit().is_some()).count()
     }
 
     /// How many connections the actor has opened.
@@ -200,14 +211,8 @@ impl Links {
         let written = book.journal.lock();
         let faults = book.faults.iter().enumerate().take(book.counted());
         let in_place = faults.filter(|(number, _)| !written.touched.contains(number)).map(|(_, placed)| placed.words());
-        let awaited = book.awaited.iter().filter_map(|awaited| {
-            let Triggered::Fault(fault) = &awaited.what else { return None };
-            match (&awaited.refused, awaited.armed.came()) {
-                (None, Some(_)) => None,
-                _ => Some(words_at(fault, &awaited.moment)),
-            }
-        });
-        in_place.chain(awaited).collect()
+        let awaited = book.awaited.iter().filter_map(Awaited::unhit);
+        in_place.chain(awaited.map(|(fault, moment)| words_at(fault, moment))).collect()
     }
 
     /// Why nothing came of a fault that waited for a moment, in the words of `unhit`.

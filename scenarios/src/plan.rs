@@ -19,7 +19,7 @@ use squall_codec::{
 };
 
 use crate::{
-    fault::FaultKind,
+    fault::{FaultKind, Moment},
     outage::{DiskState, Outage},
     settings::Settings,
 };
@@ -53,8 +53,17 @@ pub struct Plan {
 pub struct Step {
     /// Since the beginning.
     pub at: Duration,
+    /// It waits from `at` on for a moment of the protocol: what befalls a link or the broker may.
+    pub on: Option<Moment>,
     /// What.
     pub act: Act,
+}
+
+impl Step {
+    /// At its time.
+    pub fn at(at: Duration, act: Act) -> Self {
+        Step { at, on: None, act }
+    }
 }
 
 /// What happens. Clients are named by their position in [`Plan::actors`].

@@ -1,6 +1,7 @@
 //! Storms: plans made from seeds, played by the thousand, and the one that matters cut down to a page.
 
 pub mod broken;
+pub mod faults;
 pub mod fit;
 pub mod generate;
 pub mod report;

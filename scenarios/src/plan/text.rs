@@ -6,7 +6,7 @@ use squall_codec::packet::RetainHandling;
 
 use super::{Act, Connecting, Doing, Message, Plan, Step, Subscribing};
 use crate::{
-    fault::{CutEnd, Delay, FaultKind, Pass},
+    fault::{CutEnd, Delay, FaultKind, Moment, Pass, Trigger},
     liar::Direction,
     outage::{DiskState, Outage, Stop},
     settings::{QueuePolicy, Settings, Storage},
@@ -37,8 +37,9 @@ impl Plan {
         line(format!("  lasts: {}", time(self.lasts)));
         line(format!("  calm: {}", time(self.calm)));
         line("  steps:".to_owned());
-        for Step { at, act } in &self.steps {
-            line(format!("    - {{ at: {}, {} }}", time(*at), self.act(act)));
+        for Step { at, on, act } in &self.steps {
+            let on = on.as_ref().map(|on| format!("on: {}, ", moment_words(on))).unwrap_or_default();
+            line(format!("    - {{ at: {}, {on}{} }}", time(*at), self.act(act)));
         }
         text
     }
@@ -59,6 +60,24 @@ impl Plan {
                 format!("world: {{ disk: {word} }}")
             }
         }
+    }
+}
+
+fn moment_words(moment: &Moment) -> String {
+    let Moment { actor, on: Trigger { packet, direction, nth }, pass } = moment;
+    let way = match direction {
+        Direction::ToServer => "from",
+        Direction::ToClient => "to",
+    };
+    let packet = packet.to_string().to_lowercase();
+    format!("{{ packet: {packet}, nth: {nth}, {way}: {actor}, {} }}", pass_words(*pass))
+}
+
+fn pass_words(pass: Pass) -> String {
+    match pass {
+        Pass::Before => "pass: before".to_owned(),
+        Pass::After => "pass: after".to_owned(),
+        Pass::Bytes(bytes) => format!("pass: {{ bytes: {bytes} }}"),
     }
 }
 
@@ -166,17 +185,12 @@ fn fault_words(link: &str, kind: &FaultKind) -> String {
         FaultKind::Cut { on, pass, how } => {
             let packet = on.packet.to_string().to_lowercase();
             let on = format!("on: {{ packet: {packet}, to: {}, nth: {} }}", to(on.direction), on.nth);
-            let pass = match pass {
-                Pass::Before => "pass: before".to_owned(),
-                Pass::After => "pass: after".to_owned(),
-                Pass::Bytes(bytes) => format!("pass: {{ bytes: {bytes} }}"),
-            };
             let how = match how {
                 CutEnd::End(End::Fin) => "how: fin",
                 CutEnd::End(End::Reset) => "how: reset",
                 CutEnd::HalfOpen => "how: half_open",
             };
-            ("cut", vec![on, pass, how.to_owned()])
+            ("cut", vec![on, pass_words(*pass), how.to_owned()])
         }
     };
     let mut words = vec![format!("link: {link}")];

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use squall_codec::{packet::PacketKind, reason::ReasonCode, version::Version};
 
 use crate::{
+    fault::Moment,
     script::{
         Kind, Script,
         packet::{AckWords, ConnectWords, DisconnectWords, PublishWords, SubscribeWords, UnsubscribeWords},
@@ -39,6 +40,34 @@ struct Check<'a> {
 
 fn wrong<T>(place: Place, message: impl Into<String>) -> Result<T, Wrong> {
     Err((place, message.into()))
+}
+
+/// When a step of the world happens that waits for a packet.
+pub(super) fn moment_of(script: &Script, on: &Placed<MomentWords>, verb: &WorldVerb) -> Result<Moment, Wrong> {
+    let MomentWords { first, packet, nth, from, to, pass: _ } = &on.value;
+    match verb {
+        WorldVerb::Wait(_) => return wrong(on.place, "'wait' is no fault: nothing happens 'on' a packet"),
+        WorldVerb::Cut(_) => return wrong(on.place, "'cut' names its packet itself: one 'on' is enough"),
+        _ => {}
+    }
+    if first.is_some() == packet.is_some() {
+        return wrong(on.place, "a moment names its packet: first: pubrel, or packet: pubrel and nth: 2");
+    }
+    match nth {
+        Some(_) if first.is_some() => {
+            return wrong(on.place, "'first' is a number already: packet and nth, or first");
+        }
+        Some(0) => return wrong(on.place, "the first packet is nth: 1"),
+        _ => {}
+    }
+    let actor = match (from, to) {
+        (Some(actor), None) | (None, Some(actor)) => actor,
+        _ => return wrong(on.place, "a packet goes from an actor or to one: from: alice, or to: alice"),
+    };
+    if !script.cast().any(|(known, _)| known == actor.value) {
+        return wrong(actor.place, unknown("actor", &actor.value, script.actors()));
+    }
+    on.value.moment().ok_or_else(|| (on.place, "this is no moment".to_owned()))
 }
 
 impl<'a> Check<'a> {
@@ -128,7 +157,7 @@ impl<'a> Check<'a> {
         }
         if let Some(on) = &step.value.on {
             match &step.value.act {
-                Act::World(verb) => self.moment(on, verb)?,
+                Act::World(verb) => drop(moment_of(self.script, on, &verb.value)?),
                 Act::Actor(..) | Act::Together(_) => {
                     return wrong(on.place, "'on' is for what the world does: actors wait with 'expect'");
                 }
@@ -392,34 +421,6 @@ impl<'a> Check<'a> {
             return wrong(place, "filter is missing");
         }
         only_5(words.only_5(), old)
-    }
-
-    /// When a step of the world happens, if not at once.
-    fn moment(&self, on: &Placed<MomentWords>, verb: &Placed<WorldVerb>) -> Checked {
-        let MomentWords { first, packet, nth, from, to, pass: _ } = &on.value;
-        match &verb.value {
-            WorldVerb::Wait(_) => return wrong(on.place, "'wait' is no fault: nothing happens 'on' a packet"),
-            WorldVerb::Cut(_) => return wrong(on.place, "'cut' names its packet itself: one 'on' is enough"),
-            _ => {}
-        }
-        if first.is_some() == packet.is_some() {
-            return wrong(on.place, "a moment names its packet: first: pubrel, or packet: pubrel and nth: 2");
-        }
-        match nth {
-            Some(_) if first.is_some() => {
-                return wrong(on.place, "'first' is a number already: packet and nth, or first");
-            }
-            Some(0) => return wrong(on.place, "the first packet is nth: 1"),
-            _ => {}
-        }
-        let actor = match (from, to) {
-            (Some(actor), None) | (None, Some(actor)) => actor,
-            _ => return wrong(on.place, "a packet goes from an actor or to one: from: alice, or to: alice"),
-        };
-        if self.kind(&actor.value).is_none() {
-            return wrong(actor.place, unknown("actor", &actor.value, self.script.actors()));
-        }
-        Ok(())
     }
 
     fn world(&mut self, verb: &'a Placed<WorldVerb>) -> Checked {

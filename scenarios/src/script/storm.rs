@@ -5,6 +5,7 @@ use squall_codec::{qos::Qos, reason::ReasonCode, version::Version};
 
 use super::{
     Kind, Script,
+    check::moment_of,
     packet::{ConnectWords, DisconnectWords, PublishWords, Reconnect, SubscribeWords, WillWords},
     place::{Place, Placed, unknown},
     verb::{self, Step, Verb},
@@ -54,13 +55,15 @@ pub(super) fn plan_of(script: &Script, storm: &StormWords) -> Result<Plan, Wrong
     for step in &storm.steps {
         let at = step.value.at.map(|at| at.0);
         let Some(at) = at else { return wrong(step.place, "a step of a storm says when: at: 2s") };
-        if step.value.on.is_some() {
-            return wrong(step.place, "in a storm only a cut waits for a moment of the protocol");
-        }
+        let on = match (&step.value.on, &step.value.act) {
+            (None, _) => None,
+            (Some(on), verb::Act::World(verb)) => Some(moment_of(script, on, &verb.value)?),
+            (Some(on), _) => return wrong(on.place, "only what befalls a link or the broker waits for a packet"),
+        };
         if at > storm.lasts.0 {
             return wrong(step.place, "this is later than the storm lasts");
         }
-        steps.push(crate::plan::Step { at, act: reader.act(step)? });
+        steps.push(crate::plan::Step { at, on, act: reader.act(step)? });
     }
     // Steps of the same time keep their order.
     steps.sort_by_key(|step| step.at);

@@ -12,8 +12,9 @@ use squall_broker::core::statistics::Statistics;
 use squall_client::core::effect::{Input, Token};
 use squall_codec::{reason::ReasonCode, topic::TopicName};
 use squall_scenarios::{
-    fault::Fault,
-    liar::Liar,
+    armed::Armed,
+    fault::{Fault, Moment, Pass, Triggered},
+    liar::{Direction, Liar},
     outage::{Outage, Stop},
     plan::{Act, Doing, Plan, placed_filter},
     transcript::Transcript,
@@ -69,6 +70,8 @@ pub struct StormRun {
     pub transcript: Transcript,
     /// Faults that touched nothing, in words.
     pub untouched: Vec<String>,
+    /// Steps of the plan that waited for a packet, and the packet came.
+    pub struck: Vec<usize>,
     /// Happenings, of whatever kind.
     pub events: u64,
     /// The virtual time at its end.
@@ -112,6 +115,8 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         topics: BTreeMap::new(),
         clients: vec![None; plan.actors.len()],
         tokens: vec![Vec::new(); plan.actors.len()],
+        armed: Vec::new(),
+        waiting: Vec::new(),
         outage: None,
         is_calm: false,
     };
@@ -138,6 +143,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         // Of a quiet play, the links have noted their faults alone.
         transcript: if is_quiet { Transcript::new() } else { transcript },
         untouched,
+        struck: storm.armed.iter().filter(|(_, armed)| armed.came().is_some()).map(|(step, _)| *step).collect(),
         events: storm.network.events,
         elapsed: storm.network.now,
     }
@@ -158,8 +164,20 @@ struct Storm<'a> {
     clients: Vec<Option<usize>>,
     /// What they have been asked for and have not done.
     tokens: Vec<Vec<Token>>,
+    /// All that waits for a packet or has done so, with its step.
+    armed: Vec<(usize, Armed)>,
+    /// What befalls the broker at a moment of the protocol that has not come.
+    waiting: Vec<Waiting<'a>>,
     outage: Option<Down>,
     is_calm: bool,
+}
+
+/// The links see to their own faults; what befalls the broker is for us to do when its moment comes.
+struct Waiting<'a> {
+    armed: Armed,
+    /// The packet has entered the link by then, and is to reach the broker first.
+    has_to_arrive: bool,
+    act: &'a Act,
 }
 
 /// The broker is down, or is saying farewell.
@@ -179,7 +197,7 @@ impl<'a> Storm<'a> {
             let step = self.plan.steps.get(self.next).map(|step| step.at);
             let calm = (!self.is_calm).then_some(self.plan.lasts);
             let due = sooner(sooner(step, calm), sooner(self.outage_due(now), self.network.next()));
-            let due = due.unwrap_or(end).max(now);
+            let due = sooner(due, self.struck_due()).unwrap_or(end).max(now);
             if due > end {
                 self.network.now = end;
                 return Ok(());
@@ -205,11 +223,20 @@ impl<'a> Storm<'a> {
         let plan = self.plan;
         while let Some(step) = plan.steps.get(self.next).filter(|step| step.at <= now) {
             self.next += 1;
-            self.act(&step.act);
+            match &step.on {
+                None => self.act(&step.act),
+                Some(moment) => self.arm(moment, &step.act),
+            }
+        }
+        while let Some(position) = self.waiting.iter().position(|waiting| self.due(waiting).is_some_and(|at| at <= now))
+        {
+            let struck = self.waiting.remove(position);
+            self.act(struck.act);
         }
         if !self.is_calm && now >= plan.lasts {
             self.is_calm = true;
             self.network.links.calm(now);
+            self.waiting.clear();
             if let Some(medium) = &self.network.broker.subject().medium {
                 medium.set_state(squall_scenarios::outage::DiskState::Well);
             }
@@ -232,6 +259,34 @@ impl<'a> Storm<'a> {
             seen.push(id);
             self.network.tell_client(client, input);
         }
+    }
+
+    /// Has it wait for a moment of the protocol.
+    fn arm(&mut self, moment: &Moment, act: &'a Act) {
+        let what = match act {
+            Act::Link(who, kind) => {
+                Triggered::Fault(Fault { actor: who.map(|who| self.plan.actors[who].clone()), kind: kind.clone() })
+            }
+            Act::Outage(_) => Triggered::Outage,
+            _ => Triggered::Signal,
+        };
+        let is_ours = !matches!(what, Triggered::Fault(_));
+        // What a script says was checked when it was read, and what a seed draws is possible.
+        let Ok(armed) = self.network.links.arm(moment, what) else { return };
+        self.armed.push((self.next - 1, armed.clone()));
+        if is_ours {
+            let has_to_arrive = moment.on.direction == Direction::ToServer && moment.pass == Pass::After;
+            self.waiting.push(Waiting { armed, has_to_arrive, act });
+        }
+    }
+
+    fn due(&self, waiting: &Waiting<'_>) -> Option<Duration> {
+        let distance = if waiting.has_to_arrive { self.network.distance() } else { Duration::ZERO };
+        Some(waiting.armed.came()? + distance)
+    }
+
+    fn struck_due(&self) -> Option<Duration> {
+        self.waiting.iter().filter_map(|waiting| self.due(waiting)).min()
     }
 
     fn act(&mut self, act: &'a Act) {

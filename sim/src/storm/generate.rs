@@ -2,22 +2,15 @@
 
 use std::time::Duration;
 
-use squall_codec::{
-    packet::{PacketKind, RetainHandling},
-    qos::Qos,
-    version::Version,
-};
-use squall_scenarios::{
-    fault::{CutEnd, Delay, FaultKind, Pass, Trigger},
-    liar::Direction,
-    outage::{Outage, Stop},
-    plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing},
-    stage::End,
+use squall_codec::{packet::RetainHandling, qos::Qos, version::Version};
+use squall_scenarios::plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing};
+
+use super::{
+    faults::faults,
+    swarm::{Draws, Feature, Swarm},
 };
 
-use super::swarm::{Draws, FaultFamily, Feature, Swarm};
-
-const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
+pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
 const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "a/c", "b", "b/c", "d/e/f"];
 const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
 const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
@@ -54,7 +47,7 @@ pub fn plan(seed: u64) -> Plan {
 fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut Vec<Step>) {
     let mut draws = Draws::new(seed, "client", who as u64);
     let version = draws.one_of(&swarm.versions);
-    let mut push = |at: Duration, doing: Doing| steps.push(Step { at, act: Act::Client(who, doing) });
+    let mut push = |at: Duration, doing: Doing| steps.push(Step::at(at, Act::Client(who, doing)));
     let connecting = connecting(seed, swarm, who, version);
     push(draws.millis(0, 300), Doing::Connect(Box::new(connecting)));
 
@@ -205,126 +198,5 @@ fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, numb
         qos: draws.one_of(&choices[..count]),
         retain,
         expiry: expires.then(|| draws.between(1, 6) as u32),
-    }
-}
-
-/// What goes wrong, and when it is well again.
-fn faults(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
-    for number in 0..swarm.fault_count {
-        let mut draws = Draws::new(seed, "fault", number as u64);
-        let family = draws.one_of(&swarm.faults);
-        let who = draws.below(swarm.clients);
-        let at = draws.millis(400, 11_000);
-        let mut push = |at: Duration, act: Act| steps.push(Step { at: at.min(swarm.lasts), act });
-        let on = |kind: FaultKind| Act::Link(Some(who), kind);
-        let heal = FaultKind::Heal { reset: draws.happens(40) };
-        match family {
-            FaultFamily::Reset => push(at, on(FaultKind::Reset)),
-            FaultFamily::Close => push(at, on(FaultKind::Close)),
-            FaultFamily::HalfOpen => {
-                push(at, on(FaultKind::HalfOpen));
-                if draws.happens(50) {
-                    push(at + draws.millis(500, 12_000), on(heal));
-                }
-            }
-            FaultFamily::Partition => {
-                let ways = [None, Some(Direction::ToServer), Some(Direction::ToClient)];
-                push(at, on(FaultKind::Partition { direction: draws.one_of(&ways) }));
-                push(at + draws.millis(100, 8_000), on(heal));
-            }
-            FaultFamily::Hold => {
-                push(at, on(FaultKind::Hold));
-                push(at + draws.millis(5, 900), on(FaultKind::Heal { reset: false }));
-            }
-            FaultFamily::Stall => {
-                push(at, on(FaultKind::StallReading));
-                push(at + draws.millis(100, 5_000), on(FaultKind::Heal { reset: false }));
-            }
-            FaultFamily::Cut => push(at, on(cut(&mut draws))),
-            FaultFamily::Latency => {
-                let min = draws.millis(0, 80);
-                let max = min + draws.millis(0, 150);
-                push(at, on(FaultKind::Latency { time: Delay::Between { min, max }, direction: None }));
-            }
-            FaultFamily::Drop => {
-                let probability = draws.one_of(&[0.02, 0.1, 0.3]);
-                push(at, on(FaultKind::Drop { probability, direction: None }));
-            }
-            FaultFamily::Split => push(at, on(FaultKind::Split { bytes: draws.one_of(&[1, 2, 7, 64]) })),
-            FaultFamily::Crash => sudden(&mut draws, swarm, Stop::Crash, at, who, steps),
-            FaultFamily::PowerLoss => sudden(&mut draws, swarm, Stop::PowerLoss, at, who, steps),
-            FaultFamily::Restart => push(at, outage(&mut draws, Stop::Restart)),
-        }
-    }
-}
-
-/// The broker goes down without a word: often just when a message has reached it, and often while a client is not told what it
-/// has done. Those are the moments that count.
-fn sudden(draws: &mut Draws, swarm: &Swarm, how: Stop, at: Duration, who: usize, steps: &mut Vec<Step>) {
-    let published: Vec<(Duration, usize)> = steps
-        .iter()
-        .filter_map(|step| match step.act {
-            Act::Client(who, Doing::Publish(_)) => Some((step.at, who)),
-            _ => None,
-        })
-        .collect();
-    let sync = swarm.broker.sync.map_or(1, |sync| sync.as_millis() as u64);
-    let (mut at, mut who) = (at, who);
-    if draws.happens(70) && !published.is_empty() {
-        (at, who) = draws.one_of(&published);
-        at += Duration::from_millis(1) + draws.millis(0, 2 * sync + 3);
-    }
-    let mut push = |at: Duration, act: Act| steps.push(Step { at: at.min(swarm.lasts), act });
-    if draws.happens(50) {
-        let since = at.saturating_sub(draws.millis(2, 300));
-        push(since, Act::Link(Some(who), FaultKind::Partition { direction: Some(Direction::ToClient) }));
-        push(at + draws.millis(50, 1_500), Act::Link(Some(who), FaultKind::Heal { reset: true }));
-    }
-    push(at, outage(draws, how));
-}
-
-fn outage(draws: &mut Draws, how: Stop) -> Act {
-    Act::Outage(Outage { how, down: draws.millis(0, 3_000) })
-}
-
-/// An end at a moment of the protocol: this is what finds most.
-fn cut(draws: &mut Draws) -> FaultKind {
-    let up = [
-        PacketKind::Connect,
-        PacketKind::Publish,
-        PacketKind::Publish,
-        PacketKind::Puback,
-        PacketKind::Pubrec,
-        PacketKind::Pubrel,
-        PacketKind::Pubcomp,
-        PacketKind::Subscribe,
-        PacketKind::Pingreq,
-        PacketKind::Disconnect,
-    ];
-    let down = [
-        PacketKind::Connack,
-        PacketKind::Publish,
-        PacketKind::Publish,
-        PacketKind::Puback,
-        PacketKind::Pubrec,
-        PacketKind::Pubrel,
-        PacketKind::Pubcomp,
-        PacketKind::Suback,
-        PacketKind::Unsuback,
-    ];
-    let (packet, direction) = match draws.happens(50) {
-        true => (draws.one_of(&up), Direction::ToServer),
-        false => (draws.one_of(&down), Direction::ToClient),
-    };
-    let pass = match draws.below(4) {
-        0 => Pass::Bytes(draws.between(1, 12)),
-        1 => Pass::After,
-        _ => Pass::Before,
-    };
-    let ends = [CutEnd::End(End::Fin), CutEnd::End(End::Reset), CutEnd::End(End::Reset), CutEnd::HalfOpen];
-    FaultKind::Cut {
-        on: Trigger { packet, direction, nth: draws.between(1, 4) as u32 },
-        pass,
-        how: draws.one_of(&ends),
     }
 }

@@ -19,6 +19,9 @@ pub struct Violation {
     pub more: usize,
 }
 
+/// Lines of one kind in the text of a report; the JSON has all.
+const LISTED: usize = 20;
+
 /// The sums of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -42,8 +45,9 @@ pub struct Report {
     pub digest: u64,
     /// Situations that matter, and in how many plays they came.
     pub situations: BTreeMap<String, u64>,
-    /// Cuts at packets that came to their moment: packet, direction, place, end.
-    pub cuts: BTreeMap<String, u64>,
+    /// What waited for a packet and struck: packet, direction, place and fault, and how often. Those that never did are there
+    /// with 0.
+    pub cells: BTreeMap<String, u64>,
     /// In the order of the seeds.
     pub violations: Vec<Violation>,
 }
@@ -62,7 +66,7 @@ impl Report {
             faults: (0, 0),
             digest: 0,
             situations: crate::model::Situation::ALL.iter().map(|situation| (situation.name().to_owned(), 0)).collect(),
-            cuts: BTreeMap::new(),
+            cells: super::faults::cells().map(|cell| (cell, 0)).collect(),
             violations: Vec::new(),
         }
     }
@@ -97,8 +101,8 @@ impl Report {
         for (name, count) in other.situations {
             *self.situations.entry(name).or_default() += count;
         }
-        for (name, count) in other.cuts {
-            *self.cuts.entry(name).or_default() += count;
+        for (name, count) in other.cells {
+            *self.cells.entry(name).or_default() += count;
         }
         for shard in other.shards {
             if !self.shards.contains(&shard) {
@@ -132,13 +136,22 @@ impl fmt::Display for Report {
         for (name, count) in &self.situations {
             writeln!(f, "    {count:>8}  {name}")?;
         }
-        writeln!(f, "  {} kinds of cuts came to their moment", self.cuts.len())?;
+        let never: Vec<&str> =
+            self.cells.iter().filter(|(_, count)| **count == 0).map(|(cell, _)| cell.as_str()).collect();
+        let (reached, all) = (self.cells.len() - never.len(), self.cells.len());
+        writeln!(f, "  {reached} of {all} cells (packet, direction, place, fault) came to their moment")?;
+        for cell in never.iter().take(LISTED) {
+            writeln!(f, "    never     {cell}")?;
+        }
+        if never.len() > LISTED {
+            writeln!(f, "    never     {} more", never.len() - LISTED)?;
+        }
         writeln!(f, "  violations   {}", self.violations.len())?;
-        for violation in self.violations.iter().take(20) {
+        for violation in self.violations.iter().take(LISTED) {
             writeln!(f, "    seed {}: {}", violation.seed, violation.detail)?;
         }
-        if self.violations.len() > 20 {
-            writeln!(f, "    and {} more", self.violations.len() - 20)?;
+        if self.violations.len() > LISTED {
+            writeln!(f, "    and {} more", self.violations.len() - LISTED)?;
         }
         Ok(())
     }

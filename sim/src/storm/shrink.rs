@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use squall_scenarios::{
-    plan::{Act, Connecting, Doing, Plan},
+    plan::{Act, Connecting, Doing, Plan, Step},
     settings::Settings,
 };
 
@@ -163,14 +163,17 @@ impl Shrinking<'_> {
 
     /// Clients that do nothing are not introduced.
     fn without_idle_actors(&mut self) {
-        let does = |who: usize, act: &Act| match act {
-            Act::Client(actor, _) => *actor == who,
-            Act::Link(actor, _) => *actor == Some(who),
-            _ => false,
-        };
         let plan = &self.plan;
+        let appears = |who: usize, step: &Step| {
+            step.on.as_ref().is_some_and(|moment| moment.actor == plan.actors[who])
+                || match &step.act {
+                    Act::Client(actor, _) => *actor == who,
+                    Act::Link(actor, _) => *actor == Some(who),
+                    _ => false,
+                }
+        };
         let used: Vec<usize> =
-            (0..plan.actors.len()).filter(|who| plan.steps.iter().any(|step| does(*who, &step.act))).collect();
+            (0..plan.actors.len()).filter(|who| plan.steps.iter().any(|step| appears(*who, step))).collect();
         let mut smaller = plan.clone();
         smaller.actors = used.iter().map(|who| plan.actors[*who].clone()).collect();
         let place = |who: usize| used.iter().position(|used| *used == who).unwrap_or(0);

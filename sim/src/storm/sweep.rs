@@ -7,13 +7,13 @@ use std::{
 };
 
 use squall_scenarios::{
-    fault::{CutEnd, FaultKind, Pass},
+    fault::FaultKind,
     liar::Liar,
     plan::{Act, Plan},
 };
 
 use super::{
-    generate,
+    faults, generate,
     report::{Report, Violation},
     shrink::shrink,
 };
@@ -89,7 +89,7 @@ impl Sweep<'_> {
                     report.violations.push(violation);
                 }
                 report.count(&run);
-                count_cuts(&mut report, &plan, &run);
+                count_cells(&mut report, &plan, &run);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1, found.load(Ordering::Relaxed));
             }
         };
@@ -124,24 +124,19 @@ fn violation(seed: u64, run: &StormRun) -> Option<Violation> {
     Some(Violation { seed, invariant, detail: first.to_string(), more })
 }
 
-/// Which cuts came to their moment: packet, direction, where, how.
-fn count_cuts(report: &mut Report, plan: &Plan, run: &StormRun) {
-    for step in &plan.steps {
-        let Act::Link(Some(who), FaultKind::Cut { on, pass, how }) = &step.act else { continue };
-        let kind = FaultKind::Cut { on: on.clone(), pass: *pass, how: *how };
-        let words = format!("{}: {kind}", plan.actors[*who]);
-        if run.untouched.contains(&words) {
-            continue;
-        }
-        let place = match pass {
-            Pass::Before => "before",
-            Pass::Bytes(_) => "within",
-            Pass::After => "after",
+/// Which of what waits for a packet came to its moment.
+fn count_cells(report: &mut Report, plan: &Plan, run: &StormRun) {
+    for (number, step) in plan.steps.iter().enumerate() {
+        let Some(how) = faults::how(&step.act) else { continue };
+        let (on, pass) = match (&step.on, &step.act) {
+            (Some(moment), _) if run.struck.contains(&number) => (&moment.on, moment.pass),
+            (None, Act::Link(Some(who), kind @ FaultKind::Cut { on, pass, .. }))
+                if !run.untouched.contains(&format!("{}: {kind}", plan.actors[*who])) =>
+            {
+                (on, *pass)
+            }
+            _ => continue,
         };
-        let end = match how {
-            CutEnd::End(end) => end.name(),
-            CutEnd::HalfOpen => "half-open",
-        };
-        *report.cuts.entry(format!("{} {}, {place}, {end}", on.packet, on.direction)).or_default() += 1;
+        *report.cells.entry(faults::cell(on.packet, on.direction, pass, how)).or_default() += 1;
     }
 }
