@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use squall_codec::{
+    flow::PacketIds,
     packet::Will,
     version::Version,
     wire::{Text, VARIABLE_BYTE_INTEGER_MAX},
@@ -64,6 +65,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How many requests may wait: for a connection, or for the server's Receive Maximum.
     pub queue_limit: usize,
+    /// The packet identifiers that the client gives out.
+    pub packet_ids: PacketIds,
     /// Who says that a message has been dealt with.
     pub acknowledge: Acknowledge,
     /// What becomes of unacknowledged messages when the server has no session any more.
@@ -149,6 +152,7 @@ impl Options {
             server_reference: ServerReference::Tell,
             connect_timeout: Duration::from_secs(30),
             queue_limit: 1000,
+            packet_ids: PacketIds::default(),
             acknowledge: Acknowledge::Automatic,
             on_session_lost: OnSessionLost::Republish,
             resubscribe: true,

@@ -208,6 +208,9 @@ impl PacketId {
     /// The smallest.
     pub const MIN: PacketId = PacketId(NonZeroU16::MIN);
 
+    /// The greatest.
+    pub const MAX: PacketId = PacketId(NonZeroU16::MAX);
+
     /// `None` for zero.
     pub const fn new(value: u16) -> Option<Self> {
         match NonZeroU16::new(value) {

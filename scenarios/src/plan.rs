@@ -10,12 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use squall_client::options::{Options, Reconnect};
 use squall_codec::{
+    flow::PacketIds,
     packet::{Publish, RetainHandling, Subscription, Will},
     property::{Properties, Property},
     qos::Qos,
     topic::{TopicFilter, TopicName},
     version::Version,
-    wire::Text,
+    wire::{PacketId, Text},
 };
 
 use crate::{
@@ -120,6 +121,8 @@ pub struct Connecting {
     pub maximum_packet_size: Option<u32>,
     /// The Will Message, and how long it waits in seconds.
     pub will: Option<(Message, u32)>,
+    /// The packet identifiers that it gives out, the first and the last; `None`: all.
+    pub packet_ids: Option<(u16, u16)>,
     /// The first pause before another try; `None`: no other try.
     pub reconnect: Option<Duration>,
 }
@@ -169,6 +172,7 @@ impl Connecting {
             topic_alias_maximum: 0,
             maximum_packet_size: None,
             will: None,
+            packet_ids: None,
             reconnect: None,
         }
     }
@@ -194,9 +198,16 @@ impl Connecting {
                 Some(first) => Reconnect::Backoff { first, max: first * LONGEST_PAUSE },
             },
             resubscribe: false,
+            packet_ids: self.packet_ids.map(packet_ids).unwrap_or_default(),
             ..defaults
         }
     }
+}
+
+/// 0 is no packet identifier, and counts as 1.
+pub(crate) fn packet_ids((first, last): (u16, u16)) -> PacketIds {
+    let id = |value| PacketId::new(value).unwrap_or(PacketId::MIN);
+    PacketIds::between(id(first), id(last))
 }
 
 impl Message {

@@ -27,6 +27,10 @@ pub struct Settings {
     pub maximum_packet_size: Option<u32>,
     /// QoS 1 and 2 messages that a client may have open.
     pub receive_maximum: Option<u16>,
+    /// Packet identifiers to a client begin here, …
+    pub first_packet_id: Option<u16>,
+    /// … end here, and begin again.
+    pub last_packet_id: Option<u16>,
     /// Topic Aliases that a client may set.
     pub topic_alias_maximum: Option<u16>,
     /// The highest QoS.

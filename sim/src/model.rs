@@ -19,6 +19,7 @@ use std::{
 
 use squall_codec::{
     packet::{Packet, Publish},
+    qos::Qos,
     wire::Text,
 };
 use squall_scenarios::{outage::Stop, transcript::EntryId};
@@ -43,6 +44,8 @@ pub struct Terms {
     pub queued_messages: usize,
     /// The longest Session Expiry Interval in seconds.
     pub maximum_session_expiry: u32,
+    /// The highest QoS that it grants.
+    pub maximum_qos: Qos,
     /// Retained messages that it takes; beyond them it need not keep one.
     pub retained_messages: usize,
 }

@@ -131,6 +131,8 @@ fn config(settings: &Settings) -> Config {
     let limits = &mut config.limits;
     set(&mut limits.maximum_packet_size, settings.maximum_packet_size);
     set(&mut limits.receive_maximum, settings.receive_maximum);
+    set(&mut limits.first_packet_id, settings.first_packet_id);
+    set(&mut limits.last_packet_id, settings.last_packet_id);
     set(&mut limits.topic_alias_maximum, settings.topic_alias_maximum);
     set(&mut limits.connect_timeout, settings.connect_timeout);
     set(&mut limits.connections, settings.connections);

@@ -101,7 +101,7 @@ impl Broker {
             started: now.monotonic,
             key,
             connections: NumberMap::default(),
-            sessions: Sessions::new(key),
+            sessions: Sessions::new(key, config.limits.packet_ids()),
             subscriptions: Subscriptions::new(key),
             retained: Retained::default(),
             timers,

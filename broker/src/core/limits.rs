@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use squall_codec::{flow::PacketIds, wire::PacketId};
+
 /// How much of everything. Each field names the outcome of going beyond it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -11,6 +13,10 @@ pub struct Limits {
     pub connect_packet_size: u32,
     /// QoS 1 and 2 messages that a 5.0 client may have open, announced. Beyond: DISCONNECT 0x93 and close.
     pub receive_maximum: u16,
+    /// The packet identifiers that the server gives out begin here …
+    pub first_packet_id: u16,
+    /// … and end here, to begin again: where few are asked for, clients meet each soon.
+    pub last_packet_id: u16,
     /// Topic Aliases that a 5.0 client may set, announced. Beyond: DISCONNECT 0x94 and close.
     pub topic_alias_maximum: u16,
     /// Topic Aliases that the server sets towards one 5.0 client, unless its Topic Alias Maximum is less. Beyond: the one
@@ -94,6 +100,8 @@ impl Default for Limits {
             maximum_packet_size: 16 << 20,
             connect_packet_size: 512 << 10,
             receive_maximum: 1024,
+            first_packet_id: 1,
+            last_packet_id: u16::MAX,
             topic_alias_maximum: 16,
             topic_aliases_to_client: 16,
             connect_timeout: Duration::from_secs(10),
@@ -126,6 +134,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The packet identifiers that the server gives out; 0 is none, and counts as 1.
+    pub fn packet_ids(&self) -> PacketIds {
+        let id = |value| PacketId::new(value).unwrap_or(PacketId::MIN);
+        PacketIds::between(id(self.first_packet_id), id(self.last_packet_id))
+    }
+
     /// Whether a Topic Name or a Topic Filter is as short and as flat as it must be.
     pub(super) fn takes_topic(&self, topic: &str) -> bool {
         // A level takes at least its separator, so that most topics need not be looked at.

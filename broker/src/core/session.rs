@@ -8,7 +8,7 @@ use std::{
 };
 
 use squall_codec::{
-    flow::{Incoming, Outgoing},
+    flow::{Incoming, Outgoing, PacketIds},
     packet::{Packet, Publish},
     topic::TopicFilter,
     wire::{PacketId, Text},
@@ -116,7 +116,7 @@ pub(super) fn is_expired(message: &Publish, arrived: Duration, now: Duration) ->
 
 impl Session {
     /// A new one, not connected yet.
-    pub(super) fn new(client_id: Text) -> Self {
+    pub(super) fn new(client_id: Text, ids: PacketIds) -> Self {
         Session {
             client_id,
             user: None,
@@ -125,7 +125,7 @@ impl Session {
             durable: false,
             filters: BTreeSet::new(),
             incoming: Incoming::new(u16::MAX),
-            outgoing: Outgoing::new(u16::MAX),
+            outgoing: Outgoing::numbered(u16::MAX, ids),
             send_quota: 0,
             resends: VecDeque::new(),
             never_sent: BTreeSet::new(),
@@ -266,6 +266,8 @@ pub(super) struct Sessions {
     /// Bytes that all hold, but for the one that was touched last: it counts as it did before.
     held_bytes: usize,
     touched: Option<(SessionKey, usize)>,
+    /// What each gives out.
+    ids: PacketIds,
 }
 
 impl SessionKey {
@@ -284,13 +286,14 @@ impl SessionKey {
 
 impl Sessions {
     /// None.
-    pub(super) fn new(key: HashKey) -> Self {
+    pub(super) fn new(key: HashKey, ids: PacketIds) -> Self {
         Sessions {
             places: Vec::new(),
             free: Vec::new(),
             by_client_id: Map::with_hasher(key),
             held_bytes: 0,
             touched: None,
+            ids,
         }
     }
 
@@ -355,7 +358,7 @@ impl Sessions {
 
     /// Begins one, that holds nothing.
     pub(super) fn insert(&mut self, client_id: Text) -> SessionKey {
-        let session = Session::new(client_id.clone());
+        let session = Session::new(client_id.clone(), self.ids);
         let key = match self.free.pop() {
             Some(place) => {
                 self.places[place as usize] = Some(session);

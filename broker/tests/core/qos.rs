@@ -164,6 +164,25 @@ fn receive_maximum_bounds_what_is_open_and_only_that() {
 }
 
 #[test]
+fn what_finds_no_packet_identifier_waits_for_one() {
+    let mut broker = TestBroker::with(|config| {
+        config.limits.first_packet_id = 65_534;
+        config.limits.last_packet_id = 65_535;
+    });
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_1);
+    let alice = broker.join(clean(V5, "alice"));
+    for packet_id in 1..=3 {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    }
+    broker.expect(bob, publish_at(QOS_1, 65_534, "t", "1"));
+    broker.expect(bob, publish_at(QOS_1, 65_535, "t", "2"));
+    broker.quiet(bob);
+    broker.recv(bob, puback(65_535));
+    broker.expect(bob, publish_at(QOS_1, 65_535, "t", "3"));
+}
+
+#[test]
 fn receive_maximum_holds_for_what_is_sent_again() {
     let (mut broker, alice, bob) = pair(V5);
     for packet_id in 1..=3 {

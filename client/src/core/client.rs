@@ -92,7 +92,7 @@ impl Client {
         let exists = options.existing_session && !options.clean_start;
         Client {
             phase: Phase::Idle,
-            session: Session::new(options.client_id.clone(), exists, options.own_receive_maximum()),
+            session: Session::new(options.client_id.clone(), exists, options.own_receive_maximum(), options.packet_ids),
             queue: VecDeque::new(),
             queue_expires: None,
             effects: Vec::new(),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use squall_codec::{
-    flow::{ById, Incoming, Outgoing, Resend},
+    flow::{ById, Incoming, Outgoing, PacketIds, Resend},
     packet::Subscription,
     property::Properties,
     qos::Qos,
@@ -93,13 +93,13 @@ pub(super) struct Unfinished {
 }
 
 impl Session {
-    pub(super) fn new(client_id: Text, exists: bool, own_receive_maximum: u16) -> Self {
+    pub(super) fn new(client_id: Text, exists: bool, own_receive_maximum: u16, ids: PacketIds) -> Self {
         Session {
             client_id,
             exists,
             in_doubt: false,
             is_kept: false,
-            outgoing: Outgoing::new(u16::MAX),
+            outgoing: Outgoing::numbered(u16::MAX, ids),
             tokens: ById::new(),
             numbers: ById::new(),
             next_number: 0,
@@ -189,7 +189,8 @@ impl Session {
     /// The server has no session.
     // [MQTT-3.2.2-5] The client's state is discarded too.
     pub(super) fn restart(&mut self, receive_maximum: u16, own_receive_maximum: u16) -> Unfinished {
-        let outgoing = std::mem::replace(&mut self.outgoing, Outgoing::new(receive_maximum));
+        let fresh = Outgoing::numbered(receive_maximum, self.outgoing.ids());
+        let outgoing = std::mem::replace(&mut self.outgoing, fresh);
         let numbers = std::mem::take(&mut self.numbers);
         let messages = outgoing
             .resends()

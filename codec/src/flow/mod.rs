@@ -9,5 +9,5 @@ mod outgoing_alias;
 pub use alias::{AliasError, Aliases};
 pub use by_id::ById;
 pub use incoming::{Incoming, Received};
-pub use outgoing::{Outgoing, Pubrec, Resend};
+pub use outgoing::{Outgoing, PacketIds, Pubrec, Resend};
 pub use outgoing_alias::OutgoingAliases;

@@ -8,11 +8,38 @@ use crate::{qos::Qos, reason::ReasonCode, wire::PacketId};
 #[derive(Clone, Debug)]
 pub struct Outgoing<M> {
     receive_maximum: u16,
+    ids: PacketIds,
     last_id: Option<PacketId>,
     next_order: u64,
     /// Entries of `open` that are no reserved identifiers.
     in_flight: usize,
     open: ById<Exchange<M>>,
+}
+
+/// Which packet identifiers a side gives out: one after the other from the first to the last, and then from the first again. All
+/// of them by default; with few, each comes back as soon as it otherwise does after days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketIds {
+    first: PacketId,
+    last: PacketId,
+}
+
+impl PacketIds {
+    /// From one to the other, whichever is the smaller.
+    pub fn between(one: PacketId, other: PacketId) -> Self {
+        PacketIds { first: one.min(other), last: one.max(other) }
+    }
+
+    /// The one after it.
+    fn after(self, id: PacketId) -> PacketId {
+        if id < self.first || id >= self.last { self.first } else { id.next() }
+    }
+}
+
+impl Default for PacketIds {
+    fn default() -> Self {
+        PacketIds { first: PacketId::MIN, last: PacketId::MAX }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +84,17 @@ pub enum Pubrec<M> {
 impl<M> Outgoing<M> {
     /// With the Receive Maximum that the other side announced.
     pub fn new(receive_maximum: u16) -> Self {
-        Outgoing { receive_maximum, last_id: None, next_order: 0, in_flight: 0, open: ById::new() }
+        Self::numbered(receive_maximum, PacketIds::default())
+    }
+
+    /// The same, with these identifiers.
+    pub fn numbered(receive_maximum: u16, ids: PacketIds) -> Self {
+        Outgoing { receive_maximum, ids, last_id: None, next_order: 0, in_flight: 0, open: ById::new() }
+    }
+
+    /// The identifiers that it gives out.
+    pub fn ids(&self) -> PacketIds {
+        self.ids
     }
 
     /// Whether another QoS 1 or 2 PUBLISH may leave now ([MQTT-3.3.4-9]).
@@ -82,7 +119,7 @@ impl<M> Outgoing<M> {
         Ok(id)
     }
 
-    /// An identifier for SUBSCRIBE or UNSUBSCRIBE; `None` when all 65,535 are in use.
+    /// An identifier for SUBSCRIBE or UNSUBSCRIBE; `None` when all are in use.
     pub fn reserve(&mut self) -> Option<PacketId> {
         let id = self.next_id()?;
         self.insert(id, State::Reserved);
@@ -157,15 +194,16 @@ impl<M> Outgoing<M> {
 
     /// The first free identifier after the last one that was given out ([MQTT-2.2.1-3], [MQTT-2.2.1-4]).
     fn next_id(&mut self) -> Option<PacketId> {
-        if self.open.len() >= usize::from(u16::MAX) {
-            return None;
+        let mut id = self.last_id.map_or(self.ids.first, |id| self.ids.after(id));
+        // As many as are taken stand in the way at most; where all are, none is free.
+        for _ in 0..=self.open.len() {
+            if !self.open.contains(id) {
+                self.last_id = Some(id);
+                return Some(id);
+            }
+            id = self.ids.after(id);
         }
-        let mut id = self.last_id.map_or(PacketId::MIN, PacketId::next);
-        while self.open.contains(id) {
-            id = id.next();
-        }
-        self.last_id = Some(id);
-        Some(id)
+        None
     }
 
     fn insert(&mut self, id: PacketId, state: State<M>) {
@@ -270,6 +308,21 @@ mod tests {
         flow.resume(u16::MAX);
         assert_eq!(flow.reserve(), Some(id(78)));
         assert_eq!(flow.in_flight(), 1);
+    }
+
+    #[test]
+    fn few_identifiers_come_again_and_what_finds_none_waits() {
+        let mut flow = Outgoing::numbered(10, PacketIds::between(id(65_535), id(65_534)));
+        assert_eq!(flow.publish(Qos::AtLeastOnce, 'a'), Ok(id(65_534)));
+        assert_eq!(flow.publish(Qos::AtLeastOnce, 'b'), Ok(id(65_535)));
+        assert_eq!(flow.publish(Qos::AtLeastOnce, 'c'), Err('c'));
+        assert_eq!(flow.reserve(), None);
+        assert_eq!(flow.puback(id(65_535)), Some('b'));
+        assert_eq!(flow.publish(Qos::AtLeastOnce, 'c'), Ok(id(65_535)));
+        // One that a store kept may be none of them.
+        flow.restore_released(id(7));
+        assert_eq!(flow.puback(id(65_534)), Some('a'));
+        assert_eq!(flow.reserve(), Some(id(65_534)));
     }
 
     #[test]

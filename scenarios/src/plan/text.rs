@@ -116,6 +116,10 @@ fn connecting_words(connecting: &Connecting) -> Vec<String> {
         }
         words.push(format!("will: {}", braces(&will)));
     }
+    if let Some((first, last)) = connecting.packet_ids {
+        words.push(format!("first_packet_id: {first}"));
+        words.push(format!("last_packet_id: {last}"));
+    }
     words.push(match connecting.reconnect {
         None => "reconnect: never".to_owned(),
         Some(first) => format!("reconnect: {{ after: {} }}", time(first)),
@@ -224,6 +228,8 @@ fn settings(settings: &Settings) -> Vec<String> {
     word("sync", settings.sync.map(time));
     word("maximum_packet_size", settings.maximum_packet_size.map(number));
     word("receive_maximum", settings.receive_maximum.map(number));
+    word("first_packet_id", settings.first_packet_id.map(number));
+    word("last_packet_id", settings.last_packet_id.map(number));
     word("topic_alias_maximum", settings.topic_alias_maximum.map(number));
     word("maximum_qos", settings.maximum_qos.map(|qos| number(qos.bits())));
     word("retain_available", settings.retain_available.map(number));

@@ -12,6 +12,7 @@ use squall_client::{
 use squall_codec::{property::Property, reason::ReasonCode, wire::Text};
 
 use crate::{
+    plan::packet_ids,
     player::{proving::Credentials, scene::Scene},
     script::{
         ConnectWords, DisconnectWords, EventWords, Message, PublishWords, ReauthenticateWords, Reconnect,
@@ -95,6 +96,7 @@ impl ClientPart {
                 .flat_map(|placed| placed.value.properties())
                 .filter_map(pair)
                 .collect(),
+            packet_ids: words.packet_ids().map(packet_ids).unwrap_or_default(),
             authentication: words.scram.as_ref().map(|_| Arc::clone(&self.credentials) as Arc<dyn Method>),
             reconnect: match words.reconnect.as_ref().map(|reconnect| reconnect.value) {
                 None => defaults.reconnect,

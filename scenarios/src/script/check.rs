@@ -209,8 +209,8 @@ impl<'a> Check<'a> {
                         "all speak the version in which the story is played: 'version' is for storms",
                     );
                 }
-                if let (Some(reconnect), Kind::Peer) = (&words.reconnect, kind) {
-                    return wrong(reconnect.place, "a peer does nothing by itself: 'reconnect' is for a client");
+                if let (Some((field, place)), Kind::Peer) = (words.only_client(), kind) {
+                    return wrong(place, format!("a peer does nothing by itself: '{field}' is for a client"));
                 }
                 if let (Some((field, place)), Kind::Client) = (words.only_peer(), kind) {
                     return wrong(place, format!("a client has no say in this: '{field}' is for a peer"));
@@ -313,7 +313,7 @@ impl<'a> Check<'a> {
                 let expected = words.session_present.as_ref().map(|placed| (placed.place, "session_present"));
                 let expected = expected.or(words.reason.as_ref().map(|placed| (placed.place, "reason")));
                 let expected = expected.or(words.within.as_ref().map(|placed| (placed.place, "within")));
-                let expected = expected.or(words.reconnect.as_ref().map(|placed| (placed.place, "reconnect")));
+                let expected = expected.or(words.only_client().map(|(field, place)| (place, field)));
                 let expected = expected.or(words.version.as_ref().map(|placed| (placed.place, "version")));
                 let expected = expected.or(words.scram.as_ref().map(|placed| (placed.place, "scram")));
                 if let Some((place, field)) = expected {

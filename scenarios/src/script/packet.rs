@@ -51,6 +51,8 @@ fields! {
         within: Placed<Time>,
         // Only for whole clients.
         reconnect: Placed<Reconnect>,
+        first_packet_id: Placed<u16>,
+        last_packet_id: Placed<u16>,
         // Only in a storm.
         version: Placed<VersionWord>,
     } only_5 {
@@ -288,6 +290,20 @@ impl Collect {
 }
 
 impl ConnectWords {
+    /// The packet identifiers that a whole client gives out.
+    pub(crate) fn packet_ids(&self) -> Option<(u16, u16)> {
+        let (first, last) = (self.first_packet_id.as_ref(), self.last_packet_id.as_ref());
+        first.or(last)?;
+        Some((first.map_or(1, |first| first.value), last.map_or(u16::MAX, |last| last.value)))
+    }
+
+    /// What only a whole client does by itself.
+    pub(crate) fn only_client(&self) -> Option<(&'static str, Place)> {
+        let numbers = self.first_packet_id.as_ref().map(|placed| ("first_packet_id", placed.place));
+        let numbers = numbers.or(self.last_packet_id.as_ref().map(|placed| ("last_packet_id", placed.place)));
+        self.reconnect.as_ref().map(|placed| ("reconnect", placed.place)).or(numbers)
+    }
+
     /// What the client library leaves to itself.
     pub(crate) fn only_peer(&self) -> Option<(&'static str, Place)> {
         let flag = |name, field: &Option<Placed<bool>>| field.as_ref().map(|field| (name, field.place));

@@ -157,6 +157,7 @@ impl Reader<'_> {
             topic_alias_maximum: words.topic_alias_maximum.as_ref().map_or(0, |most| most.value),
             maximum_packet_size: words.maximum_packet_size.as_ref().map(|most| most.value),
             will,
+            packet_ids: words.packet_ids(),
             reconnect,
             ..Connecting::new(words.version.as_ref().map_or(self.version, |version| version.value.0))
         })

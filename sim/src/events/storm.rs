@@ -89,6 +89,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         sync: subject.sync,
         queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
         maximum_session_expiry: subject.config.maximum_session_expiry,
+        maximum_qos: subject.config.maximum_qos,
         retained_messages: subject.config.limits.retained_messages,
     };
     let model = Rc::new(RefCell::new(Model::new(terms)));

@@ -138,6 +138,13 @@ impl Exchanges {
         Some(open.clone())
     }
 
+    /// PUBREL: its sender has had PUBREC, whoever saw it.
+    pub(crate) fn pubrel(&mut self, ack: &Ack) {
+        if let Some(open) = self.open.get_mut(ack.packet_id) {
+            open.is_received |= open.qos == Qos::ExactlyOnce;
+        }
+    }
+
     /// PUBCOMP.
     pub(crate) fn pubcomp(&mut self, ack: &Ack) -> Option<Open> {
         self.ends(ack, |open| open.is_received)

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use squall_codec::{
     packet::{Ack, PacketKind, Suback, Unsuback},
     qos::Qos,
+    reason::ReasonCode,
     wire::PacketId,
 };
 
@@ -19,7 +20,8 @@ pub(super) struct Answers {
     pub(super) pubrec: VecDeque<(PacketId, Option<usize>)>,
     pub(super) pubcomp: VecDeque<PacketId>,
     pub(super) suback: VecDeque<(PacketId, Vec<(String, Qos)>)>,
-    pub(super) unsuback: VecDeque<(PacketId, Vec<String>)>,
+    /// With what is known of each filter: whether it is there to be taken away.
+    pub(super) unsuback: VecDeque<(PacketId, Vec<(String, bool)>)>,
     pub(super) pings: u32,
 }
 
@@ -49,6 +51,7 @@ impl Model {
         // [MQTT-4.6.0-2]
         let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Puback, ack.packet_id) };
         self.in_order(PacketKind::Puback, ack.packet_id, is_early);
+        self.tells_of_receivers(message, ack);
         self.accepts(message, !ack.reason.is_failure());
     }
 
@@ -58,11 +61,23 @@ impl Model {
         // [MQTT-4.6.0-3]
         let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Pubrec, ack.packet_id) };
         self.in_order(PacketKind::Pubrec, ack.packet_id, is_early);
+        self.tells_of_receivers(message, ack);
         self.sessions[session].perhaps_received.remove(&ack.packet_id);
         if ack.reason.is_failure() {
             self.sessions[session].received.remove(&ack.packet_id);
         }
         self.accepts(message, !ack.reason.is_failure());
+    }
+
+    /// "No matching subscribers" (0x10) is said where there are none.
+    fn tells_of_receivers(&mut self, message: Option<usize>, ack: &Ack) {
+        if let Some(message) = message
+            && ack.reason == ReasonCode::NoMatchingSubscribers
+            && self.messages[message].has_receiver
+        {
+            let words = self.messages[message].words();
+            self.breach(Invariant::Answers, format!("{words} is said to have no matching subscribers, and has one"));
+        }
     }
 
     pub(super) fn answers_pubcomp(&mut self, at: usize, session: usize, ack: &Ack) {
@@ -81,16 +96,33 @@ impl Model {
         }
         let pending = self.lines[at].answers.suback.iter().flat_map(|(_, filters)| filters);
         let pending: Vec<String> = pending.map(|(filter, _)| filter.clone()).collect();
-        self.granted(session, suback, &filters, &pending);
+        self.granted(at, session, suback, &filters, &pending);
     }
 
     pub(super) fn answers_unsuback(&mut self, at: usize, session: usize, unsuback: &Unsuback) {
         let found = take(&mut self.lines[at].answers.unsuback, unsuback.packet_id, |(id, _)| *id);
         let Some(((_, filters), _)) = found else { return self.unasked(PacketKind::Unsuback, unsuback.packet_id) };
+        if self.lines[at].version.has_properties() {
+            self.says_what_it_took_away(&filters, &unsuback.reasons);
+        }
         // What has been asked for again since then stays.
         self.sessions[session].subscriptions.retain(|subscribed| {
-            !subscribed.is_gone || !filters.iter().any(|filter| filter == subscribed.filter.as_str())
+            !subscribed.is_gone || !filters.iter().any(|(filter, _)| filter == subscribed.filter.as_str())
         });
+    }
+
+    /// [MQTT-3.11.3-1] [MQTT-3.11.3-2] A reason for each filter, in their order.
+    fn says_what_it_took_away(&mut self, filters: &[(String, bool)], reasons: &[ReasonCode]) {
+        if reasons.len() != filters.len() {
+            let detail = format!("UNSUBACK has {} reasons for {} filters", reasons.len(), filters.len());
+            return self.breach(Invariant::Answers, detail);
+        }
+        for ((filter, was_there), reason) in filters.iter().zip(reasons) {
+            if *was_there && *reason == ReasonCode::NoSubscriptionExisted {
+                let detail = format!("UNSUBACK knows no subscription to {filter}, which was granted");
+                self.breach(Invariant::Answers, detail);
+            }
+        }
     }
 
     fn unasked(&mut self, kind: PacketKind, id: PacketId) {

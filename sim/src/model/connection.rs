@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use squall_codec::{
     packet::{Connack, Connect, Packet},
+    qos::Qos,
     reason::ReasonCode,
     topic::TopicName,
     version::Version,
@@ -30,6 +31,8 @@ pub(super) struct Line {
     /// Why the server may close it.
     pub(super) excuse: Option<&'static str>,
     last_heard: Duration,
+    /// When CONNECT came: what it finds is what there was then, however late CONNACK is.
+    asked: Duration,
     /// One and a half times the Keep Alive in force.
     patience: Option<Duration>,
     /// Another connection has the same Client Identifier since then: this one has to go.
@@ -42,6 +45,8 @@ pub(super) struct Line {
     pub(super) aliases: [BTreeMap<u16, TopicName>; 2],
     pub(super) answers: Answers,
     pub(super) receive_maximum: u16,
+    /// As CONNACK has it.
+    pub(super) maximum_qos: Qos,
     pub(super) alias_maximum: u16,
     pub(super) maximum_packet_size: Option<u32>,
 }
@@ -77,6 +82,7 @@ impl Model {
             connect: None,
             excuse: None,
             last_heard: self.now,
+            asked: self.now,
             patience: None,
             taken_over: None,
             said_goodbye: None,
@@ -84,6 +90,7 @@ impl Model {
             aliases: Default::default(),
             answers: Answers::default(),
             receive_maximum: u16::MAX,
+            maximum_qos: Qos::ExactlyOnce,
             alias_maximum: 0,
             maximum_packet_size: None,
         });
@@ -124,6 +131,7 @@ impl Model {
                 let session = &mut self.sessions[session];
                 session.received.remove(&ack.packet_id);
                 session.perhaps_received.remove(&ack.packet_id);
+                session.from_client.pubrel(ack);
                 self.lines[at].answers.pubcomp.push_back(ack.packet_id);
             }
             Packet::Subscribe(subscribe) => self.subscribes(at, session, subscribe),
@@ -155,6 +163,7 @@ impl Model {
         let maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
         let line = &mut self.lines[at];
         line.stage = Stage::Asked;
+        line.asked = self.now;
         line.session = Some(session);
         line.version = connect.version;
         line.connect = Some(Box::new(connect.clone()));
@@ -216,17 +225,8 @@ impl Model {
             }
             // Its farewell.
             _ if self.is_down => {
-                if let (Packet::Publish(publish), Some(session)) = (packet, self.lines[at].session) {
-                    self.sends_farewell(at, session, publish);
-                }
-                let answers = &self.lines[at].answers;
-                match (packet, self.lines[at].session) {
-                    (Packet::Suback(suback), Some(session))
-                        if answers.suback.iter().any(|(id, _)| *id == suback.packet_id) =>
-                    {
-                        self.grants(at, session, suback);
-                    }
-                    _ => {}
+                if let Some(session) = self.lines[at].session {
+                    self.says_at_farewell(at, session, packet);
                 }
                 return;
             }
@@ -276,17 +276,18 @@ impl Model {
         };
         let line = &mut self.lines[at];
         line.stage = Stage::In;
+        line.maximum_qos = connack.properties.maximum_qos().and_then(Qos::from_bits).unwrap_or(Qos::ExactlyOnce);
         line.patience = (keep_alive > 0).then(|| Duration::from_millis(1500 * u64::from(keep_alive)));
         // It counts from CONNECT, whenever CONNACK leaves.
         if let Some(patience) = line.patience {
             let due = line.last_heard + patience + self.terms.slack;
             self.wake_at(due);
         }
-        self.check_session_present(session, &connect, connack);
+        self.check_session_present(at, session, &connect, connack);
 
         // 3.1 does not say whether there was one.
         let is_silent = version == Version::V3_1 && !connect.clean_start;
-        let was_here = self.sessions[session].is_here(self.now);
+        let was_here = self.sessions[session].is_here(self.lines[at].asked);
         let resumes = if is_silent { was_here != Some(false) } else { connack.session_present };
         if resumes {
             self.came(Situation::SessionResumed);
@@ -328,9 +329,9 @@ impl Model {
     }
 
     /// [MQTT-3.2.2-2] [MQTT-3.2.2-3]
-    fn check_session_present(&mut self, session: usize, connect: &Connect, connack: &Connack) {
+    fn check_session_present(&mut self, at: usize, session: usize, connect: &Connect, connack: &Connack) {
         let present = connack.session_present;
-        let was_here = self.sessions[session].is_here(self.now);
+        let was_here = self.sessions[session].is_here(self.lines[at].asked);
         let name = self.sessions[session].name.clone();
         if present && connect.clean_start {
             let detail = format!("Session Present is 1 for {name}, who starts clean");

@@ -96,12 +96,11 @@ impl Model {
     /// Whether an exchange is open under this identifier: then nothing new is owed.
     fn is_repeat(&mut self, at: usize, session: usize, publish: &Publish, id: PacketId, key: u64) -> bool {
         let of = &mut self.sessions[session];
-        if let Some(position) = of.perhaps_sending.iter().position(|sending| sending.id == id)
-            && !of.sending.iter().any(|sending| sending.id == id)
-        {
-            let sending = of.perhaps_sending.remove(position);
+        if !of.sending.iter().any(|sending| sending.id == id) {
             // The crash has taken its end: it goes on where it was, or the identifier is free.
-            if publish.dup && self.messages[sending.message].key == key {
+            let messages = &self.messages;
+            let is_this = |sending: &Sending| publish.dup && messages[sending.message].key == key;
+            if let Some(sending) = of.take_perhaps_sending(id, is_this) {
                 let last_number = self.tally.delivered;
                 of.begins(Sending { line: at, published_on: at, last_number, ..sending });
                 return true;
@@ -570,8 +569,8 @@ impl Model {
             }
             return;
         }
-        if let Some(position) = of.perhaps_sending.iter().position(|sending| sending.id == ack.packet_id) {
-            let sending = of.perhaps_sending.remove(position);
+        let has_pubrel = |sending: &Sending| sending.qos == Qos::ExactlyOnce;
+        if let Some(sending) = of.take_perhaps_sending(ack.packet_id, has_pubrel) {
             of.begins(Sending { line: at, is_received: true, is_released: true, ..sending });
             return;
         }

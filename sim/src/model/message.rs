@@ -31,6 +31,8 @@ pub(super) struct Message {
     pub(super) at: Duration,
     pub(super) acceptance: Acceptance,
     pub(super) is_will: bool,
+    /// Somebody is connected who has asked for it, for certain.
+    pub(super) has_receiver: bool,
     /// It has left for somebody: then the server has kept what it must not do twice.
     pub(super) has_left: bool,
     /// The same message, as the server may have taken it before a crash, or after it: one of the two is published.
@@ -52,6 +54,7 @@ impl Message {
             at,
             acceptance: Acceptance::Open,
             is_will: false,
+            has_receiver: false,
             has_left: false,
             twin: None,
         }

@@ -134,6 +134,8 @@ impl Model {
             Packet::Publish(publish) => {
                 let Some(publish) = self.understood(at, publish) else { return };
                 let publish = publish.as_ref();
+                let (version, number) = (self.lines[at].version, self.messages.len());
+                drop(self.sessions[session].from_client.publish(version, false, publish, number));
                 let message = Message::new(publish.clone(), session, self.now);
                 if self.last_of.contains_key(&message.key) {
                     self.repeated.insert(message.key);
@@ -142,6 +144,7 @@ impl Model {
                 self.retained_perhaps(message);
                 self.route(message, false);
             }
+            Packet::Pubrel(ack) => self.sessions[session].from_client.pubrel(ack),
             Packet::Subscribe(subscribe) => {
                 let owed = self.sessions[session].owed.len();
                 self.subscribes(at, session, subscribe);
@@ -169,6 +172,33 @@ impl Model {
         }
     }
 
+    /// What a server says at its farewell has reached the client, whatever it remembers of it.
+    pub(super) fn says_at_farewell(&mut self, at: usize, session: usize, packet: &Packet) {
+        let of = &mut self.sessions[session];
+        let from_client = &mut of.from_client;
+        match packet {
+            Packet::Publish(publish) => self.sends_farewell(at, session, publish),
+            Packet::Puback(ack) => {
+                from_client.puback(ack);
+            }
+            Packet::Pubrec(ack) => {
+                from_client.pubrec(ack);
+            }
+            Packet::Pubcomp(ack) => {
+                from_client.pubcomp(ack);
+                of.received.remove(&ack.packet_id);
+                of.perhaps_received.remove(&ack.packet_id);
+            }
+            Packet::Suback(suback) => {
+                let answers = &self.lines[at].answers;
+                if answers.suback.iter().any(|(id, _)| *id == suback.packet_id) {
+                    self.grants(at, session, suback);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// What each session is owed of a message.
     pub(super) fn route(&mut self, message: usize, is_due: bool) {
         let (now, limit) = (self.now, self.terms.queued_messages);
@@ -176,6 +206,7 @@ impl Model {
         let (publish, publisher, topic_retain) = (of.publish.clone(), of.publisher, of.publish.retain);
         let key = of.key;
         let topic = publish.topic();
+        let mut has_receiver = false;
         for at in 0..self.sessions.len() {
             let session = &mut self.sessions[at];
             let is_here = session.is_here(now);
@@ -265,6 +296,7 @@ impl Model {
             }
             let Some(mut owed) = owed else { continue };
             let fits = owed.fits(&publish, session.smallest);
+            has_receiver |= is_sure && fits && session.line.is_some();
             let has_room = if owed.qos == Qos::AtMostOnce {
                 owed.only_on = session.line;
                 session.line.is_some()
@@ -276,6 +308,7 @@ impl Model {
             owed.is_due = is_due && is_sure && fits && has_room && is_here == Some(true);
             session.owed.push_back(owed);
         }
+        self.messages[message].has_receiver = has_receiver;
     }
 
     /// SUBSCRIBE.
@@ -285,6 +318,7 @@ impl Model {
         let mut filters = Vec::with_capacity(subscribe.subscriptions.len());
         for asked in &subscribe.subscriptions {
             filters.push((asked.filter.as_str().to_owned(), asked.options.qos));
+            let options = SubscriptionOptions { qos: asked.options.qos.min(self.terms.maximum_qos), ..asked.options };
             let of = &mut self.sessions[session];
             if !of.ever.contains(&asked.filter) {
                 of.ever.push(asked.filter.clone());
@@ -298,14 +332,14 @@ impl Model {
                 // [MQTT-3.8.4-3]
                 Some(existing) => {
                     existing.before.get_or_insert((existing.options, existing.identifier));
-                    existing.options = asked.options;
+                    existing.options = options;
                     existing.identifier = identifier;
                     existing.is_going = false;
                     existing.is_gone = false;
                 }
                 None => of.subscriptions.push(Subscribed {
                     filter: asked.filter.clone(),
-                    options: asked.options,
+                    options,
                     identifier,
                     is_sure: false,
                     is_going: false,
@@ -314,7 +348,7 @@ impl Model {
                 }),
             }
             // [MQTT-3.8.4-4] and section 3.3.1.3: what is retained, if Retain Handling asks for it. Never for a share.
-            let wanted = match asked.options.retain_handling {
+            let wanted = match options.retain_handling {
                 _ if asked.filter.share_name().is_some() => None,
                 _ if !version.has_properties() => Some(true),
                 RetainHandling::Send => Some(true),
@@ -325,7 +359,7 @@ impl Model {
                 RetainHandling::DoNotSend => None,
             };
             if let Some(is_due) = wanted {
-                self.owe_retained(session, asked.filter.as_str(), asked.options, identifier, is_due);
+                self.owe_retained(session, asked.filter.as_str(), options, identifier, is_due);
             }
         }
         self.lines[at].answers.suback.push_back((subscribe.packet_id, filters));
@@ -376,7 +410,15 @@ impl Model {
         }
     }
 
-    pub(super) fn granted(&mut self, session: usize, suback: &Suback, filters: &[(String, Qos)], pending: &[String]) {
+    pub(super) fn granted(
+        &mut self,
+        at: usize,
+        session: usize,
+        suback: &Suback,
+        filters: &[(String, Qos)],
+        pending: &[String],
+    ) {
+        let maximum = self.lines[at].maximum_qos;
         let mut refused = Vec::new();
         for ((filter, asked), reason) in filters.iter().zip(&suback.reasons) {
             let of = &mut self.sessions[session];
@@ -391,6 +433,12 @@ impl Model {
             if let Some(qos) = Qos::from_bits(reason.value()) {
                 if qos > *asked {
                     let detail = format!("QoS {} was granted where {} was asked for", qos.bits(), asked.bits());
+                    self.breach(Invariant::AsSubscribed, detail);
+                    continue;
+                }
+                // Section 3.2.2.3.4
+                if qos > maximum {
+                    let detail = format!("QoS {} was granted above a Maximum QoS of {}", qos.bits(), maximum.bits());
                     self.breach(Invariant::AsSubscribed, detail);
                     continue;
                 }
@@ -417,10 +465,15 @@ impl Model {
 
     /// UNSUBSCRIBE: what is owed may still come.
     pub(super) fn unsubscribes(&mut self, at: usize, session: usize, unsubscribe: &Unsubscribe) {
-        let filters: Vec<String> = unsubscribe.filters.iter().map(|filter| filter.as_str().to_owned()).collect();
         let of = &mut self.sessions[session];
+        let was_there = |filter: &str| {
+            let mut of_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter);
+            of_filter.next().is_some_and(Subscribed::is_certain)
+        };
+        let filters: Vec<(String, bool)> =
+            unsubscribe.filters.iter().map(|filter| (filter.as_str().to_owned(), was_there(filter.as_str()))).collect();
         for subscribed in &mut of.subscriptions {
-            if filters.iter().any(|filter| filter == subscribed.filter.as_str()) {
+            if filters.iter().any(|(filter, _)| filter == subscribed.filter.as_str()) {
                 subscribed.is_gone = true;
             }
         }
@@ -430,7 +483,8 @@ impl Model {
                 owed.is_due = false;
             }
         }
-        self.loosen_shares(&filters);
+        let names: Vec<String> = filters.iter().map(|(filter, _)| filter.clone()).collect();
+        self.loosen_shares(&names);
         self.lines[at].answers.unsuback.push_back((unsubscribe.packet_id, filters));
     }
 

@@ -238,6 +238,13 @@ impl Session {
         self.perhaps_received.clear();
     }
 
+    /// The latest of those that a crash left open with this identifier, if it is such a one. Few identifiers may have stood for
+    /// several messages since then; now it stands for one.
+    pub(super) fn take_perhaps_sending(&mut self, id: PacketId, is_such: impl Fn(&Sending) -> bool) -> Option<Sending> {
+        let of_id = self.perhaps_sending.extract_if(.., |sending| sending.id == id);
+        of_id.filter(|sending| is_such(sending)).last()
+    }
+
     /// Its exchange is open, at its place in the order in which all were begun.
     pub(super) fn begins(&mut self, sending: Sending) {
         let place = self.sending.partition_point(|other| other.number < sending.number);

@@ -7,7 +7,7 @@ use squall_scenarios::plan::{Act, Connecting, Doing, Message, Plan, Step, Subscr
 
 use super::{
     faults::faults,
-    swarm::{Draws, Feature, Swarm},
+    swarm::{Draws, FEW_IDENTIFIERS, Feature, Swarm},
 };
 
 pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
@@ -122,7 +122,9 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
             false => 0,
         };
         let topic = draws.one_of(&TOPICS).to_owned();
-        let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]);
+        // Above the Maximum QoS a will is refused with its CONNECT (section 3.2.2.3.4), and there would be nobody.
+        let most = swarm.broker.maximum_qos.unwrap_or(Qos::ExactlyOnce);
+        let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]).min(most);
         let retain = swarm.has(Feature::Retain) && draws.happens(30);
         (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None }, delay)
     });
@@ -134,6 +136,8 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
     let has_own_name = !swarm.has(Feature::TakeOver) || who > 1;
     let is_small = swarm.has(Feature::SmallPackets) && version.has_properties() && has_own_name && draws.happens(40);
     let maximum_packet_size = is_small.then(|| draws.one_of(&[32, 40, 60, 1_200]));
+    let has_few = swarm.has(Feature::FewIdentifiers) && draws.happens(60);
+    let packet_ids = has_few.then(|| draws.one_of(&FEW_IDENTIFIERS));
     let alias = swarm.has(Feature::Alias) && version.has_properties();
     Connecting {
         client_id: shares_name.then(|| NAMES[0].to_owned()),
@@ -144,6 +148,7 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         maximum_packet_size,
         topic_alias_maximum: if alias { draws.between(1, 5) as u16 } else { 0 },
         will,
+        packet_ids,
         // Two of one name would throw each other out for ever.
         reconnect: has_own_name.then(|| draws.millis(20, 200)),
         ..Connecting::new(version)

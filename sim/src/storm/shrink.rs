@@ -89,11 +89,12 @@ impl Shrinking<'_> {
         plan.broker = Settings::default();
         self.try_plan(plan);
         type Plainer = fn(&mut Connecting);
-        let plainer: [Plainer; 7] = [
+        let plainer: [Plainer; 8] = [
             |connecting| connecting.will = None,
             |connecting| connecting.receive_maximum = None,
             |connecting| connecting.topic_alias_maximum = 0,
             |connecting| connecting.maximum_packet_size = None,
+            |connecting| connecting.packet_ids = None,
             |connecting| connecting.keep_alive = 60,
             |connecting| connecting.reconnect = None,
             |connecting| connecting.client_id = None,

@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use squall_codec::version::Version;
+use squall_codec::{qos::Qos, version::Version};
 use squall_scenarios::settings::{Settings, Storage};
 
 use crate::seed::derive;
@@ -117,6 +117,8 @@ kinds! {
         Window = "narrow windows",
         /// A small Maximum Packet Size.
         SmallPackets = "small packets",
+        /// Few packet identifiers, or those before the wrap.
+        FewIdentifiers = "few packet identifiers",
     }
 }
 
@@ -151,6 +153,9 @@ kinds! {
         Restart = "restarts",
     }
 }
+
+/// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
+pub(super) const FEW_IDENTIFIERS: [(u16, u16); 4] = [(1, 3), (1, 10), (65_530, 65_535), (65_500, 65_535)];
 
 /// What a seed draws.
 #[derive(Clone, Debug)]
@@ -224,8 +229,12 @@ impl Swarm {
         if draws.happens(10) {
             broker.receive_maximum = Some(draws.between(1, 5) as u16);
         }
-        if draws.happens(10) {
-            broker.maximum_qos = None;
+        if draws.happens(8) {
+            broker.maximum_qos = Some(draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce]));
+        }
+        if features.contains(&Feature::FewIdentifiers) && draws.happens(70) {
+            let (first, last) = draws.one_of(&FEW_IDENTIFIERS);
+            (broker.first_packet_id, broker.last_packet_id) = (Some(first), Some(last));
         }
         Swarm {
             clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),

@@ -248,6 +248,20 @@ pub(in crate::program) const SECTIONS: &[Section<Settings>] = &[
                 "QoS 1 and 2 messages that a 5.0 client may have open; one that sends more is closed"
             ),
             number!(
+                "first_packet_id",
+                "first-packet-id",
+                count(1, 65_535),
+                config.limits.first_packet_id,
+                "Packet identifiers to one client begin here; to try devices at the wrap"
+            ),
+            number!(
+                "last_packet_id",
+                "last-packet-id",
+                count(1, 65_535),
+                config.limits.last_packet_id,
+                "Packet identifiers to one client end here, and begin again; what finds none free waits"
+            ),
+            number!(
                 "topic_alias_maximum",
                 "topic-alias-maximum",
                 count(0, 65_535),
