@@ -14,6 +14,9 @@ use crate::{
 /// What is later than this is no coarse clock.
 const LARGEST_TOLERANCE_S: f64 = 60.0;
 
+/// Tests at a time where nobody says otherwise.
+const JOBS: usize = 64;
+
 /// A profile.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +84,12 @@ impl Profile {
         Ok(profile)
     }
 
+    /// How many tests run at a time: as many as were asked for, else as many as a broker with this profile bears.
+    pub fn jobs(profile: Option<&Profile>, asked: Option<usize>) -> usize {
+        let borne = profile.and_then(|profile| profile.jobs).map(|jobs| jobs.get().into());
+        asked.or(borne).unwrap_or(JOBS)
+    }
+
     /// How much later than usual its clocks may be before they are late.
     pub fn tolerance(&self) -> Duration {
         Duration::from_secs_f64(self.tolerance_s)
@@ -124,6 +133,9 @@ mod tests {
         assert_eq!(of("").expect("it needs no line").jobs, None);
         assert_eq!(of("jobs = 1").expect("one is a number").jobs, NonZeroU16::new(1));
         assert!(of("jobs = 0").is_err());
+        let one = of("jobs = 1").expect("one is a number");
+        let at_a_time = |profile, asked| Profile::jobs(profile, asked);
+        assert_eq!([at_a_time(None, None), at_a_time(Some(&one), None), at_a_time(Some(&one), Some(8))], [JOBS, 1, 8]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
 pub struct Suite {
     selection: Selection,
     access: Access,
-    jobs: usize,
+    jobs: Option<usize>,
     bounds: Bounds,
     profile: Option<Profile>,
     baseline: Option<Baseline>,
@@ -61,7 +61,7 @@ impl Suite {
         Suite {
             selection: Selection { versions: DEFAULT_VERSIONS.to_vec(), ..Selection::default() },
             access: Access::default(),
-            jobs: 64,
+            jobs: None,
             bounds: Bounds::default(),
             profile: None,
             baseline: None,
@@ -108,10 +108,10 @@ impl Suite {
         self
     }
 
-    /// So many tests at a time.
+    /// So many tests at a time: else as many as the profile says.
     #[must_use]
     pub fn jobs(mut self, jobs: usize) -> Self {
-        self.jobs = jobs;
+        self.jobs = Some(jobs);
         self
     }
 
@@ -233,7 +233,7 @@ impl Suite {
         Ok(Audit {
             selection: &self.selection,
             tests: self.selection.tests().map_err(SuiteError::Choice)?,
-            jobs: self.jobs,
+            jobs: Profile::jobs(self.profile.as_ref(), self.jobs),
             bounds: Bounds {
                 tolerance: self.profile.as_ref().map_or(self.bounds.tolerance, Profile::tolerance),
                 ..self.bounds

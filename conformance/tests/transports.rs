@@ -23,8 +23,10 @@ use squall_broker::{
         websocket::options::WebsocketOptions,
     },
 };
-use squall_codec::reason::ReasonCode;
-use squall_conformance::report::json;
+use squall_client::net::tls::{TlsOptions, Trust};
+use squall_codec::{reason::ReasonCode, wire::Text};
+use squall_conformance::{dial::Access, report::json, suite::Suite};
+use squall_scenarios::{stage::Credentials, verdict::Verdict};
 use tokio::net::TcpListener;
 
 /// A server that nobody enters without a name, over all transports.
@@ -121,6 +123,30 @@ fn every_transport_gives_the_same_verdicts() {
         seen.push(verdicts);
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:#?}");
+}
+
+#[test]
+fn a_program_audits_over_tls_with_the_library() {
+    let server = guarded();
+    let access = |trust| Access {
+        credentials: Some(Credentials {
+            username: Text::new("ann").expect("a user name"),
+            password: Some("secret".to_owned().into()),
+        }),
+        tls: TlsOptions { trust, ..TlsOptions::default() },
+    };
+    let suite = |trust| Suite::new().filter("MQTT-3.8.4-1").access(access(trust));
+    for (scheme, index, path) in [("tls", 1, ""), ("wss", 3, "/mqtt")] {
+        let target = format!("{scheme}://localhost:{}{path}", server.addresses[index].port());
+        let report = suite(Trust::Only(vec![server.certificate.clone()])).run(&target).expect("it is reached");
+        assert_eq!(report.run.target, target);
+        assert!(
+            !report.tests.is_empty() && report.tests.iter().all(|entry| entry.verdict == Verdict::Pass),
+            "{report:?}"
+        );
+        let stranger = suite(Trust::System).run(&target).expect_err("nobody vouches for this certificate");
+        assert!(stranger.to_string().contains("certificate"), "{stranger}");
+    }
 }
 
 #[test]

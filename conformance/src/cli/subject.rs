@@ -19,9 +19,6 @@ use tokio::task::LocalSet;
 
 use super::{access::AccessArgs, trouble::Trouble};
 
-/// Tests at a time where nobody says otherwise.
-const JOBS: usize = 64;
-
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
     /// The broker to audit: HOST:PORT, tcp://, tls://, ws:// or wss://; without it, our own broker in virtual time
@@ -78,8 +75,7 @@ impl SubjectArgs {
 impl Named {
     /// How many tests run at a time: as many as were asked for, else as the subject bears.
     pub(super) fn jobs(&self, asked: &SubjectArgs) -> usize {
-        let borne = self.profile.as_ref().and_then(|profile| profile.jobs).map(|jobs| jobs.get().into());
-        asked.jobs.map(usize::from).or(borne).unwrap_or(JOBS)
+        Profile::jobs(self.profile.as_ref(), asked.jobs.map(usize::from))
     }
 
     /// With what the profile says of the subject's clocks.
