@@ -59,7 +59,7 @@ fn broken_brokers_are_noticed_by_what_passes_the_edge() {
     let mut missed = Vec::new();
     let is_unseen = |broker: &&Broken| UNSEEN.iter().any(|(name, _)| *name == broker.name);
     for broker in broken::all().filter(|broker| !is_unseen(broker)) {
-        match (0..80).find_map(|seed| found(seed, Some(broker.filter())).into_iter().next().map(|first| (seed, first)))
+        match (0..200).find_map(|seed| found(seed, Some(broker.filter())).into_iter().next().map(|first| (seed, first)))
         {
             Some((seed, first)) => println!("{:66} seed {seed:3}  {}", broker.name, first.invariant),
             None => missed.push(broker.name),

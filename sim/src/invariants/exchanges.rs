@@ -81,7 +81,13 @@ impl Exchanges {
         self.maximum = maximum;
     }
 
-    /// The sender may have given up what its peer has no more room for.
+    /// The sender may have given up what its peer has no more room for: an identifier that is sent without DUP stands for a new
+    /// message.
+    pub(crate) fn doubt(&mut self) {
+        self.is_uncertain = true;
+    }
+
+    /// Nothing that was open is known to the one who is there now.
     pub(crate) fn forget(&mut self) {
         self.open.clear();
     }

@@ -188,7 +188,7 @@ impl Walk<'_> {
         client.to_client.begin(keeps_session, connect.properties.receive_maximum().unwrap_or(u16::MAX));
         client.to_server.begin(keeps_session, connack.properties.receive_maximum().unwrap_or(u16::MAX));
         if connect.properties.maximum_packet_size().is_some() {
-            client.to_client.forget();
+            client.to_client.doubt();
         }
         if keeps_session != Some(true) {
             let of_client = self.walked.subscribed.iter_mut().filter(|subscribed| subscribed.client == id);

@@ -98,12 +98,16 @@ impl Asked {
                     None
                 }
             },
-            Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubcomp(ack) | Packet::Pubrel(ack) => {
+            Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubcomp(ack) => {
                 let known = self.waiting.remove(&(packet.kind(), ack.packet_id));
                 let is_loose = self.is_resumed && !matches!(packet, Packet::Puback(_));
                 if known.is_none() && !is_loose {
                     return answers(format!("{} {} answers nothing", packet.kind(), ack.packet_id));
                 }
+                None
+            }
+            Packet::Pubrel(ack) => {
+                self.waiting.remove(&(PacketKind::Pubrel, ack.packet_id));
                 None
             }
             Packet::Suback(suback) => self.counted(packet.kind(), suback.packet_id, Some(suback.reasons.len())),

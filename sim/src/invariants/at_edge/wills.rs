@@ -96,15 +96,6 @@ fn too_many(scene: &Scene<'_>, key: &Key, wills: &Wills, found: &mut Found) {
             continue;
         }
         let subs = scene.matching(line.client(), line.session, &key.0, delivered.position).count();
-        if !scene
-            .lines
-            .iter()
-            .enumerate()
-            .any(|(at, one)| is_of(one, key) && may_have_gone(scene, at, delivered.position))
-        {
-            let detail = format!("the will on {} comes before its time", publish.topic());
-            found.broken.push(scene.breach(Invariant::Will, delivered.position, detail));
-        }
         let asked = if wills.is_retained { subs } else { 0 };
         let most = wills.at_most * subs + asked;
         let count = counts.entry((line.client(), line.session)).or_default();
@@ -120,31 +111,6 @@ fn too_many(scene: &Scene<'_>, key: &Key, wills: &Wills, found: &mut Found) {
             found.broken.push(scene.breach(Invariant::Will, delivered.position, detail));
         }
     }
-}
-
-fn is_of(line: &Line<'_>, key: &Key) -> bool {
-    let will = line.connect.will.as_ref();
-    will.is_some_and(|will| will.topic.as_str() == key.0 && will.payload == key.1)
-}
-
-/// Whether its connection may have ended, and its delay be over, before something was read there.
-fn may_have_gone(scene: &Scene<'_>, at: usize, position: usize) -> bool {
-    let line = &scene.lines[at];
-    if line.asked.position > position {
-        return false;
-    }
-    if line.is_hindered || scene.shared.contains(line.client()) || scene.may_be_taken_over(at, position) {
-        return true;
-    }
-    let Some(will) = &line.connect.will else { return false };
-    let delay = will.properties.will_delay_interval().filter(|_| line.connect.version.has_properties()).unwrap_or(0);
-    let waits = Duration::from_secs(delay.into()).min(line.expiry().0);
-    // When a server has closed it, nobody knows exactly.
-    line.over.is_some_and(|over| {
-        let since = line.leaves.map_or(over.mark.at, |(mark, _)| mark.at);
-        // What is read on two connections is read in any order.
-        over.by_server || since + waits <= scene.history.events[position].at + scene.allowance.lag
-    })
 }
 
 /// [MQTT-3.1.2-8] For a subscriber who was there before the connections with the will, and is there at the end.
