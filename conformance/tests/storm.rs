@@ -202,6 +202,31 @@ fn an_honest_broker_comes_through_and_a_seed_is_one_storm() {
     assert_eq!(plays[0].1["storms"][0]["plan"], plays[1].1["storms"][0]["plan"]);
 }
 
+/// The first PUBLISH never arrives, and the one on the next connection does.
+const MEETS_A_RESET: &str = "\
+title: a message that meets a reset
+actors: { anna: client }
+storm:
+  lasts: 2s
+  calm: 15s
+  steps:
+    - { at: 0s, anna: { connect: { version: \"5.0\", clean_start: false, session_expiry: 60s, reconnect: { after: 50ms } } } }
+    - { at: 300ms, anna: { subscribe: { filter: t, qos: 1 } } }
+    - { at: 300ms, on: { packet: publish, nth: 1, from: anna, pass: before }, world: { reset: { link: anna } } }
+    - { at: 1s, anna: { publish: { topic: t, payload: once, qos: 1 } } }
+";
+
+#[test]
+fn a_fault_waits_for_its_packet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("meets_a_reset.yaml");
+    std::fs::write(&file, MEETS_A_RESET).expect("a file");
+    let (status, report, errors) = storm(broker(None), &["--plan", at(&file)], folder.path());
+    assert_eq!(status, Some(0), "{report:#} {errors}");
+    let storm = &report["storms"][0];
+    assert_eq!([&storm["faults"], &storm["faults_hit"], &storm["delivered"]], [1, 1, 1], "{report:#}");
+}
+
 #[test]
 fn broken_brokers_are_noticed_and_the_trace_can_be_drawn() {
     let named = |name: &str| broken::all().find(|broker| broker.name == name).expect("it is in the table");

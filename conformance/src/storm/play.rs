@@ -10,9 +10,9 @@ use squall_codec::{
     wire::Text,
 };
 use squall_scenarios::{
-    fault::Fault,
+    fault::{Fault, Triggered},
     links::Links,
-    plan::{Act, Connecting, Doing, Plan, placed_filter},
+    plan::{Act, Connecting, Doing, Plan, Step, placed_filter},
     transcript::{Entry, Transcript},
 };
 use squall_sim::{
@@ -100,7 +100,7 @@ pub async fn play(plan: &Plan, place: &Place) -> Judged {
     };
     for step in &plan.steps {
         sleep_until(storm.field.started + step.at).await;
-        storm.act(&step.act);
+        storm.begin(step);
     }
     sleep_until(storm.field.started + plan.lasts).await;
     storm.calm();
@@ -132,13 +132,16 @@ struct Storm<'a> {
 }
 
 impl Storm<'_> {
-    fn act(&mut self, act: &Act) {
-        match act {
+    fn begin(&mut self, step: &Step) {
+        match &step.act {
             Act::Client(who, doing) => self.client(*who, doing),
             Act::Link(who, kind) => {
-                let actor = who.map(|who| self.plan.actors[who].clone());
+                let fault = Fault { actor: who.map(|who| self.plan.actors[who].clone()), kind: kind.clone() };
                 // Nobody may be connected for what happens once: then it touches nothing.
-                let _ = self.field.links.apply(self.field.now(), &Fault { actor, kind: kind.clone() });
+                let _ = match &step.on {
+                    None => self.field.links.apply(self.field.now(), &fault),
+                    Some(moment) => self.field.links.arm(moment, Triggered::Fault(fault)).map(drop),
+                };
             }
             // Left out where the plan was fitted.
             Act::Outage(_) | Act::Disk(_) => {}
