@@ -10,7 +10,7 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{bytes_of, is_v5, lasting, lasting_peer, resumed},
     bytes::{publish, subscribe},
-    judge::{At, farewell},
+    judge::{At, farewell, formed},
     offer,
     watch::{message, tidied},
 };
@@ -171,5 +171,5 @@ pub(crate) async fn connack_is_in_the_format_of_its_version(stage: &Stage) -> Ou
             Halt::fail(format!("the CONNACK is not in the format of {}: {bytes:02X?}", stage.version())).at(&at)
         );
     }
-    played.map(|_| Evidence::of(&at))
+    formed(stage, played).map(|_| Evidence::of(&at))
 }
