@@ -273,26 +273,3 @@ fn enhanced_packet(at_us: u64, packet: &Packet) -> Vec<u8> {
     }
     block(6, &body)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_checksum_makes_the_sum_of_all_words_zero() {
-        // The example of RFC 1071, section 3.
-        assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
-        assert_eq!(checksum(&[0xff]), !0xff00);
-        let end = |next| End { address: BROKER, port: 1883, next };
-        let packet = ip_packet(end(1), end(2), PSH | ACK, b"abc");
-        assert_eq!(checksum(&packet[..20]), 0, "a header with its checksum in it");
-    }
-
-    #[test]
-    fn a_long_comment_is_cut_and_every_block_is_a_multiple_of_four() {
-        let comment = Some("x".repeat(100_000));
-        let block = enhanced_packet(1 << 33, &Packet { bytes: vec![1, 2, 3, 4, 5], comment });
-        assert_eq!(block.len() % 4, 0);
-        assert_eq!(block[12..16], 2_u32.to_le_bytes(), "the upper half of the time");
-    }
-}

@@ -37,5 +37,6 @@ pub mod tally;
 pub mod target;
 pub mod test;
 pub mod tests;
+pub mod web_socket_frame;
 
 pub use liars::{crude, planted};

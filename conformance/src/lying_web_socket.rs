@@ -18,7 +18,7 @@ use squall_scenarios::{
     transcript::Transcript,
 };
 
-use crate::tests::web_socket::extent;
+use crate::web_socket_frame::extent;
 
 /// Another world with a liar below its WebSocket. A liar here speaks on the connection that it listens to, and at once:
 /// lies on other connections and for later are not told.

@@ -350,22 +350,3 @@ fn said(publish: &Publish) -> Option<String> {
     let plain: String = text.chars().filter(|letter| !letter.is_control()).take(80).collect();
     (!plain.is_empty()).then_some(plain)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_judged_by_its_bytes() {
-        let of = |version, bytes: &'static [u8]| judge(version, &Bytes::from_static(bytes));
-        assert!(matches!(of(Version::V3_1_1, b"\x20\x02\x00\x00"), Answer::Accepted(_)));
-        assert!(matches!(of(Version::V5_0, b"\x20\x03\x00\x00\x00"), Answer::Accepted(_)));
-        assert!(matches!(of(Version::V3_1_1, b"\x20\x02\x00\x05"), Answer::Refused(_)));
-        assert!(matches!(of(Version::V5_0, b"\x20\x02\x00\x01"), Answer::Refused(_)));
-        assert_eq!(
-            of(Version::V5_0, b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n"),
-            Answer::NotMqtt("\"HTTP/1.1 400 Bad Request\"".to_owned())
-        );
-        assert_eq!(of(Version::V5_0, b"\x15\x03\x03\x00"), Answer::NotMqtt("the bytes 15 03 03 00".to_owned()));
-    }
-}

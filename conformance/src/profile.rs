@@ -15,7 +15,7 @@ use crate::{
 const LARGEST_TOLERANCE_S: f64 = 60.0;
 
 /// Tests at a time where nobody says otherwise.
-const JOBS: usize = 64;
+pub const JOBS: usize = 64;
 
 /// A profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -109,38 +109,5 @@ impl Profile {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_profile_names_only_statements_that_exist() {
-        let text = |statement| {
-            format!(
-                "name = 'x'\ntarget = 'a:1'\n[[known]]\nstatement = '{statement}'\nversions = ['1']\nreason = 'r'\n"
-            )
-        };
-        assert!(Profile::parse(&text("5.0/MQTT-3.1.0-2")).is_ok());
-        assert_eq!(Profile::parse(&text("5.0/MQTT-0.0.0-0")).unwrap_err(), "there is no statement 5.0/MQTT-0.0.0-0");
-    }
-
-    #[test]
-    fn a_profile_says_how_many_tests_its_broker_bears() {
-        let of = |line: &str| Profile::parse(&format!("name = 'x'\ntarget = 'a:1'\n{line}\n"));
-        assert_eq!(of("").expect("it needs no line").jobs, None);
-        assert_eq!(of("jobs = 1").expect("one is a number").jobs, NonZeroU16::new(1));
-        assert!(of("jobs = 0").is_err());
-        let one = of("jobs = 1").expect("one is a number");
-        let at_a_time = |profile, asked| Profile::jobs(profile, asked);
-        assert_eq!([at_a_time(None, None), at_a_time(Some(&one), None), at_a_time(Some(&one), Some(8))], [JOBS, 1, 8]);
-    }
-
-    #[test]
-    fn a_wrong_profile_is_shown_with_its_line() {
-        let error = Profile::parse("name = 'x'\ntarget = 'a:1'\nnonsense = 1\n").unwrap_err();
-        assert!(error.contains("line 3") && error.contains("nonsense"), "{error}");
     }
 }

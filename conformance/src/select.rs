@@ -139,7 +139,7 @@ impl Filter {
 }
 
 /// `MQTT-3.1` begins `MQTT-3.1.2-24`, and not `MQTT-3.10.1-1`.
-fn begins(id: &str, prefix: &str) -> bool {
+pub fn begins(id: &str, prefix: &str) -> bool {
     let number = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
     id.strip_prefix(prefix).is_some_and(|rest| !(number(prefix.bytes().last()) && number(rest.bytes().next())))
 }
@@ -213,66 +213,5 @@ impl Selection {
             (alone, !planned.test.slow, std::cmp::Reverse(planned.wait_seconds()), planned.number)
         });
         Ok(chosen)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn a_prefix_ends_where_a_number_ends() {
-        assert!(begins("MQTT-3.1.2-24", "MQTT-3.1"));
-        assert!(begins("MQTT-3.1.2-24", "MQTT-3.1.2-24"));
-        assert!(begins("MQTT-3.1.2-24", "MQTT-3.1.2-"));
-        assert!(!begins("MQTT-3.10.1-1", "MQTT-3.1"));
-        assert!(!begins("MQTT-3.1.2-24", "MQTT-3.1.2-2"));
-    }
-
-    #[test]
-    fn a_filter_is_an_id_or_free_text() {
-        let parse = |text: &str| text.parse::<Filter>().expect("any word is a filter");
-        assert_eq!(parse("mqtt-3.1"), Filter { version: None, wanted: Wanted::Id("MQTT-3.1".to_owned()) });
-        let five = Filter { version: Some(Version::V5_0), wanted: Wanted::Id("MQTT-3.3".to_owned()) };
-        assert_eq!(parse("5.0/MQTT-3.3"), five);
-        assert_eq!(
-            parse("second_connect"),
-            Filter { version: None, wanted: Wanted::Text("second connect".to_owned()) }
-        );
-    }
-
-    #[test]
-    fn a_filter_that_takes_nothing_says_why() {
-        let selection = |filter: &str| Selection {
-            versions: vec![Version::V3_1_1, Version::V5_0],
-            filters: vec![filter.parse().expect("any word is a filter")],
-            ..Selection::default()
-        };
-        let complaint = |filter| selection(filter).tests().expect_err("nothing matches");
-        assert!(complaint("MQTT-9.9.9-1").contains("the nearest are MQTT-"));
-        assert!(complaint("3.1.1/MQTT-4.8.0-2").contains("not observable"));
-        assert_eq!(complaint("no such words anywhere"), "no test matches 'no such words anywhere'");
-    }
-
-    #[test]
-    fn sections_grades_and_tags_narrow_the_choice_together() {
-        let both = Selection { versions: vec![Version::V3_1_1, Version::V5_0], slow: true, ..Selection::default() };
-        let names = |selection: &Selection| -> BTreeSet<_> {
-            let tests = selection.tests().expect("some are left");
-            tests.into_iter().map(|planned| planned.number).collect()
-        };
-        let all = names(&both);
-        let connect = names(&Selection { sections: vec!["3.1".to_owned()], ..both.clone() });
-        let should = names(&Selection { grades: vec![Grade::Should], ..both.clone() });
-        let timed = names(&Selection { tags: vec![Tag::Time], ..both.clone() });
-        for part in [&connect, &should, &timed] {
-            assert!(!part.is_empty() && part.len() < all.len());
-        }
-        let together = Selection { sections: vec!["3.1".to_owned()], tags: vec![Tag::Time], ..both.clone() };
-        assert_eq!(names(&together), connect.intersection(&timed).copied().collect());
-        let nowhere = Selection { sections: vec!["9.9".to_owned()], ..both };
-        assert!(nowhere.tests().expect_err("no such section").contains("no test has all that was asked for"));
     }
 }

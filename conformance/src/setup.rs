@@ -140,16 +140,3 @@ impl Setup {
         matches!(self, Setup::Users).then_some(known)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_setup_has_a_name_of_its_own() {
-        let names: BTreeSet<_> = Setup::ALL.iter().map(|setup| setup.name()).collect();
-        assert_eq!(names.len(), Setup::ALL.len());
-    }
-}

@@ -309,35 +309,3 @@ impl Catalogue {
         ranked.into_iter().take_while(|(distance, _)| *distance <= best + 1).take(3).map(|(_, known)| known).collect()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_reads_as_it_is_written() {
-        let key = Key::parse("5.0/MQTT-3.1.0-2").expect("a version and an id");
-        assert_eq!(key, Key { version: Version::V5_0, id: "MQTT-3.1.0-2" });
-        assert_eq!(key.to_string(), "5.0/MQTT-3.1.0-2");
-        assert_eq!(Key::parse("MQTT-3.1.0-2"), None);
-        assert_eq!(Key::parse("4.0/MQTT-3.1.0-2"), None);
-    }
-
-    #[test]
-    fn the_same_id_means_different_things_in_the_two_versions() {
-        let find = |text| catalogue().find(Key::parse(text).expect("a key")).expect("a statement");
-        assert_ne!(find("3.1.1/MQTT-3.1.2-24").rule, find("5.0/MQTT-3.1.2-24").rule);
-    }
-
-    #[test]
-    fn a_misspelt_id_finds_its_neighbours() {
-        assert_eq!(catalogue().nearest("mqtt-3.1.0-2")[0], "MQTT-3.1.0-2");
-        assert!(catalogue().nearest("X-RETAINED-ORDR").iter().any(|id| id.starts_with("X-")));
-    }
-
-    #[test]
-    fn what_has_no_number_stands_in_no_chapter() {
-        let statement = catalogue().find(Key::parse("3.1.1/X-311-FIXED-LENGTHS").expect("a key")).expect("a statement");
-        assert_eq!(statement.chapter().title(), "without a number");
-    }
-}

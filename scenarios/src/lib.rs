@@ -24,4 +24,4 @@ pub mod stage;
 pub mod timing;
 pub mod transcript;
 pub mod verdict;
-mod words;
+pub mod words;

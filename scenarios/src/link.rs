@@ -4,7 +4,7 @@
 //! TCP's promises hold on it: bytes arrive in order and none in between is missing. What a person calls a lost packet is
 //! a delay here, as it is for every program above TCP.
 
-mod draws;
+pub mod draws;
 mod lane;
 mod trigger;
 

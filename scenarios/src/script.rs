@@ -351,6 +351,3 @@ fn needs_of(source: &Source) -> Vec<Need> {
     }
     needs
 }
-
-#[cfg(test)]
-mod tests;

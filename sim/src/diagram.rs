@@ -6,7 +6,7 @@
 mod arrow;
 mod canvas;
 mod lanes;
-pub(crate) mod wrap;
+pub mod wrap;
 
 use squall_scenarios::{transcript::Entry, verdict::Verdict};
 

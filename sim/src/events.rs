@@ -2,15 +2,16 @@
 //!
 //! Time is virtual and jumps to whatever is due next, so that an idle hour costs nothing. One thread, one order.
 
-mod agenda;
+pub mod agenda;
 mod broker;
 mod client;
 mod client_actor;
 mod connection;
-mod executor;
+pub mod executor;
 pub mod fleet;
 mod network;
 mod outage;
+pub mod outcomes;
 pub mod storm;
 mod world;
 
@@ -138,62 +139,5 @@ fn drive<T>(
         if network.events > event_limit {
             return Err(RunError::TooManyEvents { limit: event_limit, at: network.now });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-
-    use super::*;
-
-    #[test]
-    fn time_jumps_to_the_next_sleeper() {
-        let run = run(EventsOptions::new(1), |world| {
-            Box::pin(async move {
-                world.sleep_until(Duration::from_secs(3600)).await;
-                world.sleep_until(Duration::from_secs(1)).await;
-                world.now()
-            })
-        });
-        assert_eq!(run.outcome, Ok(Duration::from_secs(3600)));
-        assert_eq!(run.elapsed, Duration::from_secs(3600));
-    }
-
-    #[test]
-    fn a_play_that_waits_for_nothing_is_reported_as_stuck() {
-        let run = run(EventsOptions::new(1), |world| {
-            Box::pin(async move {
-                world.sleep_until(Duration::from_secs(2)).await;
-                pending::<()>().await;
-            })
-        });
-        assert_eq!(run.outcome, Err(RunError::Stuck { at: Duration::from_secs(2) }));
-    }
-
-    #[test]
-    fn a_play_that_never_ends_is_stopped() {
-        let options = EventsOptions { event_limit: 1_000, ..EventsOptions::new(1) };
-        let run = run::<()>(options, |world| {
-            Box::pin(async move {
-                loop {
-                    world.sleep_until(world.now() + Duration::from_millis(1)).await;
-                }
-            })
-        });
-        assert!(matches!(run.outcome, Err(RunError::TooManyEvents { limit: 1_000, .. })), "{:?}", run.outcome);
-    }
-
-    #[test]
-    fn a_play_that_takes_too_long_is_stopped() {
-        let options = EventsOptions { time_limit: Duration::from_secs(10), ..EventsOptions::new(1) };
-        let run = run(options, |world| Box::pin(async move { world.sleep_until(Duration::from_secs(11)).await }));
-        assert_eq!(run.outcome, Err(RunError::TooLong { limit: Duration::from_secs(10) }));
-    }
-
-    #[test]
-    fn a_panic_of_the_play_is_an_error_of_the_run() {
-        let run = run::<()>(EventsOptions::new(1), |_| Box::pin(async { panic!("the play broke") }));
-        assert_eq!(run.outcome, Err(RunError::Panicked("the play broke".to_owned())));
     }
 }

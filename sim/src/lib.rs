@@ -25,5 +25,5 @@ pub mod subject;
 mod told;
 pub mod trace;
 pub mod turmoil;
-mod wall_clock;
+pub mod wall_clock;
 pub mod world;

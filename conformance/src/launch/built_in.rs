@@ -49,15 +49,3 @@ pub fn find(name: &str) -> Result<Profile, String> {
     let hint = nearest.map(|near| format!(", did you mean {near}?")).unwrap_or_default();
     Err(format!("there is no profile '{name}'{hint} (known: {known}, and files that end with .toml)"))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_tells_what_it_is_has_its_profile() {
-        let name = |identity| of_identity(identity).map(|profile| profile.name);
-        assert_eq!(name("mosquitto version 2.0.11").as_deref(), Some("Mosquitto"));
-        assert_eq!(name("something else"), None);
-    }
-}

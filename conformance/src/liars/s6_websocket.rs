@@ -7,7 +7,10 @@ use squall_scenarios::{
 };
 
 use super::filter::{Passing, liar};
-use crate::tests::web_socket::{BINARY, CONTINUATION, TEXT, unmasked};
+use crate::{
+    tests::web_socket::{BINARY, CONTINUATION, TEXT},
+    web_socket_frame::unmasked,
+};
 
 /// The opcode of a frame; `None` of the head of a handshake.
 fn opcode(passing: &Passing<'_>) -> Option<u8> {

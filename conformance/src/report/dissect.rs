@@ -84,7 +84,7 @@ const ALIASES: [(&str, &str); 18] = [
 ];
 
 /// The field that these words are about; the first byte where they name none.
-fn decisive(fields: &[Field], words: &str) -> usize {
+pub fn decisive(fields: &[Field], words: &str) -> usize {
     let words = words.to_lowercase();
     let named = |field: &Field| words.contains(&field.name.to_lowercase());
     let alias = || {
@@ -97,21 +97,4 @@ fn decisive(fields: &[Field], words: &str) -> usize {
     let mut found: Vec<_> = (0..fields.len()).filter(|index| named(&fields[*index])).collect();
     found.sort_by_key(|index| std::cmp::Reverse(fields[*index].name.len()));
     found.first().copied().or_else(alias).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_words_of_a_reason_find_the_field() {
-        let fields = fields(b"\x33\x08\x00\x01t\x00\x07\x00hi", Version::V5_0);
-        let named = |words: &str| fields[decisive(&fields, words)].name;
-        assert_eq!(named("the copy has RETAIN"), TYPE_AND_FLAGS);
-        assert_eq!(named("expected the payload 'a'"), "Payload");
-        assert_eq!(named("the Packet Identifier is in use"), "Packet Identifier");
-        assert_eq!(named("no idea"), TYPE_AND_FLAGS);
-        let longer = super::fields(b"\xc0\x01\x00", Version::V5_0);
-        assert_eq!(longer[decisive(&longer, "PINGREQ has 1 bytes after its last field")].range, 2..3);
-    }
 }

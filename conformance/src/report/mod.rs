@@ -15,4 +15,4 @@ pub mod model;
 pub mod replay;
 pub mod summary;
 pub mod tap;
-pub(crate) mod words;
+pub mod words;

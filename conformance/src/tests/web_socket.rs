@@ -12,6 +12,7 @@ use squall_scenarios::{
 };
 
 use super::judge::At;
+use crate::web_socket_frame::{MASKED, extent};
 
 /// What a frame is, of those that matter here (RFC 6455, section 5.2).
 pub(crate) const CONTINUATION: u8 = 0;
@@ -20,8 +21,6 @@ pub(crate) const BINARY: u8 = 2;
 pub(crate) const CLOSE: u8 = 8;
 /// Bit 7 of a frame's first byte: nothing of the message follows.
 const FIN: u8 = 0x80;
-/// Bit 7 of the length: the frame is masked. The text has clients mask, and servers not.
-const MASKED: u8 = 0x80;
 /// A mask need not be secret for a test.
 const MASK: [u8; 4] = [0x53, 0x71, 0x75, 0x61];
 /// Sixteen bytes in base 64.
@@ -264,47 +263,5 @@ impl RawSocket {
 
     fn record(&self, what: What) -> At {
         At(self.stage.transcript().record(self.stage.now(), &self.actor, self.connection, what))
-    }
-}
-
-/// How long a frame's header is and what follows it, once that can be said. A mask belongs to the header.
-pub(crate) fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
-    let second = *bytes.get(1)?;
-    let mask = if second & MASKED == 0 { 0 } else { MASK.len() };
-    let (header, length) = match second & !MASKED {
-        126 => (4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
-        127 => (10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?),
-        short => (2, usize::from(short)),
-    };
-    Some((header + mask, length))
-}
-
-/// What a client's frame holds.
-pub(crate) fn unmasked(frame: &[u8]) -> Option<Vec<u8>> {
-    let (header, length) = extent(frame)?;
-    let mask = frame.get(header.checked_sub(MASK.len())?..header)?;
-    let payload = frame.get(header..header + length)?;
-    Some(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_as_long_as_its_header_says() {
-        assert_eq!(extent(&[0x82]), None);
-        assert_eq!(extent(&[0x82, 5]), Some((2, 5)));
-        assert_eq!(extent(&[0x82, 0x85, 1, 2, 3, 4]), Some((6, 5)));
-        assert_eq!(extent(&[0x82, 126, 1]), None);
-        assert_eq!(extent(&[0x82, 126, 1, 0]), Some((4, 256)));
-        assert_eq!(extent(&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]), Some((10, 65_536)));
-    }
-
-    #[test]
-    fn a_mask_is_taken_off() {
-        let frame = [0x82, 0x82, 1, 2, 3, 4, 0xC1, 0x02];
-        assert_eq!(unmasked(&frame), Some(vec![0xC0, 0x00]));
-        assert_eq!(unmasked(&frame[..7]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 /// Breaks at spaces, and within a word only where the word alone is too long: then behind an `=`, if there is one.
 /// The first line may be of another width than the rest.
-pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+pub fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line: Vec<char> = Vec::new();
     let mut width = first.max(1);
@@ -32,18 +32,4 @@ pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
         end_line(&mut line, &mut width);
     }
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_break_at_spaces_and_long_words_break_anywhere() {
-        assert_eq!(wrap("CONNECT 5.0 client_id=alice", 12, 12), ["CONNECT 5.0", "client_id=", "alice"]);
-        assert_eq!(wrap("CONNECT 5.0 client_id=alice", 12, 20), ["CONNECT 5.0", "client_id=alice"]);
-        assert_eq!(wrap("PINGREQ", 12, 12), ["PINGREQ"]);
-        assert!(wrap("", 12, 12).is_empty());
-        assert_eq!(wrap("a abcdef b", 3, 3), ["a", "abc", "def", "b"]);
-    }
 }

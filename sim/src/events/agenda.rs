@@ -7,7 +7,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 /// The sooner of two times, where there is one.
-pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+pub fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -16,7 +16,7 @@ pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<D
 
 /// The calendar of one kind of participants.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub struct Agenda {
     /// Nothing happens to one before its earliest time here.
     later: BinaryHeap<Reverse<(Duration, usize)>>,
     /// The earliest time of each in `later`.
@@ -33,7 +33,7 @@ pub(super) struct Agenda {
 
 impl Agenda {
     /// One more takes part; it is to be looked at now.
-    pub(super) fn add(&mut self) {
+    pub fn add(&mut self) {
         let index = self.noted.len();
         self.noted.push(None);
         self.is_listed.push(false);
@@ -41,7 +41,7 @@ impl Agenda {
     }
 
     /// Something has happened to it: it is to be looked at now.
-    pub(super) fn touch(&mut self, index: usize) {
+    pub fn touch(&mut self, index: usize) {
         if std::mem::replace(&mut self.is_listed[index], true) {
             return;
         }
@@ -52,7 +52,7 @@ impl Agenda {
     }
 
     /// By itself it does something at this time, and nothing before.
-    pub(super) fn note(&mut self, index: usize, at: Option<Duration>) {
+    pub fn note(&mut self, index: usize, at: Option<Duration>) {
         let Some(at) = at else { return };
         if self.noted[index].is_none_or(|noted| at < noted) {
             self.noted[index] = Some(at);
@@ -62,11 +62,7 @@ impl Agenda {
 
     /// When the next one does something by itself, as it says when it is asked. Nobody is asked who does nothing before `limit`:
     /// then that is the answer.
-    pub(super) fn next(
-        &mut self,
-        limit: Option<Duration>,
-        ask: impl Fn(usize) -> Option<Duration>,
-    ) -> Option<Duration> {
+    pub fn next(&mut self, limit: Option<Duration>, ask: impl Fn(usize) -> Option<Duration>) -> Option<Duration> {
         while let Some(Reverse((at, index))) = self.later.peek().copied() {
             if limit.is_some_and(|limit| limit <= at) {
                 break;
@@ -86,12 +82,12 @@ impl Agenda {
     }
 
     /// Whether the time of one has come, or may have.
-    pub(super) fn is_due(&self, now: Duration) -> bool {
+    pub fn is_due(&self, now: Duration) -> bool {
         self.later.peek().is_some_and(|Reverse((at, _))| *at <= now)
     }
 
     /// Lists those whose time has come. Whoever is listed and has nothing to do does nothing.
-    pub(super) fn list_due(&mut self, now: Duration) {
+    pub fn list_due(&mut self, now: Duration) {
         if self.is_due(now) {
             self.list_those_due(now);
         }
@@ -108,7 +104,7 @@ impl Agenda {
     }
 
     /// The next one of this round; `None` ends the round.
-    pub(super) fn pop(&mut self) -> Option<usize> {
+    pub fn pop(&mut self) -> Option<usize> {
         let Some(Reverse(index)) = self.round.pop() else {
             self.place = None;
             self.round.extend(self.next_round.drain(..).map(Reverse));
@@ -120,66 +116,7 @@ impl Agenda {
     }
 
     /// Whether somebody is to be looked at now.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.round.is_empty() && self.next_round.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(count: u64) -> Duration {
-        Duration::from_millis(count)
-    }
-
-    fn of(count: usize) -> Agenda {
-        let mut agenda = Agenda::default();
-        (0..count).for_each(|_| agenda.add());
-        while agenda.pop().is_some() {}
-        agenda
-    }
-
-    #[test]
-    fn a_round_goes_by_number_and_what_comes_up_behind_it_waits_for_the_next() {
-        let mut agenda = of(5);
-        agenda.touch(3);
-        agenda.touch(1);
-        assert_eq!(agenda.pop(), Some(1));
-        agenda.touch(4);
-        agenda.touch(1);
-        agenda.touch(0);
-        assert_eq!([agenda.pop(), agenda.pop(), agenda.pop()], [Some(3), Some(4), None]);
-        assert!(!agenda.is_empty());
-        assert_eq!([agenda.pop(), agenda.pop(), agenda.pop()], [Some(0), Some(1), None]);
-        assert!(agenda.is_empty());
-    }
-
-    #[test]
-    fn a_time_that_was_put_off_is_asked_for_again() {
-        let mut agenda = of(2);
-        agenda.note(0, Some(ms(5)));
-        agenda.note(1, Some(ms(7)));
-        // The first one has moved to 9 ms without a word.
-        let times = [Some(ms(9)), Some(ms(7))];
-        assert_eq!(agenda.next(None, |index| times[index]), Some(ms(7)));
-        agenda.list_due(ms(7));
-        assert_eq!(agenda.pop(), Some(1));
-        assert_eq!(agenda.next(None, |index| [Some(ms(9)), None][index]), Some(ms(9)));
-    }
-
-    #[test]
-    fn an_earlier_time_counts_and_the_later_one_is_forgotten() {
-        let mut agenda = of(1);
-        agenda.note(0, Some(ms(9)));
-        agenda.note(0, Some(ms(3)));
-        assert_eq!(agenda.next(None, |_| Some(ms(3))), Some(ms(3)));
-        assert_eq!(agenda.next(Some(ms(3)), |_| panic!("nobody is asked")), Some(ms(3)));
-        assert_eq!(agenda.next(Some(ms(4)), |_| Some(ms(3))), Some(ms(3)));
-        agenda.list_due(ms(3));
-        assert_eq!([agenda.pop(), agenda.pop()], [Some(0), None]);
-        agenda.list_due(ms(9));
-        assert!(agenda.is_empty());
-        assert_eq!(agenda.next(None, |_| None), None);
     }
 }

@@ -24,7 +24,7 @@ use squall_scenarios::{
     transcript::What,
 };
 
-use super::{agenda::sooner, connection::Owner, network::Network};
+use super::{agenda::sooner, connection::Owner, network::Network, outcomes::Outcomes};
 use crate::{meddler::Meddled, seed::derive, subject::ASKED_AGAIN_AFTER, told};
 
 /// One client and what it has told its application.
@@ -44,44 +44,6 @@ pub(super) struct WholeClient {
     messages: VecDeque<Publish>,
     events: VecDeque<Event>,
     waiting: Vec<Waker>,
-}
-
-/// How operations have ended, until somebody asks. Their names are numbers that follow each other.
-#[derive(Default)]
-struct Outcomes {
-    /// The name of the first in the row.
-    first: u64,
-    row: VecDeque<Option<Outcome>>,
-}
-
-impl Outcomes {
-    fn insert(&mut self, Token(name): Token, outcome: Outcome) {
-        if self.row.is_empty() {
-            self.first = name;
-        }
-        while name < self.first {
-            self.row.push_front(None);
-            self.first -= 1;
-        }
-        let place = usize::try_from(name - self.first).expect("operations that nobody has asked for fit into memory");
-        while self.row.len() < place {
-            self.row.push_back(None);
-        }
-        match self.row.get_mut(place) {
-            Some(free) => *free = Some(outcome),
-            None => self.row.push_back(Some(outcome)),
-        }
-    }
-
-    fn take(&mut self, Token(name): Token) -> Option<Outcome> {
-        let place = usize::try_from(name.checked_sub(self.first)?).ok()?;
-        let outcome = self.row.get_mut(place)?.take();
-        while let Some(None) = self.row.front() {
-            self.row.pop_front();
-            self.first += 1;
-        }
-        outcome
-    }
 }
 
 impl WholeClient {
@@ -361,28 +323,5 @@ impl Network {
             self.transcript.record(self.now, &client.actor, client.number, What::Told { summary: summary() });
         }
         client.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use squall_codec::reason::ReasonCode;
-
-    use super::*;
-
-    #[test]
-    fn an_outcome_is_there_once_for_whoever_asks_in_whatever_order() {
-        let outcome = |filters: usize| Outcome::Subscribed { reasons: vec![ReasonCode::Success; filters] };
-        let mut outcomes = Outcomes::default();
-        for name in [3, 1, 2, 7] {
-            outcomes.insert(Token(name), outcome(name as usize));
-        }
-        for name in [2, 1, 7, 3] {
-            assert_eq!(outcomes.take(Token(name)), Some(outcome(name as usize)), "{name}");
-            assert_eq!(outcomes.take(Token(name)), None, "{name} is taken");
-        }
-        assert!(outcomes.row.is_empty());
-        outcomes.insert(Token(9), outcome(9));
-        assert_eq!([8, 9].map(|name| outcomes.take(Token(name))), [None, Some(outcome(9))]);
     }
 }

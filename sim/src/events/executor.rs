@@ -13,7 +13,7 @@ use std::{
 use squall_scenarios::stage::LocalFuture;
 
 /// The play: polled when something woke it, and only then.
-pub(super) struct Play<T> {
+pub struct Play<T> {
     future: LocalFuture<'static, T>,
     woken: Arc<Woken>,
 }
@@ -31,7 +31,7 @@ impl Wake for Woken {
 }
 
 /// What became of the play.
-pub(super) enum Turn<T> {
+pub enum Turn<T> {
     /// Nothing woke it.
     Idle,
     /// It ran and waits again.
@@ -41,12 +41,13 @@ pub(super) enum Turn<T> {
 }
 
 impl<T> Play<T> {
-    pub(super) fn new(future: LocalFuture<'static, T>) -> Self {
+    /// It has not begun, and is woken.
+    pub fn new(future: LocalFuture<'static, T>) -> Self {
         Play { future, woken: Arc::new(Woken(AtomicBool::new(true))) }
     }
 
     /// Runs until it waits, if something woke it since the last turn.
-    pub(super) fn turn(&mut self) -> Turn<T> {
+    pub fn turn(&mut self) -> Turn<T> {
         if !self.woken.0.swap(false, Ordering::Relaxed) {
             return Turn::Idle;
         }
@@ -60,18 +61,18 @@ impl<T> Play<T> {
 
 /// Who waits for a time, in the order of time and then of asking.
 #[derive(Debug, Default)]
-pub(super) struct Sleepers {
+pub struct Sleepers {
     waiting: BTreeMap<SleeperId, Waker>,
     asked: u64,
 }
 
 /// One sleeper: its time, and its turn among those of the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SleeperId(Duration, u64);
+pub struct SleeperId(Duration, u64);
 
 impl Sleepers {
     /// Wakes `waker` when the time is `at`.
-    pub(super) fn add(&mut self, at: Duration, waker: Waker) -> SleeperId {
+    pub fn add(&mut self, at: Duration, waker: Waker) -> SleeperId {
         self.asked += 1;
         let id = SleeperId(at, self.asked);
         self.waiting.insert(id, waker);
@@ -79,63 +80,28 @@ impl Sleepers {
     }
 
     /// Wakes another waker in this sleeper's place.
-    pub(super) fn replace(&mut self, id: SleeperId, waker: &Waker) {
+    pub fn replace(&mut self, id: SleeperId, waker: &Waker) {
         if let Some(old) = self.waiting.get_mut(&id) {
             old.clone_from(waker);
         }
     }
 
     /// It sleeps no more.
-    pub(super) fn remove(&mut self, id: SleeperId) {
+    pub fn remove(&mut self, id: SleeperId) {
         self.waiting.remove(&id);
     }
 
     /// The earliest time somebody waits for.
-    pub(super) fn next(&self) -> Option<Duration> {
+    pub fn next(&self) -> Option<Duration> {
         self.waiting.keys().next().map(|id| id.0)
     }
 
     /// Wakes all whose time has come.
-    pub(super) fn wake_due(&mut self, now: Duration) {
+    pub fn wake_due(&mut self, now: Duration) {
         while let Some(first) = self.waiting.first_entry()
             && first.key().0 <= now
         {
             first.remove().wake();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_play_runs_only_when_it_was_woken() {
-        let mut polled = 0;
-        let mut play = Play::new(Box::pin(std::future::poll_fn(move |context| {
-            polled += 1;
-            if polled == 2 {
-                context.waker().wake_by_ref();
-            }
-            if polled == 3 { Poll::Ready(polled) } else { Poll::Pending }
-        })));
-        assert!(matches!(play.turn(), Turn::Ran));
-        assert!(matches!(play.turn(), Turn::Idle));
-        play.woken.0.store(true, Ordering::Relaxed);
-        assert!(matches!(play.turn(), Turn::Ran));
-        assert!(matches!(play.turn(), Turn::Done(3)));
-    }
-
-    #[test]
-    fn sleepers_wake_in_the_order_of_their_times() {
-        let mut sleepers = Sleepers::default();
-        let late = sleepers.add(Duration::from_secs(3), Waker::noop().clone());
-        sleepers.add(Duration::from_secs(1), Waker::noop().clone());
-        sleepers.add(Duration::from_secs(2), Waker::noop().clone());
-        assert_eq!(sleepers.next(), Some(Duration::from_secs(1)));
-        sleepers.wake_due(Duration::from_secs(2));
-        assert_eq!(sleepers.next(), Some(Duration::from_secs(3)));
-        sleepers.remove(late);
-        assert_eq!(sleepers.next(), None);
     }
 }

@@ -70,7 +70,7 @@ impl Frame {
 
 impl Cut {
     /// As a step of a script.
-    pub(super) fn step(&self) -> String {
+    pub fn step(&self) -> String {
         let Cut { actor, kind, direction, nth, place, how } = self;
         let packet = kind.to_string().to_lowercase();
         let to = match direction {
@@ -103,29 +103,5 @@ impl fmt::Display for Cut {
             Place::Within(bytes) => write!(f, "{actor}: {bytes} bytes of {kind} {nth} {direction} ({how})"),
             Place::After => write!(f, "{actor}: after {kind} {nth} {direction} ({how})"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_frame_is_cut_at_each_byte_with_each_end() {
-        let frame = Frame {
-            actor: "alice".to_owned(),
-            kind: PacketKind::Pubrel,
-            direction: Direction::ToServer,
-            nth: 2,
-            size: 4,
-        };
-        let cuts: Vec<Cut> = frame.cuts().collect();
-        assert_eq!(cuts.len(), 3 * 5);
-        let steps: Vec<String> = cuts.iter().map(Cut::step).collect();
-        assert_eq!(
-            steps[4],
-            "world: { cut: { link: alice, on: { packet: pubrel, to: server, nth: 2 }, pass: { bytes: 1 }, how: reset } }"
-        );
-        assert_eq!(cuts[14].to_string(), "alice: after PUBREL 2 to the server (half-open)");
     }
 }

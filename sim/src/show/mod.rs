@@ -2,9 +2,9 @@
 
 pub mod html;
 pub mod mermaid;
-mod page;
+pub mod page;
 pub mod picture;
-mod rules;
+pub mod rules;
 pub mod state;
 pub mod statements;
 pub mod svg;

@@ -4,6 +4,6 @@
 mod cause;
 pub mod difference;
 pub mod model;
-mod packet;
+pub mod packet;
 pub mod read;
 pub mod write;

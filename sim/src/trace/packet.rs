@@ -7,7 +7,7 @@ use squall_scenarios::dissect::{self, Field, Group, TYPE_AND_FLAGS, Value};
 use super::model::{Happening, Line};
 
 /// The fields of a frame; with `malformed` (and the statement that this breaks) where it is no packet.
-pub(super) fn json(line: &Line, version: Version) -> Json {
+pub fn json(line: &Line, version: Version) -> Json {
     let fields = dissect::fields(&line.bytes, version);
     let mut packet = Map::new();
     let kind = dissect::kind(&line.bytes).map_or("reserved", |kind| kind.name());
@@ -75,50 +75,5 @@ fn value_of(value: &Value) -> Json {
         Value::Pair(name, value) => json!([name, value]),
         Value::Binary(_) => json!({ "hex": value.to_string().trim_start_matches("0x") }),
         other => json!(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn told(what: Happening, bytes: &'static [u8], version: Version) -> String {
-        let line = Line {
-            seq: 0,
-            at_us: 0,
-            node: "alice".to_owned(),
-            connection: 1,
-            what,
-            text: String::new(),
-            bytes: Bytes::from_static(bytes),
-            cause: None,
-        };
-        json(&line, version).to_string()
-    }
-
-    #[test]
-    fn fields_have_the_standards_names_and_what_repeats_is_a_list() {
-        assert_eq!(
-            told(Happening::Sent, b"\x82\x0f\x00\x05\x02\x0b\x07\x00\x01a\x01\x00\x03b/#\x2c", Version::V5_0),
-            r#"{"type":"SUBSCRIBE","Remaining Length":15,"Packet Identifier":5,"Properties":{"Subscription Identifier":[7]},"Topic Filters":[{"Topic Filter":"a","Maximum QoS":1,"No Local":0,"Retain As Published":0,"Retain Handling":0,"Reserved":0},{"Topic Filter":"b/#","Maximum QoS":0,"No Local":1,"Retain As Published":1,"Retain Handling":2,"Reserved":0}]}"#
-        );
-        assert_eq!(
-            told(Happening::Received, b"\x90\x05\x00\x05\x00\x01\x87", Version::V5_0),
-            r#"{"type":"SUBACK","Remaining Length":5,"Packet Identifier":5,"Reason Codes":["0x01 Granted QoS 1","0x87 Not authorized"]}"#
-        );
-        assert_eq!(
-            told(Happening::Sent, b"\x34\x08\x00\x01t\x00\x07\xff\x00\x01", Version::V3_1_1),
-            r#"{"type":"PUBLISH","DUP":0,"QoS":2,"RETAIN":0,"Remaining Length":8,"Topic Name":"t","Packet Identifier":7,"Payload":{"hex":"FF0001"}}"#
-        );
-    }
-
-    #[test]
-    fn what_is_no_packet_says_what_is_wrong_and_which_statement_that_breaks() {
-        let told = told(Happening::Sent, b"\x36\x05\x00\x01t\x00\x07", Version::V5_0);
-        assert!(told.contains(r#""QoS":3"#), "{told}");
-        assert!(told.contains(r#""malformed":""#), "{told}");
-        assert!(told.contains(r#""breaks":"5.0/MQTT-3.3.1-4""#), "{told}");
     }
 }
