@@ -25,3 +25,4 @@ pub mod timing;
 pub mod transcript;
 pub mod verdict;
 pub mod words;
+mod yaml;

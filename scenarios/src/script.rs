@@ -35,6 +35,7 @@ use crate::{
     plan::Plan,
     settings::{Settings, Storage},
     stage::Need,
+    yaml,
 };
 use storm::StormWords;
 use words::{Pairs, Percent, Rate, VersionWord};
@@ -170,8 +171,7 @@ impl Script {
     /// # Errors
     /// The first thing that is wrong, with its line.
     pub fn parse(name: &str, text: &str) -> Result<Script, ScriptError> {
-        let source: Source =
-            serde_saphyr::from_str(text).map_err(|error| ScriptError::from_yaml(name, text, &error))?;
+        let source: Source = yaml::read(text).map_err(|fault| ScriptError::from_yaml(name, text, fault))?;
         let versions = match &source.versions {
             Some(versions) => versions.iter().map(|version| version.value.0).collect(),
             // In a storm each client has its own.

@@ -1,9 +1,13 @@
 //! Where something stands in a script, and how an error about it is shown: file, line, excerpt, caret, nearest word.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_saphyr::{Location, Spanned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, SeqAccess, Visitor},
+};
+
+use crate::yaml::{Fault, PLACED};
 
 /// A place in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,15 @@ pub struct Place {
 impl Place {
     /// For what is wrong with the script as a whole.
     pub(crate) const FIRST: Place = Place { line: 1, column: 1, length: 1 };
+
+    pub(crate) const fn new(line: usize, column: usize, length: usize) -> Place {
+        Place { line, column, length }
+    }
+
+    /// What [`Place::new`] takes.
+    pub(crate) const fn numbers(self) -> [usize; 3] {
+        [self.line, self.column, self.length]
+    }
 
     fn in_text(text: &str, line: usize, column: usize, length: usize) -> Place {
         let rest = text.lines().nth(line.saturating_sub(1)).map_or(0, |line| line.chars().count());
@@ -50,17 +63,6 @@ impl Place {
     }
 }
 
-impl From<Location> for Place {
-    fn from(location: Location) -> Self {
-        let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        Place {
-            line: number(location.line()),
-            column: number(location.column()),
-            length: number(location.span().len()),
-        }
-    }
-}
-
 /// A value that knows where it was written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placed<T> {
@@ -70,9 +72,25 @@ pub(crate) struct Placed<T> {
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Placed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<T>::deserialize(deserializer)?;
-        Ok(Placed { place: spanned.referenced.into(), value: spanned.value })
+        struct AndPlace<T>(PhantomData<T>);
+        impl<'de, T: DeserializeOwned> Visitor<'de> for AndPlace<T> {
+            type Value = Placed<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value and its place")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Placed<T>, A::Error> {
+                let [line, column, length] = [number(&mut parts)?, number(&mut parts)?, number(&mut parts)?];
+                let value =
+                    parts.next_element()?.ok_or_else(|| de::Error::invalid_length(3, &"a value and its place"))?;
+                Ok(Placed { value, place: Place::new(line, column, length) })
+            }
+        }
+        deserializer.deserialize_newtype_struct(PLACED, AndPlace(PhantomData))
     }
+}
+
+fn number<'de, A: SeqAccess<'de>>(parts: &mut A) -> Result<usize, A::Error> {
+    parts.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &"a place"))
 }
 
 /// A script that cannot be played: whose line is wrong, and what would be right.
@@ -113,38 +131,9 @@ impl ScriptError {
         }
     }
 
-    pub(crate) fn from_yaml(file: &str, text: &str, error: &serde_saphyr::Error) -> Self {
-        let place = error.location().map_or(Place::FIRST, Place::from);
-        ScriptError::at(file, text, place, in_our_words(error.without_snippet()))
-    }
-}
-
-/// What a person is told: the names of Rust types say nothing to those who write scripts.
-fn in_our_words(error: &serde_saphyr::Error) -> String {
-    use serde_saphyr::Error as Yaml;
-    match error {
-        Yaml::SerdeUnknownField { field, expected, .. } => unknown("field", field, expected.iter().copied()),
-        Yaml::SerdeUnknownVariant { variant, expected, .. } => unknown("word", variant, expected.iter().copied()),
-        Yaml::SerdeMissingField { field, .. } => format!("field '{field}' is missing"),
-        Yaml::InvalidScalar { ty, .. } => match *ty {
-            "u8" => "expected a whole number from 0 to 255".to_owned(),
-            "u16" => "expected a whole number from 0 to 65535".to_owned(),
-            "u32" | "u64" | "usize" => "expected a whole number".to_owned(),
-            "boolean" => "expected true or false".to_owned(),
-            other => format!("expected a value of type {other}"),
-        },
-        Yaml::InvalidBooleanStrict { .. } => "expected true or false".to_owned(),
-        Yaml::DuplicateMappingKey { key: Some(key), .. } => format!("'{key}' stands here twice"),
-        Yaml::ExpectedMappingEndAfterEnumVariantValue { .. } => {
-            "one word too many: only one stands here, with its fields".to_owned()
-        }
-        Yaml::Unexpected { expected: "mapping start", .. } => "expected fields: { name: value }".to_owned(),
-        Yaml::Unexpected { expected: "sequence start", .. } => "expected a list: [ one, another ]".to_owned(),
-        other => {
-            let text = other.to_string();
-            let end = text.rfind(" at line ").unwrap_or(text.len());
-            text[..end].to_owned()
-        }
+    pub(crate) fn from_yaml(file: &str, text: &str, fault: Fault) -> Self {
+        let (place, message) = fault.into_parts();
+        ScriptError::at(file, text, place, message)
     }
 }
 
