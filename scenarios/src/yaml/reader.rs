@@ -37,9 +37,16 @@ impl Fault {
         Fault { place: self.place.or(Some(place)), ..self }
     }
 
-    /// Where, and one sentence.
+    /// Where, and one sentence: what it quotes from the file gives no commands to a terminal.
     pub(crate) fn into_parts(self) -> (Place, String) {
-        (self.place.unwrap_or(Place::FIRST), self.message)
+        let mut message = String::with_capacity(self.message.len());
+        for letter in self.message.chars() {
+            match letter.is_control() {
+                true => message.extend(letter.escape_unicode()),
+                false => message.push(letter),
+            }
+        }
+        (self.place.unwrap_or(Place::FIRST), message)
     }
 }
 

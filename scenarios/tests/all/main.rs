@@ -17,3 +17,4 @@ mod script;
 mod timing;
 mod transcript;
 mod words;
+mod yaml;
