@@ -60,6 +60,8 @@ pub struct Link {
     /// The link was torn down under the actor: it sees that even if it does not read.
     severed: bool,
     server: FarEnd,
+    /// The actor has sent something behind the moment at which the server was to go down.
+    swallowed: bool,
     /// Has been written, and waits for a fault to be put in place.
     entering: VecDeque<(Direction, Entering)>,
     halted: bool,
@@ -76,6 +78,7 @@ impl Link {
             stalls: Vec::new(),
             severed: false,
             server: FarEnd::There,
+            swallowed: false,
             entering: VecDeque::new(),
             halted: false,
             fired: Vec::new(),
@@ -100,7 +103,7 @@ impl Link {
     pub fn server_comes_back(&mut self, now: Duration) {
         if let FarEnd::Dark { missed } = self.server {
             self.server = FarEnd::Forgetful;
-            if missed {
+            if missed || self.swallowed {
                 self.sever(now, None);
             }
         }
@@ -325,7 +328,11 @@ impl Link {
     fn enter(&mut self, now: Duration, direction: Direction, bytes: Bytes) {
         let size = bytes.len();
         let lane = &mut self.lanes[direction as usize];
-        if !lane.open || lane.swallows || size == 0 {
+        if !lane.open || size == 0 {
+            return;
+        }
+        if lane.swallows {
+            self.swallowed |= direction == Direction::ToServer;
             return;
         }
         lane.enter(now, bytes, &mut self.hits);

@@ -334,3 +334,17 @@ fn behind_the_moment_of_an_outage_nothing_passes_and_what_passed_arrives_first()
         assert!(armed.came().is_some());
     }
 }
+
+#[test]
+fn what_was_sent_behind_the_moment_of_a_power_failure_is_answered_with_a_reset_when_the_power_is_back() {
+    for (sent, answer) in [(PUBLISH, RST), (PINGREQ, None)] {
+        let links = Links::new(1);
+        let link = links.open(START, "alice");
+        links.arm(&publish_of_alice(Pass::Before), Triggered::Outage).expect("it waits");
+        write(&link, START, ToServer, sent);
+        assert_eq!(drain(&link, START, ToServer), if sent == PINGREQ { PINGREQ } else { b"" });
+        links.server_goes_dark();
+        links.server_comes_back(ms(500));
+        assert_eq!(read(&link, ms(500), ToClient), answer, "{sent:?}");
+    }
+}

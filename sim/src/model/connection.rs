@@ -97,10 +97,12 @@ impl Model {
     }
 
     pub(super) fn server_gets(&mut self, at: usize, packet: &Packet) {
-        if self.is_down
-            && let Some(session) = self.lines[at].session
-        {
-            self.heard_at_farewell(at, session, packet);
+        if self.is_down {
+            match (packet, self.lines[at].session) {
+                (Packet::Connect(connect), None) => self.connects_at_farewell(at, connect),
+                (_, Some(session)) => self.heard_at_farewell(at, session, packet),
+                _ => {}
+            }
         }
         let line = &mut self.lines[at];
         if line.stage == Stage::Over || self.is_down {
@@ -155,21 +157,9 @@ impl Model {
     }
 
     fn connects(&mut self, at: usize, connect: &Connect) {
-        let next = self.sessions.len();
-        let session = *self.ids.entry(connect.client_id.clone()).or_insert(next);
-        if session == next {
-            self.sessions.push(Session::new(connect.client_id.to_string()));
-        }
-        let maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
-        let line = &mut self.lines[at];
-        line.stage = Stage::Asked;
-        line.asked = self.now;
-        line.session = Some(session);
-        line.version = connect.version;
-        line.connect = Some(Box::new(connect.clone()));
-        line.receive_maximum = maximum;
-        line.alias_maximum = connect.properties.topic_alias_maximum().unwrap_or(0);
-        line.maximum_packet_size = connect.properties.maximum_packet_size();
+        let session = self.asks(at, connect);
+        self.lines[at].stage = Stage::Asked;
+        self.lines[at].connect = Some(Box::new(connect.clone()));
         let older = self.sessions[session].line;
         if let Some(older) = older {
             self.lines[older].excuse = Some("another connection has its Client Identifier");
@@ -195,6 +185,38 @@ impl Model {
         } else if older.is_some() {
             self.will_without_delay(session);
         }
+    }
+
+    /// What CONNECT says of its connection, and whose session it asks for.
+    fn asks(&mut self, at: usize, connect: &Connect) -> usize {
+        let next = self.sessions.len();
+        let session = *self.ids.entry(connect.client_id.clone()).or_insert(next);
+        if session == next {
+            self.sessions.push(Session::new(connect.client_id.to_string()));
+        }
+        let line = &mut self.lines[at];
+        line.asked = self.now;
+        line.session = Some(session);
+        line.version = connect.version;
+        line.receive_maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
+        line.alias_maximum = connect.properties.topic_alias_maximum().unwrap_or(0);
+        line.maximum_packet_size = connect.properties.maximum_packet_size();
+        session
+    }
+
+    /// A server that says farewell may still let somebody in.
+    fn connects_at_farewell(&mut self, at: usize, connect: &Connect) {
+        let session = self.asks(at, connect);
+        self.perhaps_let_in(session, connect);
+    }
+
+    /// It goes down while this CONNECT is not answered: whoever sent it may have a session afterwards.
+    pub(super) fn perhaps_let_in(&mut self, session: usize, connect: &Connect) {
+        self.loosen_session(session);
+        let asked = self.expiry_of(connect);
+        let of = &mut self.sessions[session];
+        of.expiry = of.expiry.max(asked);
+        self.will_perhaps(session, connect);
     }
 
     pub(super) fn server_sends(&mut self, at: usize, packet: &Packet) {
@@ -419,9 +441,7 @@ impl Model {
         // What cannot wait is lost with the connection.
         of.owed.retain(|owed| owed.only_on.is_none() || owed.only_on != line);
         let waiting = of.owed.iter_mut().chain(&mut of.copies);
-        for owed in waiting.filter(|owed| owed.qos == squall_codec::qos::Qos::AtMostOnce) {
-            owed.is_due = false;
-        }
+        waiting.filter(|owed| owed.may_be_lost()).for_each(|owed| owed.is_due = false);
         let ends = match of.expiry {
             u32::MAX => None,
             seconds => Some(now + Duration::from_secs(u64::from(seconds))),
@@ -469,6 +489,8 @@ impl Model {
         of.owed.iter_mut().chain(&mut of.copies).for_each(|owed| owed.is_due = false);
         of.subscriptions.iter_mut().for_each(|subscribed| subscribed.is_going = true);
         of.perhaps_sending.append(&mut of.sending);
+        let received = std::mem::take(&mut of.received);
+        of.perhaps_received.extend(received.into_iter().map(|id| (id, None)));
         of.was_cut = true;
         // A will that waits may be cancelled by it, or sent with the end of the session.
         if of.will.as_ref().is_some_and(Will::waits) {

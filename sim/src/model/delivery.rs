@@ -11,6 +11,7 @@ use squall_codec::{
 use super::{
     Model, Situation,
     message::{Message, key_of, words_of},
+    routing::Member,
     session::{Owed, Sending, Why},
     will::LooseWill,
 };
@@ -35,7 +36,7 @@ impl Model {
         if let Some(message) = self.take_owed(at, session, publish, key) {
             self.messages[message].has_left = true;
             if let Some(twin) = self.messages[message].twin {
-                self.sessions[session].owed.retain(|owed| owed.message != twin);
+                self.sessions[session].owed.retain(|owed| owed.message != twin || owed.why == Why::Retained);
             }
             self.sessions[session].first_sent.entry(key).or_default()[usize::from(publish.qos.bits())] += 1;
             if let Some(id) = publish.packet_id {
@@ -346,13 +347,17 @@ impl Model {
                 return false;
             }
             let message = &self.messages[shared.message];
-            let is_meant = |qos: Qos, identifier: Option<u32>| {
-                publish.qos == qos && publish.subscription_identifiers.iter().copied().eq(identifier)
+            let is_meant = |member: Member| {
+                publish.qos == member.qos
+                    && publish.retain == member.retain
+                    && publish.subscription_identifiers.iter().copied().eq(member.identifier)
             };
-            shared.members.iter().any(|(member, qos, id)| *member == session && is_meant(*qos, *id))
+            shared.members.iter().any(|member| member.session == session && is_meant(*member))
                 || of.subscriptions.iter().any(|subscribed| {
                     let qos = subscribed.options.qos.min(message.qos());
-                    subscribed.filter.as_str() == group.filter && is_meant(qos, subscribed.identifier)
+                    let retain = message.publish.retain && subscribed.options.retain_as_published;
+                    let identifier = subscribed.identifier;
+                    subscribed.filter.as_str() == group.filter && is_meant(Member { session, qos, retain, identifier })
                 })
         };
         let mut found = Vec::new();

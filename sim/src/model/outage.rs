@@ -27,11 +27,7 @@ impl Model {
                 && let Some(session) = self.lines[at].session
                 && let Some(connect) = self.lines[at].connect.take()
             {
-                // It may be let in before the end, and have a session behind it.
-                self.loosen_session(session);
-                let asked = self.expiry_of(&connect);
-                self.sessions[session].expiry = self.sessions[session].expiry.max(asked);
-                self.will_perhaps(session, &connect);
+                self.perhaps_let_in(session, &connect);
             }
         }
         for session in 0..self.sessions.len() {
@@ -82,7 +78,7 @@ impl Model {
             for owed in &mut of.owed {
                 owed.only_on = None;
                 // What was retained is asked for anew, by a client that still wants it.
-                if owed.qos == Qos::AtMostOnce
+                if owed.may_be_lost()
                     || owed.why == Why::Retained
                     || self.messages[owed.message].acceptance != Acceptance::Yes
                 {

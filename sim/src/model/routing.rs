@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::VecDeque, time::Duration};
 use squall_codec::{
     packet::{Packet, Publish, RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsubscribe},
     qos::Qos,
+    version::Version,
 };
 
 use super::{
@@ -23,6 +24,15 @@ pub(super) struct Share {
     pub(super) owed: VecDeque<SharedMessage>,
 }
 
+/// One who may have it, and how it has to look then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) session: usize,
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) identifier: Option<u32>,
+}
+
 /// A message for one of the members.
 #[derive(Debug)]
 pub(super) struct SharedMessage {
@@ -30,8 +40,8 @@ pub(super) struct SharedMessage {
     /// The message's key.
     pub(super) key: u64,
     pub(super) is_due: bool,
-    /// Who was a member when it came, with the Subscription Identifier of each: it may be allotted already.
-    pub(super) members: Vec<(usize, Qos, Option<u32>)>,
+    /// Who was a member when it came: it may be allotted already.
+    pub(super) members: Vec<Member>,
     /// Who was sent it.
     pub(super) sent_to: Option<usize>,
     /// With which QoS.
@@ -177,6 +187,15 @@ impl Model {
         let of = &mut self.sessions[session];
         let from_client = &mut of.from_client;
         match packet {
+            Packet::Connack(connack) if !connack.reason.is_failure() => {
+                let keeps = (self.lines[at].version != Version::V3_1).then_some(connack.session_present);
+                from_client.begin(keeps, connack.properties.receive_maximum().unwrap_or(u16::MAX));
+                let client = self.lines[at].client;
+                if of.client.replace(client).is_some_and(|before| before != client) {
+                    of.was_anothers = true;
+                    of.from_client.forget();
+                }
+            }
             Packet::Publish(publish) => self.sends_farewell(at, session, publish),
             Packet::Puback(ack) => {
                 from_client.puback(ack);
@@ -225,7 +244,8 @@ impl Model {
                     // It may be too large for one of them.
                     let is_there = session.line.is_some() && subscribed.is_certain() && session.smallest.is_none();
                     let qos = subscribed.options.qos.min(publish.qos);
-                    let member = (at, qos, subscribed.identifier);
+                    let retain = topic_retain && subscribed.options.retain_as_published;
+                    let member = Member { session: at, qos, retain, identifier: subscribed.identifier };
                     let share = match self.shares.iter().position(|share| share.filter == filter) {
                         Some(share) => &mut self.shares[share],
                         None => {
@@ -297,14 +317,15 @@ impl Model {
             let Some(mut owed) = owed else { continue };
             let fits = owed.fits(&publish, session.smallest);
             has_receiver |= is_sure && fits && session.line.is_some();
-            let has_room = if owed.qos == Qos::AtMostOnce {
-                owed.only_on = session.line;
-                session.line.is_some()
-            } else {
-                session.waiting() + session.sending.len() < limit
-            };
             // One that was not granted yet may count with the QoS that it asks for, or not.
             owed.main_qos = if is_sure { owed.main_qos } else { owed.least_qos };
+            let is_at_hand = !owed.may_be_lost() || session.line.is_some();
+            let has_room = if owed.qos == Qos::AtMostOnce {
+                owed.only_on = session.line;
+                is_at_hand
+            } else {
+                is_at_hand && session.waiting() + session.sending.len() < limit
+            };
             owed.is_due = is_due && is_sure && fits && has_room && is_here == Some(true);
             session.owed.push_back(owed);
         }

@@ -179,6 +179,11 @@ impl Sending {
 }
 
 impl Owed {
+    /// The one copy that has to come may come at QoS 0, which waits for nobody.
+    pub(super) fn may_be_lost(&self) -> bool {
+        self.main_qos == Qos::AtMostOnce
+    }
+
     /// Whether the packet that has to come is small enough for all connections that the session has had.
     pub(super) fn fits(&self, publish: &Publish, smallest: Option<u32>) -> bool {
         let Some(most) = smallest else { return true };

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use squall_codec::{qos::Qos, version::Version};
-use squall_scenarios::plan::{Act, Doing, Message, Plan, Step};
+use squall_scenarios::{
+    plan::{Act, Doing, Message, Plan, Step},
+    settings::Settings,
+};
 
 /// What a server offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,9 @@ pub struct LeftOut {
 /// Leaves out of a plan what this server cannot take.
 pub fn fit(plan: &Plan, offer: &Offer) -> Fitted {
     let mut fitting = Fitting { offer, spoken: BTreeMap::new(), left_out: BTreeMap::new() };
+    if plan.broker != Settings::default() {
+        fitting.leave_out("settings of the broker: it is as it is");
+    }
     let steps = plan.steps.iter().filter_map(|step| fitting.step(step)).collect();
     let left_out = fitting.left_out.into_iter().map(|(what, count)| LeftOut { what, count }).collect();
     Fitted { plan: Plan { steps, ..plan.clone() }, left_out }

@@ -39,8 +39,15 @@ pub fn plan(seed: u64) -> Plan {
         actors: names.iter().map(|name| (*name).to_owned()).collect(),
         steps,
         lasts: swarm.lasts,
-        calm: CALM,
+        calm: calm(&swarm, numbers),
     }
+}
+
+/// How long this storm's calm is. Where a client is sent one message at a time, each of them may wait for two commits, and come
+/// twice where filters overlap.
+fn calm(swarm: &Swarm, messages: usize) -> Duration {
+    let commits = u32::try_from(4 * messages).unwrap_or(u32::MAX);
+    CALM.max(swarm.broker.sync.unwrap_or_default() * commits)
 }
 
 /// What one client does.

@@ -3,7 +3,11 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use squall_scenarios::liar::Liar;
+use squall_scenarios::{
+    liar::Liar,
+    plan::{Act, Plan},
+    settings::Settings,
+};
 use squall_sim::{
     events::storm::{StormOptions, play},
     invariants::{
@@ -27,6 +31,17 @@ fn found(seed: u64, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
     assert_eq!(run.error, None, "seed {seed}");
     let scribe = scribe.borrow();
     judge(scribe.history(), run.elapsed, &Allowance::default()).at_the_end()
+}
+
+#[test]
+fn what_a_plan_loses_at_a_server_that_is_only_an_address_is_told() {
+    let goes_down = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.act, Act::Outage(_)));
+    let plan = (0..).map(generate::plan).find(goes_down).expect("storms go down");
+    assert_ne!(plan.broker, Settings::default());
+    let fitted = fit(&plan, &Offer::default());
+    assert!(!goes_down(&fitted.plan));
+    let told: Vec<&str> = fitted.left_out.iter().map(|left_out| left_out.what).collect();
+    assert_eq!(told, ["outages of the broker", "settings of the broker: it is as it is"]);
 }
 
 #[test]
