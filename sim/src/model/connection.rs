@@ -147,9 +147,8 @@ impl Model {
                     of.longest = of.longest.max(expiry);
                 }
                 // [MQTT-3.14.4-3] Every other reason leaves the will to be published.
-                if disconnect.reason == ReasonCode::NORMAL_DISCONNECTION && self.sessions[session].will.take().is_some()
-                {
-                    self.came(Situation::WillDiscarded);
+                if disconnect.reason == ReasonCode::NORMAL_DISCONNECTION {
+                    self.will_is_discarded(session);
                 }
             }
             _ => {}

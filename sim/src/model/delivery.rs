@@ -203,13 +203,22 @@ impl Model {
                 self.shares[share].owed[place].is_due = false;
             }
         }
+        let shared = self.shared_for(session, publish, key);
         if let Some(position) = wanted.or(first) {
+            // A share's copy says nothing else; what may come with other identifiers still waits then.
+            let owed = &self.sessions[session].owed[position];
+            if owed.is_vague
+                && owed.identifiers != publish.subscription_identifiers
+                && let Some(message) = self.take_shared(session, publish, &shared)
+            {
+                return Some(message);
+            }
             return Some(self.sent(at, session, position, publish));
         }
+        let of = &self.sessions[session];
         let near = of.owed.iter().position(is_main);
         let copy = of.copies.iter().position(|owed| fits(owed) && is_meant(owed));
         let early = of.owed.iter().position(|owed| owed.more > 0 && fits(owed) && is_meant(owed));
-        let shared = self.shared_for(session, publish, key);
         if let Some(message) = self.take_shared(session, publish, &shared) {
             return Some(message);
         }

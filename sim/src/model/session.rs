@@ -57,6 +57,8 @@ pub(super) struct Session {
     /// Those that nobody was told of before a crash, with their messages: the server has them, or takes them for new ones.
     pub(super) perhaps_received: BTreeMap<PacketId, Option<usize>>,
     pub(super) will: Option<Will>,
+    /// The will that DISCONNECT has discarded, and when.
+    pub(super) discarded_will: Option<(Duration, Will)>,
     /// The smallest Maximum Packet Size of its connections.
     pub(super) smallest: Option<u32>,
     /// Which of the clients had it last. Two of one name know nothing of each other's identifiers.
@@ -220,6 +222,7 @@ impl Session {
             received: BTreeSet::new(),
             perhaps_received: BTreeMap::new(),
             will: None,
+            discarded_will: None,
             smallest: None,
             client: None,
             was_anothers: false,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use squall_codec::{packet, version::Version};
 
-use super::{Model, Situation, message::Message};
+use super::{Model, Situation, message::Message, outage::UNSURE_FOR};
 
 /// The will of a session whose connection is open, or whose will waits.
 #[derive(Debug)]
@@ -106,6 +106,14 @@ impl Model {
         }
     }
 
+    /// [MQTT-3.14.4-3] The client has left as it should.
+    pub(super) fn will_is_discarded(&mut self, session: usize) {
+        if let Some(will) = self.sessions[session].will.take() {
+            self.came(Situation::WillDiscarded);
+            self.sessions[session].discarded_will = Some((self.now, will));
+        }
+    }
+
     /// The will of a CONNECT that was never answered: it may come or not.
     pub(super) fn will_perhaps(&mut self, session: usize, connect: &packet::Connect) {
         let Some(will) = &connect.will else { return };
@@ -120,7 +128,11 @@ impl Model {
 
     /// A crash: it may come or not.
     pub(super) fn loosen_will(&mut self, session: usize) {
-        if let Some(will) = self.sessions[session].will.take() {
+        let of = &mut self.sessions[session];
+        // DISCONNECT has no answer: that it came may be forgotten.
+        let discarded =
+            of.discarded_will.take().filter(|(at, _)| self.terms.is_durable && *at + UNSURE_FOR >= self.now);
+        if let Some(will) = of.will.take().or(discarded.map(|(_, will)| will)) {
             let message = &mut self.messages[will.message];
             message.at = self.now;
             self.loose_wills.push(LooseWill { message: will.message, sent_to: Vec::new() });

@@ -16,8 +16,8 @@ const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
 const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
 
 /// How long everything that is owed may take at the end: longer than the longest pause of a client that tries again, its
-/// patience with a dead link, and the retransmission of a lost segment.
-const CALM: Duration = Duration::from_secs(30);
+/// patience with a server that never answers (30 s), and the retransmission of a lost segment.
+const CALM: Duration = Duration::from_secs(40);
 
 /// The plan of a seed.
 pub fn plan(seed: u64) -> Plan {
