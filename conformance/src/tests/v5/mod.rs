@@ -14,6 +14,7 @@ mod s3_01_will;
 mod s3_02_connack;
 mod s3_02_limits;
 mod s3_03_aliases;
+mod s3_03_expiry;
 mod s3_03_properties;
 mod s3_03_publish;
 mod s3_03_retain;
@@ -74,6 +75,12 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V5_0, number: "3.3", title: "PUBLISH", tests: s3_03_publish::TESTS },
     Section { version: Version::V5_0, number: "3.3.1.3", title: "RETAIN", tests: s3_03_retain::TESTS },
     Section { version: Version::V5_0, number: "3.3.2.3", title: "PUBLISH Properties", tests: s3_03_properties::TESTS },
+    Section {
+        version: Version::V5_0,
+        number: "3.3.2.3.3",
+        title: "Message Expiry Interval",
+        tests: s3_03_expiry::TESTS,
+    },
     Section { version: Version::V5_0, number: "3.3.2.3.4", title: "Topic Alias", tests: s3_03_aliases::TESTS },
     Section { version: Version::V5_0, number: "3.4", title: "PUBACK", tests: s3_04_acknowledgements::PUBACK },
     Section { version: Version::V5_0, number: "3.5", title: "PUBREC", tests: s3_04_acknowledgements::PUBREC },

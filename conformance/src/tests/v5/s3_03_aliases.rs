@@ -9,20 +9,45 @@ use squall_scenarios::{
     verdict::{Evidence, Halt, Outcome, Preparing},
 };
 
+use super::s3_03_properties::not_handed_on;
 use crate::{
-    liars::conversation as liar,
+    liars::{conversation as liar, faults, s3_03_publish},
     test::{Test, test},
     tests::{
-        asking::lasting,
+        asking::{lasting, lasting_peer},
         bytes::publish,
         judge::{Cases, Unnoticed, closes, farewell, offender},
         offer,
         sharing::{numbered, publishes},
-        watch::{Delivery, burst, collect, tidied},
+        watch::{Delivery, burst, collect, message, no_other, tidied},
     },
 };
 
 pub(crate) const TESTS: &[Test] = &[
+    test!(
+        an_alias_ends_with_its_connection,
+        "A client uses a Topic Alias of its former connection; nobody gets the message.",
+        ["5.0/MQTT-3.3.2-7"],
+        s3_03_publish::remembers_aliases
+    ),
+    test!(
+        a_topic_alias_of_zero_is_not_handed_on,
+        "A message has the Topic Alias 0; the server hangs up and nobody gets it.",
+        ["5.0/MQTT-3.3.2-8"],
+        faults::relays_the_alias_0
+    ),
+    test!(
+        a_topic_alias_beyond_the_maximum_is_not_handed_on,
+        "A message has a Topic Alias beyond what the server takes; it hangs up and nobody gets it.",
+        ["5.0/MQTT-3.3.2-9"],
+        faults::relays_large_aliases
+    ),
+    test!(
+        every_alias_up_to_the_maximum_is_taken,
+        "A client sets, uses and sets anew the least and the greatest Topic Alias; each message comes on its topic.",
+        ["5.0/MQTT-3.3.2-12", "5.0/X-ALIAS-REMAP"],
+        s3_03_publish::never_maps_an_alias_anew
+    ),
     test!(
         an_alias_that_stands_for_nothing_closes_the_connection,
         "A message has no topic, and an alias that was not set, or none; the server hangs up.",
@@ -165,6 +190,79 @@ async fn a_message_that_is_sent_again_has_its_topic(stage: &Stage) -> Outcome {
         }
         alice.disconnect().await;
         Ok(evidence)
+    })
+    .await
+}
+
+async fn a_topic_alias_of_zero_is_not_handed_on(stage: &Stage) -> Outcome {
+    let topic = stage.topic("alias");
+    let bytes = publish(stage.version(), 0x30, topic.as_bytes(), None, &[0x23, 0, 0], b"bad");
+    let codes = [ReasonCode::TopicAliasInvalid, ReasonCode::ProtocolError, ReasonCode::MalformedPacket];
+    not_handed_on(stage, vec![("Topic Alias 0", bytes)], &topic, &codes).await
+}
+
+async fn a_topic_alias_beyond_the_maximum_is_not_handed_on(stage: &Stage) -> Outcome {
+    let control = Peer::connected(stage, "control").await?;
+    let maximum = control.connack().and_then(|connack| connack.properties.topic_alias_maximum()).unwrap_or(0);
+    let Some(beyond) = maximum.checked_add(1) else {
+        return Err(Halt::unsupported("the server takes every Topic Alias"));
+    };
+    let topic = stage.topic("alias");
+    let [high, low] = beyond.to_be_bytes();
+    let bytes = publish(stage.version(), 0x30, topic.as_bytes(), None, &[0x23, high, low], b"bad");
+    let codes = [ReasonCode::TopicAliasInvalid, ReasonCode::ProtocolError];
+    not_handed_on(stage, vec![("a Topic Alias beyond the maximum", bytes)], &topic, &codes).await
+}
+
+/// The least and the greatest alias that the server takes: set, used, and set anew.
+async fn every_alias_up_to_the_maximum_is_taken(stage: &Stage) -> Outcome {
+    let mut watcher = Peer::connected(stage, "watcher").await?;
+    let mut peer = Peer::connected(stage, "aliased").await?;
+    let maximum = offer::topic_aliases(&peer)?;
+    let (one, two) = (stage.topic("one"), stage.topic("two"));
+    for topic in [&one, &two] {
+        watcher.subscribed(topic, Qos::AtMostOnce).await?;
+    }
+    let mut evidence: Option<Evidence> = None;
+    for alias in [1, maximum] {
+        for (topic, payload, wanted) in
+            [(one.as_str(), "set", &one), ("", "used", &one), (two.as_str(), "set anew", &two), ("", "used anew", &two)]
+        {
+            peer.send_bytes(&by_alias(stage, topic, alias, payload)).await;
+            let copy = message(&mut watcher, payload.as_bytes()).await?;
+            if copy.topic() != wanted.as_str() {
+                let reason = format!("alias {alias}, {payload}: expected the topic {wanted}, got {}", copy.topic());
+                return Err(Halt::fail(reason).at(&copy));
+            }
+            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
+        }
+    }
+    evidence.ok_or_else(|| Halt::inconclusive("nothing was published"))
+}
+
+/// An alias ends with its connection: on the next one it stands for nothing.
+async fn an_alias_ends_with_its_connection(stage: &Stage) -> Outcome {
+    let topic = stage.topic("aliased");
+    tidied(stage, &["aliased"], &[], async {
+        let mut watcher = Peer::connected(stage, "watcher").await?;
+        watcher.subscribed(&topic, Qos::AtMostOnce).await?;
+        let mut peer = lasting_peer(stage, "aliased").await?;
+        offer::topic_aliases(&peer)?;
+        peer.send_bytes(&by_alias(stage, &topic, 1, "set")).await;
+        let set = message(&mut watcher, b"set").await.prepared()?;
+        peer.close(End::Fin).await;
+        farewell(&mut peer).await;
+        let (mut peer, _) = Peer::connect(stage, "aliased", lasting(stage, "aliased")).await.prepared()?;
+        let codes = [ReasonCode::ProtocolError, ReasonCode::TopicAliasInvalid];
+        let offence = "an alias of a former connection";
+        let closed =
+            closes(&mut peer, offence, &by_alias(stage, "", 1, "carried over"), &codes, Unnoticed::Warns).await;
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        publisher.published(&topic, Qos::AtMostOnce, b"marker", false).await?;
+        let received =
+            collect(&mut watcher, |seen| seen.last().is_some_and(|last| last.payload() == b"marker")).await?;
+        no_other(&received, b"marker")?;
+        closed.map(|evidence| evidence.and(&set).and_all(&received))
     })
     .await
 }

@@ -1,7 +1,5 @@
 //! 3.3.2.3 PUBLISH Properties.
 
-use std::time::Duration;
-
 use squall_codec::{
     packet::{Packet, Publish},
     property::{Properties, Property},
@@ -10,8 +8,8 @@ use squall_codec::{
 };
 use squall_scenarios::{
     peer::{Peer, Seen},
-    stage::{End, Stage},
-    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing},
 };
 
 use crate::{
@@ -20,10 +18,9 @@ use crate::{
     tests::{
         asking::{lasting, lasting_peer},
         bytes::publish,
-        clock::{end_after, gone},
-        judge::{At, Cases, Unnoticed, closes, farewell, offender, parting},
+        judge::{Cases, Unnoticed, closes, farewell, offender, parting},
         offer,
-        watch::{Delivery, collect, message, name, no_other, rest, text, tidied, up_to_marker},
+        watch::{Delivery, message, name, no_other, text, tidied, up_to_marker},
     },
 };
 
@@ -33,49 +30,6 @@ pub(crate) const TESTS: &[Test] = &[
         "A message says what its payload is; live, queued and retained copies say so too.",
         ["5.0/MQTT-3.3.2-4"],
         s3_03_publish::loses_the_payload_format
-    ),
-    test!(
-        an_expired_message_is_not_delivered,
-        "A message waits longer than it may live; it is neither delivered nor retained.",
-        ["5.0/MQTT-3.3.2-5", "5.0/X-RETAIN-EXPIRY"],
-        s3_03_publish::ignores_message_expiry
-    ),
-    test!(
-        the_message_expiry_is_reduced_by_the_wait,
-        "A message waits 3 s for an absent client; its Message Expiry Interval is less by that.",
-        ["5.0/MQTT-3.3.2-6"],
-        s3_03_publish::ignores_message_expiry
-    ),
-    test!(
-        no_message_expiry_is_added,
-        "A message does not expire; its copies have no Message Expiry Interval.",
-        ["5.0/X-EXPIRY-ABSENT-NOT-ADDED"],
-        s3_03_publish::adds_a_message_expiry
-    )
-    .should(),
-    test!(
-        an_alias_ends_with_its_connection,
-        "A client uses a Topic Alias of its former connection; nobody gets the message.",
-        ["5.0/MQTT-3.3.2-7"],
-        s3_03_publish::remembers_aliases
-    ),
-    test!(
-        a_topic_alias_of_zero_is_not_handed_on,
-        "A message has the Topic Alias 0; the server hangs up and nobody gets it.",
-        ["5.0/MQTT-3.3.2-8"],
-        faults::relays_the_alias_0
-    ),
-    test!(
-        a_topic_alias_beyond_the_maximum_is_not_handed_on,
-        "A message has a Topic Alias beyond what the server takes; it hangs up and nobody gets it.",
-        ["5.0/MQTT-3.3.2-9"],
-        faults::relays_large_aliases
-    ),
-    test!(
-        every_alias_up_to_the_maximum_is_taken,
-        "A client sets, uses and sets anew the least and the greatest Topic Alias; each message comes on its topic.",
-        ["5.0/MQTT-3.3.2-12", "5.0/X-ALIAS-REMAP"],
-        s3_03_publish::never_maps_an_alias_anew
     ),
     test!(
         an_ill_formed_response_topic_is_not_handed_on,
@@ -135,7 +89,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// Publishes this with these properties, and has the copies: live, from the queue of a session, and retained.
-async fn copies(stage: &Stage, properties: &Properties) -> Result<Vec<(&'static str, Delivery)>, Halt> {
+pub(crate) async fn copies(stage: &Stage, properties: &Properties) -> Result<Vec<(&'static str, Delivery)>, Halt> {
     let topic = stage.topic(&stage.fresh("carried"));
     let mut live = Peer::connected(stage, "live").await?;
     offer::qos(&live, Qos::AtLeastOnce)?;
@@ -295,147 +249,8 @@ async fn user_properties_keep_their_order(stage: &Stage) -> Outcome {
     .await
 }
 
-/// A message that waits longer than it may live: not delivered, not retained. One that may live longer is.
-/// More than servers keep in flight for one client, and fewer than they queue.
-const MANY: usize = 25;
-
-async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
-    let topic = stage.topic("expiring");
-    tidied(stage, &ABSENT, &[&topic], async {
-        for actor in ABSENT {
-            let mut absent = lasting_peer(stage, actor).await?;
-            offer::qos(&absent, Qos::AtLeastOnce)?;
-            offer::session_expiry(&absent, 300)?;
-            absent.subscribed(&topic, Qos::AtLeastOnce).await?;
-            absent.disconnect().await;
-            farewell(&mut absent).await;
-        }
-        let mut publisher = Peer::connected(stage, "publisher").await?;
-        let retains = offer::retain(&publisher).is_ok();
-        // Those that expire are many: what comes behind them must not wait for a place that they had.
-        let waiting = [("first", 60)].into_iter().chain([("short", 1); MANY]).chain([("long", 60)]);
-        for (payload, expiry) in waiting {
-            let properties = Properties::new().with(Property::MessageExpiryInterval(expiry));
-            let id = publisher.fresh_id();
-            let waiting =
-                Publish::new(&name(&topic), payload).at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
-            publisher.publish_with(waiting).await.prepared()?;
-        }
-        let since = stage.now();
-        if retains {
-            let properties = Properties::new().with(Property::MessageExpiryInterval(1));
-            let id = publisher.fresh_id();
-            let mut kept =
-                Publish::new(&name(&topic), "retained").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
-            kept.retain = true;
-            publisher.publish_with(kept).await.prepared()?;
-        }
-        let due = end_after("the end of the message", 1, "its publication");
-        gone(stage, due, since, &LOOKS, "an expired message is still delivered", async |number| {
-            let actor = ABSENT[number];
-            let (mut absent, _) = Peer::connect(stage, actor, lasting(stage, actor)).await.prepared()?;
-            let long = |seen: &[Delivery]| seen.iter().any(|copy| copy.payload() == b"long");
-            let mut received = collect(&mut absent, long).await?;
-            let (more, _) = rest(&mut absent).await.prepared()?;
-            received.extend(more);
-            absent.disconnect().await;
-            if let Some(copy) = received.iter().find(|copy| !matches!(copy.payload(), b"first" | b"long")) {
-                return Ok((true, At(copy.entry())));
-            }
-            let Some(long) = received.iter().find(|copy| copy.payload() == b"long") else {
-                let reason = "a message that may live longer did not come";
-                return Err(match received.first() {
-                    Some(first) => Halt::fail(format!("{reason} behind {MANY} that expired")).at(first),
-                    None => Halt::inconclusive(format!("{reason} either")),
-                });
-            };
-            if retains {
-                let mut late = Peer::connected(stage, &stage.fresh("late")).await?;
-                late.subscribed(&topic, Qos::AtLeastOnce).await?;
-                let (found, _) = rest(&mut late).await.prepared()?;
-                if let Some(copy) = found.first() {
-                    return Ok((true, At(copy.entry())));
-                }
-            }
-            Ok((false, At(long.entry())))
-        })
-        .await
-    })
-    .await
-}
-
-/// Who come back one by one, and when: 1 s is over, also for a clock of whole seconds.
-const ABSENT: [&str; 3] = ["absent", "later", "last"];
-const LOOKS: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(7), Duration::from_secs(12)];
-
-/// What is left of the Message Expiry Interval: at once nearly all, after a wait what the wait left.
-async fn the_message_expiry_is_reduced_by_the_wait(stage: &Stage) -> Outcome {
-    const GIVEN: u32 = 60;
-    let (topic, kept_topic) = (stage.topic("expiring"), stage.topic("kept"));
-    tidied(stage, &["absent"], &[&kept_topic], async {
-        let mut live = Peer::connected(stage, "live").await?;
-        offer::qos(&live, Qos::AtLeastOnce)?;
-        live.subscribed(&topic, Qos::AtLeastOnce).await?;
-        let mut absent = lasting_peer(stage, "absent").await?;
-        offer::session_expiry(&absent, 300)?;
-        absent.subscribed(&topic, Qos::AtLeastOnce).await?;
-        absent.disconnect().await;
-        farewell(&mut absent).await;
-        let mut publisher = Peer::connected(stage, "publisher").await?;
-        let properties = Properties::new().with(Property::MessageExpiryInterval(GIVEN));
-        let id = publisher.fresh_id();
-        let waiting = Publish::new(&name(&topic), "waits").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
-        let before = stage.now();
-        publisher.publish_with(waiting).await.prepared()?;
-        let retains = offer::retain(&publisher).is_ok();
-        if retains {
-            let id = publisher.fresh_id();
-            let mut kept =
-                Publish::new(&name(&kept_topic), "kept").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
-            kept.retain = true;
-            publisher.publish_with(kept).await.prepared()?;
-        }
-        let after = stage.now();
-        let at_once = message(&mut live, b"waits").await.prepared()?;
-        let mut evidence = judge_expiry(&at_once, GIVEN, Duration::ZERO, at_once.at.saturating_sub(before))?;
-        stage.pass(Duration::from_secs(3)).await;
-        let (mut absent, _) = Peer::connect(stage, "absent", lasting(stage, "absent")).await.prepared()?;
-        let connected = stage.now();
-        let queued = message(&mut absent, b"waits").await.prepared()?;
-        absent.disconnect().await;
-        let least = connected.saturating_sub(after).saturating_sub(stage.patience());
-        let waited = queued.at.saturating_sub(before);
-        evidence =
-            evidence.and(&judge_expiry(&queued, GIVEN, least.max(Duration::from_secs(3)), waited).map(|_| queued)?);
-        if retains {
-            let mut late = Peer::connected(stage, "late").await?;
-            late.subscribed(&kept_topic, Qos::AtLeastOnce).await?;
-            let kept = message(&mut late, b"kept").await.prepared()?;
-            late.disconnect().await;
-            let waited = kept.at.saturating_sub(before);
-            evidence = evidence.and(&judge_expiry(&kept, GIVEN, Duration::from_secs(3), waited).map(|_| kept)?);
-        }
-        Ok(evidence)
-    })
-    .await
-}
-
-/// The message waited between `least` and `most`; a second either way is accepted.
-fn judge_expiry(copy: &Delivery, given: u32, least: Duration, most: Duration) -> Result<Evidence, Halt> {
-    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-    let (low, high) =
-        (given.saturating_sub(seconds(most) + 2), given.saturating_sub(seconds(least).saturating_sub(1)).min(given));
-    match copy.message_expiry_interval {
-        Some(left) if (low..=high).contains(&left) => Ok(Evidence::of(copy)),
-        other => {
-            let reason = format!("expected a Message Expiry Interval of {low} to {high}, got {other:?}");
-            Err(Halt::fail(reason).at(copy))
-        }
-    }
-}
-
 /// What an offender sends must not reach the watcher: a marker is all that comes.
-async fn not_handed_on(
+pub(crate) async fn not_handed_on(
     stage: &Stage,
     offences: Vec<(&'static str, Vec<u8>)>,
     topic: &str,
@@ -454,26 +269,6 @@ async fn not_handed_on(
     no_other(&received, b"marker")?;
     let marker = received.first().ok_or_else(|| Halt::inconclusive("the marker did not come"))?;
     cases.finish().map(|evidence| evidence.and(marker))
-}
-
-async fn a_topic_alias_of_zero_is_not_handed_on(stage: &Stage) -> Outcome {
-    let topic = stage.topic("alias");
-    let bytes = publish(stage.version(), 0x30, topic.as_bytes(), None, &[0x23, 0, 0], b"bad");
-    let codes = [ReasonCode::TopicAliasInvalid, ReasonCode::ProtocolError, ReasonCode::MalformedPacket];
-    not_handed_on(stage, vec![("Topic Alias 0", bytes)], &topic, &codes).await
-}
-
-async fn a_topic_alias_beyond_the_maximum_is_not_handed_on(stage: &Stage) -> Outcome {
-    let control = Peer::connected(stage, "control").await?;
-    let maximum = control.connack().and_then(|connack| connack.properties.topic_alias_maximum()).unwrap_or(0);
-    let Some(beyond) = maximum.checked_add(1) else {
-        return Err(Halt::unsupported("the server takes every Topic Alias"));
-    };
-    let topic = stage.topic("alias");
-    let [high, low] = beyond.to_be_bytes();
-    let bytes = publish(stage.version(), 0x30, topic.as_bytes(), None, &[0x23, high, low], b"bad");
-    let codes = [ReasonCode::TopicAliasInvalid, ReasonCode::ProtocolError];
-    not_handed_on(stage, vec![("a Topic Alias beyond the maximum", bytes)], &topic, &codes).await
 }
 
 async fn an_ill_formed_response_topic_is_not_handed_on(stage: &Stage) -> Outcome {
@@ -515,68 +310,6 @@ async fn a_response_topic_with_wildcards_is_refused(stage: &Stage) -> Outcome {
     }
 }
 
-/// Messages by alias: one that has a topic and an alias, then the alias alone.
-fn by_alias(topic: Option<&str>, alias: u16, payload: &str) -> Vec<u8> {
-    let [high, low] = alias.to_be_bytes();
-    let topic = topic.unwrap_or("").as_bytes().to_vec();
-    publish(squall_codec::version::Version::V5_0, 0x30, &topic, None, &[0x23, high, low], payload.as_bytes())
-}
-
-/// The least and the greatest alias that the server takes: set, used, and set anew.
-async fn every_alias_up_to_the_maximum_is_taken(stage: &Stage) -> Outcome {
-    let mut watcher = Peer::connected(stage, "watcher").await?;
-    let mut peer = Peer::connected(stage, "aliased").await?;
-    let maximum = offer::topic_aliases(&peer)?;
-    let (one, two) = (stage.topic("one"), stage.topic("two"));
-    for topic in [&one, &two] {
-        watcher.subscribed(topic, Qos::AtMostOnce).await?;
-    }
-    let mut evidence: Option<Evidence> = None;
-    for alias in [1, maximum] {
-        for (topic, payload, wanted) in [
-            (Some(one.as_str()), "set", &one),
-            (None, "used", &one),
-            (Some(two.as_str()), "set anew", &two),
-            (None, "used anew", &two),
-        ] {
-            peer.send_bytes(&by_alias(topic, alias, payload)).await;
-            let copy = message(&mut watcher, payload.as_bytes()).await?;
-            if copy.topic() != wanted.as_str() {
-                let reason = format!("alias {alias}, {payload}: expected the topic {wanted}, got {}", copy.topic());
-                return Err(Halt::fail(reason).at(&copy));
-            }
-            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
-        }
-    }
-    evidence.ok_or_else(|| Halt::inconclusive("nothing was published"))
-}
-
-/// An alias ends with its connection: on the next one it stands for nothing.
-async fn an_alias_ends_with_its_connection(stage: &Stage) -> Outcome {
-    let topic = stage.topic("aliased");
-    tidied(stage, &["aliased"], &[], async {
-        let mut watcher = Peer::connected(stage, "watcher").await?;
-        watcher.subscribed(&topic, Qos::AtMostOnce).await?;
-        let mut peer = lasting_peer(stage, "aliased").await?;
-        offer::topic_aliases(&peer)?;
-        peer.send_bytes(&by_alias(Some(&topic), 1, "set")).await;
-        let set = message(&mut watcher, b"set").await.prepared()?;
-        peer.close(End::Fin).await;
-        farewell(&mut peer).await;
-        let (mut peer, _) = Peer::connect(stage, "aliased", lasting(stage, "aliased")).await.prepared()?;
-        let codes = [ReasonCode::ProtocolError, ReasonCode::TopicAliasInvalid];
-        let offence = "an alias of a former connection";
-        let closed = closes(&mut peer, offence, &by_alias(None, 1, "carried over"), &codes, Unnoticed::Warns).await;
-        let mut publisher = Peer::connected(stage, "publisher").await?;
-        publisher.published(&topic, Qos::AtMostOnce, b"marker", false).await?;
-        let received =
-            collect(&mut watcher, |seen| seen.last().is_some_and(|last| last.payload() == b"marker")).await?;
-        no_other(&received, b"marker")?;
-        closed.map(|evidence| evidence.and(&set).and_all(&received))
-    })
-    .await
-}
-
 /// A User Property with bad UTF-8 in a message is tried with the data types; here a message with many is carried whole.
 async fn a_retained_message_keeps_its_properties(stage: &Stage) -> Outcome {
     let given = Properties::new()
@@ -591,21 +324,6 @@ async fn a_retained_message_keeps_its_properties(stage: &Stage) -> Outcome {
         let mut came: Vec<Property> = came.iter().filter(|property| wanted.contains(property)).cloned().collect();
         came.sort_by_key(|property| format!("{property:?}"));
         equal("the properties", &wanted, &came)
-    })
-    .await
-}
-
-/// A message without a Message Expiry Interval does not get one.
-async fn no_message_expiry_is_added(stage: &Stage) -> Outcome {
-    tidied(stage, &["absent"], &[], async {
-        let mut evidence: Option<Evidence> = None;
-        let mut added = false;
-        for (_, copy) in copies(stage, &Properties::new()).await? {
-            added |= copy.message_expiry_interval.is_some();
-            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
-        }
-        let evidence = evidence.ok_or_else(|| Halt::inconclusive("no copy came"))?;
-        Ok(if added { evidence.warn("a Message Expiry Interval was added that nobody asked for") } else { evidence })
     })
     .await
 }

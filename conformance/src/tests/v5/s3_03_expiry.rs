@@ -1,0 +1,203 @@
+//! 3.3.2.3.3 Message Expiry Interval: what waits too long is gone, and what does not says how long it is still good.
+
+use std::time::Duration;
+
+use squall_codec::{
+    packet::Publish,
+    property::{Properties, Property},
+    qos::Qos,
+};
+use squall_scenarios::{
+    peer::Peer,
+    stage::Stage,
+    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
+};
+
+use super::s3_03_properties::copies;
+use crate::{
+    liars::s3_03_publish,
+    test::{Test, test},
+    tests::{
+        asking::{lasting, lasting_peer},
+        clock::{end_after, gone},
+        judge::{At, farewell},
+        offer,
+        watch::{Delivery, collect, message, name, rest, tidied},
+    },
+};
+
+pub(crate) const TESTS: &[Test] = &[
+    test!(
+        an_expired_message_is_not_delivered,
+        "A message waits longer than it may live; it is neither delivered nor retained.",
+        ["5.0/MQTT-3.3.2-5", "5.0/X-RETAIN-EXPIRY"],
+        s3_03_publish::ignores_message_expiry
+    ),
+    test!(
+        the_message_expiry_is_reduced_by_the_wait,
+        "A message waits 3 s for an absent client; its Message Expiry Interval is less by that.",
+        ["5.0/MQTT-3.3.2-6"],
+        s3_03_publish::ignores_message_expiry
+    ),
+    test!(
+        no_message_expiry_is_added,
+        "A message does not expire; its copies have no Message Expiry Interval.",
+        ["5.0/X-EXPIRY-ABSENT-NOT-ADDED"],
+        s3_03_publish::adds_a_message_expiry
+    )
+    .should(),
+];
+
+/// Who come back one by one, and when: 1 s is over, also for a clock of whole seconds.
+const ABSENT: [&str; 3] = ["absent", "later", "last"];
+const LOOKS: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(7), Duration::from_secs(12)];
+
+/// More than servers keep in flight for one client, and fewer than they queue.
+const MANY: usize = 25;
+
+/// A message that waits longer than it may live: not delivered, not retained. One that may live longer is.
+async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
+    let topic = stage.topic("expiring");
+    tidied(stage, &ABSENT, &[&topic], async {
+        for actor in ABSENT {
+            let mut absent = lasting_peer(stage, actor).await?;
+            offer::qos(&absent, Qos::AtLeastOnce)?;
+            offer::session_expiry(&absent, 300)?;
+            absent.subscribed(&topic, Qos::AtLeastOnce).await?;
+            absent.disconnect().await;
+            farewell(&mut absent).await;
+        }
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        let retains = offer::retain(&publisher).is_ok();
+        // Those that expire are many: what comes behind them must not wait for a place that they had.
+        let waiting = [("first", 60)].into_iter().chain([("short", 1); MANY]).chain([("long", 60)]);
+        for (payload, expiry) in waiting {
+            let properties = Properties::new().with(Property::MessageExpiryInterval(expiry));
+            let id = publisher.fresh_id();
+            let waiting =
+                Publish::new(&name(&topic), payload).at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
+            publisher.publish_with(waiting).await.prepared()?;
+        }
+        let since = stage.now();
+        if retains {
+            let properties = Properties::new().with(Property::MessageExpiryInterval(1));
+            let id = publisher.fresh_id();
+            let mut kept =
+                Publish::new(&name(&topic), "retained").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
+            kept.retain = true;
+            publisher.publish_with(kept).await.prepared()?;
+        }
+        let due = end_after("the end of the message", 1, "its publication");
+        gone(stage, due, since, &LOOKS, "an expired message is still delivered", async |number| {
+            let actor = ABSENT[number];
+            let (mut absent, _) = Peer::connect(stage, actor, lasting(stage, actor)).await.prepared()?;
+            let long = |seen: &[Delivery]| seen.iter().any(|copy| copy.payload() == b"long");
+            let mut received = collect(&mut absent, long).await?;
+            let (more, _) = rest(&mut absent).await.prepared()?;
+            received.extend(more);
+            absent.disconnect().await;
+            if let Some(copy) = received.iter().find(|copy| !matches!(copy.payload(), b"first" | b"long")) {
+                return Ok((true, At(copy.entry())));
+            }
+            let Some(long) = received.iter().find(|copy| copy.payload() == b"long") else {
+                let reason = "a message that may live longer did not come";
+                return Err(match received.first() {
+                    Some(first) => Halt::fail(format!("{reason} behind {MANY} that expired")).at(first),
+                    None => Halt::inconclusive(format!("{reason} either")),
+                });
+            };
+            if retains {
+                let mut late = Peer::connected(stage, &stage.fresh("late")).await?;
+                late.subscribed(&topic, Qos::AtLeastOnce).await?;
+                let (found, _) = rest(&mut late).await.prepared()?;
+                if let Some(copy) = found.first() {
+                    return Ok((true, At(copy.entry())));
+                }
+            }
+            Ok((false, At(long.entry())))
+        })
+        .await
+    })
+    .await
+}
+
+/// What is left of the Message Expiry Interval: at once nearly all, after a wait what the wait left.
+async fn the_message_expiry_is_reduced_by_the_wait(stage: &Stage) -> Outcome {
+    const GIVEN: u32 = 60;
+    let (topic, kept_topic) = (stage.topic("expiring"), stage.topic("kept"));
+    tidied(stage, &["absent"], &[&kept_topic], async {
+        let mut live = Peer::connected(stage, "live").await?;
+        offer::qos(&live, Qos::AtLeastOnce)?;
+        live.subscribed(&topic, Qos::AtLeastOnce).await?;
+        let mut absent = lasting_peer(stage, "absent").await?;
+        offer::session_expiry(&absent, 300)?;
+        absent.subscribed(&topic, Qos::AtLeastOnce).await?;
+        absent.disconnect().await;
+        farewell(&mut absent).await;
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        let properties = Properties::new().with(Property::MessageExpiryInterval(GIVEN));
+        let id = publisher.fresh_id();
+        let waiting = Publish::new(&name(&topic), "waits").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
+        let before = stage.now();
+        publisher.publish_with(waiting).await.prepared()?;
+        let retains = offer::retain(&publisher).is_ok();
+        if retains {
+            let id = publisher.fresh_id();
+            let mut kept =
+                Publish::new(&name(&kept_topic), "kept").at(Qos::AtLeastOnce, Some(id)).with_properties(&properties);
+            kept.retain = true;
+            publisher.publish_with(kept).await.prepared()?;
+        }
+        let after = stage.now();
+        let at_once = message(&mut live, b"waits").await.prepared()?;
+        let mut evidence = judge_expiry(&at_once, GIVEN, Duration::ZERO, at_once.at.saturating_sub(before))?;
+        stage.pass(Duration::from_secs(3)).await;
+        let (mut absent, _) = Peer::connect(stage, "absent", lasting(stage, "absent")).await.prepared()?;
+        let connected = stage.now();
+        let queued = message(&mut absent, b"waits").await.prepared()?;
+        absent.disconnect().await;
+        let least = connected.saturating_sub(after).saturating_sub(stage.patience());
+        let waited = queued.at.saturating_sub(before);
+        evidence =
+            evidence.and(&judge_expiry(&queued, GIVEN, least.max(Duration::from_secs(3)), waited).map(|_| queued)?);
+        if retains {
+            let mut late = Peer::connected(stage, "late").await?;
+            late.subscribed(&kept_topic, Qos::AtLeastOnce).await?;
+            let kept = message(&mut late, b"kept").await.prepared()?;
+            late.disconnect().await;
+            let waited = kept.at.saturating_sub(before);
+            evidence = evidence.and(&judge_expiry(&kept, GIVEN, Duration::from_secs(3), waited).map(|_| kept)?);
+        }
+        Ok(evidence)
+    })
+    .await
+}
+
+/// The message waited between `least` and `most`; a second either way is accepted.
+fn judge_expiry(copy: &Delivery, given: u32, least: Duration, most: Duration) -> Result<Evidence, Halt> {
+    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let (low, high) =
+        (given.saturating_sub(seconds(most) + 2), given.saturating_sub(seconds(least).saturating_sub(1)).min(given));
+    match copy.message_expiry_interval {
+        Some(left) if (low..=high).contains(&left) => Ok(Evidence::of(copy)),
+        other => {
+            let reason = format!("expected a Message Expiry Interval of {low} to {high}, got {other:?}");
+            Err(Halt::fail(reason).at(copy))
+        }
+    }
+}
+
+/// A message without a Message Expiry Interval does not get one.
+async fn no_message_expiry_is_added(stage: &Stage) -> Outcome {
+    tidied(stage, &["absent"], &[], async {
+        let mut evidence: Option<Evidence> = None;
+        let mut added = false;
+        for (_, copy) in copies(stage, &Properties::new()).await? {
+            added |= copy.message_expiry_interval.is_some();
+            evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
+        }
+        let evidence = evidence.ok_or_else(|| Halt::inconclusive("no copy came"))?;
+        Ok(if added { evidence.warn("a Message Expiry Interval was added that nobody asked for") } else { evidence })
+    })
+    .await
+}
