@@ -33,6 +33,28 @@ pub(super) struct AccessArgs {
 }
 
 impl AccessArgs {
+    /// The same again, as words of a command line. A password is not told.
+    #[cfg(feature = "own-broker")]
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut say = |flag: &str, value: &dyn std::fmt::Display| words.extend([flag.to_owned(), value.to_string()]);
+        if let Some(username) = &self.username {
+            say("--username", username);
+        }
+        if let Some(password) = &self.password {
+            say("--password", password);
+        }
+        self.ca.iter().for_each(|file| say("--ca", &file.display()));
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            say("--cert", &cert.display());
+            say("--key", &key.display());
+        }
+        if self.insecure {
+            words.push("--insecure".to_owned());
+        }
+        without_secrets(words)
+    }
+
     /// What that comes to at this target.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod probe;
 mod scenarios;
 #[cfg(feature = "own-broker")]
 mod self_test;
+mod server;
 mod signals;
 #[cfg(feature = "own-broker")]
 mod storm;

@@ -1,14 +1,11 @@
 //! Ctrl-C ends a run and keeps what is known; a second one ends the program.
 
-use std::{thread, time::Duration};
+use std::thread;
 
 use squall_conformance::stop::Stop;
 
 /// What a shell says of a program that was interrupted.
 pub(super) const INTERRUPTED: u8 = 130;
-
-/// What was started is stopped by then.
-const LEAVING: Duration = Duration::from_secs(2);
 
 /// From now on Ctrl-C (and, where there is such a thing, SIGTERM) asks the run to stop.
 pub(super) fn listen(stop: &Stop) {
@@ -23,9 +20,6 @@ pub(super) fn listen(stop: &Stop) {
                 eprintln!("\nconformance: interrupted; what is known follows (once more to leave at once)");
                 if interrupted().await {
                     stop.leave();
-                    // Nothing in this program needs so long, and nobody waits for what does.
-                    thread::sleep(LEAVING);
-                    std::process::exit(INTERRUPTED.into());
                 }
             }
         });

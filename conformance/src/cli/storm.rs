@@ -17,13 +17,13 @@ use owo_colors::OwoColorize;
 use serde::Serialize;
 use squall_codec::version::Version;
 use squall_conformance::{
-    launch::{built_in, launcher::Launcher},
-    preflight::{Subject, probe},
+    launch::launcher::Launcher,
+    preflight::Subject,
     run::{Bounds, storm_namespace},
     setup::Setup,
     stop::Stop,
-    storm::{Asked, Judged, Place, Tally, asked, play},
-    target::Target,
+    stories::Place,
+    storm::{self, Asked, Judged, Tally, asked, play},
     test::Isolation,
 };
 use squall_scenarios::{plan::Plan, script::Script};
@@ -37,7 +37,7 @@ use squall_sim::{
 };
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{access::AccessArgs, signals, subject::in_real_time, trouble::Trouble};
+use super::{server::ServerArgs, signals, subject::in_real_time, trouble::Trouble};
 
 /// So much later than one storm the next one begins.
 const STAGGER: Duration = Duration::from_millis(60);
@@ -61,14 +61,6 @@ Exit status: 0 everything held, 1 something did not, 2 it could not be played, 1
 #[command(group(ArgGroup::new("where").required(true).args(["target", "launch"])), after_help = EXAMPLES)]
 #[command(group(ArgGroup::new("what").args(["seed", "seeds", "plan"])))]
 pub(super) struct StormArgs {
-    /// The server: HOST:PORT, tcp://, tls://, ws:// or wss://
-    #[arg(long, value_name = "URL")]
-    target: Option<Target>,
-    /// Start the broker of this profile, and stop it at the end
-    #[arg(long, value_name = "NAME|FILE")]
-    launch: Option<String>,
-    #[command(flatten)]
-    access: AccessArgs,
     /// The storm of one seed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -93,6 +85,8 @@ pub(super) struct StormArgs {
     /// Write JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// `A..B`.
@@ -191,18 +185,15 @@ fn plans(args: &StormArgs) -> Result<Vec<Plan>, Trouble> {
     Ok(seeds.map(generate::plan).collect())
 }
 
-async fn subject(args: &StormArgs) -> Result<(Rc<Subject>, Option<Launcher>), Trouble> {
-    let versions = [Version::V3_1_1, Version::V5_0];
-    if let Some(name) = &args.launch {
-        let profile = built_in::find(name).map_err(Trouble::new)?;
-        let launcher = Launcher::new(&profile, &versions).map_err(Trouble::new)?;
-        let instance = launcher.instance(Setup::Plain, Isolation::Shared).await.map_err(Trouble::new)?;
-        return Ok((Rc::new(instance.subject().clone()), Some(launcher)));
+/// The server of all storms; what was launched ends with the second.
+async fn subject(args: &StormArgs) -> Result<(Rc<Subject>, Option<Rc<Launcher>>), Trouble> {
+    match args.server.place(&[Version::V3_1_1, Version::V5_0]).await? {
+        Place::Named(subject) => Ok((subject, None)),
+        Place::Launched(launcher) => {
+            let instance = launcher.instance(Setup::Plain, Isolation::Shared).await.map_err(Trouble::new)?;
+            Ok((Rc::new(instance.subject().clone()), Some(launcher)))
+        }
     }
-    let target = args.target.as_ref().ok_or_else(|| Trouble::new("no server was named"))?;
-    let access = args.access.at(target).map_err(Trouble::new)?;
-    let subject = probe(target, &access, &versions).await.map_err(|error| Trouble::new(error.to_string()))?;
-    Ok((Rc::new(subject), None))
 }
 
 async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, Trouble> {
@@ -234,7 +225,8 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
             for what in left_out {
                 *report.left_out.entry(what.what.to_owned()).or_default() += what.count;
             }
-            let place = Place { subject: Rc::clone(&subject), namespace: storm_namespace(number as u64), allowance };
+            let place =
+                storm::Place { subject: Rc::clone(&subject), namespace: storm_namespace(number as u64), allowance };
             // Those that begin together would end and be judged together, and then nobody reads what has come.
             let wait = STAGGER * u32::try_from(number % usize::from(args.jobs)).unwrap_or(0);
             running.spawn_local(async move {
@@ -270,10 +262,7 @@ fn one(args: &StormArgs, plan: &Plan, judged: Judged) -> Result<One, Trouble> {
     if !breaches.is_empty() {
         let written = Trace::of_storm(plan, &topic_root, &transcript, &breaches, elapsed);
         trace = Some(keep(&args.traces, plan.seed, &script, &write(&written))?);
-        let server = match (&args.target, &args.launch) {
-            (Some(target), _) => format!("--target {target}"),
-            (None, launch) => format!("--launch {}", launch.as_deref().unwrap_or_default()),
-        };
+        let server = args.server.words();
         replay = Some(match &args.plan {
             Some(file) => format!("conformance storm {server} --plan {}", file.display()),
             None => format!("conformance storm {server} --seed {}", plan.seed),

@@ -6,7 +6,7 @@ use clap::Args;
 use squall_client::net::tls::Trust;
 use squall_conformance::{
     dial::Access,
-    launch::{built_in, launcher::Launcher},
+    launch::launcher::Launcher,
     preflight::{Subject, probe},
     profile::Profile,
     report::model::{Report, Spoken},
@@ -17,20 +17,12 @@ use squall_conformance::{
 };
 use tokio::task::LocalSet;
 
-use super::{access::AccessArgs, trouble::Trouble};
+use super::{server::ServerArgs, trouble::Trouble};
 
 #[derive(Debug, Args)]
 pub(super) struct SubjectArgs {
-    /// The broker to audit: HOST:PORT, tcp://, tls://, ws:// or wss://; without it, our own broker in virtual time
-    #[arg(long, value_name = "URL")]
-    target: Option<Target>,
-    #[command(flatten)]
-    access: AccessArgs,
-    /// Start the broker of this profile on a free port, set up as tests want it, and stop it at the end
-    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["target", "profile"])]
-    launch: Option<String>,
     /// What is known of this broker: brokers/*.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "launch")]
     profile: Option<PathBuf>,
     /// Tests at a time [default: what the profile says, else 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -38,6 +30,8 @@ pub(super) struct SubjectArgs {
     /// How long an answer may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=60))]
     patience: u16,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// What was named.
@@ -51,19 +45,19 @@ pub(super) struct Named {
 impl SubjectArgs {
     /// Looks up what was named; a target on the command line goes before that of the profile.
     pub(super) fn named(&self) -> Result<Named, Trouble> {
-        if let Some(name) = &self.launch {
-            let profile = Some(built_in::find(name).map_err(Trouble::new)?);
+        let profile = self.server.launched()?;
+        if profile.is_some() {
             return Ok(Named { profile, target: None, access: Access::default(), launched: true });
         }
         let profile = self.profile.as_deref().map(Profile::load).transpose().map_err(Trouble::new)?;
-        let target = match (&self.target, &profile) {
+        let target = match (self.server.target(), &profile) {
             (Some(target), _) => Some(target.clone()),
             (None, Some(profile)) => Some(
                 profile.target.parse().map_err(|error| Trouble::new(format!("the target of the profile: {error}")))?,
             ),
             (None, None) => None,
         };
-        let access = target.as_ref().map(|target| self.access.at(target)).transpose().map_err(Trouble::new)?;
+        let access = target.as_ref().map(|target| self.server.access(target)).transpose()?;
         Ok(Named { profile, target, access: access.unwrap_or_default(), launched: false })
     }
 
@@ -117,7 +111,12 @@ async fn live(audit: Audit<'_>, target: &Target, access: &Access, audience: &mut
     let known = subject.profile();
     let mut audit = audit.knowing(known.as_ref());
     describe(&mut audit, &subject, name);
-    Ok(audit.live(&subject, None, audience).await?)
+    let stop = audit.stop.clone();
+    tokio::select! {
+        biased;
+        () = stop.left() => Err(Trouble::interrupted()),
+        report = audit.live(&subject, None, audience) => Ok(report?),
+    }
 }
 
 /// The brokers end with this future. The first interruption ends the run, the second at once; before the first test they
