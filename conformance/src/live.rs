@@ -5,9 +5,8 @@ use std::{rc::Rc, time::Duration};
 
 use squall_scenarios::{
     armed::Armed,
-    fault::{Fault, Moment, Pass, Triggered},
+    fault::{Fault, Moment, Triggered},
     faulty_stream::{FaultyStream, StreamWire},
-    liar::Direction,
     links::Links,
     outage::Outage,
     stage::{ClientActor, ClientOptions, LocalFuture, Need, Wire, World},
@@ -15,12 +14,12 @@ use squall_scenarios::{
 };
 use tokio::{
     task::spawn_local,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
     dial::{Dialer, Socket},
-    launch::instance::Instance,
+    launch::instance::{ASK, Instance},
 };
 
 /// A real address. It must be used inside a `LocalSet`.
@@ -49,6 +48,11 @@ impl Live {
         Live { instance: Some(instance), ..live }
     }
 
+    /// The same place with a record of its own.
+    pub(crate) fn anew(&self) -> Self {
+        Live { instance: self.instance.clone(), ..Live::new(self.dialer.clone()) }
+    }
+
     /// A connection behind the actor's link.
     fn linked(&self, socket: Socket, actor: &str) -> Box<dyn Wire> {
         let link = self.links.open(self.now(), actor);
@@ -68,7 +72,14 @@ impl World for Live {
         let actor = actor.to_owned();
         Box::pin(async move {
             let address = self.dialer.address();
-            let socket = self.dialer.dial().await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+            let socket = loop {
+                let is_away = self.instance.as_ref().is_some_and(|instance| instance.is_away());
+                match self.dialer.dial().await {
+                    // One that was taken down is on its way back, or whoever took it down says that it is not.
+                    Err(_) if is_away => sleep(ASK).await,
+                    dialed => break dialed.map_err(|error| format!("cannot connect to {address}: {error}"))?,
+                }
+            };
             Ok(self.linked(socket, &actor))
         })
     }
@@ -112,6 +123,12 @@ impl World for Live {
             Need::Configuration => {
                 Err("the settings of a story are those of our own broker in a virtual world".to_owned())
             }
+            Need::Arrival => {
+                Err("nobody sees when a packet has reached a real server: name what it answers instead".to_owned())
+            }
+            Need::OwnBroker => {
+                Err("the standard leaves this to the server, and the story tells what our own broker does".to_owned())
+            }
             Need::Client => Err("whole clients do not play at a real address yet".to_owned()),
             Need::Network => Err("the network between here and a real address cannot be changed".to_owned()),
         }
@@ -123,10 +140,6 @@ impl World for Live {
     }
 
     fn arm(&self, moment: &Moment, what: Triggered) -> Result<Armed, String> {
-        let at_server = moment.pass == Pass::After && moment.on.direction == Direction::ToServer;
-        if at_server && what == Triggered::Outage {
-            return Err("nobody sees when a packet has reached a real server: name what it answers instead".to_owned());
-        }
         self.links.arm(moment, what)
     }
 

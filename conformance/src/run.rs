@@ -23,6 +23,7 @@ use crate::{
     stop::Stop,
     tally::tally,
     test::Test,
+    tests::without_qos_2::excused,
 };
 
 /// How long things may take.
@@ -64,10 +65,14 @@ pub async fn play(stage: &Stage, planned: &Planned, bounds: Bounds) -> TestEntry
         Some(reason) => Concluded { outcome: Err(Halt::unsupported(reason)), internal_error: false },
         None => {
             let bound = bounds.of(planned);
-            stage.within(bound, guarded(stage, planned.test)).await.unwrap_or_else(|| {
+            let concluded = stage.within(bound, guarded(stage, planned.test)).await.unwrap_or_else(|| {
                 let reason = format!("no verdict after {} s", bound.as_secs());
                 Concluded { outcome: Err(Halt::inconclusive(reason)), internal_error: false }
-            })
+            });
+            match concluded.outcome {
+                Err(halt) => Concluded { outcome: Err(excused(stage, halt).await), ..concluded },
+                Ok(_) => concluded,
+            }
         }
     };
     let transcript = stage.transcript().entries().iter().map(Line::from).collect();

@@ -7,6 +7,7 @@ use squall_scenarios::{
     player::{self, Played},
     script::Script,
     stage::Stage,
+    verdict::{Halt, Verdict},
 };
 use tokio::task::JoinSet;
 
@@ -18,6 +19,7 @@ use crate::{
     run::{base36, run_id},
     setup::Setup,
     test::Isolation,
+    tests::{both::s4_01_restart::outlives_a_kill, without_qos_2::evidence},
 };
 
 /// Stories at a time: they wait for clocks most of the time.
@@ -86,8 +88,21 @@ pub async fn play(
     }
 }
 
+/// What a story needs and the server turns out not to have, in one sentence. It is asked on a stage of its own: the story's
+/// transcript begins with the story.
+async fn lacks(stage: &Stage, script: &Script) -> Result<Option<String>, Halt> {
+    if script.asks_for_qos_2()
+        && let Some(without) = evidence(stage).await?
+    {
+        return Ok(Some(without.reason));
+    }
+    if script.kills_the_broker() && !outlives_a_kill(stage).await? {
+        return Ok(Some("no session outlives a kill of the server, as set up here: Session Present 0".to_owned()));
+    }
+    Ok(None)
+}
+
 async fn one(place: &Place, script: &Script, version: Version, namespace: &str, patience: Duration) -> Told {
-    use squall_scenarios::verdict::Verdict;
     let unplayed = |verdict, reason| Told {
         played: Played {
             file: script.file().to_owned(),
@@ -108,8 +123,15 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
     if let Err(reason) = subject.speaks(version) {
         return unplayed(Verdict::Unsupported, reason);
     }
-    let stage = Stage::new(Rc::new(world), version, namespace, patience).with_credentials(subject.credentials.clone());
-    let stage = stage.with_keep_alive(subject.keep_alive);
+    let at = |world: Live| {
+        Stage::new(Rc::new(world), version, namespace, patience)
+            .with_credentials(subject.credentials.clone())
+            .with_keep_alive(subject.keep_alive)
+    };
+    let (asking, stage) = (at(world.anew()), at(world));
+    if let Ok(Some(reason)) = lacks(&asking, script).await {
+        return unplayed(Verdict::Unsupported, reason);
+    }
     let played = player::play(&stage, script).await;
     Told { played, transcript: stage.transcript().entries().iter().map(Line::from).collect() }
 }

@@ -43,8 +43,8 @@ const fn silent(name: &'static str, since: Version, leaves_out: fn(&Packet) -> b
 
 const VARIANTS: &[Variant] = &[
     variant("as it is", |_| {}),
-    denial("Maximum QoS 0", |config| config.maximum_qos = Qos::AtMostOnce),
-    denial("Maximum QoS 1", |config| config.maximum_qos = Qos::AtLeastOnce),
+    variant("Maximum QoS 0", |config| config.maximum_qos = Qos::AtMostOnce),
+    variant("Maximum QoS 1", |config| config.maximum_qos = Qos::AtLeastOnce),
     denial("nothing is retained", |config| config.retain_available = false),
     denial("no wildcards", |config| config.wildcard_subscription_available = false),
     variant("no Subscription Identifiers", |config| config.subscription_identifiers_available = false),

@@ -293,6 +293,27 @@ impl Script {
         self.plan.as_ref()
     }
 
+    /// Whether the broker's process is killed.
+    pub fn kills_the_broker(&self) -> bool {
+        let together = self.source.steps.iter().flat_map(|step| match &step.value.act {
+            Act::Together(steps) => steps.as_slice(),
+            _ => &[],
+        });
+        let is_kill = |step: &Placed<Step>| matches!(&step.value.act, Act::World(verb) if matches!(verb.value, WorldVerb::Crash(_)));
+        self.source.steps.iter().chain(together).any(is_kill)
+    }
+
+    /// Whether an actor asks the server for QoS 2.
+    pub fn asks_for_qos_2(&self) -> bool {
+        self.source.steps.iter().any(|step| match &step.value.act {
+            Act::Actor(_, verb) => verb.value.asks_for_qos_2(),
+            Act::Together(steps) => {
+                steps.iter().any(|step| matches!(&step.value.act, Act::Actor(_, verb) if verb.value.asks_for_qos_2()))
+            }
+            Act::World(_) => false,
+        })
+    }
+
     /// The line with a caret under the place.
     pub fn excerpt(&self, place: Place) -> String {
         place.excerpt(&self.text)
@@ -347,6 +368,9 @@ fn needs_of(source: &Source) -> Vec<Need> {
             && let Some(need) = verb.value.need()
         {
             follows(&mut needs, need);
+            if step.value.on.as_ref().is_some_and(|on| on.value.is_arrival()) && verb.value.fault().is_none() {
+                follows(&mut needs, Need::Arrival);
+            }
         }
     }
     needs

@@ -131,6 +131,10 @@ pub enum Need {
     Client,
     /// Faults of the network beyond what the actor's own link can do.
     Network,
+    /// Somebody sees when a packet has arrived at the subject.
+    Arrival,
+    /// The subject is our own broker: the story is about what the standard leaves to the server.
+    OwnBroker,
 }
 
 /// The world behind a stage.

@@ -107,27 +107,33 @@ pub struct Halt {
     pub reason: String,
     /// The entry of the transcript where it showed, if there is one.
     pub entry: Option<EntryId>,
+    /// The kind of packet that was waited for in vain: "PUBREC".
+    pub missed: Option<&'static str>,
 }
 
 impl Halt {
+    fn new(verdict: Verdict, reason: String) -> Self {
+        Halt { verdict, reason, entry: None, missed: None }
+    }
+
     /// The rule is broken.
     pub fn fail(reason: impl Into<String>) -> Self {
-        Halt { verdict: Verdict::Fail, reason: reason.into(), entry: None }
+        Halt::new(Verdict::Fail, reason.into())
     }
 
     /// A SHOULD is not followed.
     pub fn warn(reason: impl Into<String>) -> Self {
-        Halt { verdict: Verdict::Warn, reason: reason.into(), entry: None }
+        Halt::new(Verdict::Warn, reason.into())
     }
 
     /// The subject does not offer it, or the world cannot do it.
     pub fn unsupported(reason: impl Into<String>) -> Self {
-        Halt { verdict: Verdict::Unsupported, reason: reason.into(), entry: None }
+        Halt::new(Verdict::Unsupported, reason.into())
     }
 
     /// The question was never reached.
     pub fn inconclusive(reason: impl Into<String>) -> Self {
-        Halt { verdict: Verdict::Inconclusive, reason: reason.into(), entry: None }
+        Halt::new(Verdict::Inconclusive, reason.into())
     }
 
     /// Shown at this entry.
@@ -151,7 +157,7 @@ impl<T> Preparing for Result<T, Halt> {
             Verdict::Fail | Verdict::Warn => Halt {
                 verdict: Verdict::Inconclusive,
                 reason: format!("the question was not reached: {}", halt.reason),
-                entry: halt.entry,
+                ..halt
             },
             _ => halt,
         })

@@ -28,7 +28,7 @@ use crate::{
 /// A port may be taken by somebody else between two looks.
 const ATTEMPTS: usize = 3;
 /// How often a broker that starts is asked whether it is there.
-const ASK: Duration = Duration::from_millis(30);
+pub(crate) const ASK: Duration = Duration::from_millis(30);
 /// A broker that is asked to end does so by then; after that it is killed.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -88,6 +88,11 @@ impl Instance {
     /// How it ended though nobody asked it to.
     pub(super) fn crashed(&self) -> Option<String> {
         self.process.borrow_mut().as_mut()?.ended()
+    }
+
+    /// It was taken down and is not back yet.
+    pub(crate) fn is_away(&self) -> bool {
+        self.process.borrow().is_none()
     }
 
     /// Takes it down and starts it again, with what its folder holds.

@@ -27,6 +27,11 @@ pub(crate) fn end_after(what: &'static str, seconds: u32, since: &'static str) -
     Due { what, since, earliest: due - WAY, due, latest: due + Duration::from_secs(3) }
 }
 
+/// The end of something that ends at once. A server may need a moment to notice.
+pub(crate) fn end_at_once(what: &'static str, since: &'static str) -> Due<'static> {
+    Due { what, since, earliest: Duration::ZERO, due: Duration::ZERO, latest: Duration::from_millis(500) }
+}
+
 /// Writes down when it came, and warns where that was early or late.
 pub(crate) fn graded(stage: &Stage, due: Due<'_>, took: Duration, evidence: Evidence) -> Evidence {
     let told =
@@ -39,7 +44,7 @@ pub(crate) fn graded(stage: &Stage, due: Due<'_>, took: Duration, evidence: Evid
 }
 
 /// What ends by a clock and shows only when it is looked at: it is looked at after each of these times, until it is gone.
-/// The first look is before its end, and must find it; after the last look it is missing, and `still` says so.
+/// A first look before its end must find it; after the last look it is missing, and `still` says so.
 pub(crate) async fn gone(
     stage: &Stage,
     due: Due<'_>,

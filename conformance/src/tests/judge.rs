@@ -299,7 +299,7 @@ pub(crate) fn unless_closed<T>(answer: Result<T, Halt>, peer: &Peer) -> Result<T
                 "the server closed the connection, as it may on a message that it does not authorise: {}",
                 halt.reason
             ),
-            entry: halt.entry,
+            ..halt
         },
         _ => halt,
     })
@@ -351,7 +351,10 @@ impl Cases {
             let worst: Vec<_> = self.halted.into_iter().filter(|(_, halt)| halt.verdict == verdict).collect();
             let reasons: Vec<_> = worst.iter().map(|(name, halt)| format!("{name}: {}", halt.reason)).collect();
             let entry = worst.iter().find_map(|(_, halt)| halt.entry);
-            return Err(Halt { verdict, reason: reasons.join("; "), entry });
+            // What all of them waited for, else nothing: each has a reason of its own then.
+            let missed = worst.first().and_then(|(_, halt)| halt.missed);
+            let missed = missed.filter(|kind| worst.iter().all(|(_, halt)| halt.missed == Some(*kind)));
+            return Err(Halt { verdict, reason: reasons.join("; "), entry, missed });
         }
         let mut evidence: Option<Evidence> = None;
         let mut warnings = Vec::new();

@@ -16,6 +16,7 @@ pub(crate) mod v3;
 pub(crate) mod v5;
 pub(crate) mod watch;
 pub(crate) mod web_socket;
+pub(crate) mod without_qos_2;
 
 use crate::test::Section;
 

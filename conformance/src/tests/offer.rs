@@ -1,7 +1,13 @@
 //! What a server offers: it says so in CONNACK, and nothing beyond that is asked of it.
 
-use squall_codec::{packet::Connack, qos::Qos};
-use squall_scenarios::{peer::Peer, verdict::Halt};
+use squall_codec::{
+    packet::{Connack, Suback},
+    qos::Qos,
+};
+use squall_scenarios::{
+    peer::{Peer, Seen},
+    verdict::Halt,
+};
 
 fn said(peer: &Peer) -> Option<&Connack> {
     peer.connack()
@@ -16,6 +22,23 @@ pub(crate) fn highest_qos(peer: &Peer) -> Qos {
 pub(crate) fn qos(peer: &Peer, qos: Qos) -> Result<(), Halt> {
     match highest_qos(peer) {
         highest if highest < qos => Err(Halt::unsupported(format!("the server announces Maximum QoS {highest}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The QoS that a SUBACK granted its first filter.
+pub(crate) fn granted_qos(suback: &Suback) -> Qos {
+    suback.reasons.first().and_then(|reason| Qos::from_bits(reason.value())).unwrap_or(Qos::AtMostOnce)
+}
+
+/// `unsupported` where a subscriber was granted less than it asked for: a server may do that ([MQTT-3.8.4-7],
+/// 3.1.1 [MQTT-3.8.4-6]).
+pub(crate) fn granted(suback: &Seen<Suback>, asked: Qos) -> Result<(), Halt> {
+    match granted_qos(suback) {
+        granted if granted < asked => {
+            let reason = format!("the server grants QoS {granted} where QoS {asked} was asked for");
+            Err(Halt::unsupported(reason).at(suback))
+        }
         _ => Ok(()),
     }
 }

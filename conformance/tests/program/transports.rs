@@ -149,6 +149,53 @@ fn a_program_audits_over_tls_with_the_library() {
     }
 }
 
+/// Two clients, one message, and a connection that is lost.
+const STORM: &str = "\
+title: one message over a line that breaks
+seed: 7
+actors: { alice: client, bob: client }
+storm:
+  lasts: 1s
+  calm: 6s
+  steps:
+    - { at: 0s, bob: { connect: { clean_start: false, session_expiry: 300s, reconnect: { after: 50ms } } } }
+    - { at: 0s, alice: { connect: { reconnect: { after: 50ms } } } }
+    - { at: 300ms, bob: { subscribe: { filter: a, qos: 2 } } }
+    - { at: 600ms, world: { reset: { link: bob } } }
+    - { at: 700ms, alice: { publish: { topic: a, payload: one, qos: 2 } } }
+";
+
+#[test]
+fn a_storm_is_played_over_every_transport_by_those_who_may_come_in() {
+    let server = guarded();
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("small.yaml");
+    std::fs::write(&plan, STORM).expect("a file");
+    let (plan, ca) = (plan.display().to_string(), server.certificate.display().to_string());
+    let targets = [("tcp", 0, ""), ("tls", 1, ""), ("ws", 2, "/mqtt"), ("wss", 3, "/mqtt")];
+    let play = |(scheme, index, web): &(&str, usize, &str)| {
+        let target = format!("{scheme}://localhost:{}{web}", server.addresses[*index].port());
+        let mut words = vec!["storm", "--plan", &plan, "--json", "--target", &target];
+        words.extend(["--username", "ann", "--password", "secret"]);
+        if matches!(*scheme, "tls" | "wss") {
+            words.extend(["--ca", &ca]);
+        }
+        let output = conformance(&words);
+        let text = String::from_utf8(output.stdout).expect("text");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{target}: {text} {errors}");
+        let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let storm = &report["storms"][0];
+        assert_eq!([&storm["delivered"], &storm["faults_hit"]], [1, 1], "{target}: {text}");
+        assert!(!text.contains("secret"), "{text}");
+    };
+    thread::scope(|scope| {
+        for target in &targets {
+            scope.spawn(|| play(target));
+        }
+    });
+}
+
 #[test]
 fn a_transport_that_cannot_be_had_is_told_in_one_sentence() {
     let server = guarded();

@@ -6,9 +6,11 @@
 mod catalogue;
 mod crude;
 mod far;
+mod late;
 mod profiles;
 mod reports;
 mod runs;
 mod selection;
 mod target;
 mod web_socket;
+mod without_qos_2;

@@ -67,9 +67,9 @@ impl Peer {
                 let (entry, when) = (seen.entry(), seen.at());
                 K::from_packet(seen.into_inner())
                     .map(|content| Seen::new(content, entry, when))
-                    .map_err(|packet| missed(&wanted, &Next::Packet(Seen::new(packet, entry, when))))
+                    .map_err(|packet| missed_a::<K>(&wanted, &Next::Packet(Seen::new(packet, entry, when))))
             }
-            other => Err(missed(&wanted, &other)),
+            other => Err(missed_a::<K>(&wanted, &other)),
         }
     }
 
@@ -196,14 +196,20 @@ impl Peer {
         Ok(())
     }
 
-    /// SUBSCRIBE to one filter, and a SUBACK that grants it: `inconclusive` if refused or not answered.
+    /// SUBSCRIBE to one filter, and a SUBACK that grants it: `inconclusive` if refused or not answered; `unsupported` where
+    /// QoS 0 is all that is granted to who asked for more: nothing need come then.
     pub async fn subscribed(&mut self, filter: &str, qos: Qos) -> Result<Seen<Suback>, Halt> {
         let filter = Text::new(filter)
             .map_err(|error| error.to_string())
             .and_then(|text| TopicFilter::new(text).map_err(|error| error.to_string()));
         let filter = filter.map_err(|error| Halt::inconclusive(format!("no filter to subscribe to: it {error}")))?;
         let subscribe = Subscribe::new(self.fresh_id(), vec![Subscription::new(filter, qos)]);
-        self.subscribe_with(subscribe).await.prepared()
+        let suback = self.subscribe_with(subscribe).await.prepared()?;
+        if qos > Qos::AtMostOnce && suback.reasons.first() == Some(&ReasonCode::GRANTED_QOS_0) {
+            let reason = format!("the server grants QoS 0 where QoS {qos} was asked for");
+            return Err(Halt::unsupported(reason).at(&suback));
+        }
+        Ok(suback)
     }
 
     /// This SUBSCRIBE, and a SUBACK that grants each filter: `fail` otherwise. Messages that come before it stay for
@@ -273,14 +279,14 @@ impl Peer {
         loop {
             let packet = match self.arrive_by(at).await {
                 Next::Packet(packet) => packet,
-                other => return Err(missed(&wanted, &other)),
+                other => return Err(missed_a::<K>(&wanted, &other)),
             };
             let (entry, when) = (packet.entry(), packet.at());
             let other = match K::from_packet(packet.value.clone()) {
                 Ok(content) if id_of(&content) == id => return Ok(Seen::new(content, entry, when)),
                 Ok(_) => packet,
                 Err(_) if !matches!(*packet, Packet::Publish(_)) && self.is_last_word(&packet) => {
-                    return Err(missed(&wanted, &Next::Packet(packet)));
+                    return Err(missed_a::<K>(&wanted, &Next::Packet(packet)));
                 }
                 Err(_) => packet,
             };
@@ -326,4 +332,9 @@ fn granted<A: std::ops::Deref<Target = Ack>>(ack: &Seen<A>, packet: fn(Ack) -> P
 fn missed(wanted: &str, came: &Next) -> Halt {
     let verdict = if matches!(came, Next::Malformed(_)) { Verdict::Inconclusive } else { Verdict::Fail };
     Halt { verdict, entry: came.entry(), ..Halt::fail(format!("{wanted}, but {came}")) }
+}
+
+/// As `missed`, for a packet that is the only one of its kind that would do.
+fn missed_a<K: Kind>(wanted: &str, came: &Next) -> Halt {
+    Halt { missed: Some(K::NAME), ..missed(wanted, came) }
 }

@@ -12,6 +12,7 @@ use squall_codec::{
 use crate::{
     player::scene::Scene,
     script::{AckWords, ConnackWords, Expect, Message, PacketIdWord, Placed, PropertyWord, PublishWords, Reason},
+    stage::Need,
 };
 
 /// The first difference, in words that follow "but".
@@ -126,7 +127,24 @@ impl Scene<'_> {
         flag("retain", words.retain, publish.retain)?;
         flag("dup", words.dup, publish.dup)?;
         self.compare_id(words.packet_id.as_ref(), publish.packet_id)?;
-        has_properties(&words.properties(), &publish.properties())
+        let seen = publish.properties();
+        has_properties(&self.rounded(words.properties(), &seen), &seen)
+    }
+
+    /// Clocks of whole seconds round as they like: a server that is not ours may be a second off with what is left of the
+    /// life of a message.
+    fn rounded(&self, expected: Properties, seen: &Properties) -> Properties {
+        let (Some(wanted), Some(left)) = (expected.message_expiry_interval(), seen.message_expiry_interval()) else {
+            return expected;
+        };
+        if wanted.abs_diff(left) > 1 || self.stage.world().offers(Need::OwnBroker).is_ok() {
+            return expected;
+        }
+        let rounded = |property: &Property| match property {
+            Property::MessageExpiryInterval(_) => Property::MessageExpiryInterval(left),
+            other => other.clone(),
+        };
+        expected.iter().map(rounded).collect()
     }
 
     /// A message as an application sees it.

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess, Visitor},
 };
-use squall_codec::{packet::PacketKind, version::Version};
+use squall_codec::{packet::PacketKind, qos::Qos, version::Version};
 
 use crate::{
     script::{
@@ -15,7 +15,7 @@ use crate::{
             ReauthenticateWords, SubackWords, SubscribeWords, UnsubackWords, UnsubscribeWords,
         },
         place::Placed,
-        words::{Hex, PropertyWord, Reason, Time, VersionWord},
+        words::{Hex, PropertyWord, QosWord, Reason, Time, VersionWord},
         world::{MomentWords, WorldVerb},
     },
     stage::End,
@@ -84,6 +84,26 @@ impl Verb {
             Verb::Quiet(_) => "quiet",
             Verb::Message(_) => "message",
             Verb::Event(_) => "event",
+        }
+    }
+}
+
+impl Verb {
+    /// Whether somebody asks the server for QoS 2: a subscriber, a publisher or a will.
+    pub(crate) fn asks_for_qos_2(&self) -> bool {
+        let is_2 = |qos: Option<QosWord>| qos.is_some_and(|qos| qos.0 == Qos::ExactlyOnce);
+        let will = |words: &ConnectWords| is_2(words.will.as_ref().and_then(|will| will.qos));
+        match self {
+            Verb::Connect(words) => will(words),
+            Verb::Subscribe(words) => is_2(words.qos),
+            Verb::Publish(words) => is_2(words.qos),
+            Verb::Send(packet) => match &**packet {
+                Send::Connect(words) => will(words),
+                Send::Subscribe(words) => is_2(words.qos),
+                Send::Publish(words) => is_2(words.qos),
+                _ => false,
+            },
+            _ => false,
         }
     }
 }
@@ -208,7 +228,7 @@ pub(crate) struct Closed {
 pub(crate) struct Message {
     pub(crate) topic: Option<crate::script::words::Topic>,
     pub(crate) payload: Option<String>,
-    pub(crate) qos: Option<crate::script::words::QosWord>,
+    pub(crate) qos: Option<QosWord>,
     pub(crate) retain: Option<bool>,
     after: Option<Time>,
     within: Option<Time>,

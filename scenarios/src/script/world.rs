@@ -136,6 +136,11 @@ pub(crate) struct MomentWords {
 }
 
 impl MomentWords {
+    /// It comes when the subject has the whole packet.
+    pub(crate) fn is_arrival(&self) -> bool {
+        self.moment().is_some_and(|moment| moment.pass == Pass::After && moment.on.direction == Direction::ToServer)
+    }
+
     /// `None` for words that are not checked.
     pub(crate) fn moment(&self) -> Option<Moment> {
         let packet = self.first.or(self.packet)?.into();

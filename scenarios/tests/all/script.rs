@@ -271,8 +271,41 @@ fn what_a_script_needs_follows_from_its_steps() {
     assert_eq!(needs("", "world: { power_loss: broker }"), (vec![Need::PowerLoss], Some(Storage::Disk)));
     assert_eq!(needs("judge: invariants\n", "world: { wait: 1s }"), (vec![Need::Invariants], None));
     assert_eq!(needs("", "world: { clock_jump: { ahead: 1s } }"), (vec![Need::Clock], None));
+    let crash = |moment: &str| needs("", &format!("{{ world: {{ crash: broker }}, on: {moment} }}"));
+    let (before, after) =
+        (crash("{ first: pubrel, from: alice }"), crash("{ first: pubrel, from: alice, pass: after }"));
+    assert_eq!(before.0, [Need::Restart]);
+    assert_eq!(after.0, [Need::Restart, Need::Arrival]);
+    assert_eq!(needs("needs: [own_broker]\n", "world: { wait: 1s }"), (vec![Need::OwnBroker], None));
     let keeps_nothing = needs("broker: { store: none }\n", "world: { restart: broker }");
     assert_eq!(keeps_nothing, (vec![Need::Configuration, Need::Restart], Some(Storage::None)));
+}
+
+#[test]
+fn who_asks_for_qos_2_is_seen() {
+    let asks = |step: &str| parse(&script("title: t\nactors: { alice: peer }\n", &[step])).asks_for_qos_2();
+    for step in [
+        "alice: { subscribe: { filter: t, qos: 2 } }",
+        "alice: { publish: { topic: t, qos: 2 } }",
+        "alice: { connect: { will: { topic: t, payload: gone, qos: 2 } } }",
+        "alice: { send: { publish: { topic: t, qos: 2, packet_id: 1 } } }",
+        "together: [ { alice: { publish: { topic: t, qos: 2 } } } ]",
+    ] {
+        assert!(asks(step), "{step}");
+    }
+    for step in ["alice: { subscribe: { filter: t, qos: 1 } }", "alice: { expect: { publish: { topic: t, qos: 2 } } }"]
+    {
+        assert!(!asks(step), "{step}");
+    }
+}
+
+#[test]
+fn who_kills_the_broker_is_seen() {
+    let head = "title: t\nactors: { alice: peer }\n";
+    let kills = |step: &str| parse(&script(head, &["alice: { connect: {} }", step])).kills_the_broker();
+    assert!(kills("world: { crash: broker }") && kills("together: [ { world: { crash: { down: 1s } } } ]"));
+    assert!(kills("{ world: { crash: broker }, on: { first: pubrel, from: alice } }"));
+    assert!(!kills("world: { restart: broker }") && !kills("world: { wait: 1s }"));
 }
 
 #[test]

@@ -83,6 +83,8 @@ impl World for EventsWorld {
             | Need::Network
             | Need::Restart
             | Need::PowerLoss
+            | Need::Arrival
+            | Need::OwnBroker
             | Need::Configuration => Ok(()),
         }
     }

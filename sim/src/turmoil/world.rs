@@ -85,6 +85,8 @@ impl World for TurmoilWorld {
             | Need::Network
             | Need::Restart
             | Need::PowerLoss
+            | Need::Arrival
+            | Need::OwnBroker
             | Need::Configuration => Ok(()),
             Need::Jump => Err(format!(
                 "the turmoil world cannot skip idle time: a script of more than {} virtual seconds takes too long",

@@ -118,7 +118,7 @@ async fn holding(stage: &Stage, qos: Qos) -> Result<(Peer, PacketId), Halt> {
     let topic = stage.topic(&stage.fresh("held"));
     let mut peer = offender(stage).await?;
     offer::qos(&peer, qos)?;
-    peer.subscribed(&topic, qos).await?;
+    offer::granted(&peer.subscribed(&topic, qos).await?, qos)?;
     let mut publisher = Peer::connected(stage, "publisher").await?;
     publisher.published(&topic, qos, b"held", false).await?;
     publisher.disconnect().await;

@@ -30,7 +30,7 @@ async fn left_behind(stage: &Stage, topic: &str) -> Result<(), Halt> {
     if is_v5(stage) && offer::subscription_identifiers(&alice).is_ok() {
         subscribe.properties = Properties::new().with(Property::SubscriptionIdentifier(9));
     }
-    alice.subscribe_with(subscribe).await.prepared()?;
+    offer::granted(&alice.subscribe_with(subscribe).await.prepared()?, Qos::AtLeastOnce)?;
     alice.disconnect().await;
     publish(stage, topic, Qos::AtLeastOnce, "waiting").await
 }
@@ -183,7 +183,7 @@ pub(crate) async fn a_take_over_keeps_what_is_in_flight(stage: &Stage) -> Outcom
         let mut first = lasting_peer(stage, "alice").await?;
         offer::qos(&first, Qos::AtLeastOnce)?;
         offer::session_expiry(&first, EXPIRY)?;
-        first.subscribed(&topic, Qos::AtLeastOnce).await?;
+        offer::granted(&first.subscribed(&topic, Qos::AtLeastOnce).await?, Qos::AtLeastOnce)?;
         publish(stage, &topic, Qos::AtLeastOnce, "in flight").await?;
         let before = first.expect::<Publish>().await.prepared()?;
         if before.qos != Qos::AtLeastOnce {

@@ -28,7 +28,7 @@ pub(crate) async fn a_message_that_comes_again_has_dup(stage: &Stage) -> Outcome
             let mut holder = lasting_peer(stage, "holder").await?;
             offer::qos(&holder, qos)?;
             offer::session_expiry(&holder, 300)?;
-            holder.subscribed(&topic, qos).await?;
+            offer::granted(&holder.subscribed(&topic, qos).await?, qos)?;
             let mut publisher = Peer::connected(stage, "publisher").await?;
             publisher.published(&topic, qos, b"held", false).await?;
             publisher.disconnect().await;

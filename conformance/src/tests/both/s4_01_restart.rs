@@ -7,12 +7,13 @@ use squall_scenarios::{
     outage::{Outage, Stop},
     peer::Peer,
     stage::Stage,
-    verdict::{Evidence, Halt, Outcome, Preparing},
+    verdict::{Evidence, Halt, Outcome, Preparing, Verdict, Witness},
 };
 
 use crate::tests::{
     asking::{lasting, lasting_peer, resumed},
-    judge::farewell,
+    clock::{end_at_once, gone},
+    judge::{At, farewell},
     offer,
     watch::{collect, message, rest, tidied},
 };
@@ -21,6 +22,27 @@ use crate::tests::{
 pub(crate) async fn restarted(stage: &Stage, down: Duration) -> Result<(), Halt> {
     let outage = Outage { how: Stop::Restart, down };
     stage.world().outage(outage).await.map_err(Halt::inconclusive)
+}
+
+/// Whether a session is there after the server was killed. The standard lets a failure take it.
+pub(crate) async fn outlives_a_kill(stage: &Stage) -> Result<bool, Halt> {
+    let mut alice = lasting_peer(stage, "outliving").await?;
+    alice.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
+    alice.disconnect().await;
+    farewell(&mut alice).await;
+    let kill = Outage { how: Stop::Crash, down: Duration::ZERO };
+    stage.world().outage(kill).await.map_err(Halt::inconclusive)?;
+    let (mut alice, connack) = Peer::connect(stage, "outliving", clean(stage, "outliving", false)).await.prepared()?;
+    alice.disconnect().await;
+    farewell(&mut alice).await;
+    // It leaves nothing behind.
+    let (mut alice, _) = Peer::connect(stage, "outliving", clean(stage, "outliving", true)).await.prepared()?;
+    alice.disconnect().await;
+    Ok(connack.session_present)
+}
+
+fn clean(stage: &Stage, actor: &str, clean_start: bool) -> Connect {
+    Connect { clean_start, ..Peer::hello(stage, actor) }
 }
 
 /// A session, its subscription, messages that wait for it and a retained message, over a restart.
@@ -71,30 +93,41 @@ pub(crate) async fn a_session_survives_a_restart(stage: &Stage) -> Outcome {
     Ok(evidence)
 }
 
-/// A session that would have ended while the server was down.
+/// Who leave together and come back one by one after the restart, and when.
+const LEAVERS: [&str; 3] = ["alice", "carol", "dave"];
+const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(8)];
+
+/// Sessions that would have ended while the server was down. The text lets the clock stand meanwhile, and the session end late.
 pub(crate) async fn a_session_that_expired_meanwhile_is_gone(stage: &Stage) -> Outcome {
-    let short = || {
-        let mut connect = Connect { clean_start: false, ..Peer::hello(stage, "alice") };
+    let short = |actor: &str| {
+        let mut connect = Connect { clean_start: false, ..Peer::hello(stage, actor) };
         connect.properties.push(Property::SessionExpiryInterval(2));
         connect
     };
     tidied(stage, &["bob"], &[], async {
-        // One that lasts is kept: else that the other is gone says nothing.
+        // One that lasts is kept: else that the others are gone says nothing.
         let mut bob = lasting_peer(stage, "bob").await?;
         bob.disconnect().await;
         farewell(&mut bob).await;
-        let (mut alice, _) = Peer::connect(stage, "alice", short()).await.prepared()?;
-        alice.disconnect().await;
-        farewell(&mut alice).await;
+        for actor in LEAVERS {
+            let (mut leaver, _) = Peer::connect(stage, actor, short(actor)).await.prepared()?;
+            leaver.disconnect().await;
+            farewell(&mut leaver).await;
+        }
         restarted(stage, Duration::from_secs(4)).await?;
         resumed(stage, "bob").await?.disconnect().await;
-        let (mut alice, connack) = Peer::connect(stage, "alice", short()).await.prepared()?;
-        alice.disconnect().await;
-        let evidence = Evidence::of(&connack);
-        Ok(match connack.session_present {
-            // The text lets the clock stand while the server is down.
-            true => evidence.warn("a session of 2 s is there after the server was down for 4 s"),
-            false => evidence,
+        let since = stage.now();
+        let due = end_at_once("the end of a session of 2 s", "a server that had been down for 4 s was back");
+        let look = async |number: usize| {
+            let (mut leaver, connack) =
+                Peer::connect(stage, LEAVERS[number], short(LEAVERS[number])).await.prepared()?;
+            leaver.disconnect().await;
+            Ok((connack.session_present, At(connack.entry())))
+        };
+        let gone = gone(stage, due, since, &LOOKS, "a session that expired meanwhile is still there", look).await;
+        gone.map_err(|halt| match halt.verdict {
+            Verdict::Fail => Halt { verdict: Verdict::Warn, ..halt },
+            _ => halt,
         })
     })
     .await

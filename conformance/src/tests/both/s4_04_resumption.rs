@@ -25,7 +25,7 @@ pub(crate) async fn a_message_released_on_the_next_connection_is_whole(stage: &S
         let mut watcher = Peer::connected(stage, "watcher").await?;
         offer::qos(&watcher, Qos::ExactlyOnce)?;
         offer::retain(&watcher)?;
-        watcher.subscribed(&topic, Qos::ExactlyOnce).await?;
+        offer::granted(&watcher.subscribed(&topic, Qos::ExactlyOnce).await?, Qos::ExactlyOnce)?;
         let mut publisher = lasting_peer(stage, "publisher").await?;
         // Some servers keep no session without a subscription; that has a rule of its own.
         publisher.subscribed(&stage.topic("anchor"), Qos::AtMostOnce).await?;

@@ -1,5 +1,7 @@
 //! 3.1.2.4 Clean Session and Clean Start.
 
+use std::time::Duration;
+
 use squall_codec::{
     packet::{Connect, Disconnect, Packet},
     property::Property,
@@ -9,7 +11,7 @@ use squall_codec::{
 use squall_scenarios::{
     peer::Peer,
     stage::{End, Stage},
-    verdict::{Evidence, Halt, Outcome, Preparing},
+    verdict::{Evidence, Halt, Outcome, Preparing, Witness},
 };
 
 use crate::{
@@ -22,7 +24,8 @@ use crate::{
             a_take_over_resumes_or_clears_the_session, an_empty_session_is_present_as_well, publish,
             resuming_brings_no_retained_messages, retained_messages_outlive_the_session, session_present,
         },
-        judge::farewell,
+        clock::{end_after, end_at_once, gone},
+        judge::{At, farewell},
         offer,
         watch::{message, tidied},
     },
@@ -91,13 +94,13 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     test!(
         a_disconnect_can_end_the_session,
-        "DISCONNECT sets the expiry of the session to 0; it is gone at once.",
+        "DISCONNECT sets the expiry of a session to 0, to 2 s or to more; it is gone at once, after 2 s, or kept.",
         ["5.0/X-SESSION-EXPIRY-ON-DISCONNECT"],
         s3_01_session::keeps_sessions_that_end
     ),
     test!(
         the_latest_expiry_counts,
-        "A session is resumed by a client that asks for no expiry; it ends with that connection.",
+        "A session is resumed with no expiry and ends with that connection; another with a longer one, and is kept.",
         ["5.0/X-SESSION-EXPIRY-LATEST"],
         s3_01_session::keeps_the_first_expiry
     ),
@@ -178,76 +181,174 @@ pub(crate) fn expiring(stage: &Stage, actor: &str, clean_start: bool, seconds: O
     connect
 }
 
+/// Who leave together and come back one by one, and when they look whether a session that ended at once is gone.
+const LEAVERS: [&str; 3] = ["alice", "bob", "carol"];
+const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(5)];
+
+/// The same for a session that lasts so many seconds. Clocks of whole seconds may round: at first it is there in any case.
+const BRIEF_SECONDS: u32 = 2;
+const BRIEF_LEAVERS: [&str; 4] = ["first", "second", "third", "fourth"];
+const BRIEF_LOOKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(7), Duration::from_secs(12)];
+
+/// Longer than any look.
+const LONG_SECONDS: u32 = 60;
+
+/// Whether the session of an actor is there. It is not asked to last.
+async fn comes_back(stage: &Stage, actor: &str) -> Result<(bool, At), Halt> {
+    let (mut peer, connack) = Peer::connect(stage, actor, expiring(stage, actor, false, None)).await.prepared()?;
+    peer.disconnect().await;
+    Ok((connack.session_present, At(connack.entry())))
+}
+
+/// The client of a session that begins, with this Session Expiry Interval; `unsupported` where the server has another in mind.
+async fn begins(stage: &Stage, actor: &str, expiry: Option<u32>) -> Result<Peer, Halt> {
+    let (peer, connack) = Peer::connect(stage, actor, expiring(stage, actor, true, expiry)).await.prepared()?;
+    match connack.properties.session_expiry_interval() {
+        Some(given) if given > expiry.unwrap_or(0) => {
+            Err(Halt::unsupported("the server keeps sessions longer than they were asked to last").at(&connack))
+        }
+        _ => {
+            offer::session_expiry(&peer, expiry.unwrap_or(0))?;
+            Ok(peer)
+        }
+    }
+}
+
+/// All of them leave by a DISCONNECT that says this, and have seen the end of their connections.
+async fn leave_with(peers: &mut [Peer], expiry_seconds: u32) {
+    for peer in &mut *peers {
+        let mut disconnect = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
+        disconnect.properties.push(Property::SessionExpiryInterval(expiry_seconds));
+        peer.send(Packet::Disconnect(disconnect)).await;
+    }
+    for peer in peers {
+        farewell(peer).await;
+    }
+}
+
+/// All of them are cut off, and have seen the end of their connections.
+async fn cut_off(peers: &mut [Peer]) {
+    for peer in &mut *peers {
+        peer.close(End::Fin).await;
+    }
+    for peer in peers {
+        farewell(peer).await;
+    }
+}
+
 /// 5.0: absent and 0 end the session with its connection.
 async fn without_an_expiry_the_session_ends_with_its_connection(stage: &Stage) -> Outcome {
-    tidied(stage, &["alice"], &[], async {
+    tidied(stage, &LEAVERS, &[], async {
         sessions_are_kept(stage).await?;
         let mut evidence: Option<Evidence> = None;
         for expiry in [None, Some(0)] {
-            let (mut alice, first) =
-                Peer::connect(stage, "alice", expiring(stage, "alice", true, expiry)).await.prepared()?;
-            if first.properties.session_expiry_interval().is_some_and(|expiry| expiry > 0) {
-                return Err(
-                    Halt::unsupported("the server keeps sessions longer than they were asked to last").at(&first)
-                );
+            let mut leavers = Vec::new();
+            for actor in LEAVERS {
+                let mut peer = begins(stage, actor, expiry).await?;
+                peer.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
+                leavers.push(peer);
             }
-            alice.subscribed(&stage.topic("t"), Qos::AtMostOnce).await?;
-            alice.close(End::Fin).await;
-            farewell(&mut alice).await;
-            let (mut alice, second) =
-                Peer::connect(stage, "alice", expiring(stage, "alice", false, None)).await.prepared()?;
-            session_present(&second, false, "after a session without an expiry")?;
-            alice.disconnect().await;
-            evidence = Some(evidence.map_or_else(|| Evidence::of(&second), |evidence| evidence.and(&second)));
+            cut_off(&mut leavers).await;
+            let due = end_at_once("the end of a session without an expiry", "the end of the connection");
+            let look = async |number: usize| comes_back(stage, LEAVERS[number]).await;
+            let ended =
+                gone(stage, due, stage.now(), &LOOKS, "a session without an expiry is still there", look).await?;
+            evidence = Some(match evidence {
+                Some(evidence) => evidence.join(ended),
+                None => ended,
+            });
         }
         evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
     })
     .await
 }
 
-/// 5.0: DISCONNECT with Session Expiry Interval 0 ends the session, whatever CONNECT asked for.
+/// 5.0: what DISCONNECT says of the expiry counts, whatever CONNECT asked for: less, or more.
 async fn a_disconnect_can_end_the_session(stage: &Stage) -> Outcome {
-    tidied(stage, &["alice"], &[], async {
+    let everybody = [&LEAVERS[..], &BRIEF_LEAVERS, &["stayer"]].concat();
+    tidied(stage, &everybody, &[], async {
         sessions_are_kept(stage).await?;
-        let (mut alice, first) =
-            Peer::connect(stage, "alice", expiring(stage, "alice", true, Some(EXPIRY))).await.prepared()?;
-        offer::session_expiry(&alice, EXPIRY)?;
-        let mut disconnect = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
-        disconnect.properties.push(Property::SessionExpiryInterval(0));
-        alice.send(Packet::Disconnect(disconnect)).await;
-        farewell(&mut alice).await;
-        let (mut alice, second) =
-            Peer::connect(stage, "alice", expiring(stage, "alice", false, None)).await.prepared()?;
-        session_present(&second, false, "after a DISCONNECT with Session Expiry Interval 0")?;
-        alice.disconnect().await;
-        Ok(Evidence::of(&first).and(&second))
+        let (mut at_once, mut brief) = (Vec::new(), Vec::new());
+        for actor in LEAVERS {
+            at_once.push(begins(stage, actor, Some(EXPIRY)).await?);
+        }
+        for actor in BRIEF_LEAVERS {
+            brief.push(begins(stage, actor, Some(EXPIRY)).await?);
+        }
+        let mut stayer = [begins(stage, "stayer", Some(BRIEF_SECONDS)).await?];
+        leave_with(&mut stayer, LONG_SECONDS).await;
+        leave_with(&mut at_once, 0).await;
+        let since = stage.now();
+        let due = end_at_once("the end of the session", "a DISCONNECT with Session Expiry Interval 0");
+        let look = async |number: usize| comes_back(stage, LEAVERS[number]).await;
+        let mut evidence = gone(stage, due, since, &LOOKS, "the session is still there", look).await?;
+
+        leave_with(&mut brief, BRIEF_SECONDS).await;
+        let since = stage.now();
+        let due = end_after("the end of the session", BRIEF_SECONDS, "a DISCONNECT with Session Expiry Interval 2");
+        let look = async |number: usize| comes_back(stage, BRIEF_LEAVERS[number]).await;
+        evidence = evidence.join(gone(stage, due, since, &BRIEF_LOOKS, "the session is still there", look).await?);
+
+        let (present, at) = comes_back(stage, "stayer").await?;
+        if !present {
+            let reason =
+                format!("a session of {BRIEF_SECONDS} s is gone, though DISCONNECT asked for {LONG_SECONDS} s");
+            return Err(Halt::fail(reason).at(&at));
+        }
+        Ok(evidence.and(&at))
     })
     .await
 }
 
-/// 5.0: what the latest CONNECT asks for counts.
+/// 5.0: what the latest CONNECT asks for counts: less, or more.
 async fn the_latest_expiry_counts(stage: &Stage) -> Outcome {
-    tidied(stage, &["alice"], &[], async {
-        let (mut alice, _) =
-            Peer::connect(stage, "alice", expiring(stage, "alice", true, Some(EXPIRY))).await.prepared()?;
-        offer::session_expiry(&alice, EXPIRY)?;
-        alice.close(End::Fin).await;
-        farewell(&mut alice).await;
-        let (mut alice, second) =
-            Peer::connect(stage, "alice", expiring(stage, "alice", false, None)).await.prepared()?;
+    let everybody = [&LEAVERS[..], &["stayer"]].concat();
+    tidied(stage, &everybody, &[], async {
+        // Taken over, so that its first expiry never begins to count.
+        let _first = begins(stage, "stayer", Some(BRIEF_SECONDS)).await?;
+        let longer = expiring(stage, "stayer", false, Some(LONG_SECONDS));
+        let (stayer, second) = Peer::connect(stage, "stayer", longer).await.prepared()?;
         if !second.session_present {
-            return Err(Halt::inconclusive("the session was not kept at all").at(&second));
+            return Err(Halt::inconclusive("the session was not taken over").at(&second));
         }
-        if second.properties.session_expiry_interval().is_some_and(|expiry| expiry > 0) {
-            return Err(Halt::unsupported("the server keeps sessions longer than they were asked to last").at(&second));
+        offer::session_expiry(&stayer, LONG_SECONDS)?;
+        cut_off(&mut [stayer]).await;
+        let left = stage.now();
+
+        let mut leavers = Vec::new();
+        for actor in LEAVERS {
+            leavers.push(begins(stage, actor, Some(EXPIRY)).await?);
         }
-        alice.close(End::Fin).await;
-        farewell(&mut alice).await;
-        let (mut alice, third) =
-            Peer::connect(stage, "alice", expiring(stage, "alice", false, None)).await.prepared()?;
-        session_present(&third, false, "after a connection that asked for no expiry")?;
-        alice.disconnect().await;
-        Ok(Evidence::of(&second).and(&third))
+        cut_off(&mut leavers).await;
+        leavers.clear();
+        for actor in LEAVERS {
+            let (peer, connack) =
+                Peer::connect(stage, actor, expiring(stage, actor, false, None)).await.prepared()?;
+            if !connack.session_present {
+                return Err(Halt::inconclusive("the session was not kept at all").at(&connack));
+            }
+            if connack.properties.session_expiry_interval().is_some_and(|expiry| expiry > 0) {
+                let reason = "the server keeps sessions longer than they were asked to last";
+                return Err(Halt::unsupported(reason).at(&connack));
+            }
+            leavers.push(peer);
+        }
+        cut_off(&mut leavers).await;
+        let due = end_at_once("the end of the session", "the end of a connection that asked for no expiry");
+        let look = async |number: usize| comes_back(stage, LEAVERS[number]).await;
+        let evidence = gone(stage, due, stage.now(), &LOOKS, "the session is still there", look).await?;
+
+        stage.world().sleep_until(left + BRIEF_LOOKS[1]).await;
+        let (present, at) = comes_back(stage, "stayer").await?;
+        if !present {
+            let reason = format!(
+                "a session of {BRIEF_SECONDS} s was taken over with Session Expiry Interval {LONG_SECONDS}, and was gone after {:?}",
+                BRIEF_LOOKS[1]
+            );
+            return Err(Halt::fail(reason).at(&at));
+        }
+        Ok(evidence.and(&second).and(&at))
     })
     .await
 }
