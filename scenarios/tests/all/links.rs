@@ -348,3 +348,19 @@ fn what_was_sent_behind_the_moment_of_a_power_failure_is_answered_with_a_reset_w
         assert_eq!(read(&link, ms(500), ToClient), answer, "{sent:?}");
     }
 }
+
+#[test]
+fn a_machine_that_knows_nothing_of_a_connection_resets_it_however_often_it_has_failed() {
+    let links = Links::new(1);
+    let link = links.open(START, "alice");
+    write(&link, START, ToServer, PINGREQ);
+    assert_eq!(drain(&link, START, ToServer), PINGREQ);
+    for at in [100, 200] {
+        links.server_goes_dark();
+        links.server_comes_back(ms(at));
+    }
+    links.calm(ms(300));
+    assert_eq!(read(&link, ms(300), ToClient), None);
+    write(&link, ms(900), ToServer, PINGREQ);
+    assert_eq!(read(&link, ms(900), ToClient), RST);
+}

@@ -149,7 +149,8 @@ impl Connection {
         self.with_link(|_| ());
     }
 
-    fn has_come(&self, direction: Direction, now: Duration) -> bool {
+    /// Whether the link has something for the end of this direction.
+    pub(super) fn has_come(&self, direction: Direction, now: Duration) -> bool {
         self.link_due[direction as usize].is_some_and(|due| due <= now)
     }
 

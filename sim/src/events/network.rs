@@ -202,7 +202,9 @@ impl Network {
         let connection = &mut self.connections[index];
         connection.write(self.now, self.latency, bytes);
         let due = connection.deadline(self.now);
-        if connection.waits_for_room() || due.is_some_and(|due| due <= self.now) {
+        // A machine that knows nothing of the connection answers at once.
+        let has_answer = connection.has_come(Direction::ToClient, self.now);
+        if has_answer || connection.waits_for_room() || due.is_some_and(|due| due <= self.now) {
             self.agenda.touch(index);
         } else {
             self.agenda.note(index, due);
