@@ -17,7 +17,7 @@ use squall_scenarios::{
     liar::{Direction, Liar},
     outage::{Outage, Stop},
     plan::{Act, Doing, Plan, placed_filter},
-    transcript::Transcript,
+    transcript::{Transcript, What},
 };
 
 use super::{
@@ -35,6 +35,7 @@ use crate::{
     scribe::Both,
     story::TOPIC_ROOT,
     subject::Subject,
+    told::BROKER,
 };
 
 /// How a plan is played.
@@ -236,6 +237,7 @@ impl<'a> Storm<'a> {
         }
         if !self.is_calm && now >= plan.lasts {
             self.is_calm = true;
+            self.strikes(|| "the storm is over: nothing goes wrong from here on".to_owned());
             self.network.links.calm(now);
             self.waiting.clear();
             if let Some(medium) = &self.network.broker.subject().medium {
@@ -300,6 +302,7 @@ impl<'a> Storm<'a> {
             }
             Act::Outage(outage) if self.outage.is_none() => {
                 let now = self.network.now;
+                self.strikes(|| outage.to_string());
                 self.network.go_down(outage.how);
                 let farewell = (outage.how == Stop::Restart).then_some(now + FAREWELL);
                 self.outage = Some(Down { outage: *outage, farewell, back: now + outage.down });
@@ -308,8 +311,17 @@ impl<'a> Storm<'a> {
             Act::Disk(state) => {
                 if let Some(medium) = &self.network.broker.subject().medium {
                     medium.set_state(*state);
+                    self.strikes(|| state.to_string());
                 }
             }
+        }
+    }
+
+    /// Something befell the broker itself.
+    fn strikes(&self, summary: impl FnOnce() -> String) {
+        if !self.network.is_quiet {
+            let what = What::Fault { summary: summary() };
+            self.network.transcript.record(self.network.now, &Rc::from(BROKER), 0, what);
         }
     }
 
@@ -332,6 +344,7 @@ impl<'a> Storm<'a> {
         if now >= down.back {
             self.outage = None;
             self.network.come_back().map_err(RunError::Broken)?;
+            self.strikes(|| "the broker runs again".to_owned());
         }
         Ok(())
     }

@@ -121,6 +121,7 @@ impl Picture {
             };
             picture.rows.insert(place.map_or(picture.rows.len(), |place| place + 1), row);
         }
+        picture.rows = told_once(picture.rows);
         picture
     }
 
@@ -203,6 +204,39 @@ impl Picture {
     /// How many actors stand to the left of the broker.
     pub fn on_the_left(&self) -> usize {
         self.actors.len().div_ceil(2)
+    }
+}
+
+/// A client that tries in vain to connect says so each time: on its lane that is one mark, with how often and until when.
+fn told_once(rows: Vec<Row>) -> Vec<Row> {
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    // The last row of each lane, how often it was said, and when last.
+    let mut last: BTreeMap<Option<usize>, (usize, u32, u64)> = BTreeMap::new();
+    for row in rows {
+        match last.get_mut(&row.lane) {
+            Some((of, times, until))
+                if row.shape == Shape::Mark(Mark::Told)
+                    && kept[*of].shape == row.shape
+                    && kept[*of].label == row.label =>
+            {
+                *times += 1;
+                *until = row.at_us;
+            }
+            of_lane => {
+                let said = of_lane.map(|said| *said);
+                say_how_often(&mut kept, said);
+                last.insert(row.lane, (kept.len(), 1, row.at_us));
+                kept.push(row);
+            }
+        }
+    }
+    last.into_values().for_each(|said| say_how_often(&mut kept, Some(said)));
+    kept
+}
+
+fn say_how_often(rows: &mut [Row], said: Option<(usize, u32, u64)>) {
+    if let Some((of, times @ 2.., until)) = said {
+        rows[of].label += &format!(" ({times} times, until {} s)", seconds(until));
     }
 }
 
