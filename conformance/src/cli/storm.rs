@@ -117,6 +117,9 @@ struct Report {
     /// What was left out of the plans, over all storms.
     left_out: BTreeMap<String, u64>,
     storms: Vec<One>,
+    /// How the server was no longer there at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone: Option<String>,
 }
 
 /// What became of one.
@@ -165,10 +168,10 @@ pub(super) fn run(args: &StormArgs) -> Result<u8, Trouble> {
     if stop.is_asked() {
         return Ok(signals::INTERRUPTED);
     }
-    if report.storms.iter().all(|storm| storm.tally.connections == 0) {
+    if report.gone.is_none() && report.storms.iter().all(|storm| storm.tally.connections == 0) {
         return Err(Trouble::new(format!("{} let no client in: nothing was judged", report.target)));
     }
-    Ok(u8::from(report.storms.iter().any(|storm| !storm.breaches.is_empty())))
+    Ok(u8::from(report.gone.is_some() || report.storms.iter().any(|storm| !storm.breaches.is_empty())))
 }
 
 fn plans(args: &StormArgs) -> Result<Vec<Plan>, Trouble> {
@@ -198,7 +201,7 @@ async fn subject(args: &StormArgs) -> Result<(Rc<Subject>, Option<Rc<Launcher>>)
 
 async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, Trouble> {
     // What was launched ends with this.
-    let (subject, _launcher) = subject(args).await?;
+    let (subject, launcher) = subject(args).await?;
     let patience = Duration::from_secs(args.patience.into());
     let Asked { offer, missing } =
         asked(&subject, Bounds { patience, ..Bounds::default() }).await.map_err(Trouble::new)?;
@@ -211,6 +214,7 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
         missing,
         left_out: BTreeMap::new(),
         storms: Vec::new(),
+        gone: None,
     };
     let bar = bar(plans.len());
     let mut waiting = plans.into_iter().enumerate();
@@ -252,6 +256,10 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
     }
     bar.finish_and_clear();
     report.storms.sort_by_key(|storm| storm.seed);
+    report.gone = match launcher {
+        None => subject.is_there().await.err(),
+        Some(launcher) => launcher.trouble().await,
+    };
     Ok(report)
 }
 
@@ -325,9 +333,12 @@ fn tell(out: &mut impl Write, report: &Report) -> Result<(), Trouble> {
             writeln!(out, "    again  {replay}")?;
         }
     }
+    if let Some(gone) = &report.gone {
+        writeln!(out, "{} the server did not outlive it: {gone}", "✘".red())?;
+    }
     let sum = |of: fn(&Tally) -> usize| report.storms.iter().map(|storm| of(&storm.tally)).sum::<usize>();
     let broken = report.storms.iter().filter(|storm| !storm.breaches.is_empty()).count();
-    let mark = if broken == 0 { "✔".green().to_string() } else { "✘".red().to_string() };
+    let mark = if broken == 0 && report.gone.is_none() { "✔".green().to_string() } else { "✘".red().to_string() };
     writeln!(
         out,
         "{mark} {} storms, {broken} with violations: {} connections, {} messages ({} acknowledged), {} deliveries, {} of {} faults hit",
@@ -346,7 +357,7 @@ fn bar(count: usize) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos}/{len} storms  {msg}")
+    let style = ProgressStyle::with_template("{elapsed:>4} {bar:30} {pos}/{len} storms  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(count as u64).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     rc::Rc,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -42,8 +42,11 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{LocalSet, spawn_local},
+    sync::{
+        Notify,
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    },
+    task::{JoinSet, LocalSet, spawn_local},
 };
 
 /// Our broker at a port of its own, behind a filter if there is one. It ends with the process.
@@ -269,6 +272,57 @@ fn shows(seed: u64, broken: &'static Broken) -> bool {
     let run = virtually(&beginning(seed), StormOptions { liar, beside, is_quiet: true, ..StormOptions::default() });
     let found = judge(scribe.borrow().history(), run.elapsed, &Allowance::default()).at_the_end();
     found.iter().any(|breach| broken.caught_by.contains(&breach.invariant))
+}
+
+/// Our broker behind an address that is gone for good once a client has sent these bytes.
+fn until_it_hears(word: &'static [u8]) -> SocketAddr {
+    let honest = broker(None);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let front = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+            sender.send(front.local_addr().expect("it is bound")).expect("someone waits for the address");
+            let heard = Arc::new(Notify::new());
+            let mut connections = JoinSet::new();
+            loop {
+                let (client, _) = tokio::select! {
+                    biased;
+                    () = heard.notified() => return,
+                    accepted = front.accept() => accepted.expect("the listener accepts"),
+                };
+                let heard = Arc::clone(&heard);
+                connections.spawn(async move {
+                    let server = TcpStream::connect(honest).await.expect("the broker is there");
+                    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                        (client.into_split(), server.into_split());
+                    let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+                        if bytes[..count].windows(word.len()).any(|part| part == word) {
+                            return heard.notify_one();
+                        }
+                        let _ = to_server.write_all(&bytes[..count]).await;
+                    }
+                    back.abort();
+                });
+            }
+        });
+    });
+    receiver.recv().expect("it listens")
+}
+
+#[test]
+fn a_server_that_does_not_outlive_a_storm_is_told_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plan = folder.path().join("small.yaml");
+    let text = "title: one message too many\nseed: 7\nactors: { alice: client }\nstorm:\n  lasts: 1s\n  calm: 2s\n  steps:\n    \
+                - { at: 0s, alice: { connect: { reconnect: { after: 50ms } } } }\n    \
+                - { at: 500ms, alice: { publish: { topic: a, payload: the last straw, qos: 1 } } }\n";
+    std::fs::write(&plan, text).expect("a file");
+    let (status, report, errors) = storm(until_it_hears(b"the last straw"), &["--plan", at(&plan)], folder.path());
+    assert_eq!(status, Some(1), "{report:#} {errors}");
+    assert!(report["gone"].as_str().is_some_and(|gone| gone.contains("refused")), "{report:#}");
 }
 
 #[test]
