@@ -6,6 +6,7 @@
 mod catalogue;
 mod crude;
 mod far;
+mod lagging;
 mod late;
 mod profiles;
 mod reports;
