@@ -11,6 +11,38 @@ use std::{
 
 use squall_conformance::report::{json, markdown, model::CutShort};
 
+/// What has to be told within a time.
+pub(crate) const IN_TIME: &[crate::Test] = tests![
+    a_port_where_nobody_listens_is_told,
+    a_name_that_does_not_exist_is_told,
+    a_server_of_another_protocol_is_told,
+    an_answer_to_connect_is_told_by_its_bytes,
+    a_server_that_says_nothing_is_told,
+    a_server_that_hangs_up_is_told,
+    a_filter_that_takes_nothing_is_told,
+    a_report_that_cannot_be_written_is_told_before_anything_runs,
+    a_rule_is_explained_and_a_misspelt_one_is_guessed,
+    there_is_nothing_to_accuse_an_honest_broker_of,
+];
+
+pub(crate) const TESTS: &[crate::Test] = tests![
+    a_baseline_is_written_accepted_and_outgrown,
+    a_version_that_is_not_spoken_is_unsupported_with_the_reason,
+    a_broker_that_goes_away_during_the_audit_is_told,
+    wrong_words_are_refused_with_what_is_expected,
+    our_own_broker_passes_and_the_reports_say_so,
+    the_json_has_the_fields_that_others_read,
+    coverage_and_the_list_of_tests_are_told_without_running_any,
+    a_rule_is_explained_with_its_liar_its_readings_and_its_packets,
+    a_report_does_not_tell_passwords,
+    an_accusation_can_be_replayed_without_us,
+    a_run_ends_at_the_first_failure_where_that_was_asked,
+    an_interrupted_run_tells_what_it_knows,
+    every_form_of_a_report_and_a_capture_are_written_at_once,
+    the_schema_accepts_a_real_report,
+    committed_reports_are_drawn_from_their_json,
+];
+
 /// What is promised: a target that is no broker is told within this time.
 const PROMISED: Duration = Duration::from_secs(5);
 
@@ -47,7 +79,6 @@ fn server(serve: impl Fn(TcpStream) + Send + Sync + Copy + 'static) -> String {
     address
 }
 
-#[test]
 fn a_port_where_nobody_listens_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -55,12 +86,10 @@ fn a_port_where_nobody_listens_is_told() {
     refuses(&["--target", &address], "refused the connection");
 }
 
-#[test]
 fn a_name_that_does_not_exist_is_told() {
     refuses(&["--target", "no-such-host.invalid:1883"], "the name 'no-such-host.invalid' was not found");
 }
 
-#[test]
 fn a_server_of_another_protocol_is_told() {
     let address = server(|mut stream| {
         let _ = stream.read(&mut [0; 64]);
@@ -77,7 +106,6 @@ fn answers(bytes: &'static [u8]) -> String {
     })
 }
 
-#[test]
 fn an_answer_to_connect_is_told_by_its_bytes() {
     let not_mqtt = "something that is not MQTT: the bytes 15 03 03 00";
     refuses(&["--target", &answers(b"\x15\x03\x03\x00")], not_mqtt);
@@ -85,14 +113,12 @@ fn an_answer_to_connect_is_told_by_its_bytes() {
     refuses(&["--target", &answers(b"\x20\x02\x00\x05")], refused);
 }
 
-#[test]
 fn a_server_that_says_nothing_is_told() {
     // It listens until the other side gives up.
     let address = server(|mut stream| while stream.read(&mut [0; 64]).is_ok_and(|length| length > 0) {});
     refuses(&["--target", &address], "did not answer CONNECT in time");
 }
 
-#[test]
 fn a_server_that_hangs_up_is_told() {
     let address = server(|mut stream| {
         let _ = stream.read(&mut [0; 64]);
@@ -109,7 +135,6 @@ fn speaks_only_3_1_1(mut stream: TcpStream) {
     while old && stream.read(&mut connect).is_ok_and(|length| length > 0) {}
 }
 
-#[test]
 fn a_version_that_is_not_spoken_is_unsupported_with_the_reason() {
     let address = server(speaks_only_3_1_1);
     let output = conformance(&[
@@ -133,7 +158,6 @@ fn a_version_that_is_not_spoken_is_unsupported_with_the_reason() {
     assert_ne!(ping.verdict.to_string(), "pass", "{}", ping.reason);
 }
 
-#[test]
 fn a_broker_that_goes_away_during_the_audit_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -151,18 +175,15 @@ fn a_broker_that_goes_away_during_the_audit_is_told() {
     assert!(text.lines().last().is_some_and(|line| line.contains("was gone at the end")), "{text}");
 }
 
-#[test]
 fn a_filter_that_takes_nothing_is_told() {
     refuses(&["MQTT-9.9.9-9"], "the nearest are MQTT-");
     refuses(&["no such words"], "no test matches 'no such words'");
 }
 
-#[test]
 fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
     refuses(&["--report", "json=/no/such/folder/report.json"], "/no/such/folder/report.json cannot be written");
 }
 
-#[test]
 fn wrong_words_are_refused_with_what_is_expected() {
     for (words, expected) in [
         (&["--mqtt", "4.0"][..], "expected one of 3.1, 3.1.1, 5.0"),
@@ -181,7 +202,6 @@ fn wrong_words_are_refused_with_what_is_expected() {
     }
 }
 
-#[test]
 fn our_own_broker_passes_and_the_reports_say_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -210,7 +230,6 @@ fn our_own_broker_passes_and_the_reports_say_so() {
     assert_eq!(std::fs::read_to_string(path("a.md")).expect("the file"), markdown::write(&report));
 }
 
-#[test]
 fn the_json_has_the_fields_that_others_read() {
     let output = conformance(&["--report", "json=-", "5.0/MQTT-3.1.0-2"]);
     let value: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
@@ -226,7 +245,6 @@ fn the_json_has_the_fields_that_others_read() {
     assert_eq!(other.expect("both versions are there")["verdict"], "untested");
 }
 
-#[test]
 fn a_rule_is_explained_and_a_misspelt_one_is_guessed() {
     let output = conformance(&["explain", "MQTT-3.1.0-2"]);
     let text = stdout(&output);
@@ -237,7 +255,6 @@ fn a_rule_is_explained_and_a_misspelt_one_is_guessed() {
     refuses(&["explain", "MQTT-3.1.0-22"], "the nearest are MQTT-3.1.0-2");
 }
 
-#[test]
 fn coverage_and_the_list_of_tests_are_told_without_running_any() {
     let coverage = stdout(&conformance(&["coverage"]));
     assert!(coverage.contains("of 392 numbered statements are tested"), "{coverage}");
@@ -245,7 +262,6 @@ fn coverage_and_the_list_of_tests_are_told_without_running_any() {
     assert!(list.contains("5.0/MQTT-3.1.0-2") && !list.contains("3.1.1/MQTT"), "{list}");
 }
 
-#[test]
 fn a_rule_is_explained_with_its_liar_its_readings_and_its_packets() {
     let text = stdout(&conformance(&["explain", "5.0/MQTT-3.1.0-2"]));
     for part in ["liar:", "on our own broker, in virtual time: pass", "CONNECT", "CONNACK", "▶", "◀"] {
@@ -282,7 +298,6 @@ fn answers_connect(mut stream: TcpStream, again: bool) {
     }
 }
 
-#[test]
 fn a_report_does_not_tell_passwords() {
     let address = server(|stream| answers_connect(stream, false));
     let command = |words: &[&str]| {
@@ -298,7 +313,6 @@ fn a_report_does_not_tell_passwords() {
     assert_eq!(said, format!("conformance --target {address} --username ann --password=... {rest}"));
 }
 
-#[test]
 fn an_accusation_can_be_replayed_without_us() {
     let forgiving = server(|stream| answers_connect(stream, true));
     let folder = tempfile::tempdir().expect("a folder");
@@ -343,7 +357,6 @@ fn an_accusation_can_be_replayed_without_us() {
     assert_eq!(replay(&nobody).0, Some(2));
 }
 
-#[test]
 fn there_is_nothing_to_accuse_an_honest_broker_of() {
     let output = conformance(&["issue", "5.0/MQTT-3.12.4-1"]);
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
@@ -351,7 +364,6 @@ fn there_is_nothing_to_accuse_an_honest_broker_of() {
     refuses(&["issue", "5.0/MQTT-3.12.4-9"], "the nearest are");
 }
 
-#[test]
 fn a_baseline_is_written_accepted_and_outgrown() {
     let forgiving = server(|stream| answers_connect(stream, true));
     let folder = tempfile::tempdir().expect("a folder");
@@ -389,7 +401,6 @@ fn a_baseline_is_written_accepted_and_outgrown() {
     assert!(told.contains("wrong.toml:1: missing field `reason`"), "{told}");
 }
 
-#[test]
 fn a_run_ends_at_the_first_failure_where_that_was_asked() {
     let forgiving = server(|stream| answers_connect(stream, true));
     let output = conformance(&[
@@ -417,7 +428,6 @@ fn a_run_ends_at_the_first_failure_where_that_was_asked() {
 
 /// A broker that lets clients in and then says nothing keeps the audit busy: it is interrupted.
 #[cfg(unix)]
-#[test]
 fn an_interrupted_run_tells_what_it_knows() {
     let address = server(speaks_only_3_1_1);
     let folder = tempfile::tempdir().expect("a folder");
@@ -444,7 +454,6 @@ fn an_interrupted_run_tells_what_it_knows() {
     assert_eq!(report.cut_short, Some(CutShort::Interrupted));
 }
 
-#[test]
 fn every_form_of_a_report_and_a_capture_are_written_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -474,7 +483,6 @@ fn every_form_of_a_report_and_a_capture_are_written_at_once() {
     assert!(capture.len() > 500);
 }
 
-#[test]
 fn the_schema_accepts_a_real_report() {
     let output = conformance(&["--report", "json=-", "MQTT-3.1.2"]);
     let report: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
@@ -485,7 +493,6 @@ fn the_schema_accepts_a_real_report() {
 }
 
 /// The Markdown beside each committed JSON is drawn from it. `SQUALL_BLESS=1` draws it anew.
-#[test]
 fn committed_reports_are_drawn_from_their_json() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/conformance");
     let Ok(entries) = std::fs::read_dir(folder) else { return };

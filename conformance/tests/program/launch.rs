@@ -15,6 +15,15 @@ use squall_conformance::{
     setup::Setup,
 };
 
+pub(crate) const TESTS: &[crate::Test] = tests![
+    mosquitto_is_launched_as_each_test_wants_it,
+    a_server_that_was_only_named_is_not_accused_of_how_it_is_set_up,
+    what_cannot_be_launched_is_told_in_one_sentence,
+    an_interrupted_audit_leaves_no_broker_behind,
+    an_audit_that_is_killed_leaves_no_broker_behind,
+    a_broker_that_crashes_is_launched_again_and_that_is_told,
+];
+
 fn conformance(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_conformance")).args(words).output().expect("the program starts")
 }
@@ -54,7 +63,6 @@ const TABLE: &[(Setup, &str, &str)] = &[
     (Setup::Enhanced, "an_auth_of_the_server_says_that_it_goes_on", "unsupported"),
 ];
 
-#[test]
 fn mosquitto_is_launched_as_each_test_wants_it() {
     if !is_there("mosquitto") {
         eprintln!("skipped: mosquitto is not on the PATH");
@@ -81,7 +89,6 @@ fn mosquitto_is_launched_as_each_test_wants_it() {
 }
 
 /// What each says that was not launched: nothing is failed, and what it would take is told.
-#[test]
 fn a_server_that_was_only_named_is_not_accused_of_how_it_is_set_up() {
     if !is_there("mosquitto") {
         eprintln!("skipped: mosquitto is not on the PATH");
@@ -117,7 +124,6 @@ impl Drop for Stopped {
     }
 }
 
-#[test]
 fn what_cannot_be_launched_is_told_in_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = |name: &str, text: &str| {
@@ -219,7 +225,6 @@ fn until(is: impl Fn() -> bool) -> bool {
     true
 }
 
-#[test]
 fn an_interrupted_audit_leaves_no_broker_behind() {
     for times in 1..=3 {
         let Some(mut marked) = Marked::start("companions = [['sleep', '1000']]\n", &[]) else { return };
@@ -230,7 +235,6 @@ fn an_interrupted_audit_leaves_no_broker_behind() {
     }
 }
 
-#[test]
 fn an_audit_that_is_killed_leaves_no_broker_behind() {
     let Some(mut marked) = Marked::start("", &[]) else { return };
     marked.signal("KILL");
@@ -238,7 +242,6 @@ fn an_audit_that_is_killed_leaves_no_broker_behind() {
     assert!(until(|| marked.left().is_empty()), "{:?}", marked.left());
 }
 
-#[test]
 fn a_broker_that_crashes_is_launched_again_and_that_is_told() {
     let Some(mut marked) = Marked::start("", &["MQTT-3.3"]) else { return };
     let mut lines = BufReader::new(marked.audit.0.stdout.take().expect("it is piped")).lines().map_while(Result::ok);

@@ -1,6 +1,44 @@
-//! The program and real sockets: what waits for a network stands here together.
+//! The program and real sockets: what waits for a network or for a process, many beside each other.
+
+macro_rules! tests {
+    ($($name:ident,)*) => { &[$((stringify!($name), $name),)*] };
+}
 
 mod cli;
 mod launch;
 mod storm;
 mod transports;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Its name and what it does. A function that stands in no table does not compile.
+type Test = (&'static str, fn());
+
+/// They hardly compute, and wait for seconds.
+const TRIALS_AT_A_TIME: usize = 6;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
+    // What is promised within a time is asked while nothing else computes.
+    let promised = libtest_mimic::run(&arguments, trials("cli", cli::IN_TIME).collect());
+    let others = [
+        trials("cli", cli::TESTS),
+        trials("transports", transports::TESTS),
+        trials("launch", launch::TESTS),
+        trials("storm", storm::TESTS),
+    ];
+    let others = libtest_mimic::run(&arguments, others.into_iter().flatten().collect());
+    if promised.has_failed() { promised.exit_code() } else { others.exit_code() }
+}
+
+fn trials(module: &'static str, tests: &'static [Test]) -> impl Iterator<Item = Trial> {
+    tests.iter().map(move |(name, run)| {
+        Trial::test(format!("{module}::{name}"), || {
+            run();
+            Ok(())
+        })
+    })
+}

@@ -49,6 +49,14 @@ use tokio::{
     task::{JoinSet, LocalSet, spawn_local},
 };
 
+pub(crate) const TESTS: &[crate::Test] = tests![
+    an_honest_broker_comes_through_and_a_seed_is_one_storm,
+    a_fault_waits_for_its_packet,
+    broken_brokers_are_noticed_and_the_trace_can_be_drawn,
+    a_server_that_does_not_outlive_a_storm_is_told_of,
+    where_nobody_listens_one_sentence_says_so,
+];
+
 /// Our broker at a port of its own, behind a filter if there is one. It ends with the process.
 fn broker(broken: Option<&'static Broken>) -> SocketAddr {
     let (sender, receiver) = mpsc::channel();
@@ -185,7 +193,6 @@ fn at(file: &Path) -> &str {
     file.to_str().expect("a plain path")
 }
 
-#[test]
 fn an_honest_broker_comes_through_and_a_seed_is_one_storm() {
     let folder = tempfile::tempdir().expect("a folder");
     let address = broker(None);
@@ -219,7 +226,6 @@ storm:
     - { at: 1s, anna: { publish: { topic: t, payload: once, qos: 1 } } }
 ";
 
-#[test]
 fn a_fault_waits_for_its_packet() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("meets_a_reset.yaml");
@@ -230,7 +236,6 @@ fn a_fault_waits_for_its_packet() {
     assert_eq!([&storm["faults"], &storm["faults_hit"], &storm["delivered"]], [1, 1, 1], "{report:#}");
 }
 
-#[test]
 fn broken_brokers_are_noticed_and_the_trace_can_be_drawn() {
     let named = |name: &str| broken::all().find(|broker| broker.name == name).expect("it is in the table");
     thread::scope(|scope| {
@@ -312,7 +317,6 @@ fn until_it_hears(word: &'static [u8]) -> SocketAddr {
     receiver.recv().expect("it listens")
 }
 
-#[test]
 fn a_server_that_does_not_outlive_a_storm_is_told_of() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = folder.path().join("small.yaml");
@@ -325,7 +329,6 @@ fn a_server_that_does_not_outlive_a_storm_is_told_of() {
     assert!(report["gone"].as_str().is_some_and(|gone| gone.contains("refused")), "{report:#}");
 }
 
-#[test]
 fn where_nobody_listens_one_sentence_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a loopback port").local_addr().expect("it is bound");

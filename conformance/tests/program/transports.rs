@@ -29,6 +29,13 @@ use squall_conformance::{dial::Access, report::json, suite::Suite};
 use squall_scenarios::{stage::Credentials, verdict::Verdict};
 use tokio::net::TcpListener;
 
+pub(crate) const TESTS: &[crate::Test] = tests![
+    every_transport_gives_the_same_verdicts,
+    a_program_audits_over_tls_with_the_library,
+    a_storm_is_played_over_every_transport_by_those_who_may_come_in,
+    a_transport_that_cannot_be_had_is_told_in_one_sentence,
+];
+
 /// A server that nobody enters without a name, over all transports.
 struct Guarded {
     /// TCP, TLS, WebSocket, WebSocket over TLS.
@@ -91,7 +98,6 @@ fn conformance(words: &[&str]) -> Output {
 const CHOSEN: [&str; 6] =
     ["MQTT-3.1.0-2", "MQTT-3.1.2-3", "MQTT-3.8.4-1", "MQTT-4.3.3-2", "MQTT-3.1.2-8", "MQTT-3.1.4-1"];
 
-#[test]
 fn every_transport_gives_the_same_verdicts() {
     let server = guarded();
     let ca = server.certificate.display().to_string();
@@ -125,7 +131,6 @@ fn every_transport_gives_the_same_verdicts() {
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:#?}");
 }
 
-#[test]
 fn a_program_audits_over_tls_with_the_library() {
     let server = guarded();
     let access = |trust| Access {
@@ -165,7 +170,6 @@ storm:
     - { at: 700ms, alice: { publish: { topic: a, payload: one, qos: 2 } } }
 ";
 
-#[test]
 fn a_storm_is_played_over_every_transport_by_those_who_may_come_in() {
     let server = guarded();
     let folder = tempfile::tempdir().expect("a folder");
@@ -196,7 +200,6 @@ fn a_storm_is_played_over_every_transport_by_those_who_may_come_in() {
     });
 }
 
-#[test]
 fn a_transport_that_cannot_be_had_is_told_in_one_sentence() {
     let server = guarded();
     let at = |scheme: &str, index: usize, path: &str| {

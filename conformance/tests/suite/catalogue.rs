@@ -209,3 +209,13 @@ fn what_has_no_number_stands_in_no_chapter() {
     let statement = catalogue().find(Key::parse("3.1.1/X-311-FIXED-LENGTHS").expect("a key")).expect("a statement");
     assert_eq!(statement.chapter().title(), "without a number");
 }
+
+/// Where trials stand in tables the attribute is no error, and takes the function away without a word.
+#[test]
+fn no_test_is_lost_where_trials_stand_in_tables() {
+    let with_tables = files(&project().join("conformance/tests/program"), "rs");
+    assert!(with_tables.len() > 3, "the search is broken: {with_tables:?}");
+    for path in with_tables {
+        assert!(!read(&path).contains("#[test]"), "{}: its name belongs into the table TESTS", path.display());
+    }
+}
