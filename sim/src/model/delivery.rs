@@ -11,7 +11,7 @@ use squall_codec::{
 use super::{
     Model, Situation,
     message::{Message, key_of, words_of},
-    routing::Member,
+    routing::{Member, Share},
     session::{Owed, Sending, Why},
     will::LooseWill,
 };
@@ -450,6 +450,14 @@ impl Model {
             );
             self.sessions[session].owed.remove(near);
             (invariant, detail)
+        } else if let Some((filter, member)) = self.as_member(session, key) {
+            let (qos, retain) = (member.qos.bits(), u8::from(member.retain));
+            let is = (publish.qos.bits(), u8::from(publish.retain));
+            let detail = format!(
+                "{words} comes to {name} with QoS {} and RETAIN {}, and for {filter} it has QoS {qos}, RETAIN {retain}",
+                is.0, is.1
+            );
+            (Invariant::AsSubscribed, detail)
         } else {
             match known.map(|known| (known, &self.messages[known])) {
                 None => (Invariant::NothingInvented, format!("{words} comes to {name}, and nobody has published it")),
@@ -474,6 +482,15 @@ impl Model {
         };
         self.breach(invariant, detail);
         known
+    }
+
+    /// As a member of which share it may have a message with this key that nobody was sent, and how that has to look.
+    fn as_member(&self, session: usize, key: u64) -> Option<(&str, Member)> {
+        let of_share = |share: &'_ Share| {
+            let mut waiting = share.owed.iter().filter(|shared| shared.key == key && shared.sent_to.is_none());
+            waiting.find_map(|shared| shared.members.iter().find(|member| member.session == session).copied())
+        };
+        self.shares.iter().find_map(|share| Some((share.filter.as_str(), of_share(share)?)))
     }
 
     /// PUBACK from a client.

@@ -109,8 +109,12 @@ impl Sweep<'_> {
         let plan = generate::plan(violation.seed);
         let invariant = *broken_by(&plan, self.broken).first()?;
         let mut plan = shrink(&plan, invariant, &|plan| broken_by(plan, self.broken)).plan;
+        // Of what is left: what the whole storm has said may speak of steps that are gone.
+        let shown = play_quietly(&plan, self.broken).breaches;
+        let shown = shown.iter().find(|breach| breach.invariant == invariant).map(ToString::to_string);
+        let detail = shown.as_ref().unwrap_or(&violation.detail);
         plan.title = format!("{invariant}, as storm {} has shown", violation.seed);
-        plan.about = Some(format!("Found by squall {}: {}", env!("CARGO_PKG_VERSION"), violation.detail));
+        plan.about = Some(format!("Found by squall {}: {detail}", env!("CARGO_PKG_VERSION")));
         Some(plan)
     }
 }
