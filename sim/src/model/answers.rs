@@ -179,6 +179,7 @@ impl Model {
             }
         }
         self.outstanding_shares();
+        self.outstanding_wills();
     }
 
     fn outstanding_of(&mut self, session: usize) {

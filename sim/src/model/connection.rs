@@ -157,6 +157,7 @@ impl Model {
 
     fn connects(&mut self, at: usize, connect: &Connect) {
         let session = self.asks(at, connect);
+        self.may_cancel_wills(session);
         self.lines[at].stage = Stage::Asked;
         self.lines[at].connect = Some(Box::new(connect.clone()));
         let older = self.sessions[session].line;
@@ -343,7 +344,7 @@ impl Model {
             of.was_anothers |= before.is_some();
             of.from_client.forget();
         }
-        of.will = connect.will.as_ref().map(|will| Will::armed(will, version));
+        of.will = connect.will.as_ref().map(|will| Will::armed(will, version, self.now));
         if let Some(will) = &connect.will {
             self.announce_will(session, will);
         }
@@ -452,7 +453,8 @@ impl Model {
             Some(ends) => Life::Until(ends, ends + slack),
         };
         self.will_is_due(session, ends);
-        self.share_loses(session);
+        let keeps = self.sessions[session].lasts();
+        self.share_loses(session, keeps);
         if self.sessions[session].expiry == 0 && !is_taken_over {
             let of = &mut self.sessions[session];
             if of.longest > 0 {
@@ -493,9 +495,9 @@ impl Model {
         of.was_cut = true;
         // A will that waits may be cancelled by it, or sent with the end of the session.
         if of.will.as_ref().is_some_and(Will::waits) {
-            self.loosen_will(session);
+            self.loosen_will(session, false);
         }
-        self.share_loses(session);
+        self.share_loses(session, false);
     }
 
     /// The session is discarded: by Clean Start, or because it has expired.
@@ -504,8 +506,8 @@ impl Model {
         if let Some(will) = self.sessions[session].will.take() {
             self.will_goes_now(session, will);
         }
+        self.share_loses(session, false);
         self.sessions[session].clear();
-        self.share_loses(session);
         self.sessions[session].life = Life::None;
     }
 

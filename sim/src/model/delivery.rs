@@ -207,6 +207,12 @@ impl Model {
         if let Some(position) = wanted.or(first) {
             // A share's copy says nothing else; what may come with other identifiers still waits then.
             let owed = &self.sessions[session].owed[position];
+            if !owed.is_due
+                && let Some(message) = self.take_owed_will(session, key)
+            {
+                return Some(message);
+            }
+            let owed = &self.sessions[session].owed[position];
             if owed.is_vague
                 && owed.identifiers != publish.subscription_identifiers
                 && let Some(message) = self.take_shared(session, publish, &shared)
@@ -219,6 +225,9 @@ impl Model {
         let near = of.owed.iter().position(is_main);
         let copy = of.copies.iter().position(|owed| fits(owed) && is_meant(owed));
         let early = of.owed.iter().position(|owed| owed.more > 0 && fits(owed) && is_meant(owed));
+        if let Some(message) = self.take_owed_will(session, key) {
+            return Some(message);
+        }
         if let Some(message) = self.take_shared(session, publish, &shared) {
             return Some(message);
         }

@@ -19,6 +19,7 @@ impl Model {
     pub(super) fn goes_down(&mut self, how: Stop) {
         let now = self.now;
         self.is_down = true;
+        self.forgive_wills();
         if self.sessions.iter().any(|session| !session.sending.is_empty()) {
             self.came(Situation::DownInFlight);
         }
@@ -31,7 +32,9 @@ impl Model {
             }
         }
         for session in 0..self.sessions.len() {
-            self.loosen_will(session);
+            self.loosen_will(session, how != Stop::Restart);
+        }
+        for session in 0..self.sessions.len() {
             let line = self.sessions[session].line;
             if let Some(line) = line {
                 let answers = &mut self.lines[line].answers;
@@ -131,6 +134,7 @@ impl Model {
     pub(super) fn comes_back(&mut self) {
         let (now, slack) = (self.now, self.terms.slack);
         self.is_down = false;
+        self.wills_after_outage();
         for session in &mut self.sessions {
             if let Life::Until(least, Duration::MAX) = session.life {
                 // It counts from the crash, or from the start.

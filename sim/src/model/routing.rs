@@ -334,6 +334,7 @@ impl Model {
 
     /// SUBSCRIBE.
     pub(super) fn subscribes(&mut self, at: usize, session: usize, subscribe: &Subscribe) {
+        self.hears_otherwise(session);
         let version = self.lines[at].version;
         let identifier = subscribe.properties.subscription_identifiers().next();
         let mut filters = Vec::with_capacity(subscribe.subscriptions.len());
@@ -486,6 +487,7 @@ impl Model {
 
     /// UNSUBSCRIBE: what is owed may still come.
     pub(super) fn unsubscribes(&mut self, at: usize, session: usize, unsubscribe: &Unsubscribe) {
+        self.hears_otherwise(session);
         let of = &mut self.sessions[session];
         let was_there = |filter: &str| {
             let mut of_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter);
@@ -571,13 +573,16 @@ impl Model {
         }
     }
 
-    /// A member has left: who gets what it had not finished is the server's choice.
-    pub(super) fn share_loses(&mut self, session: usize) {
+    /// A member has left: who gets what it had not finished is the server's choice. `keeps`: it has its session when it is back.
+    pub(super) fn share_loses(&mut self, session: usize, keeps: bool) {
         let of = &self.sessions[session];
         for share in &mut self.shares {
             let is_member = of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter);
             for shared in &mut share.owed {
-                shared.is_due &= !is_member;
+                // What nobody was sent waits for the member's return, or goes to another.
+                let waits = |member: &Member| member.session == session && member.qos > Qos::AtMostOnce;
+                let stays = keeps && shared.sent_to.is_none() && shared.members.iter().any(waits);
+                shared.is_due &= !is_member || stays;
                 let is_open = of.sending.iter().any(|sending| sending.message == shared.message);
                 if shared.sent_to == Some(session) && is_open {
                     shared.may_again = true;
@@ -592,7 +597,9 @@ impl Model {
             for shared in share.owed.iter().filter(|shared| shared.is_due && shared.sent_to.is_none()) {
                 let message = &self.messages[shared.message];
                 let is_accepted = message.acceptance == super::message::Acceptance::Yes;
-                if is_accepted && message.expires().is_none_or(|expires| expires > self.now) {
+                // It may wait for one who is away.
+                let are_here = shared.members.iter().all(|member| self.sessions[member.session].line.is_some());
+                if is_accepted && are_here && message.expires().is_none_or(|expires| expires > self.now) {
                     found.push(format!("{} came to no member of {}", message.words(), share.filter));
                 }
             }

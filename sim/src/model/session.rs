@@ -16,6 +16,9 @@ use squall_codec::{
 use super::will::Will;
 use crate::invariants::exchanges::Exchanges;
 
+/// A Session Expiry Interval from here on is longer than storms with their calms.
+const LASTING_SECONDS: u32 = 300;
+
 /// Whether the server has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
@@ -56,6 +59,8 @@ pub(super) struct Session {
     pub(super) received: BTreeSet<PacketId>,
     /// Those that nobody was told of before a crash, with their messages: the server has them, or takes them for new ones.
     pub(super) perhaps_received: BTreeMap<PacketId, Option<usize>>,
+    /// How often it has come to its end.
+    pub(super) ends: u32,
     pub(super) will: Option<Will>,
     /// The will that DISCONNECT has discarded, and when.
     pub(super) discarded_will: Option<(Duration, Will)>,
@@ -221,6 +226,7 @@ impl Session {
             lately: VecDeque::new(),
             received: BTreeSet::new(),
             perhaps_received: BTreeMap::new(),
+            ends: 0,
             will: None,
             discarded_will: None,
             smallest: None,
@@ -234,6 +240,7 @@ impl Session {
 
     /// Nothing of it is left but its will, which has a life of its own.
     pub(super) fn clear(&mut self) {
+        self.ends += 1;
         self.subscriptions.clear();
         self.ever.clear();
         self.smallest = None;
@@ -281,6 +288,11 @@ impl Session {
             Life::Until(_, most) if now >= most => Some(false),
             Life::Until(..) => None,
         }
+    }
+
+    /// It outlives the storm and its calm, whatever becomes of its connection.
+    pub(super) fn lasts(&self) -> bool {
+        self.expiry >= LASTING_SECONDS
     }
 
     /// How many messages above QoS 0 wait or are under way.

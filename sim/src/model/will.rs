@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-use squall_codec::{packet, version::Version};
+use squall_codec::{packet, qos::Qos, version::Version};
 
-use super::{Model, Situation, message::Message, outage::UNSURE_FOR};
+use super::{
+    Model, Situation,
+    connection::Stage,
+    message::Message,
+    outage::UNSURE_FOR,
+    session::{Life, Session, Subscribed},
+};
+use crate::invariants::Invariant;
+
+/// Messages that may wait for one client: as many as no storm has.
+const ROOMY: usize = 1_000;
 
 /// The will of a session whose connection is open, or whose will waits.
 #[derive(Debug)]
@@ -13,6 +23,8 @@ pub(super) struct Will {
     delay: Duration,
     /// The connection has ended: it goes then, unless the session is taken up before.
     due: Option<Duration>,
+    /// When its client was let in.
+    armed: Duration,
 }
 
 /// A will that may come, at any time: a crash has left open what becomes of it.
@@ -21,6 +33,27 @@ pub(super) struct LooseWill {
     pub(super) message: usize,
     /// Sessions that have had it.
     pub(super) sent_to: Vec<usize>,
+    /// Of the session whose it is: its client may come back in time and cancel it.
+    session: usize,
+    delay: Duration,
+    /// A crash has ended its connection: it has to come when the server runs again. To which sessions, which must not have come to
+    /// their ends since then.
+    owed_to: Vec<(usize, u32)>,
+    /// Until then it can be cancelled.
+    open_until: Option<Duration>,
+}
+
+impl LooseWill {
+    fn new(message: usize, session: usize) -> Self {
+        LooseWill {
+            message,
+            sent_to: Vec::new(),
+            session,
+            delay: Duration::ZERO,
+            owed_to: Vec::new(),
+            open_until: None,
+        }
+    }
 }
 
 impl Will {
@@ -30,9 +63,9 @@ impl Will {
     }
 
     /// As CONNECT asks for it.
-    pub(super) fn armed(will: &packet::Will, version: Version) -> Self {
+    pub(super) fn armed(will: &packet::Will, version: Version, now: Duration) -> Self {
         let seconds = will.properties.will_delay_interval().filter(|_| version.has_properties()).unwrap_or(0);
-        Will { message: usize::MAX, delay: Duration::from_secs(u64::from(seconds)), due: None }
+        Will { message: usize::MAX, delay: Duration::from_secs(u64::from(seconds)), due: None, armed: now }
     }
 }
 
@@ -97,12 +130,12 @@ impl Model {
     }
 
     /// The client is back.
-    pub(super) fn will_is_cancelled(&mut self, _session: usize, will: Will) {
+    pub(super) fn will_is_cancelled(&mut self, session: usize, will: Will) {
         let slack = self.terms.slack;
         self.came(Situation::WillCancelled);
         // At the moment at which it was due anyway, either is right.
         if will.due.is_some_and(|due| due <= self.now + slack && self.now <= due + slack) {
-            self.loose_wills.push(LooseWill { message: will.message, sent_to: Vec::new() });
+            self.loose_wills.push(LooseWill::new(will.message, session));
         }
     }
 
@@ -122,21 +155,107 @@ impl Model {
             self.repeated.insert(announced.key);
         }
         let message = self.add_message(announced);
-        self.loose_wills.push(LooseWill { message, sent_to: Vec::new() });
+        self.loose_wills.push(LooseWill::new(message, session));
         self.retained_perhaps(message);
     }
 
-    /// A crash: it may come or not.
-    pub(super) fn loosen_will(&mut self, session: usize) {
+    /// A crash: it may come or not; what was surely kept has to come.
+    pub(super) fn loosen_will(&mut self, session: usize, is_crash: bool) {
         let of = &mut self.sessions[session];
         // DISCONNECT has no answer: that it came may be forgotten.
         let discarded =
             of.discarded_will.take().filter(|(at, _)| self.terms.is_durable && *at + UNSURE_FOR >= self.now);
-        if let Some(will) = of.will.take().or(discarded.map(|(_, will)| will)) {
-            let message = &mut self.messages[will.message];
-            message.at = self.now;
-            self.loose_wills.push(LooseWill { message: will.message, sent_to: Vec::new() });
+        let armed = of.will.take();
+        let is_kept = armed.as_ref().is_some_and(|will| !will.waits() && will.armed + UNSURE_FOR < self.now);
+        if let Some(will) = armed.or(discarded.map(|(_, will)| will)) {
+            self.messages[will.message].at = self.now;
+            let mut loose = LooseWill::new(will.message, session);
+            loose.delay = will.delay;
+            if is_crash && is_kept && self.is_connected(session) {
+                loose.owed_to = self.surely_hear(will.message);
+            }
+            self.loose_wills.push(loose);
             self.retained_perhaps(will.message);
         }
+    }
+
+    /// Whether its client is there and is to stay.
+    fn is_connected(&self, session: usize) -> bool {
+        let line = self.sessions[session].line.map(|line| &self.lines[line]);
+        self.terms.is_durable && line.is_some_and(|line| line.stage == Stage::In && line.excuse.is_none())
+    }
+
+    /// Sessions that outlive the storm and have asked for this message at QoS 1 or 2, beyond doubt.
+    fn surely_hear(&self, message: usize) -> Vec<(usize, u32)> {
+        let will = &self.messages[message];
+        let hears = |session: &Session| {
+            let mut certain = session.subscriptions.iter().filter(|subscribed| subscribed.is_certain());
+            let is_here = session.life == Life::Here && session.lasts() && session.smallest.is_none();
+            is_here && certain.any(|subscribed| self.brings(subscribed, will))
+        };
+        let sessions = self.sessions.iter().enumerate().filter(|(_, session)| hears(session));
+        // Whoever has so few places for messages that wait may have none left.
+        let has_room = self.terms.queued_messages >= ROOMY && will.expires().is_none();
+        sessions.filter(|_| has_room).map(|(at, session)| (at, session.ends)).collect()
+    }
+
+    fn brings(&self, subscribed: &Subscribed, will: &Message) -> bool {
+        let qos = subscribed.options.qos.min(will.qos());
+        let is_own = subscribed.filter.share_name().is_none() && !subscribed.options.no_local;
+        is_own && qos > Qos::AtMostOnce && subscribed.filter.matches(will.publish.topic())
+    }
+
+    /// The will with this key that a crash has set free and that this session is still owed.
+    pub(super) fn take_owed_will(&mut self, session: usize, key: u64) -> Option<usize> {
+        let is_owed = |will: &&mut LooseWill| {
+            let is_to = will.owed_to.iter().any(|(to, _)| *to == session);
+            is_to && !will.sent_to.contains(&session) && self.messages[will.message].key == key
+        };
+        let will = self.loose_wills.iter_mut().find(is_owed)?;
+        will.sent_to.push(session);
+        Some(will.message)
+    }
+
+    /// The server goes down again: what it has done of all this, nobody knows.
+    pub(super) fn forgive_wills(&mut self) {
+        self.loose_wills.iter_mut().for_each(|will| will.owed_to.clear());
+    }
+
+    /// The server runs again: wills that a crash has set free are due when their delay is over.
+    pub(super) fn wills_after_outage(&mut self) {
+        for will in self.loose_wills.iter_mut().filter(|will| will.open_until.is_none()) {
+            will.open_until = Some(self.now + will.delay + self.terms.slack);
+        }
+    }
+
+    /// [MQTT-3.1.3-9] A client is back: in time for its will, or it may be.
+    pub(super) fn may_cancel_wills(&mut self, session: usize) {
+        let now = self.now;
+        let in_time =
+            |will: &&mut LooseWill| will.session == session && will.open_until.is_none_or(|until| now <= until);
+        self.loose_wills.iter_mut().filter(in_time).for_each(|will| will.owed_to.clear());
+    }
+
+    /// A session has other subscriptions than when the server went down.
+    pub(super) fn hears_otherwise(&mut self, session: usize) {
+        self.loose_wills.iter_mut().for_each(|will| will.owed_to.retain(|(to, _)| *to != session));
+    }
+
+    /// [MQTT-3.1.2-8] Wills that a crash has set free and that have not come, to those who are there.
+    pub(super) fn outstanding_wills(&mut self) {
+        let mut found = Vec::new();
+        for will in self.loose_wills.iter().filter(|will| will.open_until.is_some_and(|until| until < self.now)) {
+            for (to, ends) in &will.owed_to {
+                let of = &self.sessions[*to];
+                if of.line.is_some() && of.ends == *ends && !will.sent_to.contains(to) {
+                    let words = self.messages[will.message].words();
+                    found.push(format!(
+                        "the will {words} of a connection that a crash has ended never came to {}",
+                        of.name
+                    ));
+                }
+            }
+        }
+        found.into_iter().for_each(|detail| self.breach(Invariant::Will, detail));
     }
 }
