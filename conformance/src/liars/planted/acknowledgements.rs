@@ -122,7 +122,8 @@ pub(super) const ALL: &[Planted] = &[
         })
     }),
     planted("answers UNSUBSCRIBE and goes on delivering", BOTH, subscribing::never_unsubscribes),
-    planted("takes each SUBSCRIBE for one of QoS 0", BOTH, || {
+    // Before 5.0 a server may grant less than it is asked for and need not say why; in 5.0 it would announce a Maximum QoS.
+    planted("takes each SUBSCRIBE for one of QoS 0", V5, || {
         hears(|packet| {
             if let Packet::Subscribe(subscribe) = packet {
                 for one in &mut subscribe.subscriptions {
