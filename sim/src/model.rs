@@ -8,8 +8,10 @@ mod connection;
 mod delivery;
 mod message;
 mod outage;
+mod retained;
 mod routing;
 mod session;
+mod shares;
 mod will;
 
 use std::{
@@ -25,7 +27,7 @@ use squall_codec::{
 use squall_scenarios::{outage::Stop, transcript::EntryId};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use self::{connection::Line, message::Message, routing::Share, session::Session, will::LooseWill};
+use self::{connection::Line, message::Message, retained::Kept, session::Session, shares::Share, will::LooseWill};
 use crate::{
     edge::{Edge, Witness},
     invariants::{Breach, Invariant},
@@ -80,16 +82,6 @@ pub struct Model {
     breaches: Vec<Breach>,
     digest: Digest,
     tally: Tally,
-}
-
-/// A retained message, or that there is none, and since when.
-#[derive(Clone, Debug)]
-struct Kept {
-    /// Which message has put it there or taken it away.
-    by: usize,
-    message: Option<usize>,
-    /// The publisher was told, or will not be told.
-    is_sure: bool,
 }
 
 /// What was seen, in numbers.

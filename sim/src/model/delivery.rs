@@ -11,7 +11,6 @@ use squall_codec::{
 use super::{
     Model, Situation,
     message::{Message, key_of, words_of},
-    routing::{Member, Share},
     session::{Owed, Sending, Why},
     will::LooseWill,
 };
@@ -355,81 +354,6 @@ impl Model {
         index
     }
 
-    /// The messages of shares that it may be: share and place.
-    fn shared_for(&self, session: usize, publish: &Publish, key: u64) -> Vec<(usize, usize)> {
-        let of = &self.sessions[session];
-        let fits = |share: usize, place: usize| {
-            let group = &self.shares[share];
-            let shared = &group.owed[place];
-            if shared.key != key {
-                return false;
-            }
-            let message = &self.messages[shared.message];
-            let is_meant = |member: Member| {
-                publish.qos == member.qos
-                    && publish.retain == member.retain
-                    && publish.subscription_identifiers.iter().copied().eq(member.identifier)
-            };
-            shared.members.iter().any(|member| member.session == session && is_meant(*member))
-                || of.subscriptions.iter().any(|subscribed| {
-                    let qos = subscribed.options.qos.min(message.qos());
-                    let retain = message.publish.retain && subscribed.options.retain_as_published;
-                    let identifier = subscribed.identifier;
-                    subscribed.filter.as_str() == group.filter && is_meant(Member { session, qos, retain, identifier })
-                })
-        };
-        let mut found = Vec::new();
-        for share in 0..self.shares.len() {
-            found.extend(
-                (0..self.shares[share].owed.len()).filter(|place| fits(share, *place)).map(|place| (share, place)),
-            );
-        }
-        found
-    }
-
-    fn take_shared(&mut self, session: usize, publish: &Publish, found: &[(usize, usize)]) -> Option<usize> {
-        // [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
-        let is_free = |&&(share, place): &&(usize, usize)| {
-            let shared = &self.shares[share].owed[place];
-            shared.sent_to.is_none() || (shared.may_again && shared.sent_with < Qos::ExactlyOnce)
-        };
-        if let Some(&(share, place)) = found.iter().find(is_free) {
-            // Which of two shares it came for, nobody can tell: then neither has to send it.
-            if found.len() > 1 {
-                found.iter().for_each(|(share, place)| self.shares[*share].owed[*place].is_due = false);
-            }
-            return Some(self.give(session, publish.qos, share, place, found));
-        }
-        // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
-        let other = found.iter().find_map(|&(share, place)| {
-            let shared = &self.shares[share].owed[place];
-            let other =
-                shared.or_else.iter().find(|(share, place)| self.shares[*share].owed[*place].sent_to.is_none())?;
-            Some(((share, place), *other, shared.sent_to?))
-        });
-        let ((share, place), (other_share, other_place), holder) = other?;
-        self.shares[other_share].owed[other_place].sent_to = Some(holder);
-        Some(self.give(session, publish.qos, share, place, found))
-    }
-
-    fn give(&mut self, session: usize, qos: Qos, share: usize, place: usize, found: &[(usize, usize)]) -> usize {
-        self.came(Situation::Shared);
-        let shared = &mut self.shares[share].owed[place];
-        shared.sent_to = Some(session);
-        shared.sent_with = qos;
-        shared.may_again = false;
-        shared.or_else = found.iter().copied().filter(|other| *other != (share, place)).collect();
-        shared.message
-    }
-
-    fn twice(&mut self, found: &[(usize, usize)]) -> Option<usize> {
-        let (share, place) = *found.first()?;
-        let (message, filter) = (self.shares[share].owed[place].message, self.shares[share].filter.clone());
-        let detail = format!("{} comes to a second member of {filter}", self.messages[message].words());
-        self.breach(Invariant::SharedOnce, detail);
-        Some(message)
-    }
-
     fn take_loose_will(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
         let of = &self.sessions[session];
         // It may have waited while the session had other subscriptions.
@@ -491,15 +415,6 @@ impl Model {
         };
         self.breach(invariant, detail);
         known
-    }
-
-    /// As a member of which share it may have a message with this key that nobody was sent, and how that has to look.
-    fn as_member(&self, session: usize, key: u64) -> Option<(&str, Member)> {
-        let of_share = |share: &'_ Share| {
-            let mut waiting = share.owed.iter().filter(|shared| shared.key == key && shared.sent_to.is_none());
-            waiting.find_map(|shared| shared.members.iter().find(|member| member.session == session).copied())
-        };
-        self.shares.iter().find_map(|share| Some((share.filter.as_str(), of_share(share)?)))
     }
 
     /// PUBACK from a client.

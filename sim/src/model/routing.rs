@@ -1,6 +1,6 @@
-//! Who is to have a message: subscriptions, shares, what is retained.
+//! Who is to have a message: subscriptions, and what each session is owed for them.
 
-use std::{borrow::Cow, collections::VecDeque, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use squall_codec::{
     packet::{Packet, Publish, RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsubscribe},
@@ -9,55 +9,12 @@ use squall_codec::{
 };
 
 use super::{
-    Kept, Model, Situation,
+    Model, Situation,
     message::Message,
-    outage::UNSURE_FOR,
     session::{Life, Owed, Subscribed, Why},
-    will::LooseWill,
+    shares::{self, Member},
 };
 use crate::invariants::Invariant;
-
-/// The members of a Shared Subscription, by its share name and filter.
-#[derive(Debug)]
-pub(super) struct Share {
-    pub(super) filter: String,
-    pub(super) owed: VecDeque<SharedMessage>,
-}
-
-/// One who may have it, and how it has to look then.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Member {
-    pub(super) session: usize,
-    pub(super) qos: Qos,
-    pub(super) retain: bool,
-    pub(super) identifier: Option<u32>,
-}
-
-/// A message for one of the members.
-#[derive(Debug)]
-pub(super) struct SharedMessage {
-    pub(super) message: usize,
-    /// The message's key.
-    pub(super) key: u64,
-    pub(super) is_due: bool,
-    /// Who was a member when it came: it may be allotted already.
-    pub(super) members: Vec<Member>,
-    /// Who was sent it.
-    pub(super) sent_to: Option<usize>,
-    /// With which QoS.
-    pub(super) sent_with: Qos,
-    /// Its receiver has left before it was done: another may have it.
-    pub(super) may_again: bool,
-    /// Which others it may have been that was sent, by share and place.
-    pub(super) or_else: Vec<(usize, usize)>,
-}
-
-/// What was retained before, is not any more; but for wills that may come at any time.
-fn forget_before(kept: &mut Vec<Kept>, position: usize, loose_wills: &[LooseWill]) {
-    let is_loose = |kept: &Kept| loose_wills.iter().any(|will| will.message == kept.by);
-    let loose: Vec<Kept> = kept.drain(..position).filter(is_loose).collect();
-    kept.extend(loose.into_iter().map(|kept| Kept { is_sure: false, ..kept }));
-}
 
 impl Model {
     /// PUBLISH from a client.
@@ -246,34 +203,7 @@ impl Model {
                     let qos = subscribed.options.qos.min(publish.qos);
                     let retain = topic_retain && subscribed.options.retain_as_published;
                     let member = Member { session: at, qos, retain, identifier: subscribed.identifier };
-                    let share = match self.shares.iter().position(|share| share.filter == filter) {
-                        Some(share) => &mut self.shares[share],
-                        None => {
-                            self.shares.push(Share { filter: filter.to_owned(), owed: VecDeque::new() });
-                            self.shares.last_mut().expect("it was just pushed")
-                        }
-                    };
-                    match share.owed.back_mut().filter(|shared| shared.message == message) {
-                        // One who is away may be the one who is chosen.
-                        Some(shared) => {
-                            shared.is_due &= is_there;
-                            shared.members.push(member);
-                        }
-                        None => {
-                            let is_due = is_due && is_there;
-                            let members = vec![member];
-                            share.owed.push_back(SharedMessage {
-                                message,
-                                key,
-                                is_due,
-                                members,
-                                sent_to: None,
-                                sent_with: Qos::AtMostOnce,
-                                may_again: false,
-                                or_else: Vec::new(),
-                            });
-                        }
-                    }
+                    shares::offer(&mut self.shares, filter, (message, key), member, is_due && is_there);
                     continue;
                 }
                 // [MQTT-3.8.3-3]
@@ -387,51 +317,6 @@ impl Model {
         self.lines[at].answers.suback.push_back((subscribe.packet_id, filters));
     }
 
-    fn owe_retained(
-        &mut self,
-        session: usize,
-        filter: &str,
-        options: SubscriptionOptions,
-        identifier: Option<u32>,
-        is_due: bool,
-    ) {
-        let line = self.sessions[session].line;
-        for (topic, kept) in &self.retained {
-            if !squall_codec::topic::matches(filter, topic) {
-                continue;
-            }
-            // From the last one that is sure: an unsure one behind it may be what the server has.
-            let first = kept.iter().rposition(|kept| kept.is_sure).unwrap_or(0);
-            let is_sure = kept.len() - first == 1 && kept[first].is_sure;
-            for Kept { message, .. } in &kept[first..] {
-                let Some(message) = *message else { continue };
-                let of = &self.messages[message];
-                if of.expires().is_some_and(|expires| expires <= self.now) {
-                    continue;
-                }
-                let qos = options.qos.min(of.qos());
-                let mut owed = Owed {
-                    message,
-                    why: Why::Retained,
-                    qos,
-                    main_qos: qos,
-                    least_qos: qos,
-                    is_due: false,
-                    filters: 1,
-                    more: 0,
-                    // [MQTT-3.3.1-8]
-                    retain: [false, true],
-                    identifiers: identifier.into_iter().collect(),
-                    is_vague: false,
-                    is_passed: false,
-                    only_on: if qos == Qos::AtMostOnce { line } else { None },
-                };
-                owed.is_due = is_due && is_sure && owed.fits(&of.publish, self.sessions[session].smallest);
-                self.sessions[session].owed.push_back(owed);
-            }
-        }
-    }
-
     pub(super) fn granted(
         &mut self,
         at: usize,
@@ -509,103 +394,5 @@ impl Model {
         let names: Vec<String> = filters.iter().map(|(filter, _)| filter.clone()).collect();
         self.loosen_shares(&names);
         self.lines[at].answers.unsuback.push_back((unsubscribe.packet_id, filters));
-    }
-
-    pub(super) fn keep_if_retained(&mut self, message: usize) {
-        self.keep(message, true);
-    }
-
-    /// It may be retained, or not.
-    pub(super) fn retained_perhaps(&mut self, message: usize) {
-        self.keep(message, false);
-    }
-
-    fn keep(&mut self, message: usize, is_sure: bool) {
-        let of = &self.messages[message];
-        if !of.publish.retain {
-            return;
-        }
-        let is_above = self.retained.len() >= self.terms.retained_messages;
-        // QoS 0 and wills are not answered: they count as soon as the server has them.
-        let is_sure = is_sure && !is_above && (of.qos() == Qos::AtMostOnce || of.is_will);
-        if of.publish.payload().is_empty() && self.retained.contains_key(of.publish.topic()) {
-            self.tally.situations[Situation::RetainedCleared as usize] += 1;
-        }
-        let kept = self.retained.entry(of.publish.topic().to_owned()).or_default();
-        // [MQTT-3.3.1-6] [MQTT-3.3.1-7] An empty payload takes it away.
-        let clears = of.publish.payload().is_empty();
-        kept.push(Kept { by: message, message: (!clears).then_some(message), is_sure });
-        // A crash may bring back what stood there a moment ago.
-        let is_old = |kept: &Kept| self.messages[kept.by].at + UNSURE_FOR < self.now;
-        if let Some(position) = kept.iter().rposition(|kept| kept.is_sure && is_old(kept)) {
-            forget_before(kept, position, &self.loose_wills);
-        }
-    }
-
-    pub(super) fn retained_is_sure(&mut self, message: usize) {
-        let of = &self.messages[message];
-        if !of.publish.retain || self.retained.len() > self.terms.retained_messages {
-            return;
-        }
-        let Some(kept) = self.retained.get_mut(of.publish.topic()) else { return };
-        if let Some(position) = kept.iter().position(|kept| kept.by == message) {
-            kept[position].is_sure = true;
-            forget_before(kept, position, &self.loose_wills);
-        }
-    }
-
-    pub(super) fn withdraw_retained(&mut self, message: usize) {
-        let topic = self.messages[message].publish.topic().to_owned();
-        if let Some(kept) = self.retained.get_mut(&topic) {
-            kept.retain(|kept| kept.by != message);
-        }
-    }
-
-    pub(super) fn withdraw_from_shares(&mut self, message: usize) {
-        for share in &mut self.shares {
-            share.owed.iter_mut().filter(|shared| shared.message == message).for_each(|shared| shared.is_due = false);
-        }
-    }
-
-    fn loosen_shares(&mut self, filters: &[String]) {
-        for share in self.shares.iter_mut().filter(|share| filters.contains(&share.filter)) {
-            share.owed.iter_mut().for_each(|shared| shared.is_due = false);
-        }
-    }
-
-    /// A member has left: who gets what it had not finished is the server's choice. `keeps`: it has its session when it is back.
-    pub(super) fn share_loses(&mut self, session: usize, keeps: bool) {
-        let of = &self.sessions[session];
-        for share in &mut self.shares {
-            let is_member = of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter);
-            for shared in &mut share.owed {
-                // What nobody was sent waits for the member's return, or goes to another.
-                let waits = |member: &Member| member.session == session && member.qos > Qos::AtMostOnce;
-                let stays = keeps && shared.sent_to.is_none() && shared.members.iter().any(waits);
-                shared.is_due &= !is_member || stays;
-                let is_open = of.sending.iter().any(|sending| sending.message == shared.message);
-                if shared.sent_to == Some(session) && is_open {
-                    shared.may_again = true;
-                }
-            }
-        }
-    }
-
-    pub(super) fn outstanding_shares(&mut self) {
-        let mut found = Vec::new();
-        for share in &self.shares {
-            for shared in share.owed.iter().filter(|shared| shared.is_due && shared.sent_to.is_none()) {
-                let message = &self.messages[shared.message];
-                let is_accepted = message.acceptance == super::message::Acceptance::Yes;
-                // It may wait for one who is away.
-                let are_here = shared.members.iter().all(|member| self.sessions[member.session].line.is_some());
-                if is_accepted && are_here && message.expires().is_none_or(|expires| expires > self.now) {
-                    found.push(format!("{} came to no member of {}", message.words(), share.filter));
-                }
-            }
-        }
-        for detail in found {
-            self.breach(Invariant::SharedOnce, detail);
-        }
     }
 }

@@ -1,0 +1,205 @@
+//! Shared Subscriptions (section 4.8.2): each message is one member's.
+
+use std::collections::VecDeque;
+
+use squall_codec::{packet::Publish, qos::Qos};
+
+use super::{Model, Situation, message::Acceptance};
+use crate::invariants::Invariant;
+
+/// The members of a Shared Subscription, by its share name and filter.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) filter: String,
+    pub(super) owed: VecDeque<SharedMessage>,
+}
+
+/// One who may have it, and how it has to look then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) session: usize,
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) identifier: Option<u32>,
+}
+
+/// A message for one of the members.
+#[derive(Debug)]
+pub(super) struct SharedMessage {
+    pub(super) message: usize,
+    /// The message's key.
+    pub(super) key: u64,
+    pub(super) is_due: bool,
+    /// Who was a member when it came: it may be allotted already.
+    pub(super) members: Vec<Member>,
+    /// Who was sent it.
+    pub(super) sent_to: Option<usize>,
+    /// With which QoS.
+    pub(super) sent_with: Qos,
+    /// Its receiver has left before it was done: another may have it.
+    pub(super) may_again: bool,
+    /// Which others it may have been that was sent, by share and place.
+    pub(super) or_else: Vec<(usize, usize)>,
+}
+
+/// A message, with its key, may come to this member. `is_due`: it has to come to somebody, as far as it lies with this one.
+pub(super) fn offer(shares: &mut Vec<Share>, filter: &str, (message, key): (usize, u64), member: Member, is_due: bool) {
+    let share = match shares.iter().position(|share| share.filter == filter) {
+        Some(share) => &mut shares[share],
+        None => {
+            shares.push(Share { filter: filter.to_owned(), owed: VecDeque::new() });
+            shares.last_mut().expect("it was just pushed")
+        }
+    };
+    match share.owed.back_mut().filter(|shared| shared.message == message) {
+        // One who is away may be the one who is chosen.
+        Some(shared) => {
+            shared.is_due &= is_due;
+            shared.members.push(member);
+        }
+        None => share.owed.push_back(SharedMessage {
+            message,
+            key,
+            is_due,
+            members: vec![member],
+            sent_to: None,
+            sent_with: Qos::AtMostOnce,
+            may_again: false,
+            or_else: Vec::new(),
+        }),
+    }
+}
+
+impl Model {
+    /// The messages of shares that it may be: share and place.
+    pub(super) fn shared_for(&self, session: usize, publish: &Publish, key: u64) -> Vec<(usize, usize)> {
+        let of = &self.sessions[session];
+        let fits = |share: usize, place: usize| {
+            let group = &self.shares[share];
+            let shared = &group.owed[place];
+            if shared.key != key {
+                return false;
+            }
+            let message = &self.messages[shared.message];
+            let is_meant = |member: Member| {
+                publish.qos == member.qos
+                    && publish.retain == member.retain
+                    && publish.subscription_identifiers.iter().copied().eq(member.identifier)
+            };
+            shared.members.iter().any(|member| member.session == session && is_meant(*member))
+                || of.subscriptions.iter().any(|subscribed| {
+                    let qos = subscribed.options.qos.min(message.qos());
+                    let retain = message.publish.retain && subscribed.options.retain_as_published;
+                    let identifier = subscribed.identifier;
+                    subscribed.filter.as_str() == group.filter && is_meant(Member { session, qos, retain, identifier })
+                })
+        };
+        let mut found = Vec::new();
+        for share in 0..self.shares.len() {
+            found.extend(
+                (0..self.shares[share].owed.len()).filter(|place| fits(share, *place)).map(|place| (share, place)),
+            );
+        }
+        found
+    }
+
+    pub(super) fn take_shared(&mut self, session: usize, publish: &Publish, found: &[(usize, usize)]) -> Option<usize> {
+        // [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
+        let is_free = |&&(share, place): &&(usize, usize)| {
+            let shared = &self.shares[share].owed[place];
+            shared.sent_to.is_none() || (shared.may_again && shared.sent_with < Qos::ExactlyOnce)
+        };
+        if let Some(&(share, place)) = found.iter().find(is_free) {
+            // Which of two shares it came for, nobody can tell: then neither has to send it.
+            if found.len() > 1 {
+                found.iter().for_each(|(share, place)| self.shares[*share].owed[*place].is_due = false);
+            }
+            return Some(self.give(session, publish.qos, share, place, found));
+        }
+        // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
+        let other = found.iter().find_map(|&(share, place)| {
+            let shared = &self.shares[share].owed[place];
+            let other =
+                shared.or_else.iter().find(|(share, place)| self.shares[*share].owed[*place].sent_to.is_none())?;
+            Some(((share, place), *other, shared.sent_to?))
+        });
+        let ((share, place), (other_share, other_place), holder) = other?;
+        self.shares[other_share].owed[other_place].sent_to = Some(holder);
+        Some(self.give(session, publish.qos, share, place, found))
+    }
+
+    fn give(&mut self, session: usize, qos: Qos, share: usize, place: usize, found: &[(usize, usize)]) -> usize {
+        self.came(Situation::Shared);
+        let shared = &mut self.shares[share].owed[place];
+        shared.sent_to = Some(session);
+        shared.sent_with = qos;
+        shared.may_again = false;
+        shared.or_else = found.iter().copied().filter(|other| *other != (share, place)).collect();
+        shared.message
+    }
+
+    pub(super) fn twice(&mut self, found: &[(usize, usize)]) -> Option<usize> {
+        let (share, place) = *found.first()?;
+        let (message, filter) = (self.shares[share].owed[place].message, self.shares[share].filter.clone());
+        let detail = format!("{} comes to a second member of {filter}", self.messages[message].words());
+        self.breach(Invariant::SharedOnce, detail);
+        Some(message)
+    }
+
+    /// As a member of which share it may have a message with this key that nobody was sent, and how that has to look.
+    pub(super) fn as_member(&self, session: usize, key: u64) -> Option<(&str, Member)> {
+        let of_share = |share: &'_ Share| {
+            let mut waiting = share.owed.iter().filter(|shared| shared.key == key && shared.sent_to.is_none());
+            waiting.find_map(|shared| shared.members.iter().find(|member| member.session == session).copied())
+        };
+        self.shares.iter().find_map(|share| Some((share.filter.as_str(), of_share(share)?)))
+    }
+
+    pub(super) fn withdraw_from_shares(&mut self, message: usize) {
+        for share in &mut self.shares {
+            share.owed.iter_mut().filter(|shared| shared.message == message).for_each(|shared| shared.is_due = false);
+        }
+    }
+
+    pub(super) fn loosen_shares(&mut self, filters: &[String]) {
+        for share in self.shares.iter_mut().filter(|share| filters.contains(&share.filter)) {
+            share.owed.iter_mut().for_each(|shared| shared.is_due = false);
+        }
+    }
+
+    /// A member has left: who gets what it had not finished is the server's choice. `keeps`: it has its session when it is back.
+    pub(super) fn share_loses(&mut self, session: usize, keeps: bool) {
+        let of = &self.sessions[session];
+        for share in &mut self.shares {
+            let is_member = of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter);
+            for shared in &mut share.owed {
+                // What nobody was sent waits for the member's return, or goes to another.
+                let waits = |member: &Member| member.session == session && member.qos > Qos::AtMostOnce;
+                let stays = keeps && shared.sent_to.is_none() && shared.members.iter().any(waits);
+                shared.is_due &= !is_member || stays;
+                let is_open = of.sending.iter().any(|sending| sending.message == shared.message);
+                if shared.sent_to == Some(session) && is_open {
+                    shared.may_again = true;
+                }
+            }
+        }
+    }
+
+    pub(super) fn outstanding_shares(&mut self) {
+        let mut found = Vec::new();
+        for share in &self.shares {
+            for shared in share.owed.iter().filter(|shared| shared.is_due && shared.sent_to.is_none()) {
+                let message = &self.messages[shared.message];
+                let is_accepted = message.acceptance == Acceptance::Yes;
+                // It may wait for one who is away.
+                let are_here = shared.members.iter().all(|member| self.sessions[member.session].line.is_some());
+                if is_accepted && are_here && message.expires().is_none_or(|expires| expires > self.now) {
+                    found.push(format!("{} came to no member of {}", message.words(), share.filter));
+                }
+            }
+        }
+        for detail in found {
+            self.breach(Invariant::SharedOnce, detail);
+        }
+    }
+}
