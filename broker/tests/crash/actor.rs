@@ -184,6 +184,8 @@ impl Actor {
             }
             match stream.read(&mut buffer) {
                 Ok(count @ 1..) => decoder.extend(&buffer[..count]),
+                // A child of this process has ended: that is no answer.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => {
                     self.broken.push(format!("{} waits in vain: {other:?}", self.name));
                     return None;

@@ -1,7 +1,7 @@
 //! Runs the program, and speaks to it over its sockets.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
@@ -205,10 +205,21 @@ impl<Io: Read + Write> Client<Io> {
             if let Some(packet) = self.decoder.next_packet().expect("the server sends packets") {
                 return Some(packet);
             }
-            match self.stream.read(&mut buffer).expect("no reset, and in time") {
+            match read(&mut self.stream, &mut buffer) {
                 0 => return None,
                 count => self.decoder.extend(&buffer[..count]),
             }
+        }
+    }
+}
+
+/// What comes next; 0 at the end.
+pub(crate) fn read(stream: &mut impl Read, buffer: &mut [u8]) -> usize {
+    loop {
+        match stream.read(buffer) {
+            // A child of this process has ended: that is no answer.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read.expect("no reset, and in time"),
         }
     }
 }
