@@ -187,6 +187,7 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<u8, String> {
             .map_err(|error| format!("{} is no result of a sweep: {error}", file.display()))?;
         match &mut whole {
             None => whole = Some(part),
+            Some(whole) if whole.is_continued_by(&part) => whole.merge(part),
             Some(whole) if whole.squall != part.squall || whole.seeds != part.seeds => {
                 return Err(format!("{} is of another version or of other seeds than the first part", file.display()));
             }

@@ -88,8 +88,15 @@ impl Report {
         }
     }
 
-    /// Adds another part of the same sweep.
+    /// Whether the other one is a whole sweep as this is, and its seeds begin where these end.
+    pub fn is_continued_by(&self, other: &Report) -> bool {
+        let is_whole = |report: &Report| report.shards == [(1, 1)];
+        self.squall == other.squall && is_whole(self) && is_whole(other) && self.seeds.1 == other.seeds.0
+    }
+
+    /// Adds another part of the same sweep, or the sweep of the seeds behind it.
     pub fn merge(&mut self, other: Report) {
+        self.seeds.1 = self.seeds.1.max(other.seeds.1);
         self.played += other.played;
         self.packets = (self.packets.0 + other.packets.0, self.packets.1 + other.packets.1);
         for (sum, more) in self.accepted.iter_mut().zip(other.accepted) {

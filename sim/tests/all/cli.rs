@@ -240,6 +240,22 @@ fn the_pods_of_the_indexed_job_sweep_the_whole() {
 }
 
 #[test]
+fn sweeps_of_neighbouring_seeds_make_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["0..4", "4..6", "7..8"].map(|seeds| {
+        let file = folder.path().join(seeds).display().to_string();
+        assert_eq!(sim(&["sweep", "--seeds", seeds, "--json", &file]).status.code(), Some(0));
+        file
+    });
+    let merged = sim(&["merge", &files[0], &files[1], "--json", "-"]);
+    let whole = sim(&["sweep", "--seeds", "0..6", "--json", "-"]);
+    assert_eq!(text(&merged.stdout), text(&whole.stdout));
+    let torn = sim(&["merge", &files[0], &files[2]]);
+    assert_eq!(torn.status.code(), Some(2));
+    assert!(text(&torn.stderr).contains("of other seeds"), "{}", text(&torn.stderr));
+}
+
+#[test]
 fn the_jobs_of_the_workflow_sweep_the_seeds_of_their_night() {
     let workflow = manifest("github.yaml");
     let part = &workflow["jobs"]["part"];
