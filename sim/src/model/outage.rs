@@ -54,9 +54,9 @@ impl Model {
             of.was_cut = true;
             if let Life::Until(least, most) = of.life
                 && most < Duration::MAX
-                && least + UNSURE_FOR >= now + Duration::from_secs(u64::from(of.expiry))
+                && most + UNSURE_FOR >= now + Duration::from_secs(u64::from(of.expiry))
             {
-                // That its connection has ended may be lost.
+                // That its connection has ended may be lost, or that the server has noted it when it came back.
                 of.life = Life::Until(least, Duration::MAX);
                 of.expiry = of.longest;
             }

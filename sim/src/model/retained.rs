@@ -46,9 +46,11 @@ impl Model {
             for Kept { message, .. } in &kept[first..] {
                 let Some(message) = *message else { continue };
                 let of = &self.messages[message];
-                if of.expires().is_some_and(|expires| expires <= self.now) {
+                // What expires at this very moment may still come.
+                if of.expires().is_some_and(|expires| expires + self.terms.slack <= self.now) {
                     continue;
                 }
+                let is_fresh = of.expires().is_none_or(|expires| expires > self.now);
                 let qos = options.qos.min(of.qos());
                 let mut owed = Owed {
                     message,
@@ -66,7 +68,7 @@ impl Model {
                     is_passed: false,
                     only_on: if qos == Qos::AtMostOnce { line } else { None },
                 };
-                owed.is_due = is_due && is_sure && owed.fits(&of.publish, self.sessions[session].smallest);
+                owed.is_due = is_due && is_sure && is_fresh && owed.fits(&of.publish, self.sessions[session].smallest);
                 self.sessions[session].owed.push_back(owed);
             }
         }

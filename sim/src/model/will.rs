@@ -115,7 +115,14 @@ impl Model {
         }
         for session in 0..self.sessions.len() {
             let now = self.now;
-            if let Some(will) = self.sessions[session].will.take_if(|will| will.due.is_some_and(|due| due <= now)) {
+            let is_due = |will: &Will| will.due.is_some_and(|due| due <= now);
+            if !self.sessions[session].will.as_ref().is_some_and(is_due) {
+                continue;
+            }
+            // Its client is at the door: whether that was in time, CONNACK does not say.
+            if self.lines.iter().any(|line| line.stage == Stage::Asked && line.session == Some(session)) {
+                self.loosen_will(session, false);
+            } else if let Some(will) = self.sessions[session].will.take() {
                 self.will_goes_now(session, will);
             }
         }
