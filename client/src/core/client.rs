@@ -291,6 +291,7 @@ impl Client {
         }
         self.phase = Phase::Connected(Box::new(connection));
         self.effects.push(Effect::Event(Event::Connected { connack, resumed }));
+        self.session.doubtful.clear();
         if resumed {
             // [MQTT-4.4.0-1] What is not finished is sent again, now and at no other time.
             self.session.resume(receive_maximum, self.options.own_receive_maximum());
@@ -303,6 +304,7 @@ impl Client {
                 // The older session is sent on as far as it is unfinished, which a new one survives. But a new one has
                 // no subscriptions, and what it has cannot be seen.
                 self.session.subscriptions.session_lost();
+                self.session.doubtful = self.session.incoming.awaiting_release().collect();
             }
         } else {
             self.start_session_over(receive_maximum);

@@ -74,6 +74,11 @@ impl Client {
             return self.effects.push(Effect::Message { message, delivery: None });
         };
         let acknowledgements = &mut self.session.acknowledgements;
+        // [MQTT-4.4.0-1] Who goes on with the older session repeats the message with DUP; a new one has another under this identifier.
+        if self.session.doubtful.remove(&packet_id) && !message.dup {
+            self.session.incoming.finished(packet_id);
+            acknowledgements.released(packet_id);
+        }
         // A QoS 1 message that the application still holds is the same exchange, whatever the server calls it.
         if qos == Qos::AtLeastOnce && acknowledgements.is_held(packet_id) {
             return;
@@ -120,6 +125,7 @@ impl Client {
     fn handle_pubrel(&mut self, now: Duration, ack: &Ack) {
         let packet_id = ack.packet_id;
         self.session.acknowledgements.released(packet_id);
+        self.session.doubtful.remove(&packet_id);
         let known = self.session.incoming.pubrel(packet_id);
         if known {
             self.keep(Record::Completed { packet_id });

@@ -1,6 +1,6 @@
 //! The scope of a Session (section 4.1): exchanges that are not finished, and who waits for them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use squall_codec::{
     flow::{ById, Incoming, Outgoing, PacketIds, Resend},
@@ -32,6 +32,8 @@ pub(super) struct Session {
     /// Whether a CONNECT was sent to which no answer came: the server may have begun a session, also in the place of an
     /// older one that it had lost, and Session Present 1 is then no surprise.
     pub(super) in_doubt: bool,
+    /// QoS 2 identifiers of a session of which the server may know nothing any more: what comes under them without DUP is new.
+    pub(super) doubtful: BTreeSet<PacketId>,
     /// Whether the store knows of the session.
     pub(super) is_kept: bool,
     pub(super) outgoing: Outgoing<Timed>,
@@ -98,6 +100,7 @@ impl Session {
             client_id,
             exists,
             in_doubt: false,
+            doubtful: BTreeSet::new(),
             is_kept: false,
             outgoing: Outgoing::numbered(u16::MAX, ids),
             tokens: ById::new(),

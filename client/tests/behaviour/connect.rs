@@ -204,6 +204,39 @@ fn a_session_that_an_unanswered_connect_began_is_no_surprise_and_has_nothing_in_
 }
 
 #[test]
+fn after_an_unanswered_connect_what_comes_without_dup_is_new_whatever_its_identifier_stood_for() {
+    let mut repeated = publish(Qos::ExactlyOnce, 4, "old");
+    if let Packet::Publish(publish) = &mut repeated {
+        publish.dup = true;
+    }
+    for (is_in_doubt, packet, is_new) in [
+        (true, publish(Qos::ExactlyOnce, 4, "new"), true),
+        (true, repeated.clone(), false),
+        (false, repeated, false),
+        (false, publish(Qos::ExactlyOnce, 4, "new"), false),
+    ] {
+        let mut client = TestClient::connected(lasting());
+        client.server(publish(Qos::ExactlyOnce, 4, "old"));
+        client.expect_message("old");
+        client.expect_send(pubrec(4));
+        client.input(Input::Lost { reason: "reset".to_owned() });
+        client.wait_for_open();
+        if is_in_doubt {
+            client.connect_in_vain();
+        }
+        assert!(session_present(&mut client));
+        client.server(packet);
+        if is_new {
+            client.expect_message("new");
+        }
+        client.expect_send(pubrec(4));
+        client.server(pubrel(4));
+        client.expect_send(pubcomp(4));
+        client.expect_nothing();
+    }
+}
+
+#[test]
 fn however_connect_went_unanswered_the_session_is_in_doubt() {
     type End = fn(&mut TestClient);
     let ends: [(&str, End); 3] = [
