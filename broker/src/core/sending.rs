@@ -24,6 +24,11 @@ impl Broker {
             self.note_reader(key);
             return;
         }
+        // [MQTT-3.3.2-5] It may have waited for another member of its share.
+        if delivery.is_expired(self.now.unix) {
+            self.statistics.dropped_expired += 1;
+            return;
+        }
         // [MQTT-4.3.1-1] A QoS 0 message is for those who are there now; sessions without a connection are not.
         let Some(id) = self.sessions[key].connection else { return };
         if self.is_congested(id) {
@@ -83,7 +88,8 @@ impl Broker {
             }
             let went_on = match self.sessions[key].resends.is_empty() {
                 true => self.send_queued(key, id) || self.send_retained(key, id),
-                false => self.send_again(key, id),
+                // What is retained goes to the queue, which is behind it.
+                false => self.send_again(key, id) || self.send_retained(key, id),
             };
             if !went_on {
                 return;
