@@ -291,7 +291,6 @@ impl Client {
         }
         self.phase = Phase::Connected(Box::new(connection));
         self.effects.push(Effect::Event(Event::Connected { connack, resumed }));
-        self.session.doubtful.clear();
         if resumed {
             // [MQTT-4.4.0-1] What is not finished is sent again, now and at no other time.
             self.session.resume(receive_maximum, self.options.own_receive_maximum());
@@ -307,6 +306,7 @@ impl Client {
                 self.session.doubtful = self.session.incoming.awaiting_release().collect();
             }
         } else {
+            self.session.doubtful.clear();
             self.start_session_over(receive_maximum);
         }
         self.renew_subscriptions();

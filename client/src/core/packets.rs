@@ -73,12 +73,14 @@ impl Client {
         let Some(packet_id) = packet_id.filter(|_| qos != Qos::AtMostOnce) else {
             return self.effects.push(Effect::Message { message, delivery: None });
         };
-        let acknowledgements = &mut self.session.acknowledgements;
-        // [MQTT-4.4.0-1] Who goes on with the older session repeats the message with DUP; a new one has another under this identifier.
-        if self.session.doubtful.remove(&packet_id) && !message.dup {
-            self.session.incoming.finished(packet_id);
-            acknowledgements.released(packet_id);
+        // [MQTT-4.4.0-1] Who goes on with the older session repeats first what is open in it, with DUP. A new session has another message
+        // under this identifier, and knows nothing of the others.
+        if message.dup {
+            self.session.doubtful.remove(&packet_id);
+        } else {
+            self.forget_doubtful();
         }
+        let acknowledgements = &mut self.session.acknowledgements;
         // A QoS 1 message that the application still holds is the same exchange, whatever the server calls it.
         if qos == Qos::AtLeastOnce && acknowledgements.is_held(packet_id) {
             return;
@@ -102,6 +104,15 @@ impl Client {
             }
         }
         self.send_acknowledgements(now);
+    }
+
+    /// The server has a new session: what it still had to release in the older one will never be released.
+    fn forget_doubtful(&mut self) {
+        for packet_id in std::mem::take(&mut self.session.doubtful) {
+            self.session.incoming.finished(packet_id);
+            self.session.acknowledgements.released(packet_id);
+            self.keep(Record::Completed { packet_id });
+        }
     }
 
     /// Sends what is owed and what nobody holds back.

@@ -32,7 +32,8 @@ pub(super) struct Session {
     /// Whether a CONNECT was sent to which no answer came: the server may have begun a session, also in the place of an
     /// older one that it had lost, and Session Present 1 is then no surprise.
     pub(super) in_doubt: bool,
-    /// QoS 2 identifiers of a session of which the server may know nothing any more: what comes under them without DUP is new.
+    /// QoS 2 identifiers of a session of which the server may know nothing any more, until it shows whether it does: it repeats them
+    /// before it sends anything new.
     pub(super) doubtful: BTreeSet<PacketId>,
     /// Whether the store knows of the session.
     pub(super) is_kept: bool,

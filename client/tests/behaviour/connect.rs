@@ -237,6 +237,38 @@ fn after_an_unanswered_connect_what_comes_without_dup_is_new_whatever_its_identi
 }
 
 #[test]
+fn the_doubt_stays_until_the_server_repeats_or_sends_something_new() {
+    let dup = |id, payload: &'static str| dup(publish(Qos::ExactlyOnce, id, payload));
+    for has_sent_new in [false, true] {
+        let mut client = TestClient::connected(lasting());
+        client.server(publish(Qos::ExactlyOnce, 4, "old"));
+        client.expect_message("old");
+        client.expect_send(pubrec(4));
+        client.input(Input::Lost { reason: "reset".to_owned() });
+        client.wait_for_open();
+        client.connect_in_vain();
+        assert!(session_present(&mut client));
+        if has_sent_new {
+            // Who still knew 4 would have repeated it before.
+            client.server(publish(Qos::AtLeastOnce, 1, "new"));
+            client.expect_message("new");
+            client.expect_send(puback(1));
+        }
+        client.input(Input::Lost { reason: "reset".to_owned() });
+        client.wait_for_open();
+        assert!(session_present(&mut client));
+        let packet = if has_sent_new { dup(4, "another") } else { publish(Qos::ExactlyOnce, 4, "another") };
+        client.server(packet);
+        client.expect_message("another");
+        client.expect_send(pubrec(4));
+        // And from now on it is known.
+        client.server(dup(4, "another"));
+        client.expect_send(pubrec(4));
+        client.expect_nothing();
+    }
+}
+
+#[test]
 fn however_connect_went_unanswered_the_session_is_in_doubt() {
     type End = fn(&mut TestClient);
     let ends: [(&str, End); 3] = [
