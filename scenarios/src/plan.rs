@@ -22,6 +22,7 @@ use squall_codec::{
 use crate::{
     fault::{FaultKind, Moment},
     outage::{DiskState, Outage},
+    script::Statement,
     settings::Settings,
 };
 
@@ -35,6 +36,8 @@ pub struct Plan {
     pub title: String,
     /// What a reader should know.
     pub about: Option<String>,
+    /// The statements that it stands for.
+    pub proves: Vec<Statement>,
     /// What is still random when it is played: the draws of lossy links, the jitter of clients, the broker's secrets.
     pub seed: u64,
     /// How the broker is set up.

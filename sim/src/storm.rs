@@ -8,3 +8,4 @@ pub mod report;
 pub mod shrink;
 pub mod swarm;
 pub mod sweep;
+mod threads;

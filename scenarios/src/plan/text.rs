@@ -26,6 +26,10 @@ impl Plan {
             line("about: |".to_owned());
             about.lines().for_each(|about| line(format!("  {about}")));
         }
+        if !self.proves.is_empty() {
+            let proves: Vec<String> = self.proves.iter().map(ToString::to_string).collect();
+            line(format!("proves: [{}]", proves.join(", ")));
+        }
         line(format!("seed: {}", self.seed));
         let broker = settings(&self.broker);
         if !broker.is_empty() {

@@ -70,6 +70,7 @@ pub(super) fn plan_of(script: &Script, storm: &StormWords) -> Result<Plan, Wrong
     Ok(Plan {
         title: source.title.clone(),
         about: source.about.as_deref().map(|about| about.trim().to_owned()),
+        proves: script.proves().cloned().collect(),
         seed: source.seed.unwrap_or(1),
         broker: script.settings.clone(),
         actors,

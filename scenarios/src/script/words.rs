@@ -74,7 +74,7 @@ from_scalar! {
     PacketIdWord packet_id;
     PropertyWord property;
     VersionWord |text| Version::from_str(text).map(VersionWord).map_err(|error| error.to_string());
-    Statement statement;
+    Statement Statement::from_str;
 }
 
 /// A duration with its unit: `2s`, `500ms`, `1.5s`, `1h`.
@@ -164,6 +164,29 @@ pub struct Statement {
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.version, self.id)
+    }
+}
+
+impl FromStr for Statement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' names no statement: expected version and id, such as 5.0/MQTT-4.3.3-10");
+        let (version, id) = text.split_once('/').ok_or_else(wrong)?;
+        let version = Version::from_str(version).map_err(|error| error.to_string())?;
+        let numbered = id.strip_prefix("MQTT-").is_some_and(|numbers| {
+            let parts: Vec<&str> = numbers.split(['.', '-']).collect();
+            parts.len() == 4
+                && numbers.matches('-').count() == 1
+                && parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+        });
+        let unnumbered = id.strip_prefix("X-").is_some_and(|rest| {
+            !rest.is_empty() && rest.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-')
+        });
+        if !numbered && !unnumbered {
+            return Err(wrong());
+        }
+        Ok(Statement { version, id: id.to_owned() })
     }
 }
 
@@ -457,23 +480,4 @@ fn packet_id(text: &str) -> Result<PacketIdWord, String> {
         return Err(format!("'{text}' names no packet identifier: use small letters, digits and _"));
     }
     Ok(PacketIdWord::Name(text.to_owned()))
-}
-
-fn statement(text: &str) -> Result<Statement, String> {
-    let wrong = || format!("'{text}' names no statement: expected version and id, such as 5.0/MQTT-4.3.3-10");
-    let (version, id) = text.split_once('/').ok_or_else(wrong)?;
-    let version = Version::from_str(version).map_err(|error| error.to_string())?;
-    let numbered = id.strip_prefix("MQTT-").is_some_and(|numbers| {
-        let parts: Vec<&str> = numbers.split(['.', '-']).collect();
-        parts.len() == 4
-            && numbers.matches('-').count() == 1
-            && parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
-    });
-    let unnumbered = id.strip_prefix("X-").is_some_and(|rest| {
-        !rest.is_empty() && rest.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-')
-    });
-    if !numbered && !unnumbered {
-        return Err(wrong());
-    }
-    Ok(Statement { version, id: id.to_owned() })
 }

@@ -43,6 +43,11 @@ fn every_file_is_a_script_that_explains_itself_and_proves_something_in_each_vers
         let name = file.display();
         assert!(script.about().is_some_and(|about| !about.is_empty()), "{name} says nothing to a learner");
         assert!(!script.title().ends_with('.'), "{name}: a title is no paragraph");
+        // In a storm each client has a version of its own.
+        if script.plan().is_some() {
+            assert!(script.proves().next().is_some(), "{name} proves nothing");
+            continue;
+        }
         // MQTT 3.1 has no numbered statements.
         for version in script.versions().iter().filter(|version| **version != Version::V3_1) {
             assert!(

@@ -1,11 +1,24 @@
 //! `sim plan`, `sim sweep`, `sim merge`: storms.
 
-use std::{fs, io::IsTerminal, ops::Range, path::PathBuf, str::FromStr, thread, time::Instant};
+use std::{
+    fs,
+    io::IsTerminal,
+    ops::Range,
+    path::PathBuf,
+    str::FromStr,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
-use squall_sim::storm::{broken, generate, report::Report, sweep::Sweep};
+use squall_sim::storm::{
+    broken, generate,
+    report::Report,
+    sweep::{PATIENCE, Sweep},
+};
 
 use crate::{FAILED, PASSED, print};
 
@@ -46,6 +59,9 @@ pub(crate) struct SweepArguments {
     /// Write the smallest script that shows each violation into this folder.
     #[arg(long, value_name = "DIR")]
     regressions: Option<PathBuf>,
+    /// How long one storm may take, in seconds: it takes milliseconds, and one that takes longer than this is a violation.
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = value_parser!(u64).range(1..))]
+    patience: u64,
     /// Sweep brokers that are wrong in one thing each, until each is noticed: what a sweep is worth.
     #[arg(long, conflicts_with_all = ["regressions", "shard", "json"])]
     broken: bool,
@@ -115,18 +131,14 @@ pub(crate) fn sweep(arguments: &SweepArguments) -> Result<u8, String> {
     if arguments.broken {
         return sweep_broken(jobs);
     }
-    let sweep = Sweep {
-        seeds: arguments.seeds.0.clone(),
-        shard: (arguments.shard.0, arguments.shard.1),
-        jobs,
-        broken: None,
-        first_only: false,
-    };
+    let shard = (arguments.shard.0, arguments.shard.1);
+    let patience = Duration::from_secs(arguments.patience);
+    let sweep = Sweep { shard, jobs, patience, ..Sweep::of(arguments.seeds.0.clone()) };
     let count = (sweep.seeds.end - sweep.seeds.start).div_ceil(sweep.shard.1);
     let bar = bar(count);
     #[expect(clippy::disallowed_methods, reason = "how long the person has waited, not the world")]
     let began = Instant::now();
-    let report = sweep.run(&|done, violations| {
+    let report = sweep.run(&mut |done, violations| {
         bar.set_position(done);
         if violations > 0 {
             bar.set_message(format!("{violations} violations"));
@@ -146,7 +158,7 @@ pub(crate) fn sweep(arguments: &SweepArguments) -> Result<u8, String> {
     Ok(if report.violations.is_empty() { PASSED } else { FAILED })
 }
 
-fn write_regressions(sweep: &Sweep<'_>, report: &Report, folder: &PathBuf) -> Result<(), String> {
+fn write_regressions(sweep: &Sweep, report: &Report, folder: &PathBuf) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     for violation in &report.violations {
         let Some(plan) = sweep.smallest(violation) else { continue };
@@ -163,8 +175,9 @@ fn sweep_broken(jobs: usize) -> Result<u8, String> {
     let mut missed = 0;
     let all = broken::everything();
     for (name, _, breaking) in &all {
-        let sweep = Sweep { seeds: 0..BROKEN_SEEDS, shard: (1, 1), jobs, broken: Some(&**breaking), first_only: true };
-        let report = sweep.run(&|_, _| {});
+        let broken = Some(Arc::clone(breaking));
+        let sweep = Sweep { jobs, broken, first_only: true, ..Sweep::of(0..BROKEN_SEEDS) };
+        let report = sweep.run(&mut |_, _| {});
         let line = match report.violations.first() {
             Some(found) => format!("{} {name:66} seed {:4}  {}\n", "✔".green(), found.seed, found.invariant),
             None => {

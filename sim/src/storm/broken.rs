@@ -9,6 +9,7 @@ mod wills;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -169,13 +170,13 @@ fn own_answers(memory: &mut Memory, passing: &Passing) -> Option<Vec<Out>> {
 
 /// Whatever a sweep has to notice: broken brokers and broken clients, each with its name and the invariants of which one has to
 /// notice.
-pub fn everything() -> Vec<(String, &'static [Invariant], Box<Breaking>)> {
+pub fn everything() -> Vec<(String, &'static [Invariant], Arc<Breaking>)> {
     let brokers = all().map(|broker| {
-        let make: Box<Breaking> = Box::new(|| Wrong { liar: Some(broker.filter()), meddler: None });
+        let make: Arc<Breaking> = Arc::new(|| Wrong { liar: Some(broker.filter()), meddler: None });
         (format!("a broker that {}", broker.name), broker.caught_by, make)
     });
     let clients = clients::ALL.iter().map(|client| {
-        let make: Box<Breaking> = Box::new(|| Wrong { liar: None, meddler: Some(client.meddler()) });
+        let make: Arc<Breaking> = Arc::new(|| Wrong { liar: None, meddler: Some(client.meddler()) });
         (format!("a client that {}", client.name), client.caught_by, make)
     });
     brokers.chain(clients).collect()

@@ -34,6 +34,7 @@ pub fn plan(seed: u64) -> Plan {
     Plan {
         title: format!("storm {seed}"),
         about: Some(swarm.to_string()),
+        proves: Vec::new(),
         seed,
         broker: swarm.broker.clone(),
         actors: names.iter().map(|name| (*name).to_owned()).collect(),

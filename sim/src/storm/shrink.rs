@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use squall_scenarios::{
     plan::{Act, Connecting, Doing, Plan, Step},
-    settings::Settings,
+    settings::{Settings, Storage},
 };
 
 use crate::invariants::Invariant;
@@ -86,7 +86,9 @@ impl Shrinking<'_> {
         plan.broker = Settings { store: plan.broker.store, ..Settings::default() };
         self.try_plan(plan);
         let mut plan = self.plan.clone();
-        plan.broker = Settings::default();
+        // As a script is read that says nothing of it.
+        let has_outages = plan.steps.iter().any(|step| matches!(step.act, Act::Outage(_)));
+        plan.broker = Settings { store: has_outages.then_some(Storage::Disk), ..Settings::default() };
         self.try_plan(plan);
         type Plainer = fn(&mut Connecting);
         let plainer: [Plainer; 8] = [

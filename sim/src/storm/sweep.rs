@@ -1,21 +1,20 @@
-//! Plays one seed after the other, on as many threads as are asked for, and keeps what matters of each.
+//! Sweeps: which seeds are played, with what wrong, and what is kept of each.
 
-use std::{
-    ops::Range,
-    sync::atomic::{AtomicU64, Ordering},
-    thread,
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
+use squall_codec::version::Version;
 use squall_scenarios::{
     fault::FaultKind,
     liar::Liar,
-    plan::{Act, Plan},
+    plan::{Act, Doing, Plan, Step},
+    script::Statement,
 };
 
 use super::{
     faults, generate,
     report::{Report, Violation},
     shrink::shrink,
+    threads::{self, ENDLESS},
 };
 use crate::{
     events::storm::{StormOptions, StormRun, play},
@@ -33,10 +32,14 @@ pub struct Wrong {
 }
 
 /// Makes it.
-pub type Breaking = dyn Fn() -> Wrong + Sync;
+pub type Breaking = dyn Fn() -> Wrong + Send + Sync;
+
+/// How long one storm may take of the time on the wall, where nothing else is said: it takes milliseconds.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What is swept.
-pub struct Sweep<'a> {
+#[derive(Clone)]
+pub struct Sweep {
     /// Which seeds.
     pub seeds: Range<u64>,
     /// The `i`-th of `n` parts of them, from 1.
@@ -44,9 +47,11 @@ pub struct Sweep<'a> {
     /// Threads.
     pub jobs: usize,
     /// What is wrong with the broker; `None`: nothing.
-    pub broken: Option<&'a Breaking>,
+    pub broken: Option<Arc<Breaking>>,
     /// Ends at the first violation.
     pub first_only: bool,
+    /// Who needs more time on the wall for one storm has lost itself in a loop without an end: a violation of its own.
+    pub patience: Duration,
 }
 
 /// Plays a plan without a word.
@@ -65,61 +70,52 @@ pub fn broken_by(plan: &Plan, broken: Option<&Breaking>) -> Vec<Invariant> {
     found
 }
 
-impl Sweep<'_> {
-    /// Sweeps; `progress` is told of each seed that is done, and how many violations there are.
-    pub fn run(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Report {
-        let next = AtomicU64::new(0);
-        let done = AtomicU64::new(0);
-        let found = AtomicU64::new(0);
-        let (part, parts) = self.shard;
-        let work = || {
-            let mut report = Report::new(self.seeds.clone(), self.shard);
-            loop {
-                let seed = self.seeds.start + next.fetch_add(1, Ordering::Relaxed);
-                if seed >= self.seeds.end || (self.first_only && found.load(Ordering::Relaxed) > 0) {
-                    return report;
-                }
-                if seed % parts != part - 1 {
-                    continue;
-                }
-                let plan = generate::plan(seed);
-                let run = play_quietly(&plan, self.broken);
-                if let Some(violation) = violation(seed, &run) {
-                    found.fetch_add(1, Ordering::Relaxed);
-                    report.violations.push(violation);
-                }
-                report.count(&run);
-                count_cells(&mut report, &plan, &run);
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, found.load(Ordering::Relaxed));
-            }
-        };
-        let mut whole = Report::new(self.seeds.clone(), self.shard);
-        thread::scope(|scope| {
-            let threads: Vec<_> = (0..self.jobs.max(1)).map(|_| scope.spawn(work)).collect();
-            for thread in threads {
-                // A panic of a play is a violation of its own; one of ours goes on its way.
-                whole.merge(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-        });
-        whole
+impl Sweep {
+    /// These seeds, as a whole, on one thread, with nothing broken.
+    pub fn of(seeds: Range<u64>) -> Self {
+        Sweep { seeds, shard: (1, 1), jobs: 1, broken: None, first_only: false, patience: PATIENCE }
     }
 
-    /// The smallest plan that shows the violation of a seed.
+    /// Sweeps; `progress` is told how many seeds are done, and how many violations there are.
+    ///
+    /// A storm that does not end is given up, and so is its thread, which nobody can stop before the process ends.
+    pub fn run(&self, progress: &mut dyn FnMut(u64, u64)) -> Report {
+        threads::run(self, progress)
+    }
+
+    /// The smallest plan that shows the violation of a seed. One that does not end is not cut down: that would not end either.
     pub fn smallest(&self, violation: &Violation) -> Option<Plan> {
-        let plan = generate::plan(violation.seed);
-        let invariant = *broken_by(&plan, self.broken).first()?;
-        let mut plan = shrink(&plan, invariant, &|plan| broken_by(plan, self.broken)).plan;
+        let mut plan = generate::plan(violation.seed);
+        if violation.invariant == ENDLESS {
+            plan.title = format!("{ENDLESS}, as storm {} has shown", violation.seed);
+            return Some(plan);
+        }
+        let broken = self.broken.as_deref();
+        let invariant = *broken_by(&plan, broken).first()?;
+        plan = shrink(&plan, invariant, &|plan| broken_by(plan, broken)).plan;
         // Of what is left: what the whole storm has said may speak of steps that are gone.
-        let shown = play_quietly(&plan, self.broken).breaches;
+        let shown = play_quietly(&plan, broken).breaches;
         let shown = shown.iter().find(|breach| breach.invariant == invariant).map(ToString::to_string);
         let detail = shown.as_ref().unwrap_or(&violation.detail);
+        plan.proves = proven(invariant, &plan);
         plan.title = format!("{invariant}, as storm {} has shown", violation.seed);
         plan.about = Some(format!("Found by squall {}: {detail}", env!("CARGO_PKG_VERSION")));
         Some(plan)
     }
 }
 
-fn violation(seed: u64, run: &StormRun) -> Option<Violation> {
+/// The statements that the invariant stands for, of the versions that the clients speak.
+fn proven(invariant: Invariant, plan: &Plan) -> Vec<Statement> {
+    let spoken = |version: Version| {
+        let speaks = |step: &Step| matches!(&step.act, Act::Client(_, Doing::Connect(with)) if with.version == version);
+        plan.steps.iter().any(speaks)
+    };
+    let all = invariant.statements().iter().filter_map(|statement| statement.parse::<Statement>().ok());
+    all.filter(|statement| spoken(statement.version)).collect()
+}
+
+/// What of a play is a violation.
+pub(super) fn violation(seed: u64, run: &StormRun) -> Option<Violation> {
     if let Some(error) = &run.error {
         return Some(Violation { seed, invariant: "the run".to_owned(), detail: error.to_string(), more: 0 });
     }
@@ -129,7 +125,7 @@ fn violation(seed: u64, run: &StormRun) -> Option<Violation> {
 }
 
 /// Which of what waits for a packet came to its moment.
-fn count_cells(report: &mut Report, plan: &Plan, run: &StormRun) {
+pub(super) fn count_cells(report: &mut Report, plan: &Plan, run: &StormRun) {
     for (number, step) in plan.steps.iter().enumerate() {
         let Some(how) = faults::how(&step.act) else { continue };
         let (on, pass) = match (&step.on, &step.act) {

@@ -1,16 +1,21 @@
 //! Storms: what a seed makes, whether it says the same twice, whether our broker comes through, and whether broken ones do not.
 
-use std::{path::Path, rc::Rc};
+use std::{path::Path, rc::Rc, sync::Arc, thread, time::Duration};
 
+use bytes::Bytes;
 use squall_codec::version::Version;
-use squall_scenarios::{script::Script, verdict::Verdict};
+use squall_scenarios::{
+    liar::{Direction, Liar, Lie},
+    script::Script,
+    verdict::Verdict,
+};
 use squall_sim::{
     events::storm::{StormOptions, play},
     invariants::Invariant,
     storm::{
         broken, generate,
         report::Report,
-        sweep::{Sweep, Wrong, broken_by, play_quietly},
+        sweep::{Breaking, Sweep, Wrong, broken_by, play_quietly},
     },
     story,
     world::VirtualWorld,
@@ -19,7 +24,7 @@ use squall_sim::{
 const SEEDS: u64 = 200;
 
 fn sweep(shard: (u64, u64), jobs: usize) -> Report {
-    Sweep { seeds: 0..SEEDS, shard, jobs, broken: None, first_only: false }.run(&|_, _| {})
+    Sweep { shard, jobs, ..Sweep::of(0..SEEDS) }.run(&mut |_, _| {})
 }
 
 #[test]
@@ -82,17 +87,46 @@ fn whatever_is_broken_is_noticed_by_what_it_breaks() {
 #[test]
 fn a_violation_is_cut_down_to_a_script_that_shows_it_again() {
     let broker = broken::all().find(|broker| broker.name == "forgets PUBREL now and then").expect("it is in the table");
-    let make = || Wrong { liar: Some(broker.filter()), meddler: None };
-    let sweep = Sweep { seeds: 0..50, shard: (1, 1), jobs: 1, broken: Some(&make), first_only: true };
-    let report = sweep.run(&|_, _| {});
+    let make = move || Wrong { liar: Some(broker.filter()), meddler: None };
+    let sweep = Sweep { broken: Some(Arc::new(make)), first_only: true, ..Sweep::of(0..50) };
+    let report = sweep.run(&mut |_, _| {});
     let violation = report.violations.first().expect("it is noticed");
     let whole = generate::plan(violation.seed);
     let small = sweep.smallest(violation).expect("it can be cut down");
     assert!(small.steps.len() < whole.steps.len() / 4, "{} steps of {}", small.steps.len(), whole.steps.len());
     let script = Script::parse("small.yaml", &small.to_script()).expect("it is a script");
     let plan = script.plan().expect("it is a storm");
+    assert_eq!(plan.proves, small.proves);
+    assert!(!plan.proves.is_empty(), "it does not say what it shows");
     assert!(broken_by(plan, Some(&make)).contains(&Invariant::Progress));
     assert_eq!(broken_by(plan, None), []);
+}
+
+/// Keeps every packet for ever.
+struct Endless;
+
+impl Liar for Endless {
+    fn frame(&mut self, _: Duration, _: u64, _: Direction, _: Bytes, _: &mut Vec<Lie>) {
+        loop {
+            thread::park();
+        }
+    }
+}
+
+#[test]
+fn a_storm_that_does_not_end_is_named_and_the_others_are_swept() {
+    let make = || Wrong { liar: Some(Box::new(Endless)), meddler: None };
+    let broken: Option<Arc<Breaking>> = Some(Arc::new(make));
+    let sweep = Sweep { jobs: 2, broken, patience: Duration::from_millis(20), ..Sweep::of(0..5) };
+    let mut told = Vec::new();
+    let report = sweep.run(&mut |done, violations| told.push((done, violations)));
+    assert_eq!(report.played, 5);
+    let seeds: Vec<u64> = report.violations.iter().map(|violation| violation.seed).collect();
+    assert_eq!(seeds, [0, 1, 2, 3, 4], "{report}");
+    assert_eq!(told.last(), Some(&(5, 5)));
+    // What does not end cannot be cut down, and is written as it is.
+    let whole = sweep.smallest(&report.violations[0]).expect("it has a plan");
+    assert_eq!(whole.steps, generate::plan(0).steps);
 }
 
 #[test]
