@@ -48,6 +48,8 @@ pub(crate) struct Exchanges {
     maximum: u16,
     /// Nobody has said whether the session is the one from before.
     is_uncertain: bool,
+    /// Identifiers that were open when a session may have begun that the witness has not seen: they may stand for others there.
+    unsure: BTreeSet<PacketId>,
 }
 
 impl Default for Exchanges {
@@ -58,6 +60,7 @@ impl Default for Exchanges {
             used: BTreeSet::new(),
             maximum: u16::MAX,
             is_uncertain: false,
+            unsure: BTreeSet::new(),
         }
     }
 }
@@ -74,6 +77,7 @@ impl Exchanges {
     pub(crate) fn begin(&mut self, keeps_session: Option<bool>, maximum: u16) {
         if keeps_session == Some(false) {
             self.open.clear();
+            self.unsure.clear();
         }
         self.is_uncertain = keeps_session.is_none();
         self.counted.clear();
@@ -85,6 +89,13 @@ impl Exchanges {
     /// message.
     pub(crate) fn doubt(&mut self) {
         self.is_uncertain = true;
+    }
+
+    /// The session may be one that began on a connection of which the client has seen nothing: whatever an identifier stood for,
+    /// it may stand for another message by now, which may even have been sent before.
+    pub(crate) fn lose_sight(&mut self) {
+        self.is_uncertain = true;
+        self.unsure.extend(self.open.iter().map(|(id, _)| id));
     }
 
     /// Nothing that was open is known to the one who is there now.
@@ -102,10 +113,13 @@ impl Exchanges {
             let detail = format!("{count} messages are open where Receive Maximum is {}", self.maximum);
             (Invariant::ReceiveMaximum, detail)
         });
-        if self.is_uncertain && !was_used && !publish.dup {
+        let key = number_of(publish);
+        let is_another = self.open.get(id).is_some_and(|open| open.key != key || open.qos != publish.qos);
+        let is_unsure = self.unsure.remove(&id);
+        let may_be_another = if publish.dup { is_unsure && is_another } else { is_unsure || self.is_uncertain };
+        if may_be_another && !was_used {
             self.open.remove(id);
         }
-        let key = number_of(publish);
         let fault = match self.open.get(id) {
             Some(open) if open.key != key || open.qos != publish.qos => {
                 Some((Invariant::PacketIdInUse, format!("identifier {id} stands for another message that is not done")))

@@ -75,6 +75,8 @@ pub(super) struct Walked {
 #[derive(Debug, Default)]
 struct Client {
     connection: Option<ConnectionName>,
+    /// Connections whose CONNECT was not answered, and whether they have ended: a session may have ended or begun there.
+    unanswered: BTreeMap<ConnectionName, bool>,
     /// The session began with this connection.
     is_first: bool,
     to_client: Exchanges,
@@ -131,6 +133,12 @@ impl Walk<'_> {
                     Some(client) => self.sent(position, name, &client, packet),
                 }
             }
+            // Who is turned down changes nothing.
+            Happened::Received(Packet::Connack(_)) => {
+                let Some(dialogue) = self.dialogues.get(name) else { return };
+                let client = self.clients.get_mut(dialogue.connect.client_id.as_str());
+                client.map(|client| client.unanswered.remove(name));
+            }
             Happened::Received(packet) => {
                 let Some(dialogue) = self.dialogues.get(name) else { return };
                 let version = dialogue.connect.version;
@@ -140,8 +148,12 @@ impl Walk<'_> {
             }
             Happened::Hindered => {}
             Happened::Ended { .. } => {
-                let client = self.dialogues.get(name).and_then(|dialogue| dialogue.client.clone());
-                if let Some(client) = client.and_then(|client| self.clients.get_mut(&client))
+                let Some(dialogue) = self.dialogues.get(name) else { return };
+                let asked = self.clients.get_mut(dialogue.connect.client_id.as_str());
+                if let Some(has_ended) = asked.and_then(|client| client.unanswered.get_mut(name)) {
+                    *has_ended = true;
+                }
+                if let Some(client) = dialogue.client.clone().and_then(|client| self.clients.get_mut(&client))
                     && client.connection.as_ref() == Some(name)
                 {
                     client.connection = None;
@@ -151,6 +163,10 @@ impl Walk<'_> {
     }
 
     fn connects(&mut self, position: usize, name: &ConnectionName, connect: &Connect) {
+        let id = connect.client_id.as_str();
+        if !id.is_empty() {
+            self.clients.entry(id.to_owned()).or_default().unanswered.insert(name.clone(), false);
+        }
         if let Some(will) = &connect.will {
             self.walked.published.push(Published {
                 position,
@@ -182,6 +198,10 @@ impl Walk<'_> {
         let is_silent = connect.version == Version::V3_1 && !connect.clean_start;
         let keeps_session = (!is_silent).then_some(connack.session_present && !connect.clean_start);
         let client = self.clients.entry(id.clone()).or_default();
+        client.unanswered.remove(name);
+        let is_in_doubt = !client.unanswered.is_empty() && keeps_session != Some(false);
+        // One that is still open may be heard later than this one.
+        client.unanswered.retain(|_, has_ended| !*has_ended);
         client.connection = Some(name.clone());
         client.is_first = keeps_session == Some(false);
         client.asked.clear();
@@ -190,7 +210,10 @@ impl Walk<'_> {
         if connect.properties.maximum_packet_size().is_some() {
             client.to_client.doubt();
         }
-        if keeps_session != Some(true) {
+        if is_in_doubt {
+            client.to_client.lose_sight();
+        }
+        if keeps_session != Some(true) || is_in_doubt {
             let of_client = self.walked.subscribed.iter_mut().filter(|subscribed| subscribed.client == id);
             of_client.for_each(|subscribed| subscribed.ended = true);
         }

@@ -14,7 +14,7 @@ use super::{
     Model, Situation,
     answers::Answers,
     outage::UNSURE_FOR,
-    session::{Ghost, Life, Session},
+    session::{Ghost, Life, Session, Why},
     will::Will,
 };
 use crate::invariants::Invariant;
@@ -158,6 +158,14 @@ impl Model {
     fn connects(&mut self, at: usize, connect: &Connect) {
         let session = self.asks(at, connect);
         self.may_cancel_wills(session);
+        // Who is back in time keeps the session, however late CONNACK is.
+        let (now, of) = (self.now, &mut self.sessions[session]);
+        if let Life::Until(least, most) = of.life
+            && now < most
+            && !connect.clean_start
+        {
+            of.life = Life::Until(least, Duration::MAX);
+        }
         self.lines[at].stage = Stage::Asked;
         self.lines[at].connect = Some(Box::new(connect.clone()));
         let older = self.sessions[session].line;
@@ -210,12 +218,16 @@ impl Model {
         self.perhaps_let_in(session, connect);
     }
 
-    /// It goes down while this CONNECT is not answered: whoever sent it may have a session afterwards.
+    /// This CONNECT will never be answered: whoever sent it may have a session afterwards.
     pub(super) fn perhaps_let_in(&mut self, session: usize, connect: &Connect) {
         self.loosen_session(session);
         let asked = self.expiry_of(connect);
         let of = &mut self.sessions[session];
-        of.expiry = of.expiry.max(asked);
+        of.longest = of.longest.max(asked);
+        // Who is still connected has what was granted.
+        if of.line.is_none() || self.is_down {
+            of.expiry = of.expiry.max(asked);
+        }
         self.will_perhaps(session, connect);
     }
 
@@ -420,10 +432,10 @@ impl Model {
         self.lines[at].stage = Stage::Over;
         self.lines[at].over_since = (!by_server).then_some(self.now);
         if was_asking && let Some(session) = self.lines[at].session {
-            self.loosen_session(session);
             // It may have been let in, and has left.
-            if let Some(connect) = self.lines[at].connect.take() {
-                self.will_perhaps(session, &connect);
+            match self.lines[at].connect.take() {
+                Some(connect) => self.perhaps_let_in(session, &connect),
+                None => self.loosen_session(session),
             }
         }
         let Some(session) = self.lines[at].session.filter(|_| was_in) else { return };
@@ -438,8 +450,8 @@ impl Model {
         let (now, slack) = (self.now, self.terms.slack);
         let of = &mut self.sessions[session];
         let line = of.line.take();
-        // What cannot wait is lost with the connection.
-        of.owed.retain(|owed| owed.only_on.is_none() || owed.only_on != line);
+        // What need not wait is lost with the connection; but for what is retained, which the next one may still ask for.
+        of.owed.retain(|owed| owed.only_on.is_none() || owed.only_on != line || owed.why == Why::Retained);
         let waiting = of.owed.iter_mut().chain(&mut of.copies);
         waiting.filter(|owed| owed.may_be_lost()).for_each(|owed| owed.is_due = false);
         let ends = match of.expiry {

@@ -33,7 +33,7 @@ impl Model {
             return;
         }
         if let Some(message) = self.take_owed(at, session, publish, key) {
-            self.messages[message].has_left = true;
+            self.messages[message].has_left |= publish.qos == Qos::ExactlyOnce;
             if let Some(twin) = self.messages[message].twin {
                 self.sessions[session].owed.retain(|owed| owed.message != twin || owed.why == Why::Retained);
             }
@@ -99,7 +99,8 @@ impl Model {
         if !of.sending.iter().any(|sending| sending.id == id) {
             // The crash has taken its end: it goes on where it was, or the identifier is free.
             let messages = &self.messages;
-            let is_this = |sending: &Sending| publish.dup && messages[sending.message].key == key;
+            let is_this =
+                |sending: &Sending| publish.dup && messages[sending.message].key == key && sending.qos == publish.qos;
             if let Some(sending) = of.take_perhaps_sending(id, is_this) {
                 let last_number = self.tally.delivered;
                 of.begins(Sending { line: at, published_on: at, last_number, ..sending });
@@ -190,12 +191,16 @@ impl Model {
         let is_next = |owed: &Owed| !owed.is_passed && is_main(owed) && is_meant(owed);
         let is_repeated = self.repeated.contains(&key);
         let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && is_next(owed));
-        // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may.
+        // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may, and before it: which of the two
+        // this is, nobody can tell.
         let asked = |owed: &Owed| publish.retain && owed.is_due && owed.why == Why::Retained && is_next(owed);
         let first = of.owed.iter().position(is_next);
         let perhaps = first.filter(|position| !of.owed[*position].is_due);
         let asked = perhaps.and_then(|_| of.owed.iter().position(asked));
-        let wanted = due.or(asked);
+        if let Some(asked) = asked {
+            self.sessions[session].owed[asked].is_due = false;
+        }
+        let wanted = due.or(asked.and(first));
         if wanted.is_none() && perhaps.is_some() {
             // Whether it came for a share or for the session itself, nobody can tell: then neither has to come.
             for (share, place) in self.shared_for(session, publish, key) {
@@ -217,6 +222,12 @@ impl Model {
                 && let Some(message) = self.take_shared(session, publish, &shared)
             {
                 return Some(message);
+            }
+            // Of several copies one may have been the share's.
+            if self.sessions[session].owed[position].more > 0 {
+                for (share, place) in shared {
+                    self.shares[share].owed[place].is_due = false;
+                }
             }
             return Some(self.sent(at, session, position, publish));
         }
@@ -245,12 +256,13 @@ impl Model {
             owed.more -= 1;
             return Some(owed.message);
         }
+        if let Some(message) = self.take_loose_will(session, publish, key) {
+            return Some(message);
+        }
         if let Some(position) = near {
             return Some(self.sent(at, session, position, publish));
         }
-        self.take_loose_will(session, publish, key)
-            .or_else(|| self.twice(&shared))
-            .or_else(|| self.unexplained(session, publish, key))
+        self.twice(&shared).or_else(|| self.unexplained(session, publish, key))
     }
 
     fn sent(&mut self, at: usize, session: usize, position: usize, publish: &Publish) -> usize {
@@ -372,6 +384,11 @@ impl Model {
         let words = words_of(publish);
         let near = of.owed.iter().position(|owed| self.messages[owed.message].key == key);
         let known = self.last_of.get(&key).copied();
+        // An earlier one of the same words may have been taken for it.
+        if self.repeated.contains(&key) && (near.is_some() || self.as_member(session, key).is_some()) {
+            near.map(|near| self.sessions[session].owed.remove(near));
+            return known;
+        }
         let (invariant, detail) = if let Some(near) = near {
             let owed = &self.sessions[session].owed[near];
             let (qos, retain) = (owed.qos.bits(), if owed.retain[1] { 1 } else { 0 });

@@ -42,7 +42,9 @@ impl Model {
             }
             // From the last one that is sure: an unsure one behind it may be what the server has.
             let first = kept.iter().rposition(|kept| kept.is_sure).unwrap_or(0);
-            let is_sure = kept.len() - first == 1 && kept[first].is_sure;
+            // A will that may come at any time may have taken its place.
+            let is_loose = |kept: &Kept| self.loose_wills.iter().any(|will| will.message == kept.by);
+            let is_sure = kept.len() - first == 1 && kept[first].is_sure && !kept[..first].iter().any(is_loose);
             for Kept { message, .. } in &kept[first..] {
                 let Some(message) = *message else { continue };
                 let of = &self.messages[message];

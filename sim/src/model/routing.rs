@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use squall_codec::{
-    packet::{Packet, Publish, RetainHandling, Suback, Subscribe, SubscriptionOptions, Unsubscribe},
+    packet::{Packet, Publish, RetainHandling, Suback, Subscribe, Subscription, SubscriptionOptions, Unsubscribe},
     qos::Qos,
     version::Version,
 };
@@ -71,6 +71,8 @@ impl Model {
     /// A message that the server had before a crash, unless it takes it for a new one.
     fn published_perhaps(&mut self, message: Message, before: Option<usize>) {
         let next = self.messages.len();
+        // Two clients of one name may mean two messages by one identifier.
+        let before = before.filter(|before| self.messages[*before].key == message.key);
         self.repeated.insert(message.key);
         self.add_message(Message { twin: before, ..message });
         if let Some(before) = before {
@@ -108,6 +110,9 @@ impl Model {
                     self.repeated.insert(message.key);
                 }
                 let message = self.add_message(message);
+                if let Some(id) = publish.packet_id.filter(|_| publish.qos == Qos::ExactlyOnce) {
+                    self.sessions[session].perhaps_received.insert(id, Some(message));
+                }
                 self.retained_perhaps(message);
                 self.route(message, false);
             }
@@ -123,6 +128,8 @@ impl Model {
                 for subscribed in &mut self.sessions[session].subscriptions {
                     subscribed.is_going |= unsubscribe.filters.contains(&subscribed.filter);
                 }
+                let filters = unsubscribe.filters.iter().map(|filter| (filter.as_str().to_owned(), false)).collect();
+                self.lines[at].answers.unsuback.push_back((unsubscribe.packet_id, filters));
             }
             Packet::Disconnect(disconnect) => {
                 let Some(expiry) = disconnect.properties.session_expiry_interval() else { return };
@@ -169,6 +176,14 @@ impl Model {
                 let answers = &self.lines[at].answers;
                 if answers.suback.iter().any(|(id, _)| *id == suback.packet_id) {
                     self.grants(at, session, suback);
+                    // An UNSUBSCRIBE behind it may have been heard too.
+                    let ended = self.lines[at].answers.unsuback.iter().flat_map(|(_, filters)| filters);
+                    let of = &mut self.sessions[session];
+                    for (filter, _) in ended {
+                        let of_filter =
+                            of.subscriptions.iter_mut().filter(|subscribed| subscribed.filter.as_str() == filter);
+                        of_filter.for_each(|subscribed| subscribed.is_going = true);
+                    }
                 }
             }
             _ => {}
@@ -269,6 +284,9 @@ impl Model {
         let identifier = subscribe.properties.subscription_identifiers().next();
         let mut filters = Vec::with_capacity(subscribe.subscriptions.len());
         for asked in &subscribe.subscriptions {
+            if asked.filter.share_name().is_some() {
+                self.joins(session, asked);
+            }
             filters.push((asked.filter.as_str().to_owned(), asked.options.qos));
             let options = SubscriptionOptions { qos: asked.options.qos.min(self.terms.maximum_qos), ..asked.options };
             let of = &mut self.sessions[session];
@@ -315,6 +333,16 @@ impl Model {
             }
         }
         self.lines[at].answers.suback.push_back((subscribe.packet_id, filters));
+    }
+
+    /// A member of a share, perhaps a new one. What waits for another member may be given to it, and be lost with it.
+    fn joins(&mut self, session: usize, asked: &Subscription) {
+        let filter = asked.filter.as_str();
+        self.was_member(session, filter);
+        let of = &self.sessions[session];
+        if asked.options.qos == Qos::AtMostOnce || of.smallest.is_some() || !of.lasts() {
+            self.loosen_shares(&[filter.to_owned()]);
+        }
     }
 
     pub(super) fn granted(
@@ -392,6 +420,7 @@ impl Model {
             }
         }
         let names: Vec<String> = filters.iter().map(|(filter, _)| filter.clone()).collect();
+        names.iter().for_each(|filter| self.was_member(session, filter));
         self.loosen_shares(&names);
         self.lines[at].answers.unsuback.push_back((unsubscribe.packet_id, filters));
     }

@@ -141,6 +141,10 @@ impl Model {
     pub(super) fn twice(&mut self, found: &[(usize, usize)]) -> Option<usize> {
         let (share, place) = *found.first()?;
         let (message, filter) = (self.shares[share].owed[place].message, self.shares[share].filter.clone());
+        // Of several with the same words nobody can tell whose turn it was.
+        if self.repeated.contains(&self.messages[message].key) {
+            return Some(message);
+        }
         let detail = format!("{} comes to a second member of {filter}", self.messages[message].words());
         self.breach(Invariant::SharedOnce, detail);
         Some(message)
@@ -164,6 +168,20 @@ impl Model {
     pub(super) fn loosen_shares(&mut self, filters: &[String]) {
         for share in self.shares.iter_mut().filter(|share| filters.contains(&share.filter)) {
             share.owed.iter_mut().for_each(|shared| shared.is_due = false);
+        }
+    }
+
+    /// A member's subscription ends, or becomes another: what it was allotted before then still comes as it was.
+    pub(super) fn was_member(&mut self, session: usize, filter: &str) {
+        let of = &self.sessions[session];
+        let Some(share) = self.shares.iter_mut().find(|share| share.filter == filter) else { return };
+        for subscribed in of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter) {
+            for shared in share.owed.iter_mut().filter(|shared| shared.sent_to.is_none() || shared.may_again) {
+                let message = &self.messages[shared.message];
+                let qos = subscribed.options.qos.min(message.qos());
+                let retain = message.publish.retain && subscribed.options.retain_as_published;
+                shared.members.push(Member { session, qos, retain, identifier: subscribed.identifier });
+            }
         }
     }
 

@@ -230,6 +230,38 @@ fn an_identifier_that_is_not_done_stands_for_nothing_else() {
 }
 
 #[test]
+fn a_connect_without_an_answer_may_have_begun_another_session() {
+    let (one, two) = (message("t", "one", Q2, 5), message("t", "two", Q2, 5));
+    for may_be_another in [one.clone(), two.clone()] {
+        for repeats in [false, true] {
+            let made = Made::two(V5, Q2);
+            for message in ["one", "one", "two"] {
+                made.published(self::message("t", message, Q2, 1));
+            }
+            made.gets("bob", Packet::Publish(one.clone()));
+            let tries = |made: &Made| {
+                made.line("bob", What::Ended { how: "RST" });
+                made.line("bob", What::Opened);
+                made.sends("bob", Packet::Connect(Box::new(Connect::new(V5, Text::new("bob").expect("a name")))));
+            };
+            let delivers = |made: &Made| {
+                made.comes_back("bob");
+                match repeats {
+                    true => made.gets("bob", again(may_be_another.clone())),
+                    false => made.gets("bob", Packet::Publish(may_be_another.clone())),
+                };
+            };
+            tries(&made);
+            delivers(&made);
+            server(&made, &[]);
+            // Once it has been answered the session is the one of that connection.
+            delivers(&made);
+            assert_eq!(invariants::of_the_server(&made.history()).is_empty(), repeats, "{}", made.transcript.render());
+        }
+    }
+}
+
+#[test]
 fn a_repeat_has_dup_and_nothing_else_has() {
     let one = || message("t", "one", Q1, 5);
     let begun = |version| {
