@@ -14,6 +14,7 @@ pub struct Armed(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     came: Option<Duration>,
+    packet: Option<u8>,
     waiting: Vec<Waker>,
 }
 
@@ -21,6 +22,11 @@ impl Armed {
     /// When the moment came, if it has come.
     pub fn came(&self) -> Option<Duration> {
         self.lock().came
+    }
+
+    /// The first byte of the packet that it came with, if it has come.
+    pub fn packet(&self) -> Option<u8> {
+        self.lock().packet
     }
 
     /// Resolves when the moment comes, with its time.
@@ -38,10 +44,11 @@ impl Armed {
         .await
     }
 
-    /// It has come.
-    pub(crate) fn comes(&self, now: Duration) {
+    /// It has come, with a packet that has this first byte.
+    pub(crate) fn comes(&self, now: Duration, packet: Option<u8>) {
         let mut state = self.lock();
         state.came = Some(now);
+        state.packet = packet;
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);

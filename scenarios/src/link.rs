@@ -67,6 +67,8 @@ pub struct Link {
     halted: bool,
     fired: Vec<Fired>,
     hits: Vec<Hit>,
+    /// What has struck at a packet, by its position, and the packet's first byte.
+    struck_by: Vec<(usize, u8)>,
 }
 
 impl Link {
@@ -83,6 +85,7 @@ impl Link {
             halted: false,
             fired: Vec::new(),
             hits: Vec::new(),
+            struck_by: Vec::new(),
         }
     }
 

@@ -210,9 +210,19 @@ impl Links {
         let book = self.lock();
         let written = book.journal.lock();
         let faults = book.faults.iter().enumerate().take(book.counted());
-        let in_place = faults.filter(|(number, _)| !written.touched.contains(number)).map(|(_, placed)| placed.words());
+        let in_place =
+            faults.filter(|(number, _)| !written.touched.contains_key(number)).map(|(_, placed)| placed.words());
         let awaited = book.awaited.iter().filter_map(Awaited::unhit);
         in_place.chain(awaited.map(|(fault, moment)| words_at(fault, moment))).collect()
+    }
+
+    /// Faults that have struck at a packet so far, in the words of `unhit`, with the first byte of that packet.
+    pub fn struck(&self) -> BTreeMap<String, u8> {
+        let book = self.lock();
+        let written = book.journal.lock();
+        let struck =
+            written.touched.iter().filter_map(|(number, packet)| Some((book.faults.get(*number)?, (*packet)?)));
+        struck.map(|(placed, packet)| (placed.words(), packet)).collect()
     }
 
     /// Why nothing came of a fault that waited for a moment, in the words of `unhit`.
@@ -271,7 +281,7 @@ impl Book {
             ));
         }
         if matches!(fault.kind, FaultKind::Heal { .. }) && self.outage_stands_for(fault) {
-            self.journal.lock().touched.insert(number);
+            self.journal.lock().touched.insert(number, None);
         }
         let given = concerned.iter().map(|link| Arc::from(link.actor())).collect();
         let moment = struck.map(|(_, _, moment)| moment.clone());
@@ -310,7 +320,7 @@ impl Book {
         {
             self.awaited[number].refused = Some(reason);
         }
-        armed.comes(fired.at);
+        armed.comes(fired.at, link.with(|link| link.struck_by(fired.position)));
     }
 
     fn open(&mut self, now: Duration, actor: &str, book: &Weak<Mutex<Book>>) -> SharedLink {

@@ -3,7 +3,7 @@
 //! The same handle serves every world. It is `Send`, because a whole client's driver is; nothing ever waits on its lock.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Waker},
@@ -40,8 +40,8 @@ pub(crate) struct Journal(Arc<Mutex<Written>>);
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) notes: Vec<Note>,
-    /// Faults of the book that took effect.
-    pub(crate) touched: BTreeSet<usize>,
+    /// Faults of the book that took effect, with the first byte of the packet at which they struck.
+    pub(crate) touched: BTreeMap<usize, Option<u8>>,
 }
 
 impl Journal {
@@ -274,7 +274,8 @@ impl SharedLink {
         }
         for hit in state.link.take_hits() {
             if let Some(Number::Fault(number)) = state.faults.get(hit.fault) {
-                self.0.journal.lock().touched.insert(*number);
+                let packet = state.link.struck_by(hit.fault);
+                self.0.journal.lock().touched.insert(*number, packet);
             }
             self.note(hit.at, What::Fault { summary: hit.summary });
         }

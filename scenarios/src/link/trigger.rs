@@ -74,6 +74,8 @@ pub(super) struct StrikePoint {
     in_bytes: usize,
     /// The frame's length, if its header is known.
     total: Option<usize>,
+    /// The frame's first byte.
+    first: u8,
 }
 
 /// The first run of bytes of one frame into which strikes fall.
@@ -142,6 +144,7 @@ impl Lane {
                     in_frame,
                     in_bytes: start + in_frame - fragment.offset,
                     total: fragment.total,
+                    first: fragment.first,
                 };
                 let points = fallen.iter().map(|(in_frame, index)| (point(*in_frame), self.strikes[*index].clone()));
                 let points = points.collect();
@@ -182,6 +185,11 @@ impl Link {
     /// Strikes of the book whose moment has come since the last call.
     pub(crate) fn take_fired(&mut self) -> Vec<Fired> {
         std::mem::take(&mut self.fired)
+    }
+
+    /// The first byte of the packet at which this one struck, by its position on the link.
+    pub(crate) fn struck_by(&self, position: usize) -> Option<u8> {
+        self.struck_by.iter().find(|(struck, _)| *struck == position).map(|(_, first)| *first)
     }
 
     /// Waits for a moment on this link.
@@ -227,6 +235,7 @@ impl Link {
     fn strike(&mut self, now: Duration, point: StrikePoint, strike: &PendingStrike) {
         let direction = strike.on.direction;
         let fired = Fired { position: strike.position, at: now, direction };
+        self.struck_by.push((strike.position, point.first));
         match strike.strike {
             Strike::Cut(how) => {
                 self.cut(now, direction, strike.position, how);

@@ -71,8 +71,10 @@ pub struct StormRun {
     pub transcript: Transcript,
     /// Faults that touched nothing, in words.
     pub untouched: Vec<String>,
-    /// Steps of the plan that waited for a packet, and the packet came.
-    pub struck: Vec<usize>,
+    /// Steps of the plan that waited for a packet, and the first byte of the packet that came.
+    pub struck: Vec<(usize, u8)>,
+    /// Cuts that struck, in words, and what with.
+    pub cuts: BTreeMap<String, u8>,
     /// Happenings, of whatever kind.
     pub events: u64,
     /// The virtual time at its end.
@@ -145,7 +147,8 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         // Of a quiet play, the links have noted their faults alone.
         transcript: if is_quiet { Transcript::new() } else { transcript },
         untouched,
-        struck: storm.armed.iter().filter(|(_, armed)| armed.came().is_some()).map(|(step, _)| *step).collect(),
+        struck: storm.armed.iter().filter_map(|(step, armed)| Some((*step, armed.packet()?))).collect(),
+        cuts: storm.network.links.struck(),
         events: storm.network.events,
         elapsed: storm.network.now,
     }

@@ -198,14 +198,30 @@ fn cut(draws: &mut Draws) -> FaultKind {
     FaultKind::Cut { on, pass, how: draws.one_of(&ends) }
 }
 
-/// Places and faults, as a sweep counts them: "PUBREL to the server, before: power failures".
-pub fn cell(packet: PacketKind, direction: Direction, pass: Pass, how: &str) -> String {
+/// First bytes of PUBLISH, each of another state of its exchange; the kind of every other packet tells it.
+const PUBLISHES: [u8; 5] = [0x30, 0x32, 0x3A, 0x34, 0x3C];
+
+/// The state of the exchange that a packet with this first byte tells of.
+fn state(packet: PacketKind, first: u8) -> &'static str {
+    match (packet, first & 0b1110) {
+        (PacketKind::Publish, 0b0010) => " QoS 1",
+        (PacketKind::Publish, 0b1010) => " QoS 1 again",
+        (PacketKind::Publish, 0b0100) => " QoS 2",
+        (PacketKind::Publish, 0b1100) => " QoS 2 again",
+        (PacketKind::Publish, _) => " QoS 0",
+        _ => "",
+    }
+}
+
+/// Places and faults, as a sweep counts them: "PUBLISH QoS 2 again to the server, before: power failures". `first`: the packet's first byte.
+pub fn cell(packet: PacketKind, first: u8, direction: Direction, pass: Pass, how: &str) -> String {
+    let state = state(packet, first);
     let place = match pass {
         Pass::Before => "before",
         Pass::Bytes(_) => "within",
         Pass::After => "after",
     };
-    format!("{packet} {direction}, {place}: {how}")
+    format!("{packet}{state} {direction}, {place}: {how}")
 }
 
 /// What strikes at a packet, in the words of [`cell`]; `None`: a client's doing, or what makes things well.
@@ -245,7 +261,11 @@ pub fn cells() -> impl Iterator<Item = String> {
     let cuts = ["cuts with FIN", "cuts with RST", "cuts without a sign"];
     let strikes = FaultFamily::ALL.iter().filter(|family| **family != FaultFamily::Cut).map(|family| family.name());
     let hows: Vec<&str> = cuts.into_iter().chain(strikes).collect();
-    moments().flat_map(move |(packet, direction, pass)| {
-        hows.clone().into_iter().map(move |how| cell(packet, direction, pass, how))
+    let states = |packet: PacketKind| if packet == PacketKind::Publish { &PUBLISHES[..] } else { &PUBLISHES[..1] };
+    let struck = moments().flat_map(move |(packet, direction, pass)| {
+        states(packet).iter().map(move |first| (packet, *first, direction, pass))
+    });
+    struck.flat_map(move |(packet, first, direction, pass)| {
+        hows.clone().into_iter().map(move |how| cell(packet, first, direction, pass, how))
     })
 }

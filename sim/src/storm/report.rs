@@ -45,8 +45,8 @@ pub struct Report {
     pub digest: u64,
     /// Situations that matter, and in how many plays they came.
     pub situations: BTreeMap<String, u64>,
-    /// What waited for a packet and struck: packet, direction, place and fault, and how often. Those that never did are there
-    /// with 0.
+    /// What waited for a packet and struck: packet with the state of its exchange, direction, place and fault, and how often.
+    /// Those that never did are there with 0.
     pub cells: BTreeMap<String, u64>,
     /// In the order of the seeds.
     pub violations: Vec<Violation>,
@@ -146,7 +146,10 @@ impl fmt::Display for Report {
         let never: Vec<&str> =
             self.cells.iter().filter(|(_, count)| **count == 0).map(|(cell, _)| cell.as_str()).collect();
         let (reached, all) = (self.cells.len() - never.len(), self.cells.len());
-        writeln!(f, "  {reached} of {all} cells (packet, direction, place, fault) came to their moment")?;
+        writeln!(
+            f,
+            "  {reached} of {all} cells (packet, state of its exchange, direction, place, fault) came to their moment"
+        )?;
         for cell in never.iter().take(LISTED) {
             writeln!(f, "    never     {cell}")?;
         }

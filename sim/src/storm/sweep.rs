@@ -128,15 +128,19 @@ pub(super) fn violation(seed: u64, run: &StormRun) -> Option<Violation> {
 pub(super) fn count_cells(report: &mut Report, plan: &Plan, run: &StormRun) {
     for (number, step) in plan.steps.iter().enumerate() {
         let Some(how) = faults::how(&step.act) else { continue };
-        let (on, pass) = match (&step.on, &step.act) {
-            (Some(moment), _) if run.struck.contains(&number) => (&moment.on, moment.pass),
-            (None, Act::Link(Some(who), kind @ FaultKind::Cut { on, pass, .. }))
-                if !run.untouched.contains(&format!("{}: {kind}", plan.actors[*who])) =>
-            {
-                (on, *pass)
+        let struck = match (&step.on, &step.act) {
+            (Some(moment), _) => {
+                let struck = run.struck.iter().find(|(struck, _)| *struck == number);
+                struck.map(|(_, first)| (&moment.on, moment.pass, *first))
             }
-            _ => continue,
+            (None, Act::Link(Some(who), kind @ FaultKind::Cut { on, pass, .. })) => {
+                let struck = run.cuts.get(&format!("{}: {kind}", plan.actors[*who]));
+                struck.map(|first| (on, *pass, *first))
+            }
+            _ => None,
         };
-        *report.cells.entry(faults::cell(on.packet, on.direction, pass, how)).or_default() += 1;
+        if let Some((on, pass, first)) = struck {
+            *report.cells.entry(faults::cell(on.packet, first, on.direction, pass, how)).or_default() += 1;
+        }
     }
 }

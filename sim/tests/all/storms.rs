@@ -114,6 +114,21 @@ impl Liar for Endless {
 }
 
 #[test]
+fn what_strikes_at_a_publish_is_counted_by_the_state_of_its_exchange() {
+    let report = sweep((1, 1), 2);
+    let struck = |state: &str| {
+        let of_state = report.cells.iter().filter(|(cell, _)| cell.starts_with(state));
+        of_state.map(|(_, count)| count).sum::<u64>()
+    };
+    for state in ["PUBLISH QoS 0 to", "PUBLISH QoS 1 to", "PUBLISH QoS 1 again", "PUBLISH QoS 2 to"] {
+        assert!(struck(state) > 0, "nothing struck at {state}");
+    }
+    // Every other packet has one state, and every cell that was counted is one of those that are listed.
+    let listed = Report::new(0..SEEDS, (1, 1)).cells;
+    assert_eq!(report.cells.keys().collect::<Vec<_>>(), listed.keys().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_storm_that_does_not_end_is_named_and_the_others_are_swept() {
     let make = || Wrong { liar: Some(Box::new(Endless)), meddler: None };
     let broken: Option<Arc<Breaking>> = Some(Arc::new(make));
