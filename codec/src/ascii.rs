@@ -3,12 +3,6 @@
 
 use ::ascii::AsAsciiStr;
 
-const LOWS: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-/// `+` and `#` differ in this bit alone.
-const WILDCARDS_DIFFER: u64 = 0x08 * LOWS;
-const PLUS: u64 = b'+' as u64 * LOWS;
-
 /// The string that these bytes are, which were checked before: without `unsafe` it has to be shown again.
 #[inline]
 pub(crate) fn as_str(checked: &[u8]) -> &str {
@@ -30,50 +24,64 @@ pub(crate) fn is_plain_name(bytes: &[u8]) -> bool {
     !any(bytes, |byte| is_odd(byte) | is_wildcard(byte))
 }
 
-/// Whether all bytes are ASCII, none is U+0000, and each wildcard stands where a Topic Filter may have it.
+/// Whether all bytes are ASCII, none is U+0000, and each wildcard stands where a Topic Filter may have it: alone in its
+/// level, and `#` in the last one ([MQTT-4.7.1-1] [MQTT-4.7.1-2]).
 #[inline]
 pub(crate) fn is_plain_filter(bytes: &[u8]) -> bool {
-    let (words, tail) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        if !is_plain_part(bytes, 8 * index, u64::from_le_bytes(*word)) {
-            return false;
-        }
-    }
-    match bytes.last_chunk() {
-        // What is behind the last whole word is looked at together with what is before it.
-        Some(last) => tail.is_empty() || is_plain_part(bytes, bytes.len() - last.len(), u64::from_le_bytes(*last)),
-        None => is_plain_part(bytes, 0, tail.iter().rev().fold(LOWS, |word, byte| word << 8 | u64::from(*byte))),
-    }
-}
-
-/// The same for the word at an offset.
-#[inline]
-fn is_plain_part(filter: &[u8], start: usize, word: u64) -> bool {
-    let mut wildcards = zeros((word | WILDCARDS_DIFFER) ^ PLUS);
-    while wildcards != 0 {
-        if !stands_alone(filter, start + wildcards.trailing_zeros() as usize / 8) {
-            return false;
-        }
-        wildcards &= wildcards - 1;
-    }
-    // A high bit is set if a byte is 0 or not ASCII: what is neither stays below 0x80 when 1 is taken away.
-    (word | word.wrapping_sub(LOWS)) & HIGHS == 0
-}
-
-/// Whether a wildcard has nothing but a separator beside it, and `#` nothing behind it ([MQTT-4.7.1-1] [MQTT-4.7.1-2]).
-#[inline]
-fn stands_alone(filter: &[u8], at: usize) -> bool {
-    let begins = at == 0 || filter[at - 1] == b'/';
-    let ends = match filter.get(at + 1) {
-        None => true,
-        Some(behind) => *behind == b'/' && filter[at] == b'+',
+    let (first, last) = match bytes {
+        [] => return true,
+        [alone] => return !is_odd(*alone),
+        [first, .., last] => (*first, *last),
     };
-    begins && ends
+    let (second, last_but_one) = (bytes[1], bytes[bytes.len() - 2]);
+    let begins = !is_odd(first) & (first != b'#') & ((first != b'+') | (second == b'/'));
+    let ends = !is_odd(last) & (!is_wildcard(last) | (last_but_one == b'/'));
+    begins & ends
+        && !any_between(bytes, |before, byte, behind| {
+            is_odd(byte) | (byte == b'#') | ((byte == b'+') & ((before != b'/') | (behind != b'/')))
+        })
 }
 
-/// The high bit of each byte that is 0, and no other.
-fn zeros(word: u64) -> u64 {
-    !(((word & !HIGHS) + !HIGHS) | word | !HIGHS)
+/// Whether one of the bytes that have one before and one behind them is such, together with these. What is behind the
+/// last whole block is looked at together with what is before it.
+#[inline]
+fn any_between(bytes: &[u8], such: impl Fn(u8, u8, u8) -> bool + Copy) -> bool {
+    let count = bytes.len() - 2;
+    let (before, between, behind) = (&bytes[..count], &bytes[1..=count], &bytes[2..]);
+    if count >= 16 {
+        let blocks = before.as_chunks().0.iter().zip(between.as_chunks().0).zip(behind.as_chunks().0);
+        let found = blocks.fold(false, |found, ((one, two), three)| found | any_of_three::<16>(one, two, three, such));
+        return found || !count.is_multiple_of(16) && any_of_last::<16>(before, between, behind, such);
+    }
+    if count >= 8 {
+        return any_of_last::<8>(&before[..8], &between[..8], &behind[..8], such)
+            || count > 8 && any_of_last::<8>(before, between, behind, such);
+    }
+    bytes.windows(3).fold(false, |found, three| found | such(three[0], three[1], three[2]))
+}
+
+#[inline]
+fn any_of_last<const N: usize>(
+    before: &[u8],
+    between: &[u8],
+    behind: &[u8],
+    such: impl Fn(u8, u8, u8) -> bool,
+) -> bool {
+    match (before.last_chunk::<N>(), between.last_chunk(), behind.last_chunk()) {
+        (Some(before), Some(between), Some(behind)) => any_of_three(before, between, behind, such),
+        _ => false,
+    }
+}
+
+/// Not inlined: the compiler would take blocks that overlap apart byte by byte.
+#[inline(never)]
+fn any_of_three<const N: usize>(
+    before: &[u8; N],
+    between: &[u8; N],
+    behind: &[u8; N],
+    such: impl Fn(u8, u8, u8) -> bool,
+) -> bool {
+    (0..N).fold(false, |found, at| found | such(before[at], between[at], behind[at]))
 }
 
 /// U+0000, or not ASCII: not above zero when the high bit is a sign.
