@@ -7,12 +7,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::{
     error::DecodeError,
     packet::{
-        Ack, Fields, Packet, PacketKind, PacketView, Publish, PublishView, REMAINING_LENGTH, check_first_byte,
+        Ack, Connect, Fields, Packet, PacketKind, PacketView, Publish, PublishView, REMAINING_LENGTH, check_first_byte,
         check_flags, check_minimal, connect_version,
     },
     reason::{ReasonCode, Side},
     version::Version,
-    wire::{Frame, PacketId, variable},
+    wire::{Keep, PacketId, variable},
 };
 
 /// Finds frames in a stream of bytes and decodes them. Owns no buffer while nothing is pending.
@@ -27,8 +27,9 @@ pub struct Decoder {
     input: Bytes,
     /// What came in pieces: whole frames, and the beginning of one whose rest has not come.
     pending: BytesMut,
-    /// So many bytes of `input` were lent to a view and are done with.
-    lent: usize,
+    /// So many bytes, the first of those, are done with, unless a view still looks at the last of them. They go when
+    /// more come: once for all packets that came together.
+    done: usize,
     /// How many bytes have to be there before it is worth to look again; more than there can be after a failure.
     needed: usize,
     /// What ended the stream: it is said again to whoever asks again.
@@ -40,7 +41,7 @@ impl Decoder {
     /// bytes, as Maximum Packet Size counts them.
     pub fn new(sender: Side, version: Option<Version>, maximum_packet_size: u32) -> Self {
         let (input, pending) = (Bytes::new(), BytesMut::new());
-        Decoder { sender, version, maximum_packet_size, input, pending, lent: 0, needed: 1, failed: None }
+        Decoder { sender, version, maximum_packet_size, input, pending, done: 0, needed: 1, failed: None }
     }
 
     /// The version in use, once it is known. A CONNECT that says its version and is malformed after that still
@@ -60,9 +61,11 @@ impl Decoder {
 
     /// Takes bytes that can be shared: frames are cut from them without a copy, where no frame had begun before them.
     pub fn extend_shared(&mut self, bytes: Bytes) {
-        self.take_back();
         match self.pending_bytes() {
-            0 if self.failed.is_none() => self.input = bytes,
+            0 if self.failed.is_none() => {
+                self.forget();
+                self.input = bytes;
+            }
             _ => self.extend(&bytes),
         }
     }
@@ -106,14 +109,28 @@ impl Decoder {
                 Err(error) => self.fail(error),
             };
         }
-        if let Some(ack) = self.read_acknowledgement(&header) {
-            self.advance(header.frame);
-            return Ok(Some(acknowledgement(header.first, ack)));
+        if let Some((packet_id, reason)) = self.read_acknowledgement(&header) {
+            self.done += header.frame;
+            return Ok(Some(acknowledgement(header.first, packet_id, reason)));
         }
-        match self.read_packet(header) {
-            Ok(packet) => Ok(Some(packet)),
-            Err(error) => self.fail(error),
+        let version = match self.version {
+            Some(version) if header.first >> 4 != PacketKind::Connect.number() => version,
+            _ => {
+                return match self.read_connect(&header) {
+                    Ok(connect) => {
+                        self.done += header.frame;
+                        Ok(Some(Packet::Connect(connect)))
+                    }
+                    Err(error) => self.fail(error),
+                };
+            }
+        };
+        let packet = self.read_packet(version, &header);
+        match &packet {
+            Ok(_) => self.done += header.frame,
+            Err(error) => self.stop(error),
         }
+        packet
     }
 
     /// The next whole packet where it lies, until the decoder is used again; otherwise as [`Decoder::next_packet`].
@@ -134,16 +151,16 @@ impl Decoder {
         if let Some(version) = self.version_of_publish(&header) {
             return match self.read_publish(version, &header) {
                 Ok(fields) => {
-                    self.lent = header.frame;
-                    let frame = &self.bytes()[..header.frame];
-                    Ok(Some(PacketView::Publish(PublishView::within(frame, fields))))
+                    let start = self.done;
+                    self.done += header.frame;
+                    Ok(Some(PacketView::Publish(PublishView::within(&self.all()[start..self.done], fields))))
                 }
                 Err(error) => self.fail(error),
             };
         }
-        if let Some(ack) = self.read_acknowledgement(&header) {
-            self.lent = header.frame;
-            return Ok(Some(PacketView::Other(acknowledgement(header.first, ack))));
+        if let Some((packet_id, reason)) = self.read_acknowledgement(&header) {
+            self.done += header.frame;
+            return Ok(Some(PacketView::Other(acknowledgement(header.first, packet_id, reason))));
         }
         let Header { first, length, body, frame } = header;
         let judged = match self.version {
@@ -156,60 +173,48 @@ impl Decoder {
             Ok(version) => *self.version.insert(version),
             Err(error) => return self.fail(error),
         };
-        self.lent = frame;
-        // By its fields, which are lent apart from the others.
+        let start = self.done;
+        self.done += frame;
+        // As `all`, by its fields, which are lent apart from the others.
         let bytes = if self.input.is_empty() { &self.pending[..] } else { &self.input[..] };
-        match PacketView::read(version, self.sender, first, &bytes[..frame], body) {
-            Ok(view) => Ok(Some(view)),
-            Err(error) => {
-                // As `fail`, but for the buffer, which goes when the decoder is used again.
-                self.lent = bytes.len();
-                self.needed = usize::MAX;
-                self.failed = Some(error.clone());
-                Err(error)
-            }
+        let view = PacketView::read(version, self.sender, first, &bytes[start..self.done], body);
+        if let Err(error) = &view {
+            // As `stop`, but for the buffer, which goes when the decoder is used again.
+            self.done = bytes.len();
+            self.needed = usize::MAX;
+            self.failed = Some(error.clone());
         }
+        view
     }
 
     /// Bytes that wait for the rest of their frame.
     pub fn pending_bytes(&self) -> usize {
-        self.input.len() + self.pending.len() - self.lent
+        self.input.len() + self.pending.len() - self.done
     }
 
     /// Whether the frame that has begun is not whole: what can be said at once.
     #[inline]
     fn waits(&self) -> bool {
-        self.lent == 0 && self.failed.is_none() && self.pending_bytes() < self.needed
+        self.done == 0 && self.failed.is_none() && self.pending_bytes() < self.needed
     }
 
-    /// What a view looked at is done with.
-    #[inline]
-    fn take_back(&mut self) {
-        if self.lent > 0 {
-            self.advance(self.lent);
-            self.lent = 0;
-        }
-    }
-
-    #[inline]
-    fn advance(&mut self, bytes: usize) {
-        if self.input.is_empty() {
-            self.pending.advance(bytes);
-        } else {
-            self.input.advance(bytes);
-        }
-        if self.bytes().is_empty() {
-            // An idle connection owns no buffer.
-            (self.input, self.pending) = (Bytes::new(), BytesMut::new());
-        }
+    /// Keeps no buffer.
+    fn forget(&mut self) {
+        (self.input, self.pending, self.done) = (Bytes::new(), BytesMut::new(), 0);
     }
 
     #[cold]
     fn fail<T>(&mut self, error: DecodeError) -> Result<Option<T>, DecodeError> {
-        (self.input, self.pending, self.lent) = (Bytes::new(), BytesMut::new(), 0);
+        self.stop(&error);
+        Err(error)
+    }
+
+    /// Nothing more is taken, and nothing kept.
+    #[cold]
+    fn stop(&mut self, error: &DecodeError) {
+        self.forget();
         self.needed = usize::MAX;
         self.failed = Some(error.clone());
-        Err(error)
     }
 
     /// The version to read a PUBLISH by; `None` for any other packet.
@@ -225,64 +230,83 @@ impl Decoder {
         Fields::read(version, self.sender, first, &self.bytes()[..frame], body)
     }
 
-    /// Any packet but a PUBLISH.
+    /// Any packet but CONNECT and PUBLISH.
     #[inline]
-    fn read_packet(&mut self, header: Header) -> Result<Packet, DecodeError> {
-        let Header { first, length, body, frame } = header;
-        let (version, sender) = match self.version {
-            Some(version) if first >> 4 != PacketKind::Connect.number() => (version, self.sender),
-            _ => return self.read_connect(header),
-        };
+    fn read_packet(&mut self, version: Version, header: &Header) -> Result<Option<Packet>, DecodeError> {
+        let Header { first, length, body, frame } = *header;
         check_minimal(version, length, body - 1)?;
         if !keeps_little(first) {
-            let frame = self.cut(frame);
-            return Packet::decode_body(version, sender, first, Frame::Shared(&frame), body);
+            self.share();
         }
-        let packet = Packet::decode_body(version, sender, first, Frame::Lent(&self.bytes()[..frame]), body)?;
-        self.advance(frame);
-        Ok(packet)
+        Packet::decode_body(version, self.sender, first, &self.bytes()[..frame], self.keep(), body)
     }
 
     /// A CONNECT is decoded by its own version.
-    fn read_connect(&mut self, header: Header) -> Result<Packet, DecodeError> {
-        let Header { first, body, frame, .. } = header;
-        let frame = self.cut(frame);
-        let version = connect_version(self.sender, &frame, body)?;
+    fn read_connect(&mut self, header: &Header) -> Result<Box<Connect>, DecodeError> {
+        let Header { first, body, frame, .. } = *header;
+        let version = connect_version(self.sender, &self.bytes()[..frame], body)?;
         self.version.get_or_insert(version);
         check_flags(version, PacketKind::Connect, first & 0x0F)?;
-        Packet::decode_connect(version, &frame, body)
+        self.share();
+        Connect::decode(version, &self.bytes()[..frame], self.keep(), body)
     }
 
     /// PUBACK, PUBREC, PUBREL or PUBCOMP without properties, which is most of what comes beside PUBLISH: all that can
     /// be wrong with it is in two or three bytes. `None` leaves the judgement to those who read everything.
     #[inline]
-    fn read_acknowledgement(&self, header: &Header) -> Option<Ack> {
+    fn read_acknowledgement(&self, header: &Header) -> Option<(PacketId, ReasonCode)> {
         let (4..=7, true) = (header.first >> 4, header.body == 2) else { return None };
         match self.bytes()[2..header.frame] {
-            [high, low] => packet_id(high, low).map(Ack::new),
+            [high, low] => Some((packet_id(high, low)?, ReasonCode::Success)),
             [high, low, code] if self.version == Some(Version::V5_0) => {
                 let kind = PacketKind::from_number(Version::V5_0, header.first >> 4)?;
                 let reason = ReasonCode::from_value(code).filter(|reason| reason.allowed_in(kind, self.sender))?;
-                Some(Ack::with_reason(packet_id(high, low)?, reason))
+                Some((packet_id(high, low)?, reason))
             }
             _ => None,
         }
     }
 
-    /// All that is there.
+    /// All that came and did not go yet.
     #[inline]
-    fn bytes(&self) -> &[u8] {
+    fn all(&self) -> &[u8] {
         if self.input.is_empty() { &self.pending } else { &self.input }
     }
 
-    /// Cuts off a frame, which shares its buffer with the others.
+    /// What is not done with.
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.all()[self.done..]
+    }
+
+    /// Nothing is written any more behind what is there: what packets keep of it can be shared without a cut.
+    #[inline]
+    fn share(&mut self) {
+        if self.input.is_empty() {
+            self.input = mem::take(&mut self.pending).freeze();
+        }
+    }
+
+    /// What becomes of the bytes that a packet keeps.
+    #[inline]
+    fn keep(&self) -> Keep<'_> {
+        if self.input.is_empty() { Keep::Copy } else { Keep::Share(&self.input) }
+    }
+
+    /// Cuts off a frame.
     #[inline]
     fn cut(&mut self, frame: usize) -> Bytes {
-        if !self.input.is_empty() {
-            self.input.split_to(frame)
-        } else if frame == self.pending.len() {
-            mem::take(&mut self.pending).freeze()
+        let start = mem::take(&mut self.done);
+        let end = start + frame;
+        if end < self.input.len() {
+            self.done = end;
+            self.input.slice(start..end)
+        } else if end == self.input.len() {
+            mem::take(&mut self.input).split_off(start)
+        } else if end == self.pending.len() {
+            mem::take(&mut self.pending).freeze().split_off(start)
         } else {
+            self.pending.advance(start);
             self.pending.split_to(frame).freeze()
         }
     }
@@ -290,16 +314,11 @@ impl Decoder {
     /// The header of the next frame, once the frame is whole.
     #[inline(always)]
     fn find_frame(&mut self) -> Result<Option<Header>, DecodeError> {
-        self.take_back();
         if self.pending_bytes() < self.needed {
-            return match &self.failed {
-                None => Ok(None),
-                Some(error) => Err(error.clone()),
-            };
+            return self.nothing();
         }
         if self.pending.len() >= MANY_BYTES {
-            // To cut a frame from what will not grow costs less.
-            self.input = mem::take(&mut self.pending).freeze();
+            self.share();
         }
         let Some((&first, rest)) = self.bytes().split_first() else { return Ok(None) };
         match self.version {
@@ -310,7 +329,10 @@ impl Decoder {
             }
             None => {}
         }
-        let Some((length, bytes)) = variable(rest, REMAINING_LENGTH)? else { return Ok(None) };
+        let Some((length, bytes)) = variable(rest, REMAINING_LENGTH)? else {
+            self.wait_for(1 + rest.len() + 1);
+            return Ok(None);
+        };
         let body = 1 + bytes;
         let frame = body + length as usize;
         if frame as u64 > u64::from(self.maximum_packet_size) {
@@ -325,24 +347,40 @@ impl Decoder {
         Ok(Some(Header { first, length, body, frame }))
     }
 
+    /// What is to be said when no whole frame is there.
+    fn nothing(&mut self) -> Result<Option<Header>, DecodeError> {
+        if self.pending_bytes() == 0 {
+            // An idle connection owns no buffer.
+            self.forget();
+        }
+        match &self.failed {
+            None => Ok(None),
+            Some(error) => Err(error.clone()),
+        }
+    }
+
+    /// Nothing is to be done before so many bytes are there.
     #[cold]
-    fn wait_for(&mut self, frame: usize) {
-        self.needed = frame;
+    fn wait_for(&mut self, needed: usize) {
+        self.needed = needed;
         // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
-        let room = (frame - self.pending_bytes()).min(ONE_READ);
+        let room = (needed - self.pending_bytes()).min(ONE_READ);
         self.gather(room);
         self.pending.reserve(room);
     }
 
-    /// What is left of the input begins a frame whose rest comes elsewhere; it keeps no larger buffer alive.
+    /// Parts with what is done with. What is left of the input begins a frame whose rest comes elsewhere; it keeps no
+    /// larger buffer alive.
     #[inline]
     fn gather(&mut self, room: usize) {
-        self.take_back();
         if !self.input.is_empty() {
-            let rest = mem::take(&mut self.input);
+            let rest = mem::take(&mut self.input).split_off(self.done);
             self.pending.reserve(rest.len() + room);
             self.pending.extend_from_slice(&rest);
+        } else if self.done > 0 {
+            self.pending.advance(self.done);
         }
+        self.done = 0;
     }
 }
 
@@ -358,7 +396,8 @@ fn packet_id(high: u8, low: u8) -> Option<PacketId> {
 
 /// The packet that begins with this byte, one of four.
 #[inline]
-const fn acknowledgement(first: u8, ack: Ack) -> Packet {
+fn acknowledgement(first: u8, packet_id: PacketId, reason: ReasonCode) -> Packet {
+    let ack = Ack::with_reason(packet_id, reason);
     match first >> 4 {
         4 => Packet::Puback(ack),
         5 => Packet::Pubrec(ack),
@@ -378,8 +417,8 @@ struct Header {
     frame: usize,
 }
 
-/// Whether a packet of this type keeps nothing of its frame but a Reason String or User Property now and then: no frame
-/// is made for PUBACK, PUBREC, PUBREL, PUBCOMP, PINGREQ, PINGRESP and DISCONNECT.
+/// Whether a packet of this type keeps nothing of its frame but a Reason String or User Property now and then: no buffer
+/// is shared for PUBACK, PUBREC, PUBREL, PUBCOMP, PINGREQ, PINGRESP and DISCONNECT.
 fn keeps_little(first: u8) -> bool {
     matches!(first >> 4, 4..=7 | 12..=14)
 }

@@ -8,7 +8,7 @@ use std::{fmt, num::NonZeroU16};
 
 use crate::error::DecodeError;
 
-pub(crate) use reader::{Frame, Reader};
+pub(crate) use reader::{Keep, Reader};
 pub(crate) use text::check_text;
 pub use text::{Text, TextError, TextView};
 pub(crate) use writer::Writer;

@@ -239,3 +239,32 @@ fn properties_are_read_without_a_copy() {
     assert_eq!(view.to_owned().forwarded_views().collect::<Vec<_>>(), forwarded);
     assert_eq!(view.to_owned(), publish);
 }
+
+/// Whether all came together or a frame in two parts, and whoever looked: what is done with is let go.
+#[test]
+fn an_idle_decoder_keeps_no_buffer_alive() {
+    let packets = encoded(&publish(), Version::V5_0).repeat(3);
+    for as_views in [false, true] {
+        for rest in 0..packets.len() / 3 {
+            let shared = Bytes::from(packets.clone());
+            let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 1000);
+            decoder.extend_shared(shared.slice(..packets.len() - rest));
+            let drain = |decoder: &mut Decoder| {
+                let mut count = 0;
+                while match as_views {
+                    true => decoder.next_view().expect("well-formed").is_some(),
+                    false => decoder.next_packet().expect("well-formed").is_some(),
+                } {
+                    count += 1;
+                }
+                count
+            };
+            assert_eq!(drain(&mut decoder), if rest == 0 { 3 } else { 2 });
+            assert!(shared.is_unique(), "{rest} bytes are still to come");
+            assert_eq!(decoder.pending_bytes(), if rest == 0 { 0 } else { packets.len() / 3 - rest });
+            decoder.extend(&packets[packets.len() - rest..]);
+            assert_eq!(drain(&mut decoder), usize::from(rest > 0));
+            assert_eq!(decoder.pending_bytes(), 0);
+        }
+    }
+}

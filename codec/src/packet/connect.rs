@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 
+use super::PacketKind;
 use crate::{
+    ascii::is_plain_name,
     error::{DecodeError, EncodeError},
     property::{Place, Properties, PropertiesView},
     qos::Qos,
     reason::Side,
     topic::{TopicName, check_name},
     version::Version,
-    wire::{Frame, Reader, Text, TextView, Writer},
+    wire::{Keep, Reader, Text, TextView, Writer, check_text},
 };
 
 const RESERVED: u8 = 0x01;
@@ -109,21 +111,28 @@ impl Connect {
 }
 
 impl Connect {
-    /// Reads protocol name and version byte: what a server needs in order to read the rest, or to refuse it.
-    pub(super) fn decode_version(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
-        let name = reader.prefixed("the protocol name")?;
-        // [MQTT-3.1.2-1]
-        if !matches!(name, b"MQTT" | b"MQIsdp") {
-            let beginning = &name[..name.len().min(16)];
-            return Err(DecodeError::ProtocolName { name: String::from_utf8_lossy(beginning).into_owned() });
-        }
-        let level = reader.u8("the protocol version")?;
-        // [MQTT-3.1.2-2]
-        match (name, level) {
-            (b"MQTT", 5) => Ok(Version::V5_0),
-            (b"MQTT", 4) => Ok(Version::V3_1_1),
-            (b"MQIsdp", 3) => Ok(Version::V3_1),
-            _ => Err(DecodeError::UnsupportedVersion { level }),
+    /// Decodes a whole frame of this version whose body begins at an offset.
+    pub(crate) fn decode(
+        version: Version,
+        frame: &[u8],
+        keep: Keep<'_>,
+        body: usize,
+    ) -> Result<Box<Self>, DecodeError> {
+        let mut reader = Reader::new(frame, ConnectView::begins(version, body), PacketKind::Connect);
+        let connect = ConnectView::decode(version, &mut reader)?;
+        reader.finish()?;
+        Ok(Box::new(connect.kept(keep)))
+    }
+
+    /// Reads protocol name and version byte, with which a body begins: what a server needs in order to read the rest, or
+    /// to refuse it.
+    #[inline]
+    pub(super) fn decode_version(body: &[u8]) -> Result<Version, DecodeError> {
+        match body {
+            [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Ok(Version::V5_0),
+            [0, 4, b'M', b'Q', b'T', b'T', 4, ..] => Ok(Version::V3_1_1),
+            [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, ..] => Ok(Version::V3_1),
+            _ => Err(refused_version(body)),
         }
     }
 
@@ -135,7 +144,7 @@ impl Connect {
         let will = self
             .will
             .as_ref()
-            .map_or(0, |will| properties(&will.properties) + 2 + will.topic.as_str().len() + 2 + will.payload.len());
+            .map_or(0, |will| properties(&will.properties) + 2 + will.topic.text().len() + 2 + will.payload.len());
         2 + self.version.protocol_name().len()
             + 4
             + properties(&self.properties)
@@ -161,7 +170,7 @@ impl Connect {
             if self.version.has_properties() {
                 out = will.properties.encode(out)?;
             }
-            out.put_text(will.topic.as_str());
+            out.put_text(will.topic.text());
             out.put_binary(&will.payload, "the will payload")?;
         }
         if let Some(username) = &self.username {
@@ -221,22 +230,22 @@ impl<'a> ConnectView<'a> {
 
     /// The same, with copies of what it borrows.
     pub fn to_owned(&self) -> Connect {
-        self.within(Frame::Lent(&[]))
+        self.kept(Keep::Copy)
     }
 
-    /// The same, kept as the frame keeps what lies in it.
+    /// The same, kept.
     #[inline]
-    pub(super) fn within(self, frame: Frame<'_>) -> Connect {
+    pub(super) fn kept(self, keep: Keep<'_>) -> Connect {
         let ConnectView { version, clean_start, keep_alive, client_id, properties, will, username, password } = self;
         Connect {
             version,
             clean_start,
             keep_alive,
-            client_id: client_id.within(frame),
-            properties: properties.within(frame),
-            will: will.map(|will| will.within(frame)),
-            username: username.map(|username| username.within(frame)),
-            password: password.map(|password| frame.keep(password)),
+            client_id: client_id.kept(keep),
+            properties: properties.kept(keep),
+            will: will.map(|will| will.kept(keep)),
+            username: username.map(|username| username.kept(keep)),
+            password: password.map(|password| keep.bytes(password)),
         }
     }
 }
@@ -245,24 +254,26 @@ impl<'a> WillView<'a> {
     #[inline]
     fn decode(version: Version, flags: u8, reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let properties = decode_properties(version, reader, Place::Will)?;
-        let topic = reader.text_view("the will topic")?;
-        // [MQTT-4.7.0-1], [MQTT-4.7.3-1]; 3.1.1 [MQTT-4.7.1-1]
-        check_name(topic.as_bytes()).map_err(|error| DecodeError::TopicName { place: Place::Will, error })?;
+        let topic = reader.prefixed("the will topic")?;
+        if topic.is_empty() || !is_plain_name(topic) {
+            check_odd_topic(topic)?;
+        }
         let payload = reader.prefixed("the will payload")?;
         // [MQTT-3.1.2-12]; 3.1.1 [MQTT-3.1.2-14]
         let qos = Qos::from_bits(will_qos(flags)).ok_or(DecodeError::WillQos)?;
-        Ok(WillView { qos, retain: flags & WILL_RETAIN != 0, topic, payload, properties })
+        let (retain, topic) = (flags & WILL_RETAIN != 0, TextView::checked(topic));
+        Ok(WillView { qos, retain, topic, payload, properties })
     }
 
     #[inline]
-    fn within(self, frame: Frame<'_>) -> Will {
+    fn kept(self, keep: Keep<'_>) -> Will {
         let WillView { qos, retain, topic, payload, properties } = self;
         Will {
             qos,
             retain,
-            topic: TopicName::checked(topic.within(frame)),
-            payload: frame.keep(payload),
-            properties: properties.within(frame),
+            topic: TopicName::checked(topic.kept(keep)),
+            payload: keep.bytes(payload),
+            properties: properties.kept(keep),
         }
     }
 }
@@ -277,6 +288,31 @@ fn decode_properties<'a>(
         Version::V5_0 => PropertiesView::decode(reader, place, Side::Client),
         _ => Ok(PropertiesView::default()),
     }
+}
+
+/// Why a body that begins with no version of ours is refused.
+#[cold]
+fn refused_version(body: &[u8]) -> DecodeError {
+    let reader = &mut Reader::new(body, 0, PacketKind::Connect);
+    let name = match reader.prefixed("the protocol name") {
+        Ok(name) => name,
+        Err(error) => return error,
+    };
+    // [MQTT-3.1.2-1]
+    if !matches!(name, b"MQTT" | b"MQIsdp") {
+        let beginning = &name[..name.len().min(16)];
+        return DecodeError::ProtocolName { name: String::from_utf8_lossy(beginning).into_owned() };
+    }
+    // [MQTT-3.1.2-2]
+    reader.u8("the protocol version").map_or_else(|error| error, |level| DecodeError::UnsupportedVersion { level })
+}
+
+/// Judges a Will Topic that is empty or not plain.
+#[cold]
+fn check_odd_topic(topic: &[u8]) -> Result<(), DecodeError> {
+    check_text(topic).map_err(|error| DecodeError::Text { field: "the will topic", error })?;
+    // [MQTT-4.7.0-1], [MQTT-4.7.3-1]; 3.1.1 [MQTT-4.7.1-1]
+    check_name(topic).map_err(|error| DecodeError::TopicName { place: Place::Will, error })
 }
 
 const fn will_qos(flags: u8) -> u8 {

@@ -10,7 +10,7 @@ use super::PacketKind;
 use crate::{
     ascii::as_str,
     property::{Properties, PropertiesView, Property, PropertyId, ValueView, block_len},
-    wire::{Frame, Reader, Text, VARIABLE_BYTE_INTEGER_MAX, Writer, variable_len},
+    wire::{Keep, Reader, Text, TextView, VARIABLE_BYTE_INTEGER_MAX, Writer, variable_len},
 };
 
 /// The properties of a PUBLISH that belong to one hop and have fields of their own.
@@ -124,7 +124,7 @@ impl Content {
     }
 
     pub(super) fn topic_text(&self) -> Text {
-        Text::from_bytes(self.frame.slice(range(self.layout.topic))).expect("checked when the frame was decoded")
+        TextView::checked(self.topic_bytes()).kept(Keep::Share(&self.frame))
     }
 
     pub(super) fn payload(&self) -> &[u8] {
@@ -201,7 +201,7 @@ impl Content {
     }
 
     fn reader(&self, start: usize, end: usize) -> Reader<'_> {
-        let mut reader = Reader::new(Frame::Shared(&self.frame), start, PacketKind::Publish);
+        let mut reader = Reader::new(&self.frame, start, PacketKind::Publish).keeping(Keep::Share(&self.frame));
         reader.within(end - start, "the properties").expect("the range lies within the frame")
     }
 }

@@ -3,15 +3,15 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    Ack, Auth, Connack, Connect, ConnectView, Disconnect, Fields, Packet, PacketKind, Publish, Suback, Subscribe,
-    Unsuback, Unsubscribe,
+    Ack, Auth, Connack, Connect, Disconnect, Fields, Packet, PacketKind, Publish, Suback, Subscribe, Unsuback,
+    Unsubscribe,
 };
 use crate::{
     error::{DecodeError, EncodeError},
     property::Place,
     reason::Side,
     version::Version,
-    wire::{Frame, Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, variable, variable_len},
+    wire::{Keep, Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, variable, variable_len},
 };
 
 /// The lower four bits of the first byte.
@@ -33,16 +33,7 @@ impl Packet {
             return Packet::decode_shared(version, sender, first, frame, body);
         }
         let version = check_connect(sender, first, &frame, body)?;
-        Packet::decode_connect(version, &frame, body)
-    }
-
-    /// Decodes a CONNECT of this version.
-    pub(crate) fn decode_connect(version: Version, frame: &Bytes, body: usize) -> Result<Packet, DecodeError> {
-        let at = ConnectView::begins(version, body);
-        let mut reader = Reader::new(Frame::Shared(frame), at, PacketKind::Connect);
-        let connect = ConnectView::decode(version, &mut reader)?;
-        reader.finish()?;
-        Ok(Packet::Connect(Box::new(connect.within(Frame::Shared(frame)))))
+        Ok(Packet::Connect(Connect::decode(version, &frame, Keep::Share(&frame), body)?))
     }
 
     /// Decodes what follows a fixed header that was judged, any but CONNECT's.
@@ -58,19 +49,22 @@ impl Packet {
             let fields = Fields::read(version, sender, first, &frame, body)?;
             return Ok(Packet::Publish(Publish::within(frame, fields)));
         }
-        Packet::decode_body(version, sender, first, Frame::Shared(&frame), body)
+        Packet::decode_body(version, sender, first, &frame, Keep::Share(&frame), body)
     }
 
-    /// The same for a packet of which nothing has to stay, except a property now and then.
-    pub(crate) fn decode_body(
+    /// The same for any but PUBLISH, which shares its frame whatever becomes of what others keep. A packet is large and
+    /// made where the caller wants it.
+    #[inline]
+    pub(crate) fn decode_body<P: From<Packet>>(
         version: Version,
         sender: Side,
         first: u8,
-        frame: Frame<'_>,
+        frame: &[u8],
+        keep: Keep<'_>,
         body: usize,
-    ) -> Result<Packet, DecodeError> {
+    ) -> Result<P, DecodeError> {
         let kind = kind(version, first)?;
-        let reader = &mut Reader::new(frame, body, kind);
+        let reader = &mut Reader::new(frame, body, kind).keeping(keep);
         let ack = |place, reader: &mut Reader<'_>| Ack::decode(version, sender, place, reader);
         let packet = match kind {
             PacketKind::Connect | PacketKind::Publish => unreachable!("decoded by the functions above"),
@@ -89,7 +83,7 @@ impl Packet {
             PacketKind::Auth => Packet::Auth(Auth::decode(sender, reader)?),
         };
         reader.finish()?;
-        Ok(packet)
+        Ok(packet.into())
     }
 
     /// Appends the packet's frame to `out`. On an error `out` is as before. What only 5.0 has is left out before 5.0.
@@ -185,7 +179,7 @@ pub(crate) fn connect_version(sender: Side, frame: &[u8], body: usize) -> Result
     if sender == Side::Server {
         return Err(DecodeError::WrongDirection { packet: PacketKind::Connect, sender });
     }
-    Connect::decode_version(&mut Reader::new(Frame::Lent(frame), body, PacketKind::Connect))
+    Connect::decode_version(&frame[body..])
 }
 
 /// The same, and whether the flags of the fixed header are those of that version.

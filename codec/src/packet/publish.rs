@@ -18,7 +18,7 @@ use crate::{
     reason::Side,
     topic::{TopicError, TopicName, check_name},
     version::Version,
-    wire::{Frame, PacketId, Reader, Writer, check_text, variable_bytes, variable_len},
+    wire::{PacketId, Reader, Writer, check_text, variable_bytes, variable_len},
 };
 
 const RETAIN: u8 = 0x01;
@@ -56,7 +56,7 @@ impl Publish {
             topic_alias: None,
             message_expiry_interval: None,
             subscription_identifiers: Vec::new(),
-            content: Content::new(topic.as_str().as_bytes(), std::iter::empty(), payload.as_ref()),
+            content: Content::new(topic.text().as_bytes(), std::iter::empty(), payload.as_ref()),
         }
     }
 
@@ -92,7 +92,7 @@ impl Publish {
     /// With another topic: what a receiver does with a Topic Alias that it knows.
     #[must_use]
     pub fn with_topic(mut self, topic: &TopicName) -> Self {
-        self.content = self.content.copied(topic.as_str().as_bytes());
+        self.content = self.content.copied(topic.text().as_bytes());
         self
     }
 
@@ -323,7 +323,7 @@ impl Fields {
         frame: &[u8],
         body: usize,
     ) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(Frame::Lent(frame), body, PacketKind::Publish);
+        let mut reader = Reader::new(frame, body, PacketKind::Publish);
         // [MQTT-3.3.1-4]
         let qos = Qos::from_bits(first >> QOS_SHIFT & 0b11).ok_or(DecodeError::PublishQos)?;
         let name = reader.prefixed("the topic name")?;

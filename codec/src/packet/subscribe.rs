@@ -9,7 +9,7 @@ use crate::{
     reason::{ReasonCode, Side},
     topic::{TopicFilter, check_filter},
     version::Version,
-    wire::{Frame, PacketId, Reader, TextView, Writer, check_text},
+    wire::{Keep, PacketId, Reader, TextView, Writer, check_text},
 };
 
 const QOS: u8 = 0b11;
@@ -111,14 +111,14 @@ impl Subscribe {
         let mut subscriptions = Vec::with_capacity(count(reader, 1));
         while reader.left() > 0 {
             let (filter, options) = SubscriptionOptions::read(version, reader)?;
-            subscriptions.push(Subscription { filter: filter.within(reader.frame()), options });
+            subscriptions.push(Subscription { filter: filter.kept(reader.keep()), options });
         }
         Ok(Subscribe { packet_id, properties, subscriptions })
     }
 
     pub(super) fn body_len(&self, version: Version) -> usize {
         let properties = if version.has_properties() { self.properties.encoded_len() } else { 0 };
-        2 + properties + self.subscriptions.iter().map(|one| 2 + one.filter.as_str().len() + 1).sum::<usize>()
+        2 + properties + self.subscriptions.iter().map(|one| 2 + one.filter.text().len() + 1).sum::<usize>()
     }
 
     pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
@@ -127,7 +127,7 @@ impl Subscribe {
             out = self.properties.encode(out)?;
         }
         for subscription in &self.subscriptions {
-            out.put_text(subscription.filter.as_str());
+            out.put_text(subscription.filter.text());
             out.put_u8(subscription.options.bits(version));
         }
         Ok(())
@@ -189,10 +189,10 @@ impl<'a> FilterView<'a> {
         self.share_name.is_some()
     }
 
-    /// The same, kept as the frame keeps what lies in it.
+    /// The same, kept.
     #[inline]
-    pub(super) fn within(self, frame: Frame<'_>) -> TopicFilter {
-        TopicFilter::checked(self.text.within(frame), self.share_name)
+    pub(super) fn kept(self, keep: Keep<'_>) -> TopicFilter {
+        TopicFilter::checked(self.text.kept(keep), self.share_name)
     }
 }
 

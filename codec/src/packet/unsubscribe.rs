@@ -63,14 +63,14 @@ impl Unsubscribe {
         }
         let mut filters = Vec::with_capacity(count(reader, 0));
         while reader.left() > 0 {
-            filters.push(FilterView::read(version, PacketKind::Unsubscribe, reader)?.within(reader.frame()));
+            filters.push(FilterView::read(version, PacketKind::Unsubscribe, reader)?.kept(reader.keep()));
         }
         Ok(Unsubscribe { packet_id, properties, filters })
     }
 
     pub(super) fn body_len(&self, version: Version) -> usize {
         let properties = if version.has_properties() { self.properties.encoded_len() } else { 0 };
-        2 + properties + self.filters.iter().map(|filter| 2 + filter.as_str().len()).sum::<usize>()
+        2 + properties + self.filters.iter().map(|filter| 2 + filter.text().len()).sum::<usize>()
     }
 
     pub(super) fn encode(&self, version: Version, mut out: Writer<'_>) -> Result<(), EncodeError> {
@@ -79,7 +79,7 @@ impl Unsubscribe {
             out = self.properties.encode(out)?;
         }
         for filter in &self.filters {
-            out.put_text(filter.as_str());
+            out.put_text(filter.text());
         }
         Ok(())
     }

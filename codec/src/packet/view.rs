@@ -13,7 +13,7 @@ use crate::{
     qos::Qos,
     reason::Side,
     version::Version,
-    wire::{Frame, PacketId, Reader},
+    wire::{Keep, PacketId, Reader},
 };
 
 /// A control packet in a buffer that somebody else owns.
@@ -70,51 +70,52 @@ impl<'a> PacketView<'a> {
         PacketView::read(version, sender, first, frame, body)
     }
 
-    /// Reads a frame whose fixed header was judged, but for the flags of a CONNECT.
+    /// Reads a frame whose fixed header was judged, but for the flags of a CONNECT. A view is large and made where the
+    /// caller wants it.
     #[inline]
-    pub(crate) fn read(
+    pub(crate) fn read<V: From<Self>>(
         version: Version,
         sender: Side,
         first: u8,
         frame: &'a [u8],
         body: usize,
-    ) -> Result<Self, DecodeError> {
+    ) -> Result<V, DecodeError> {
         let mut reader;
-        let view = match first >> 4 {
+        Ok(match first >> 4 {
             1 => {
                 let version = check_connect(sender, first, frame, body)?;
-                reader = Reader::new(Frame::Lent(frame), ConnectView::begins(version, body), PacketKind::Connect);
-                PacketView::Connect(ConnectView::decode(version, &mut reader)?)
+                reader = Reader::new(frame, ConnectView::begins(version, body), PacketKind::Connect);
+                let connect = ConnectView::decode(version, &mut reader)?;
+                reader.finish()?;
+                PacketView::Connect(connect).into()
             }
             3 => {
                 let fields = Fields::read(version, sender, first, frame, body)?;
-                return Ok(PacketView::Publish(PublishView { frame, fields }));
+                PacketView::Publish(PublishView { frame, fields }).into()
             }
             8 => {
-                reader = Reader::new(Frame::Lent(frame), body, PacketKind::Subscribe);
+                reader = Reader::new(frame, body, PacketKind::Subscribe);
                 let (packet_id, properties) = begin(version, sender, Place::Subscribe, &mut reader)?;
                 let filters = reader.peek();
                 while reader.left() > 0 {
                     SubscriptionOptions::read(version, &mut reader)?;
                 }
-                PacketView::Subscribe(SubscribeView { packet_id, properties, version, filters })
+                PacketView::Subscribe(SubscribeView { packet_id, properties, version, filters }).into()
             }
             10 => {
-                reader = Reader::new(Frame::Lent(frame), body, PacketKind::Unsubscribe);
+                reader = Reader::new(frame, body, PacketKind::Unsubscribe);
                 let (packet_id, properties) = begin(version, sender, Place::Unsubscribe, &mut reader)?;
                 let filters = reader.peek();
                 while reader.left() > 0 {
                     FilterView::read(version, PacketKind::Unsubscribe, &mut reader)?;
                 }
-                PacketView::Unsubscribe(UnsubscribeView { packet_id, properties, version, filters })
+                PacketView::Unsubscribe(UnsubscribeView { packet_id, properties, version, filters }).into()
             }
             _ => {
-                let packet = Packet::decode_body(version, sender, first, Frame::Lent(frame), body)?;
-                return Ok(PacketView::Other(packet));
+                let packet = Packet::decode_body(version, sender, first, frame, Keep::Copy, body)?;
+                PacketView::Other(packet).into()
             }
-        };
-        reader.finish()?;
-        Ok(view)
+        })
     }
 }
 
@@ -203,19 +204,18 @@ impl<'a> PublishView<'a> {
 impl<'a> SubscribeView<'a> {
     /// The filters with their options, in the order of the packet.
     pub fn subscriptions(&self) -> impl Iterator<Item = (FilterView<'a>, SubscriptionOptions)> {
-        let (version, mut reader) = (self.version, Reader::new(Frame::Lent(self.filters), 0, PacketKind::Subscribe));
+        let (version, mut reader) = (self.version, Reader::new(self.filters, 0, PacketKind::Subscribe));
         // It ends where the packet ends: in one that was checked there is nothing else to end it.
         std::iter::from_fn(move || SubscriptionOptions::again(version, &mut reader))
     }
 
     /// The same, with copies of what it borrows.
     pub fn to_owned(&self) -> Subscribe {
-        let frame = Frame::Lent(self.filters);
         let subscriptions = self.subscriptions();
-        let kept = subscriptions.map(|(filter, options)| Subscription { filter: filter.within(frame), options });
+        let kept = subscriptions.map(|(filter, options)| Subscription { filter: filter.kept(Keep::Copy), options });
         Subscribe {
             packet_id: self.packet_id,
-            properties: self.properties.within(frame),
+            properties: self.properties.kept(Keep::Copy),
             subscriptions: kept.collect(),
         }
     }
@@ -224,17 +224,16 @@ impl<'a> SubscribeView<'a> {
 impl<'a> UnsubscribeView<'a> {
     /// The filters in the order of the packet.
     pub fn filters(&self) -> impl Iterator<Item = FilterView<'a>> {
-        let (version, mut reader) = (self.version, Reader::new(Frame::Lent(self.filters), 0, PacketKind::Unsubscribe));
+        let (version, mut reader) = (self.version, Reader::new(self.filters, 0, PacketKind::Unsubscribe));
         std::iter::from_fn(move || FilterView::again(version, &mut reader))
     }
 
     /// The same, with copies of what it borrows.
     pub fn to_owned(&self) -> Unsubscribe {
-        let frame = Frame::Lent(self.filters);
         Unsubscribe {
             packet_id: self.packet_id,
-            properties: self.properties.within(frame),
-            filters: self.filters().map(|filter| filter.within(frame)).collect(),
+            properties: self.properties.kept(Keep::Copy),
+            filters: self.filters().map(|filter| filter.kept(Keep::Copy)).collect(),
         }
     }
 }

@@ -3,9 +3,10 @@
 use super::{Place, Properties, PropertiesView, Property, PropertyId, PropertyKind};
 use crate::{
     error::{DecodeError, EncodeError},
+    packet::PacketKind,
     reason::Side,
     topic::check_name,
-    wire::{Frame, Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, check_text, variable_len},
+    wire::{Keep, Reader, VARIABLE_BYTE_INTEGER_MAX, Writer, check_text, variable_len},
 };
 
 /// Reads the identifiers of a block and judges whether each may stand there.
@@ -161,7 +162,7 @@ impl Property {
     /// Reads one property from identifier and value, wherever it may stand.
     #[cfg(feature = "arbitrary")]
     pub(crate) fn from_wire(bytes: bytes::Bytes) -> Result<Property, DecodeError> {
-        let mut reader = Reader::new(crate::wire::Frame::Shared(&bytes), 0, crate::packet::PacketKind::Publish);
+        let mut reader = Reader::new(&bytes, 0, PacketKind::Publish);
         let id = reader.variable("a property identifier")?;
         let id = PropertyId::from_value(id).ok_or(DecodeError::UnknownProperty { id })?;
         id.skip(&mut reader.clone())?;
@@ -182,15 +183,15 @@ impl<'a> PropertiesView<'a> {
         Ok(view)
     }
 
-    /// The same by their values, kept as the frame keeps what lies in it.
+    /// The same by their values, kept.
     #[inline]
-    pub(crate) fn within(self, frame: Frame<'_>) -> Properties {
-        if self.is_empty() { Properties::new() } else { self.read_within(frame) }
+    pub(crate) fn kept(self, keep: Keep<'_>) -> Properties {
+        if self.is_empty() { Properties::new() } else { self.read_kept(keep) }
     }
 
-    fn read_within(self, frame: Frame<'_>) -> Properties {
+    fn read_kept(self, keep: Keep<'_>) -> Properties {
         let bytes = self.as_bytes().len();
-        let mut block = Reader::part(frame, self.as_bytes());
+        let mut block = Reader::new(self.as_bytes(), 0, PacketKind::Publish).keeping(keep);
         // Two bytes or more for each, and rarely more than a few.
         let mut list = Vec::with_capacity(bytes.div_ceil(2).min(6));
         while block.left() > 0 {
@@ -214,7 +215,7 @@ impl Properties {
     /// Reads a block with its length.
     #[inline]
     pub(crate) fn decode(reader: &mut Reader<'_>, place: Place, sender: Side) -> Result<Self, DecodeError> {
-        Ok(PropertiesView::decode(reader, place, sender)?.within(reader.frame()))
+        Ok(PropertiesView::decode(reader, place, sender)?.kept(reader.keep()))
     }
 
     /// Bytes of the block with its length.

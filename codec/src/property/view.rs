@@ -1,12 +1,7 @@
 //! Properties where they lie: checked once, read as often as somebody wants, nothing copied.
 
 use super::PropertyId;
-use crate::{
-    ascii::as_str,
-    packet::PacketKind,
-    property::PropertyKind,
-    wire::{Frame, Reader},
-};
+use crate::{ascii::as_str, packet::PacketKind, property::PropertyKind, wire::Reader};
 
 /// A block of properties that was checked, in the frame that it came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +31,7 @@ impl<'a> PropertiesView<'a> {
     /// The properties in the order of the wire.
     #[inline]
     pub fn iter(&self) -> PropertyViews<'a> {
-        PropertyViews { reader: Reader::new(Frame::Lent(self.block), 0, PacketKind::Publish) }
+        PropertyViews { reader: Reader::new(self.block, 0, PacketKind::Publish) }
     }
 
     pub(crate) const fn as_bytes(self) -> &'a [u8] {

@@ -5,25 +5,25 @@ use bytes::Bytes;
 use super::{PacketId, Text, TextView, text::check_odd_text, variable, variable_len};
 use crate::{ascii::is_plain, error::DecodeError, packet::PacketKind, reason::Side};
 
-/// The bytes of a whole frame, and what becomes of those that a packet keeps.
+/// What becomes of the bytes that a packet keeps.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Frame<'a> {
-    /// What is kept is a slice that shares the frame.
-    Shared(&'a Bytes),
-    /// What is kept is copied out: for packets that keep nothing but a property now and then.
-    Lent(&'a [u8]),
+pub(crate) enum Keep<'a> {
+    /// A slice that shares this buffer, in which they lie.
+    Share(&'a Bytes),
+    /// A copy.
+    Copy,
 }
 
-impl Frame<'_> {
-    /// Keeps a part of the frame.
+impl Keep<'_> {
+    /// Keeps a part.
     #[inline]
-    pub(crate) fn keep(self, part: &[u8]) -> Bytes {
+    pub(crate) fn bytes(self, part: &[u8]) -> Bytes {
         match self {
-            Frame::Shared(frame) => {
-                let at = part.as_ptr().addr().wrapping_sub(frame.as_ptr().addr());
-                frame.slice(at..at + part.len())
+            Keep::Share(buffer) => {
+                let at = part.as_ptr().addr().wrapping_sub(buffer.as_ptr().addr());
+                buffer.slice(at..at + part.len())
             }
-            Frame::Lent(_) => Bytes::copy_from_slice(part),
+            Keep::Copy => Bytes::copy_from_slice(part),
         }
     }
 }
@@ -31,23 +31,25 @@ impl Frame<'_> {
 /// Reads the fields of one packet, or of a block within it, one after the other.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
-    frame: Frame<'a>,
     /// What is left of the packet or block.
     rest: &'a [u8],
     /// Where `rest` ends in the frame.
     end: usize,
     packet: PacketKind,
+    keep: Keep<'a>,
 }
 
 impl<'a> Reader<'a> {
-    /// Begins at an offset of the frame. The packet is what errors speak of.
+    /// Begins at an offset of a whole frame. The packet is what errors speak of; what it keeps is copied.
     #[inline]
-    pub(crate) fn new(frame: Frame<'a>, at: usize, packet: PacketKind) -> Self {
-        let bytes: &'a [u8] = match frame {
-            Frame::Shared(bytes) => bytes,
-            Frame::Lent(bytes) => bytes,
-        };
-        Reader { frame, rest: &bytes[at..], end: bytes.len(), packet }
+    pub(crate) fn new(frame: &'a [u8], at: usize, packet: PacketKind) -> Self {
+        Reader { rest: &frame[at..], end: frame.len(), packet, keep: Keep::Copy }
+    }
+
+    /// The same for a packet that keeps what it keeps in this way.
+    #[inline]
+    pub(crate) fn keeping(self, keep: Keep<'a>) -> Self {
+        Reader { keep, ..self }
     }
 
     /// Where the next field begins in the frame.
@@ -123,27 +125,22 @@ impl<'a> Reader<'a> {
         self.take(usize::from(length), field)
     }
 
-    /// Of a part of the frame alone.
-    pub(crate) const fn part(frame: Frame<'a>, part: &'a [u8]) -> Self {
-        Reader { frame, rest: part, end: part.len(), packet: PacketKind::Publish }
-    }
-
-    /// The frame that is read.
+    /// What becomes of the bytes that the packet keeps.
     #[inline]
-    pub(crate) const fn frame(&self) -> Frame<'a> {
-        self.frame
+    pub(crate) const fn keep(&self) -> Keep<'a> {
+        self.keep
     }
 
     #[inline]
     pub(crate) fn binary(&mut self, field: &'static str) -> Result<Bytes, DecodeError> {
         let bytes = self.prefixed(field)?;
-        Ok(self.frame.keep(bytes))
+        Ok(self.keep.bytes(bytes))
     }
 
     /// A string in what was checked before.
     #[inline]
     pub(crate) fn checked_text(&mut self, field: &'static str) -> Result<Text, DecodeError> {
-        Ok(TextView::checked(self.prefixed(field)?).within(self.frame))
+        Ok(TextView::checked(self.prefixed(field)?).kept(self.keep))
     }
 
     /// A string where it lies.

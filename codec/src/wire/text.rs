@@ -1,16 +1,19 @@
 //! UTF-8 Encoded Strings (section 1.5.4): kept, or where they lie.
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+};
 
 use bytes::Bytes;
-use bytestring::ByteString;
 
-use super::Frame;
+use super::Keep;
 use crate::ascii::{as_str, is_plain};
 
 /// A UTF-8 Encoded String: at most 65,535 bytes, well-formed, without U+0000. A cheap clone: it shares its bytes.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(ByteString);
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Text(Bytes);
 
 /// Why bytes are no UTF-8 Encoded String.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,21 +36,8 @@ impl Text {
     /// Too long, not UTF-8, or with U+0000.
     #[inline]
     pub fn from_bytes(bytes: Bytes) -> Result<Self, TextError> {
-        // [MQTT-4.7.3-3]
-        check_length(&bytes)?;
-        // [MQTT-1.5.4-1]
-        let text = ByteString::try_from(bytes).map_err(|_| TextError::NotUtf8)?;
-        check_null(text.as_bytes())?;
-        Ok(Text(text))
-    }
-
-    /// Of bytes that were checked, which has to be shown again for UTF-8.
-    #[inline]
-    pub(crate) fn checked(bytes: Bytes) -> Self {
-        match ByteString::try_from(bytes) {
-            Ok(text) => Text(text),
-            Err(_) => unreachable!("well-formed when it was checked"),
-        }
+        check_text(&bytes)?;
+        Ok(Text(bytes))
     }
 
     /// Checks a string of Rust's.
@@ -68,19 +58,32 @@ impl Text {
     }
 
     /// As Rust's string.
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        as_str(&self.0)
     }
 
     /// The bytes, shared.
+    #[inline]
     pub fn as_bytes(&self) -> &Bytes {
-        self.0.as_bytes()
+        &self.0
+    }
+
+    /// How many bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// A copy that owns exactly its own bytes, so that it keeps no read buffer alive.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Text(ByteString::from(self.as_str()))
+        Text(Bytes::copy_from_slice(&self.0))
     }
 }
 
@@ -114,6 +117,13 @@ pub(super) fn check_odd_text(bytes: &[u8]) -> Result<(), TextError> {
     check_null(bytes)
 }
 
+impl Hash for Text {
+    /// As `str` does, which it can be borrowed as.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl Deref for Text {
     type Target = str;
     fn deref(&self) -> &str {
@@ -129,13 +139,13 @@ impl std::borrow::Borrow<str> for Text {
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.0 == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        self.0 == other.as_bytes()
     }
 }
 
@@ -179,10 +189,10 @@ impl<'a> TextView<'a> {
         as_str(self.0)
     }
 
-    /// The same, kept as the frame keeps what lies in it.
+    /// The same, kept.
     #[inline]
-    pub(crate) fn within(self, frame: Frame<'_>) -> Text {
-        Text::checked(frame.keep(self.0))
+    pub(crate) fn kept(self, keep: Keep<'_>) -> Text {
+        Text(keep.bytes(self.0))
     }
 }
 

@@ -4,7 +4,7 @@ use std::mem;
 
 use bytes::BytesMut;
 
-use super::{VARIABLE_BYTE_INTEGER_MAX, variable_bytes, variable_len};
+use super::{Text, VARIABLE_BYTE_INTEGER_MAX, variable_bytes, variable_len};
 use crate::error::EncodeError;
 
 /// Room for something whose length was computed, filled from its beginning.
@@ -77,15 +77,9 @@ impl<'a> Writer<'a> {
 
     /// Writes a string: its length in two bytes, then its bytes.
     #[inline]
-    pub(crate) fn put_text(&mut self, text: &str) {
-        self.put_prefixed(text.as_bytes());
-    }
-
-    /// Writes the bytes of what is known to be a string.
-    #[inline]
-    pub(crate) fn put_prefixed(&mut self, bytes: &[u8]) {
-        self.put_u16(u16::try_from(bytes.len()).expect("a `Text` has at most 65535 bytes"));
-        self.put_slice(bytes);
+    pub(crate) fn put_text(&mut self, text: &Text) {
+        self.put_u16(u16::try_from(text.len()).expect("a `Text` has at most 65535 bytes"));
+        self.put_slice(text.as_bytes());
     }
 
     /// Writes Binary Data: its length in two bytes, then its bytes.
