@@ -143,6 +143,8 @@ pub struct Message {
     pub retain: bool,
     /// Message Expiry Interval in seconds.
     pub expiry: Option<u32>,
+    /// What else 5.0 lets a publisher say, and a server passes on as it is.
+    pub properties: Properties,
 }
 
 /// A subscription.
@@ -234,13 +236,16 @@ impl Message {
     /// As `publish`, to a topic that was made before.
     pub fn publish_to(&self, topic: &TopicName) -> Publish {
         let mut publish = Publish::new(topic, &self.payload).at(self.qos, None);
+        if !self.properties.is_empty() {
+            publish = publish.with_properties(&self.properties);
+        }
         publish.retain = self.retain;
         publish.message_expiry_interval = self.expiry;
         publish
     }
 
     fn will(&self, delay: u32, has_properties: bool, place: &dyn Fn(&str) -> String) -> Will {
-        let mut properties = Properties::new();
+        let mut properties = if has_properties { self.properties.clone() } else { Properties::new() };
         if has_properties && delay > 0 {
             properties.push(Property::WillDelayInterval(delay));
         }

@@ -7,6 +7,7 @@
 pub mod at_edge;
 mod delivery;
 pub(crate) mod exchanges;
+pub(crate) mod passed_on;
 mod presence;
 mod unfinished;
 mod walk;
@@ -43,6 +44,8 @@ pub enum Invariant {
     Subscribed,
     /// With the QoS, the RETAIN and the Subscription Identifiers that the subscription asks for.
     AsSubscribed,
+    /// With the properties that its publisher has given it.
+    AsPublished,
     /// A Shared Subscription gives each message to one of its members.
     SharedOnce,
     /// Session Present tells whether there was a session, and sessions live as long as they should.
@@ -92,6 +95,14 @@ impl Invariant {
             Invariant::AsSubscribed => {
                 &["3.1.1/MQTT-3.8.4-6", "5.0/MQTT-3.8.4-8", "5.0/MQTT-3.3.1-12", "5.0/MQTT-3.3.4-3"]
             }
+            Invariant::AsPublished => &[
+                "5.0/MQTT-3.3.2-4",
+                "5.0/MQTT-3.3.2-15",
+                "5.0/MQTT-3.3.2-16",
+                "5.0/MQTT-3.3.2-17",
+                "5.0/MQTT-3.3.2-18",
+                "5.0/MQTT-3.3.2-20",
+            ],
             Invariant::SharedOnce => &["5.0/MQTT-4.8.2-4", "5.0/MQTT-4.8.2-5"],
             Invariant::SessionPresent => {
                 &["3.1.1/MQTT-3.2.2-1", "3.1.1/MQTT-3.2.2-2", "5.0/MQTT-3.2.2-2", "5.0/MQTT-3.2.2-3"]
@@ -127,6 +138,7 @@ impl Invariant {
             Invariant::NothingInvented => "nothing invented",
             Invariant::Subscribed => "subscribed",
             Invariant::AsSubscribed => "as subscribed",
+            Invariant::AsPublished => "as published",
             Invariant::SharedOnce => "shared once",
             Invariant::SessionPresent => "session present",
             Invariant::TakeOver => "take-over",

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use squall_codec::packet::RetainHandling;
+use squall_codec::{packet::RetainHandling, property::Property};
 
 use super::{Act, Connecting, Doing, Message, Plan, Step, Subscribing};
 use crate::{
@@ -139,7 +139,27 @@ fn message_words(message: &Message) -> Vec<String> {
         words.push("retain: true".to_owned());
     }
     words.extend(message.expiry.map(|seconds| format!("message_expiry: {seconds}s")));
+    words.extend(message.properties.iter().filter_map(property_words));
+    let pairs = message.properties.iter().filter_map(|property| match property {
+        Property::UserProperty((name, value)) => Some(format!("{{ {}: {} }}", quoted(name), quoted(value))),
+        _ => None,
+    });
+    let pairs: Vec<String> = pairs.collect();
+    if !pairs.is_empty() {
+        words.push(format!("user_properties: [{}]", pairs.join(", ")));
+    }
     words
+}
+
+/// What a message says once; what it says in pairs stands together behind that.
+fn property_words(property: &Property) -> Option<String> {
+    Some(match property {
+        Property::PayloadFormatIndicator(indicator) => format!("payload_format_indicator: {indicator}"),
+        Property::ContentType(text) => format!("content_type: {}", quoted(text)),
+        Property::ResponseTopic(text) => format!("response_topic: {}", quoted(text)),
+        Property::CorrelationData(data) => format!("correlation_data: {}", quoted(&String::from_utf8_lossy(data))),
+        _ => return None,
+    })
 }
 
 fn subscribing_words(subscribing: &Subscribing) -> Vec<String> {

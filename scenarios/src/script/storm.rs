@@ -1,7 +1,12 @@
 //! `storm:` of a script: read in the words of its steps, and kept as a plan.
 
 use serde::Deserialize;
-use squall_codec::{qos::Qos, reason::ReasonCode, version::Version};
+use squall_codec::{
+    property::{Properties, Property},
+    qos::Qos,
+    reason::ReasonCode,
+    version::Version,
+};
 
 use super::{
     Kind, Script,
@@ -173,6 +178,7 @@ fn will_of(words: &WillWords, place: Place) -> Result<(Message, u32), Wrong> {
         qos: words.qos.map_or(Qos::AtMostOnce, |qos| qos.0),
         retain: words.retain.unwrap_or(false),
         expiry: words.message_expiry.as_ref().map(|expiry| expiry.value.0),
+        properties: passed_on(&words.properties()),
     };
     Ok((message, words.delay.as_ref().map_or(0, |delay| delay.value.0)))
 }
@@ -185,7 +191,26 @@ fn message(words: &PublishWords, place: Place) -> Result<Message, Wrong> {
         qos: words.qos.map_or(Qos::AtMostOnce, |qos| qos.0),
         retain: words.retain.unwrap_or(false),
         expiry: words.message_expiry.as_ref().map(|expiry| expiry.value.0),
+        properties: passed_on(&words.properties()),
     })
+}
+
+/// What goes with a message all the way, in the order of the property identifiers.
+fn passed_on(properties: &Properties) -> Properties {
+    let is_passed_on = |property: &&Property| {
+        matches!(
+            property,
+            Property::PayloadFormatIndicator(_)
+                | Property::ContentType(_)
+                | Property::ResponseTopic(_)
+                | Property::CorrelationData(_)
+                | Property::UserProperty(_)
+        )
+    };
+    let mut passed_on: Vec<Property> = properties.iter().filter(is_passed_on).cloned().collect();
+    // User Properties keep their order, as the last ones.
+    passed_on.sort_by_key(|property| property.id() as u8);
+    passed_on.into_iter().collect()
 }
 
 fn subscribing(words: &SubscribeWords, place: Place) -> Result<Subscribing, Wrong> {

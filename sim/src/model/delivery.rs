@@ -14,7 +14,7 @@ use super::{
     session::{Owed, Sending, Why},
     will::LooseWill,
 };
-use crate::invariants::Invariant;
+use crate::invariants::{Invariant, passed_on::is_passed_on};
 
 /// Copies beyond the first that are waited for, in one session.
 const COPIES: usize = 64;
@@ -33,6 +33,7 @@ impl Model {
             return;
         }
         if let Some(message) = self.take_owed(at, session, publish, key) {
+            self.check_properties((at, session), message, publish, key);
             self.messages[message].has_left |= publish.qos == Qos::ExactlyOnce;
             if let Some(twin) = self.messages[message].twin {
                 self.sessions[session].owed.retain(|owed| owed.message != twin || owed.why == Why::Retained);
@@ -151,6 +152,19 @@ impl Model {
             self.check_receive_maximum(at, session);
         }
         true
+    }
+
+    /// [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
+    fn check_properties(&mut self, (at, session): (usize, usize), message: usize, publish: &Publish, key: u64) {
+        if !self.lines[at].version.has_properties() || is_passed_on(&self.messages[message].publish, publish) {
+            return;
+        }
+        // The same words may have been said with other properties.
+        if !self.messages.iter().any(|other| other.key == key && is_passed_on(&other.publish, publish)) {
+            let (words, name) = (self.messages[message].words(), self.sessions[session].name.clone());
+            let detail = format!("{words} comes to {name} with other properties than it was published with");
+            self.breach(Invariant::AsPublished, detail);
+        }
     }
 
     /// [MQTT-3.3.4-9]

@@ -61,9 +61,8 @@ impl Message {
     }
 
     pub(super) fn will(will: &Will, publisher: usize, at: Duration) -> Self {
-        let mut publish = Publish::new(&will.topic, &will.payload).at(will.qos, None);
+        let mut publish = Publish::new(&will.topic, &will.payload).at(will.qos, None).with_properties(&will.properties);
         publish.retain = will.retain;
-        publish.message_expiry_interval = will.properties.message_expiry_interval();
         Message { is_will: true, acceptance: Acceptance::Yes, ..Message::new(publish, publisher, at) }
     }
 

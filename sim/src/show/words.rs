@@ -117,6 +117,10 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
             "A message comes with the QoS that the subscription was granted at most, with RETAIN as the subscription asks for \
              it, and with the Subscription Identifiers of the filters that match."
         }
+        "as published" => {
+            "What a publisher says beside the payload reaches the subscriber as it was said: Content Type, Response Topic, \
+             Correlation Data, Payload Format Indicator, and User Properties in their order."
+        }
         "shared once" => "Of the members of a Shared Subscription, one gets the message, and it stays with that one.",
         "session present" => {
             "CONNACK says whether the server still has the client's session. A session lives as long as its Session Expiry \

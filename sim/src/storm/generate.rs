@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use squall_codec::{packet::RetainHandling, qos::Qos, version::Version};
+use squall_codec::{
+    packet::RetainHandling,
+    property::{Properties, Property},
+    qos::Qos,
+    version::Version,
+    wire::Text,
+};
 use squall_scenarios::plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing};
 
 use super::{
@@ -109,7 +115,7 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
             *numbers += 1;
             sent += 1;
             let topic = if publishing.happens(80) { topic } else { publishing.one_of(&TOPICS) };
-            push(at, Doing::Publish(message(&mut publishing, swarm, version, topic, *numbers)));
+            push(at, Doing::Publish(message(seed, &mut publishing, swarm, version, topic, *numbers)));
         }
     }
 }
@@ -129,12 +135,13 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
             true => draws.below(5) as u32,
             false => 0,
         };
-        let topic = draws.one_of(&TOPICS).to_owned();
+        let topic = called(swarm, draws.one_of(&TOPICS));
         // Above the Maximum QoS a will is refused with its CONNECT (section 3.2.2.3.4), and there would be nobody.
         let most = swarm.broker.maximum_qos.unwrap_or(Qos::ExactlyOnce);
         let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]).min(most);
         let retain = swarm.has(Feature::Retain) && draws.happens(30);
-        (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None }, delay)
+        let properties = properties(seed, swarm, version, "will properties", who);
+        (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None, properties }, delay)
     });
     let clean = !keeps || draws.happens(10);
     // Who takes over a session with a narrower window is sent no more again than that.
@@ -173,7 +180,7 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
         draws.one_of(&TOPICS)
     };
     let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce, Qos::ExactlyOnce]);
-    let mut wanted = Subscribing::new(filter, qos);
+    let mut wanted = Subscribing::new(called(swarm, filter), qos);
     if swarm.has(Feature::Options) && has_properties {
         wanted.no_local = !filter.starts_with('$') && draws.happens(30);
         wanted.retain_as_published = draws.happens(40);
@@ -186,7 +193,7 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
     wanted
 }
 
-fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, number: usize) -> Message {
+fn message(seed: u64, draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, number: usize) -> Message {
     let mut choices = [Qos::AtMostOnce; 3];
     let mut count = 0;
     for (feature, qos) in
@@ -206,10 +213,40 @@ fn message(draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, numb
     }
     let expires = swarm.has(Feature::MessageExpiry) && version.has_properties() && draws.happens(30);
     Message {
-        topic: topic.to_owned(),
+        topic: called(swarm, topic),
         payload,
         qos: draws.one_of(&choices[..count]),
         retain,
         expiry: expires.then(|| draws.between(1, 6) as u32),
+        properties: properties(seed, swarm, version, "message properties", number),
+    }
+}
+
+/// What else a message says, where a storm has such messages.
+fn properties(seed: u64, swarm: &Swarm, version: Version, stream: &str, number: usize) -> Properties {
+    if !swarm.has(Feature::Properties) || !version.has_properties() {
+        return Properties::new();
+    }
+    let mut draws = Draws::new(seed, stream, number as u64);
+    let text = |text: String| Text::new(text).expect("letters and figures");
+    let kinds = [
+        Property::PayloadFormatIndicator(1),
+        Property::ContentType(text("text/plain".to_owned())),
+        Property::ResponseTopic(text(format!("answers/{number}"))),
+        Property::CorrelationData(format!("question {number}").into()),
+    ];
+    let mut said: Properties = kinds.into_iter().filter(|_| draws.happens(30)).collect();
+    for place in 0..draws.below(4) {
+        let name = draws.one_of(&["k", "l"]);
+        said.push(Property::UserProperty((text(name.to_owned()), text(place.to_string()))));
+    }
+    said
+}
+
+/// A topic, or a filter that is one, as it is called in this storm: one of them may end in a level in which nothing stands.
+fn called(swarm: &Swarm, topic: &str) -> String {
+    match topic {
+        "d/e/f" if swarm.has(Feature::EmptyLevels) => "b/".to_owned(),
+        _ => topic.to_owned(),
     }
 }

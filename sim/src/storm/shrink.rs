@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use squall_codec::property::Properties;
 use squall_scenarios::{
     plan::{Act, Connecting, Doing, Plan, Step},
     settings::{Settings, Storage},
@@ -125,6 +126,11 @@ impl Shrinking<'_> {
                     if let Act::Client(_, Doing::Publish(message)) = &mut plan.steps[step].act {
                         message.retain = false;
                         message.expiry = None;
+                        self.try_plan(plan);
+                    }
+                    let mut plan = self.plan.clone();
+                    if let Act::Client(_, Doing::Publish(message)) = &mut plan.steps[step].act {
+                        message.properties = Properties::new();
                         self.try_plan(plan);
                     }
                 }

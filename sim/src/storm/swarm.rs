@@ -119,6 +119,10 @@ kinds! {
         SmallPackets = "small packets",
         /// Few packet identifiers, or those before the wrap.
         FewIdentifiers = "few packet identifiers",
+        /// What 5.0 lets a publisher say beside the payload.
+        Properties = "message properties",
+        /// A topic with a level in which nothing stands.
+        EmptyLevels = "empty topic levels",
     }
 }
 
@@ -154,6 +158,9 @@ kinds! {
     }
 }
 
+/// Drawn from a stream of their own, which changes nothing of what else a seed draws.
+const LATE_COMERS: [Feature; 2] = [Feature::Properties, Feature::EmptyLevels];
+
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
 pub(super) const FEW_IDENTIFIERS: [(u16, u16); 4] = [(1, 3), (1, 10), (65_530, 65_535), (65_500, 65_535)];
 
@@ -188,7 +195,8 @@ impl Swarm {
             _ => vec![Version::V5_0],
         };
         // Each feature is in about two of three storms, so that a rare one is not drowned by the others.
-        let mut features: Vec<Feature> = Feature::ALL.iter().copied().filter(|_| draws.happens(62)).collect();
+        let known = Feature::ALL.iter().copied().filter(|feature| !LATE_COMERS.contains(feature));
+        let mut features: Vec<Feature> = known.filter(|_| draws.happens(62)).collect();
         if !features.iter().any(|feature| matches!(feature, Feature::Qos0 | Feature::Qos1 | Feature::Qos2)) {
             features.insert(0, draws.one_of(&[Feature::Qos1, Feature::Qos2]));
         }
@@ -236,6 +244,7 @@ impl Swarm {
             let (first, last) = draws.one_of(&FEW_IDENTIFIERS);
             (broker.first_packet_id, broker.last_packet_id) = (Some(first), Some(last));
         }
+        features.extend(LATE_COMERS.iter().filter(|feature| Draws::new(seed, feature.name(), 0).happens(50)));
         Swarm {
             clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
             versions,

@@ -11,6 +11,7 @@ use super::{
 use crate::invariants::{
     Invariant,
     exchanges::Key,
+    passed_on::is_passed_on,
     walk::{Delivered, Published},
 };
 
@@ -82,6 +83,13 @@ fn wrongs(
     let Some(message) = scene.only(&delivered.key) else { return wrongs };
     if publish.retain && !message.retain {
         wrongs.push((Invariant::AsSubscribed, format!("a message on {topic} has RETAIN, and was published without")));
+    }
+    if line.connect.version.has_properties()
+        && let Some(said) = scene.publish(message.position).filter(|_| !message.is_will)
+        && !is_passed_on(said, publish)
+    {
+        let detail = format!("a message on {topic} comes with other properties than it was published with");
+        wrongs.push((Invariant::AsPublished, detail));
     }
     // [MQTT-3.8.3-3] Nobody says whether that holds for what is retained.
     if !publish.retain && message.publisher == line.client() && subs.iter().all(|sub| sub.options.no_local) {

@@ -1,10 +1,34 @@
 //! Messages on their way to clients.
 
-use squall_codec::{packet::Packet, qos::Qos, topic::TopicName, wire::Text};
+use squall_codec::{
+    packet::{Packet, Publish},
+    property::PropertyId,
+    qos::Qos,
+    topic::TopicName,
+    wire::Text,
+};
 
 use super::{broken, once_more, own_answers, swallow, swallowed_release};
 
+/// The message with those of its properties that pass.
+fn without(publish: &Publish, passes: impl Fn(PropertyId) -> bool) -> Packet {
+    let properties = publish.properties().iter().filter(|property| passes(property.id())).cloned().collect();
+    Packet::Publish(publish.clone().with_properties(&properties))
+}
+
 broken! {
+    "leaves out the User Properties", [AsPublished], |_, passing| match &passing.packet {
+        Packet::Publish(publish) if !passing.goes_up() => {
+            vec![passing.to_client(without(publish, |id| id != PropertyId::UserProperty))]
+        }
+        _ => passing.on(),
+    };
+    "leaves out the Correlation Data", [AsPublished], |_, passing| match &passing.packet {
+        Packet::Publish(publish) if !passing.goes_up() => {
+            vec![passing.to_client(without(publish, |id| id != PropertyId::CorrelationData))]
+        }
+        _ => passing.on(),
+    };
     "loses QoS 0 messages now and then", [Progress Retained SharedOnce Will], |memory, passing| match &passing.packet {
         Packet::Publish(publish) if !passing.goes_up() && publish.qos == Qos::AtMostOnce && memory.now_and_then(9) => {
             Vec::new()
