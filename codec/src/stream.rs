@@ -53,10 +53,13 @@ impl Decoder {
     /// Takes bytes as they came. After an error they are dropped.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
-        if self.failed.is_none() {
-            self.gather(bytes.len());
-            self.pending.extend_from_slice(bytes);
+        if self.failed.is_some() {
+            return;
         }
+        if self.done > 0 || !self.input.is_empty() {
+            self.gather(bytes.len());
+        }
+        self.pending.extend_from_slice(bytes);
     }
 
     /// Takes bytes that can be shared: frames are cut from them without a copy, where no frame had begun before them.
@@ -371,7 +374,6 @@ impl Decoder {
 
     /// Parts with what is done with. What is left of the input begins a frame whose rest comes elsewhere; it keeps no
     /// larger buffer alive.
-    #[inline]
     fn gather(&mut self, room: usize) {
         if !self.input.is_empty() {
             let rest = mem::take(&mut self.input).split_off(self.done);
