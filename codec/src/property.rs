@@ -173,8 +173,7 @@ macro_rules! properties {
             /// Appends identifier and value.
             #[inline]
             pub(crate) fn encode(&self, out: &mut Writer<'_>) -> Result<(), EncodeError> {
-                out.put_u8(self.id() as u8);
-                match self { $(Property::$name(value) => properties!(@put out value $kind $text),)* }
+                match self { $(Property::$name(value) => properties!(@put out $id value $kind $text),)* }
                 Ok(())
             }
 
@@ -197,13 +196,32 @@ macro_rules! properties {
     (@len $value:ident Variable) => { variable_len(*$value) };
     (@len $value:ident Pair) => { 4 + $value.0.len() + $value.1.len() };
     (@len $value:ident $kind:ident) => { 2 + $value.len() };
-    (@put $out:ident $value:ident Byte $text:literal) => { $out.put_u8(*$value) };
-    (@put $out:ident $value:ident Two $text:literal) => { $out.put_u16(*$value) };
-    (@put $out:ident $value:ident Four $text:literal) => { $out.put_u32(*$value) };
-    (@put $out:ident $value:ident Variable $text:literal) => { $out.put_bounded(*$value, $text)? };
-    (@put $out:ident $value:ident Text $text:literal) => { $out.put_text($value) };
-    (@put $out:ident $value:ident Binary $text:literal) => { $out.put_binary($value, $text)? };
-    (@put $out:ident $value:ident Pair $text:literal) => {{ $out.put_text(&$value.0); $out.put_text(&$value.1) }};
+    (@put $out:ident $id:literal $value:ident Byte $text:literal) => { $out.put([$id, *$value]) };
+    (@put $out:ident $id:literal $value:ident Two $text:literal) => {{
+        let [high, low] = $value.to_be_bytes();
+        $out.put([$id, high, low])
+    }};
+    (@put $out:ident $id:literal $value:ident Four $text:literal) => {{
+        let [first, second, third, fourth] = $value.to_be_bytes();
+        $out.put([$id, first, second, third, fourth])
+    }};
+    (@put $out:ident $id:literal $value:ident Variable $text:literal) => {{
+        $out.put_u8($id);
+        $out.put_bounded(*$value, $text)?
+    }};
+    (@put $out:ident $id:literal $value:ident Text $text:literal) => {{
+        $out.put_u8($id);
+        $out.put_text($value)
+    }};
+    (@put $out:ident $id:literal $value:ident Binary $text:literal) => {{
+        $out.put_u8($id);
+        $out.put_binary($value, $text)?
+    }};
+    (@put $out:ident $id:literal $value:ident Pair $text:literal) => {{
+        $out.put_u8($id);
+        $out.put_text(&$value.0);
+        $out.put_text(&$value.1)
+    }};
     (@value $value:ident Byte) => { PropertyValue::Byte(*$value) };
     (@value $value:ident Two) => { PropertyValue::Two(*$value) };
     (@value $value:ident Four) => { PropertyValue::Four(*$value) };

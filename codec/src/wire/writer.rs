@@ -38,21 +38,19 @@ impl<'a> Writer<'a> {
         self.put(value.to_be_bytes());
     }
 
-    #[inline]
-    pub(crate) fn put_u32(&mut self, value: u32) {
-        self.put(value.to_be_bytes());
-    }
-
     /// Writes a value that is known to be at most 268,435,455.
     #[inline]
     pub(crate) fn put_variable(&mut self, value: u32) {
-        if value < 0x80 { self.put([value as u8]) } else { self.put_long_variable(value) }
+        match value {
+            0..0x80 => self.put([value as u8]),
+            0x80..0x4000 => self.put([value as u8 | 0x80, (value >> 7) as u8]),
+            _ => self.put_long_variable(value),
+        }
     }
 
     fn put_long_variable(&mut self, value: u32) {
         let [first, second, third, fourth] = variable_bytes(value);
         match variable_len(value) {
-            2 => self.put([first, second]),
             3 => self.put([first, second, third]),
             _ => self.put([first, second, third, fourth]),
         }
@@ -78,8 +76,12 @@ impl<'a> Writer<'a> {
     /// Writes a string: its length in two bytes, then its bytes.
     #[inline]
     pub(crate) fn put_text(&mut self, text: &Text) {
-        self.put_u16(u16::try_from(text.len()).expect("a `Text` has at most 65535 bytes"));
-        self.put_slice(text.as_bytes());
+        let length = u16::try_from(text.len()).expect("a `Text` has at most 65535 bytes");
+        let (place, room) = mem::take(&mut self.0).split_at_mut_checked(2 + text.len()).expect(ROOM);
+        let (before, place) = place.split_at_mut(2);
+        before.copy_from_slice(&length.to_be_bytes());
+        copy(place, text.as_bytes());
+        self.0 = room;
     }
 
     /// Writes Binary Data: its length in two bytes, then its bytes.
