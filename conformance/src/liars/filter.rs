@@ -90,6 +90,11 @@ impl Passing<'_> {
         self.out.push(Lie::Close(self.connection));
     }
 
+    /// Ends another connection at both sides.
+    pub(crate) fn close_other(&mut self, connection: u64) {
+        self.out.push(Lie::Close(connection));
+    }
+
     /// Ends the connection at a later time of the stage.
     pub(crate) fn close_at(&mut self, at: Duration) {
         self.later.push((at, Lie::Close(self.connection)));

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod conversation;
 pub mod crude;
+pub(crate) mod documented;
 pub(crate) mod enhanced;
 pub(crate) mod exchanges;
 pub(crate) mod faults;

@@ -271,6 +271,18 @@ async fn identifiers_of_the_server(stage: &Stage) -> Outcome {
         return Err(Halt::inconclusive("nothing was sent again on the new connection"));
     }
 
+    // What is new on this connection takes none of the identifiers that are in use since the last.
+    publish_numbered(stage, &topic, Qos::AtLeastOnce, 5..7).await?;
+    for message in fenced(&mut holder).await.prepared()? {
+        let Some(id) = message.packet_id else { continue };
+        if again.insert(id, message.payload().to_vec()).is_some_and(|other| other != message.payload()) {
+            let reason =
+                format!("a message that is new on this connection took the packet identifier {id} that is in use");
+            return Err(Halt::fail(reason).at(&message));
+        }
+        evidence = evidence.and(&message);
+    }
+
     // One acknowledgement after the other: no message takes an identifier that is still in use.
     while let Some((id, _)) = again.pop_first() {
         holder.send(Packet::Puback(Ack::new(id))).await;

@@ -13,7 +13,7 @@ use squall_scenarios::{
 
 use crate::{
     setup::USERNAME,
-    tests::judge::{Cases, Farewell, farewell, judge_refusal},
+    tests::judge::{Cases, Farewell, Served, farewell, judge_refusal, served},
 };
 
 /// The reasons for which a client with wrong credentials is turned away.
@@ -70,4 +70,31 @@ pub(crate) async fn wrong_credentials_are_told(stage: &Stage) -> Outcome {
         cases.add(what, outcome);
     }
     cases.finish()
+}
+
+/// A connected client, and one that comes with its identifier and without its password: the first goes on.
+pub(crate) async fn who_is_refused_takes_nobodys_place(stage: &Stage) -> Outcome {
+    let mut known = Peer::connected(stage, "known").await?;
+    let connect = Connect {
+        username: Some(Text::literal(USERNAME)),
+        password: Some("calm-7".into()),
+        ..Peer::hello(stage, "known")
+    };
+    let seen = tried(stage, connect).await?;
+    if let Some((connack, at)) = seen.connack().filter(|(connack, _)| !connack.reason.is_failure()) {
+        return Err(Halt::inconclusive(format!("it was accepted: {}", connack.reason)).at(at));
+    }
+    let Some(refused) = &seen.end else {
+        return Err(Halt::inconclusive("the connection of the client that should be refused did not end"));
+    };
+    match served(&mut known).await {
+        Served::Yes(pong) => {
+            known.disconnect().await;
+            Ok(Evidence::of(refused).and(&pong))
+        }
+        Served::Ended(end) => {
+            Ok(Evidence::of(&end).warn("a client that was refused ended the connection of the one whose name it had"))
+        }
+        Served::Neither => Err(Halt::inconclusive("the connected client got no PINGRESP")),
+    }
 }

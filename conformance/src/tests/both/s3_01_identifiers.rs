@@ -123,12 +123,12 @@ pub(crate) async fn empty_credentials_are_no_error_of_form(stage: &Stage) -> Out
     }
 }
 
-fn other_version(stage: &Stage) -> Stage {
+pub(crate) fn other_version(stage: &Stage) -> Stage {
     stage.speaking(if is_v5(stage) { Version::V3_1_1 } else { Version::V5_0 })
 }
 
 /// `unsupported` where the server does not speak the other version.
-async fn speaks_both(other: &Stage) -> Result<(), Halt> {
+pub(crate) async fn speaks_both(other: &Stage) -> Result<(), Halt> {
     let mut peer = Peer::connected(other, "interpreter").await.map_err(|halt| Halt {
         verdict: Verdict::Unsupported,
         reason: format!("the server does not take clients of {}: {}", other.version(), halt.reason),

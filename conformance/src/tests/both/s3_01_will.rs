@@ -210,7 +210,15 @@ pub(crate) async fn a_will_is_published_as_it_was_given(stage: &Stage) -> Outcom
         }
         let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
         mortal.close(End::Fin).await;
-        let (came, _) = due(&mut watcher, &payload, stage.now()).await?;
+        let came = due(&mut watcher, &payload, stage.now()).await.map_err(|halt| match watcher.is_open() {
+            true => halt,
+            false => Halt {
+                verdict: Verdict::Fail,
+                reason: format!("when the will was due, the connection of a subscriber ended: {}", halt.reason),
+                ..halt
+            },
+        });
+        let (came, _) = came?;
         let granted = granted.reasons.first().map_or(0, |reason| reason.value());
         let wanted = qos.bits().min(granted);
         if came.qos.bits() != wanted || came.topic() != topic || came.retain {
@@ -326,8 +334,17 @@ pub(crate) async fn an_empty_retained_will_clears_its_topic(stage: &Stage) -> Ou
         publisher.published(&topic, Qos::AtLeastOnce, b"before", true).await?;
         let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
         message(&mut watcher, b"before").await.prepared()?;
+        // A will with a payload is taken, and discarded.
+        let control = Will { retain: true, ..will(&topic, b"full") };
+        let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", control)).await.prepared()?;
+        mortal.disconnect().await;
+        farewell(&mut mortal).await;
         let last = Will { retain: true, ..will(&topic, b"") };
-        let (mut mortal, _) = Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.prepared()?;
+        let (mut mortal, _) =
+            Peer::connect(stage, "mortal", with_will(stage, "mortal", last)).await.map_err(|halt| Halt {
+                reason: format!("a client with an empty will was not let in: {}", halt.reason),
+                ..halt
+            })?;
         mortal.close(End::Fin).await;
         let (came, _) = due(&mut watcher, b"", stage.now()).await?;
         match found_afterwards(stage, &topic, false).await? {

@@ -15,7 +15,7 @@ use crate::tests::{
     both::s3_03_retain::{on, publisher, retained},
     judge::{Cases, farewell},
     offer,
-    watch::{Delivery, burst, collect, shown, tidied},
+    watch::{Delivery, burst, collect_strictly, shown, tidied},
 };
 
 /// Filters that begin with a wildcard, have it inside or end with it: each finds what is retained below the test's root.
@@ -43,7 +43,7 @@ pub(crate) async fn every_wildcard_finds_what_is_retained(stage: &Stage) -> Outc
         for filter in wild(stage) {
             let mut late = Peer::connected(stage, &stage.fresh("late")).await?;
             late.subscribed(&filter, Qos::AtMostOnce).await?;
-            let received = collect(&mut late, both).await?;
+            let received = collect_strictly(&mut late, both).await?;
             late.disconnect().await;
             farewell(&mut late).await;
             for topic in [&parent, &child] {

@@ -12,7 +12,8 @@ use squall_scenarios::{
 
 use crate::tests::{
     asking::id,
-    watch::{filter, message},
+    both::s3_03_retain::publisher,
+    watch::{Delivery, collect, filter, message, rest, tidied},
 };
 
 /// One filter that may be subscribed to and one that may not, in one packet: each has its code, and only one delivers.
@@ -53,4 +54,36 @@ pub(crate) async fn a_denied_filter_is_refused_beside_one_that_is_granted(stage:
     publisher.published(&open, Qos::AtLeastOnce, b"more", false).await?;
     let more = message(&mut alice, b"more").await?;
     Ok(evidence.and(&more))
+}
+
+/// What is retained where a client may not read stays there, whatever SUBACK says.
+pub(crate) async fn a_refused_filter_brings_nothing_retained(stage: &Stage) -> Outcome {
+    let (open, closed) = (stage.topic("open/kept"), stage.topic("writeonly/kept"));
+    tidied(stage, &[], &[&open, &closed], async {
+        let mut publisher = publisher(stage).await?;
+        publisher.published(&closed, Qos::AtLeastOnce, b"secret", true).await?;
+        publisher.published(&open, Qos::AtLeastOnce, b"public", true).await?;
+        let mut alice = Peer::connected(stage, "alice").await?;
+        let asked = |alice: &mut Peer, text: &str| {
+            let subscription = Subscription::new(filter(text), Qos::AtLeastOnce);
+            Packet::Subscribe(Subscribe::new(alice.fresh_id(), vec![subscription]))
+        };
+        let question = asked(&mut alice, &closed);
+        alice.send(question).await;
+        let refusal = alice.expect::<Suback>().await.prepared()?;
+        // What is retained and may be read comes: the other had its time.
+        let question = asked(&mut alice, &open);
+        alice.send(question).await;
+        let public = |seen: &[Delivery]| seen.iter().any(|copy| copy.payload() == b"public");
+        let mut received = collect(&mut alice, public).await?;
+        received.extend(rest(&mut alice).await.prepared()?.0);
+        if let Some(secret) = received.iter().find(|copy| copy.payload() == b"secret") {
+            return Err(Halt::fail("a retained message came that this client may not read").at(secret));
+        }
+        match received.iter().find(|copy| copy.payload() == b"public") {
+            Some(public) => Ok(Evidence::of(&refusal).and(public)),
+            None => Err(Halt::inconclusive("not even the retained message that may be read came")),
+        }
+    })
+    .await
 }

@@ -212,7 +212,9 @@ pub(crate) async fn a_message_comes_at_the_lower_of_published_and_granted_qos(st
             });
         }
     }
-    evidence.ok_or_else(|| Halt::inconclusive("nothing was published"))
+    // The exchanges were all well, also those that it had lowered.
+    let (_, pong) = peer.fence().await?;
+    evidence.map(|evidence| evidence.and(&pong)).ok_or_else(|| Halt::inconclusive("nothing was published"))
 }
 
 pub(crate) async fn a_granted_wildcard_matches_and_an_unsupported_one_is_refused(stage: &Stage) -> Outcome {

@@ -16,6 +16,7 @@ use crate::tests::{
     bytes,
     judge::{Unnoticed, closes, offender},
     offer,
+    watch::message,
 };
 
 pub(crate) async fn an_unsubscribe_with_wrong_flags_closes_the_connection(stage: &Stage) -> Outcome {
@@ -73,6 +74,9 @@ pub(crate) async fn only_an_equal_filter_is_deleted(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
     offer::wildcards(&peer)?;
     peer.subscribed(&stage.topic("a/+"), Qos::AtMostOnce).await?;
+    // What one client leaves is nothing to another.
+    let mut other = Peer::connected(stage, "carol").await?;
+    other.subscribed(&stage.topic("a/c"), Qos::AtMostOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
     peer.send(unsubscribe(stage, id(31), &["a/#", "A/+", "a/c"])).await;
     let others = peer.expect::<Unsuback>().await.prepared()?;
@@ -82,7 +86,15 @@ pub(crate) async fn only_an_equal_filter_is_deleted(stage: &Stage) -> Outcome {
     let equal = peer.expect::<Unsuback>().await.prepared()?;
     publisher.published(&stage.topic("a/c"), Qos::AtMostOnce, b"not any more", false).await?;
     let fence = peer.quiet().await?;
-    Ok(Evidence::of(&others).and(&still).and(&equal).and(&fence))
+    let mut evidence = Evidence::of(&others).and(&still).and(&equal).and(&fence);
+    for payload in [&b"still subscribed"[..], b"not any more"] {
+        let copy = message(&mut other, payload).await.map_err(|halt| Halt {
+            reason: format!("when another client had unsubscribed: {}", halt.reason),
+            ..halt
+        })?;
+        evidence = evidence.and(&copy);
+    }
+    Ok(evidence)
 }
 
 pub(crate) async fn nothing_new_comes_after_the_unsuback(stage: &Stage) -> Outcome {

@@ -224,7 +224,7 @@ pub(crate) async fn a_stuck_subscriber_holds_nobody_up(stage: &Stage) -> Outcome
     Ok(Evidence::of(&before).and(&during).and(&pong))
 }
 
-/// What a decoder must not take, and what no client may do.
+/// What a decoder must not take, what no client may do, and what some server did not survive though it is lawful.
 fn faults(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
     let version = stage.version();
     let topic = stage.topic("fault");
@@ -242,6 +242,10 @@ fn faults(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
         ("a SUBSCRIBE with reserved options", bytes::subscribe(version, 0x82, 1, &[], &[(topic, 0xC0)])),
         ("an UNSUBSCRIBE without a filter", bytes::unsubscribe(version, 0xA2, 1, &[], &[])),
         ("a CONNACK", vec![0x20, 0x02, 0x00, 0x00]),
+        ("a CONNACK with properties", vec![0x20, 0x06, 0x00, 0x00, 0x03, 0x21, 0x00, 0x14]),
+        ("an empty topic", bytes::publish(version, 0x30, b"", None, &[], b"x")),
+        ("a topic that begins with a dollar", bytes::publish(version, 0x30, b"$squall/x", None, &[], b"x")),
+        ("a filter of 5,000 levels", bytes::subscribe(version, 0x82, 1, &[], &[("/".repeat(5_000).as_bytes(), 0)])),
     ]
 }
 

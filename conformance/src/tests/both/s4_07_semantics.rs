@@ -152,6 +152,10 @@ pub(crate) async fn each_name_is_a_topic_of_its_own(stage: &Stage) -> Outcome {
         let Some(copy) = received.iter().find(|copy| copy.payload() == topic.as_bytes()) else {
             return Err(Halt::fail(format!("the message on '{topic}' did not come to its subscriber")).at(end));
         };
+        if copy.topic() != topic {
+            let reason = format!("a message on '{topic}' came to its subscriber on '{}'", copy.topic());
+            return Err(Halt::fail(reason).at(copy));
+        }
         let foreign = |other: &&Delivery| other.payload() != topic.as_bytes() && other.payload() != b"the end";
         if let Some(other) = received.iter().find(foreign) {
             return Err(Halt::fail(format!("a subscriber to '{topic}' got {}", shown(other))).at(other));
@@ -259,6 +263,7 @@ fn deep(stage: &Stage, levels: usize) -> String {
 
 /// A hundred levels must work. What lies beyond may be refused: servers bound it for safety.
 pub(crate) async fn a_hundred_levels_are_not_too_many(stage: &Stage) -> Outcome {
+    let mut bystander = Peer::connected(stage, "bystander").await?;
     let mut evidence = match tried(stage, &deep(stage, 100), "a topic of 100 levels").await? {
         Taken::Delivered(evidence) => evidence,
         Taken::Refused(evidence) => {
@@ -274,13 +279,20 @@ pub(crate) async fn a_hundred_levels_are_not_too_many(stage: &Stage) -> Outcome 
     }
     // As many empty levels as a name can hold.
     let slashes = stage.topic(&"/".repeat(32_767));
-    let seen = match tried(stage, &slashes, "a topic of 32,767 empty levels").await {
-        Err(halt) if halt.verdict == squall_scenarios::verdict::Verdict::Unsupported => return Ok(evidence),
-        other => other?,
-    };
-    Ok(evidence.join(match seen {
-        Taken::Delivered(seen) | Taken::Refused(seen) => seen,
-    }))
+    match tried(stage, &slashes, "a topic of 32,767 empty levels").await {
+        Err(halt) if halt.verdict == squall_scenarios::verdict::Verdict::Unsupported => {}
+        other => {
+            evidence = evidence.join(match other? {
+                Taken::Delivered(seen) | Taken::Refused(seen) => seen,
+            });
+        }
+    }
+    // Whatever became of them: who was there before is served.
+    let (_, pong) = bystander.pinged().await.map_err(|halt| Halt {
+        reason: format!("after topics of very many levels another client was not served: {}", halt.reason),
+        ..halt
+    })?;
+    Ok(evidence.and(&pong))
 }
 
 /// The longest name that can be written: taken as it is, or refused.

@@ -12,13 +12,17 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{access, limits},
+    liars::{access, documented, limits},
     setup::Setup,
     test::{Test, test},
     tests::{
         both::{
-            s3_01_access::{wrong_credentials_are_told, wrong_credentials_end_the_connection},
-            s3_08_access::a_denied_filter_is_refused_beside_one_that_is_granted,
+            s3_01_access::{
+                who_is_refused_takes_nobodys_place, wrong_credentials_are_told, wrong_credentials_end_the_connection,
+            },
+            s3_08_access::{
+                a_denied_filter_is_refused_beside_one_that_is_granted, a_refused_filter_brings_nothing_retained,
+            },
         },
         judge::farewell,
     },
@@ -52,6 +56,21 @@ pub(crate) const TESTS: &[Test] = &[
         "A SUBSCRIBE holds a filter that is allowed and one that is not; each has its code, and only one delivers.",
         ["3.1.1/X-SUBSCRIBE-UNAUTHORISED"],
         access::swaps_the_codes
+    )
+    .on(Setup::Acl),
+    test!(
+        who_is_refused_takes_nobodys_place,
+        "A client with a wrong password comes with the identifier of one that is connected; that one goes on.",
+        ["3.1.1/MQTT-3.1.4-2"],
+        documented::lets_strangers_take_over
+    )
+    .should()
+    .on(Setup::Users),
+    test!(
+        a_refused_filter_brings_nothing_retained,
+        "A client subscribes where it may not read, and where something is retained; it does not get that.",
+        ["3.1.1/X-SUBSCRIBE-UNAUTHORISED"],
+        documented::shows_what_is_retained_to_everybody
     )
     .on(Setup::Acl),
 ];

@@ -8,10 +8,14 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::s3_01_session,
+    liars::{documented, s3_01_session},
     test::{Test, test},
     tests::{
         asking::{lasting, lasting_peer},
+        both::s3_01_anew::{
+            a_client_is_served_however_often_it_comes_back, a_filter_of_the_old_session_serves_the_fresh_one,
+            a_fresh_session_knows_no_unfinished_exchange,
+        },
         both::s3_01_session::{
             EXPIRY, a_clean_start_begins_with_nothing, a_session_is_resumed, a_take_over_keeps_what_is_in_flight,
             a_take_over_resumes_or_clears_the_session, an_empty_session_is_present_as_well,
@@ -79,6 +83,24 @@ pub(crate) const TESTS: &[Test] = &[
         s3_01_session::repeats_retained_on_resume
     )
     .should(),
+    test!(
+        a_fresh_session_knows_no_unfinished_exchange,
+        "A QoS 2 exchange is left half done and a fresh session begun; a message with its packet identifier is delivered.",
+        ["3.1.1/MQTT-3.1.2-6"],
+        documented::remembers_unfinished_exchanges
+    ),
+    test!(
+        a_filter_of_the_old_session_serves_the_fresh_one,
+        "A fresh session subscribes to a filter of the one that it clears; new messages come, and old ones do not.",
+        ["3.1.1/MQTT-3.1.2-6"],
+        documented::blocks_filters_of_old_sessions
+    ),
+    test!(
+        a_client_is_served_however_often_it_comes_back,
+        "A client comes twenty times, with a will and with a lasting session; its last visit is served as its first.",
+        ["3.1.1/MQTT-3.1.2-4"],
+        documented::serves_ten_visits
+    ),
 ];
 
 /// Once by DISCONNECT, once by a cut: every QoS 1 and QoS 2 message waits. Order counts only within a QoS.

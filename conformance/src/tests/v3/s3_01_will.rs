@@ -8,9 +8,12 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::s3_01_session,
+    liars::{documented, s3_01_session},
     test::{Test, test},
     tests::{
+        both::s3_01_lasting_wills::{
+            a_discarded_will_does_not_come_with_the_next_connection, a_will_of_a_lasting_session_is_published,
+        },
         both::s3_01_will::{
             a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given,
             a_will_is_published_on_take_over, a_will_is_published_once, a_will_is_published_promptly,
@@ -103,6 +106,18 @@ pub(crate) const TESTS: &[Test] = &[
         "A will is published while a subscriber with a session is away; it gets it when it is back.",
         ["3.1.1/X-WILL-TO-OFFLINE"],
         s3_01_session::has_no_queues
+    ),
+    test!(
+        a_will_of_a_lasting_session_is_published,
+        "A client with a lasting session and a will is cut off, twice; its will is published each time.",
+        ["3.1.1/MQTT-3.1.2-8"],
+        documented::loses_wills_of_lasting_sessions
+    ),
+    test!(
+        a_discarded_will_does_not_come_with_the_next_connection,
+        "A client with a lasting session says DISCONNECT and comes back; the will that it discarded does not come.",
+        ["3.1.1/MQTT-3.1.2-10", "3.1.1/MQTT-3.14.4-3"],
+        documented::publishes_a_discarded_will_later
     ),
 ];
 

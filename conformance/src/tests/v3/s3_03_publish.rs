@@ -11,10 +11,11 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{faults, s3_03_publish},
+    liars::{documented, faults, s3_03_publish},
     test::{Test, test},
     tests::{
         asking::id,
+        both::s3_03_copies::each_subscriber_gets_a_copy_of_its_own,
         both::s3_03_publish::{
             a_message_matches_the_filter_that_it_came_for, a_message_that_comes_again_has_dup,
             a_publish_begins_with_a_whole_topic, a_publish_is_answered_by_its_qos, a_publisher_gets_its_own_message,
@@ -106,6 +107,12 @@ pub(crate) const TESTS: &[Test] = &[
         ["3.1.1/X-PAYLOAD-BINARY-LARGE"],
         s3_03_publish::is_not_eight_bit_clean
     ).also_3_1(),
+    test!(
+        each_subscriber_gets_a_copy_of_its_own,
+        "Subscribers of each QoS get one message; each copy is as its own subscription asks.",
+        ["3.1.1/MQTT-3.8.4-6"],
+        documented::lowers_one_copy_and_all_that_follow
+    ),
 ];
 
 /// 3.1.1: a topic that clients may hardly write to. Acknowledged or closed; silence is wrong.

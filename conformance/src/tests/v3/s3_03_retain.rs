@@ -8,7 +8,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{s3_03_publish, s3_03_retained},
+    liars::{documented, s3_03_publish, s3_03_retained},
     test::{Test, test},
     tests::{
         asking::{lasting, lasting_peer},
@@ -19,6 +19,10 @@ use crate::{
         },
         both::s3_03_retained_deliveries::{
             every_wildcard_finds_what_is_retained, the_delivery_of_a_retained_message_goes_on,
+        },
+        both::s3_03_retained_names::{
+            a_retained_message_passes_between_the_versions, a_wildcard_finds_every_branch_of_what_is_retained,
+            each_name_keeps_a_message_of_its_own,
         },
         judge::farewell,
         offer,
@@ -103,6 +107,24 @@ pub(crate) const TESTS: &[Test] = &[
         "A retained message comes to a lasting session and is not acknowledged; it comes again on the next connection.",
         ["3.1.1/MQTT-4.4.0-1"],
         s3_03_retained::forgets_deliveries_of_retained_messages
+    ),
+    test!(
+        each_name_keeps_a_message_of_its_own,
+        "Topics that differ by dots, spaces, case and empty levels keep a message each; each is found under its own name.",
+        ["3.1.1/X-TOPIC-CASE-SPACE-SLASH", "3.1.1/MQTT-3.3.1-6"],
+        documented::takes_retained_dots_for_slashes
+    ),
+    test!(
+        a_wildcard_finds_every_branch_of_what_is_retained,
+        "A filter 'tree/+/b/#' is subscribed to; what is retained in each matching branch comes, and nothing else.",
+        ["3.1.1/MQTT-3.3.1-6"],
+        documented::looks_into_one_branch
+    ),
+    test!(
+        a_retained_message_passes_between_the_versions,
+        "Clients of 3.1.1 and of 5.0 retain a message each; later clients of both versions find both.",
+        ["3.1.1/X-CROSS-VERSION-DELIVERY"],
+        documented::retains_for_its_own_version
     ),
 ];
 

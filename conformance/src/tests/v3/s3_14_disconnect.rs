@@ -6,11 +6,12 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{s3_01_session, s3_02_connack},
+    liars::{documented, s3_01_session, s3_02_connack},
     test::{Test, test},
     tests::{
         both::{
             s3_01_connect::taken_over,
+            s3_01_lasting_wills::a_disconnect_right_behind_a_message_counts,
             s3_01_will::{a_disconnect_discards_the_will, a_flagged_disconnect_is_none},
             s3_14_disconnect::{nothing_after_disconnect_is_processed, the_receiver_of_disconnect_closes},
         },
@@ -52,6 +53,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A connection is taken over; the server of 3.1.1 closes it without a word.",
         ["3.1.1/X-311-NO-SERVER-DISCONNECT"],
         s3_02_connack::says_disconnect_to_3_1_1
+    ),
+    test!(
+        a_disconnect_right_behind_a_message_counts,
+        "A message, DISCONNECT and the end of the connection come in one breath; the will is not published.",
+        ["3.1.1/MQTT-3.14.4-3"],
+        documented::overlooks_a_hasty_disconnect
     ),
 ];
 

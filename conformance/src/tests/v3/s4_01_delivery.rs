@@ -1,7 +1,7 @@
 //! 4.1 to 4.6 of 3.1.1: state, quality of service, retry, receipt, order.
 
 use crate::{
-    liars::{exchanges, s3_03_retained},
+    liars::{documented, exchanges, s3_03_retained},
     test::{Test, test},
     tests::both::{
         s4_03_qos::{
@@ -11,6 +11,10 @@ use crate::{
             an_unacknowledged_qos_1_message_is_sent_again_on_the_resumed_session,
             an_unfinished_qos_2_delivery_goes_on_where_it_stopped, every_matching_session_gets_the_message,
             messages_of_one_topic_and_qos_keep_their_order,
+        },
+        s4_03_repeats::{
+            a_held_message_outlives_an_exchange_of_its_number, a_message_for_nobody_frees_its_identifier,
+            every_repeat_of_a_qos_2_message_is_acknowledged, what_came_at_qos_0_does_not_come_again,
         },
         s4_04_resumption::a_message_released_on_the_next_connection_is_whole,
     },
@@ -81,4 +85,29 @@ pub(crate) const TESTS: &[Test] = &[
         ["3.1.1/MQTT-4.4.0-1", "3.1.1/MQTT-3.3.1-5", "3.1.1/MQTT-3.8.4-6"],
         s3_03_retained::lowers_what_is_released_later
     ),
+    test!(
+        every_repeat_of_a_qos_2_message_is_acknowledged,
+        "A QoS 2 PUBLISH is sent again three times before its PUBREL; each gets a PUBREC, and it is delivered once.",
+        ["3.1.1/MQTT-4.3.3-2"],
+        documented::has_enough_of_repeats
+    ),
+    test!(
+        a_held_message_outlives_an_exchange_of_its_number,
+        "A client publishes with the packet identifier of a message that it holds, and reconnects; that message comes again.",
+        ["3.1.1/X-INFLIGHT-INDEPENDENT-IDS", "3.1.1/MQTT-4.4.0-1"],
+        documented::forgets_what_shares_a_number
+    ),
+    test!(
+        a_message_for_nobody_frees_its_identifier,
+        "A QoS 2 message has no subscriber; its packet identifier is free for a new message on the next connection.",
+        ["3.1.1/MQTT-4.3.3-2"],
+        documented::remembers_what_nobody_wanted
+    ),
+    test!(
+        what_came_at_qos_0_does_not_come_again,
+        "A client fetches what waited for it at QoS 0; on its next connections it does not come once more.",
+        ["3.1.1/X-QOS-DOWNGRADE-DUP"],
+        documented::replays_what_came_at_qos_0
+    )
+    .should(),
 ];

@@ -14,13 +14,13 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{faults, s3_01_connect, s3_02_connack},
+    liars::{documented, faults, s3_01_connect, s3_02_connack},
     test::{Test, test},
     tests::{
         asking::{id, lasting},
         bytes::{RawConnect, publish, subscribe, unsubscribe},
         clock::{close_after_silence, graded},
-        judge::{At, Cases, Unnoticed, closes, offender, refuses},
+        judge::{At, Cases, Unnoticed, closes, formed, offender, refuses},
         offer,
         watch::{collect, message, name, tidied},
     },
@@ -62,6 +62,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A client does not ask for Response Information; CONNACK has none.",
         ["5.0/MQTT-3.1.2-28"],
         s3_02_connack::tells_response_information
+    ),
+    test!(
+        response_information_may_be_asked_for,
+        "A client asks for Response Information; it is let in by a CONNACK that can be read.",
+        ["5.0/MQTT-3.1.2-28"],
+        documented::garbles_response_information
     ),
     test!(
         answers_explain_nothing_to_those_who_do_not_ask,
@@ -266,6 +272,29 @@ async fn response_information_is_not_sent_unasked(stage: &Stage) -> Outcome {
         evidence = Some(evidence.map_or_else(|| Evidence::of(&connack), |evidence| evidence.and(&connack)));
     }
     evidence.ok_or_else(|| Halt::inconclusive("nothing was sent"))
+}
+
+/// Whoever asks is let in, and whatever CONNACK says is a CONNACK.
+async fn response_information_may_be_asked_for(stage: &Stage) -> Outcome {
+    let mut control = Peer::connected(stage, "control").await?;
+    control.disconnect().await;
+    let mut cases = Cases::new();
+    for problems in [0, 1] {
+        let mut connect = Peer::hello(stage, "curious");
+        connect.properties.push(Property::RequestResponseInformation(1));
+        connect.properties.push(Property::RequestProblemInformation(problems));
+        let outcome = formed(stage, Peer::connect(stage, "curious", connect).await);
+        let what = format!("Request Problem Information {problems}");
+        let outcome = match outcome {
+            Ok((mut peer, connack)) => {
+                peer.disconnect().await;
+                Ok(Evidence::of(&connack))
+            }
+            Err(halt) => Err(halt),
+        };
+        cases.add(what, outcome);
+    }
+    cases.finish()
 }
 
 /// Request Problem Information 0: no Reason String and no User Property in answers, whatever goes wrong.

@@ -16,10 +16,13 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::s3_01_session,
+    liars::{documented, s3_01_session},
     test::{Test, test},
     tests::{
         asking::lasting,
+        both::s3_01_lasting_wills::{
+            a_discarded_will_does_not_come_with_the_next_connection, a_will_of_a_lasting_session_is_published,
+        },
         both::s3_01_will::{
             GIVEN_UP, PROMPT, a_will_is_delivered_like_any_message, a_will_is_published_as_it_was_given,
             a_will_is_published_on_take_over, a_will_is_published_once, a_will_is_published_promptly,
@@ -27,7 +30,7 @@ use crate::{
             a_will_waits_for_an_absent_client, a_will_with_retain_is_retained, a_will_without_retain_is_not_retained,
             all_due, an_empty_retained_will_clears_its_topic, control_will, due, watcher,
         },
-        judge::farewell,
+        judge::{farewell, formed},
         offer,
         watch::{message, message_by, no_other, text, tidied, will, with_will},
     },
@@ -132,6 +135,18 @@ pub(crate) const TESTS: &[Test] = &[
         ["5.0/X-WILL-DISCONNECT-CODES"],
         s3_01_session::takes_each_disconnect_for_normal
     ),
+    test!(
+        a_will_of_a_lasting_session_is_published,
+        "A client with a lasting session and a will is cut off, twice; its will is published each time.",
+        ["5.0/MQTT-3.1.2-8"],
+        documented::loses_wills_of_lasting_sessions
+    ),
+    test!(
+        a_discarded_will_does_not_come_with_the_next_connection,
+        "A client with a lasting session says DISCONNECT and comes back; the will that it discarded does not come.",
+        ["5.0/MQTT-3.1.2-10", "5.0/MQTT-3.14.4-3"],
+        documented::publishes_a_discarded_will_later
+    ),
 ];
 
 /// 5.0 3.1.3.2.8: with repeated names.
@@ -187,7 +202,8 @@ async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
             latest: delay + PROMPT + Duration::from_secs(1),
         };
         let given_up = delay + GIVEN_UP + stage.tolerance();
-        let came = message_by(&mut watcher, b"delayed", since + given_up).await;
+        // Its properties are not all those of a PUBLISH.
+        let came = formed(stage, message_by(&mut watcher, b"delayed", since + given_up).await);
         if came.as_ref().is_err_and(|halt| halt.verdict == Verdict::Fail) {
             stage.missed(due, given_up);
         }
@@ -200,7 +216,10 @@ async fn a_will_waits_for_its_delay(stage: &Stage) -> Outcome {
                 Halt::fail(format!("expected the will after its delay of 2 s, it came after {took:?}")).at(&came)
             );
         }
-        let evidence = Evidence::of(&came);
+        // Once, and not again with the next.
+        let after = control_will(stage, &mut watcher, &topic).await?;
+        no_other(&after, b"control")?;
+        let evidence = Evidence::of(&came).and_all(&after);
         Ok(if grade == Punctuality::InTime {
             evidence
         } else {
@@ -225,18 +244,25 @@ async fn a_reconnect_within_the_delay_cancels_the_will(stage: &Stage) -> Outcome
         if !connack.session_present {
             return Err(Halt::inconclusive("the session was not kept").at(&connack));
         }
+        let early = stage.topic("own/early");
+        mortal.subscribed(&early, Qos::AtMostOnce).await?;
         // The rule has a clock: its time must be over before silence means anything.
         stage.pass(Duration::from_secs(4)).await;
         let after = control_will(stage, &mut watcher, &topic).await?;
         no_other(&after, b"control")?;
-        // The delay that is over is nothing to the client that came back.
-        let own = stage.topic("own");
-        mortal.subscribed(&own, Qos::AtMostOnce).await?;
-        mortal.published(&own, Qos::AtMostOnce, b"still here", false).await?;
-        message(&mut mortal, b"still here").await.map_err(|halt| Halt {
-            reason: format!("when the delay was over, the client that had come back was not served: {}", halt.reason),
-            ..halt
-        })?;
+        // The delay that is over is nothing to the client that came back, nor to what it had subscribed to before.
+        let late = stage.topic("own/late");
+        mortal.subscribed(&late, Qos::AtMostOnce).await?;
+        for own in [&early, &late] {
+            mortal.published(own, Qos::AtMostOnce, own.as_bytes(), false).await?;
+            message(&mut mortal, own.as_bytes()).await.map_err(|halt| Halt {
+                reason: format!(
+                    "when the delay was over, the client that had come back was not served: {}",
+                    halt.reason
+                ),
+                ..halt
+            })?;
+        }
         // And a later end without a will publishes nothing either.
         mortal.close(End::Fin).await;
         farewell(&mut mortal).await;

@@ -15,14 +15,14 @@ use squall_scenarios::{
 
 use super::s3_03_properties::copies;
 use crate::{
-    liars::s3_03_publish,
+    liars::{documented, s3_03_publish},
     test::{Test, test},
     tests::{
         asking::{lasting, lasting_peer},
         clock::{end_after, gone},
         judge::{At, farewell},
         offer,
-        watch::{Delivery, collect, message, name, rest, tidied},
+        watch::{Delivery, collect, message, name, rest, shown, tidied},
     },
 };
 
@@ -38,6 +38,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A message waits 3 s for an absent client; its Message Expiry Interval is less by that.",
         ["5.0/MQTT-3.3.2-6"],
         s3_03_publish::ignores_message_expiry
+    ),
+    test!(
+        a_message_in_its_last_second_still_says_so,
+        "A message that lives for 1 s is fetched about the end of it; whenever it comes, it has a Message Expiry Interval.",
+        ["5.0/MQTT-3.3.2-6"],
+        documented::leaves_out_the_last_second
     ),
     test!(
         no_message_expiry_is_added,
@@ -171,6 +177,59 @@ async fn the_message_expiry_is_reduced_by_the_wait(stage: &Stage) -> Outcome {
         Ok(evidence)
     })
     .await
+}
+
+/// Who fetch a message of one second, and when: clocks of whole seconds have nothing left of it somewhere in between.
+const FETCHERS: [&str; 4] = ["early", "nearly", "just", "after"];
+const FETCHED: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_millis(900), Duration::from_millis(1050), Duration::from_millis(1400)];
+
+/// Whether it still comes is another rule's business. If it does, it says that it expires.
+async fn a_message_in_its_last_second_still_says_so(stage: &Stage) -> Outcome {
+    let topic = stage.topic("brief");
+    tidied(stage, &FETCHERS, &[], async {
+        for actor in FETCHERS {
+            let mut absent = lasting_peer(stage, actor).await?;
+            offer::qos(&absent, Qos::AtLeastOnce)?;
+            absent.subscribed(&topic, Qos::AtLeastOnce).await?;
+            absent.disconnect().await;
+            farewell(&mut absent).await;
+        }
+        let mut live = Peer::connected(stage, "live").await?;
+        live.subscribed(&topic, Qos::AtLeastOnce).await?;
+        let mut publisher = Peer::connected(stage, "publisher").await?;
+        let since = stage.now();
+        for (payload, expiry) in [("brief", 1), ("long", 60)] {
+            let properties = Properties::new().with(Property::MessageExpiryInterval(expiry));
+            let id = publisher.fresh_id();
+            let message = Publish::new(&name(&topic), payload).at(Qos::AtLeastOnce, Some(id));
+            publisher.publish_with(message.with_properties(&properties)).await.prepared()?;
+        }
+        let at_once = says_that_it_expires(&mut live).await?;
+        let mut evidence = at_once;
+        for (actor, after) in FETCHERS.into_iter().zip(FETCHED) {
+            stage.world().sleep_until(since + after).await;
+            let (mut absent, _) = Peer::connect(stage, actor, lasting(stage, actor)).await.prepared()?;
+            evidence = evidence.join(says_that_it_expires(&mut absent).await?);
+            absent.disconnect().await;
+        }
+        Ok(evidence)
+    })
+    .await
+}
+
+/// Every message up to the long one, which has a Message Expiry Interval in any case.
+async fn says_that_it_expires(peer: &mut Peer) -> Outcome {
+    let long = |seen: &[Delivery]| seen.iter().any(|copy| copy.payload() == b"long");
+    let received = collect(peer, long).await?;
+    if let Some(silent) = received.iter().find(|copy| copy.message_expiry_interval.is_none()) {
+        let reason = format!("a message that expires came without a Message Expiry Interval: {}", shown(silent));
+        return Err(Halt::fail(reason).at(silent));
+    }
+    match received.split_first() {
+        Some((first, others)) => Ok(Evidence::of(first).and_all(others)),
+        None => Err(Halt::inconclusive(format!("{} received no message", peer.actor()))),
+    }
 }
 
 /// The message waited between `least` and `most`; a second either way is accepted.

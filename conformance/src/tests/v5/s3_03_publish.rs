@@ -13,10 +13,11 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{faults, s3_03_publish},
+    liars::{documented, faults, s3_03_publish},
     test::{Test, test},
     tests::{
         asking::id,
+        both::s3_03_copies::each_subscriber_gets_a_copy_of_its_own,
         both::s3_03_publish::{
             a_message_matches_the_filter_that_it_came_for, a_message_that_comes_again_has_dup,
             a_publish_begins_with_a_whole_topic, a_publish_is_answered_by_its_qos, a_publisher_gets_its_own_message,
@@ -133,6 +134,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A client's window is full; SUBSCRIBE, PUBLISH and PINGREQ are answered all the same.",
         ["5.0/MQTT-3.3.4-10"],
         s3_03_publish::holds_answers_back
+    ),
+    test!(
+        each_subscriber_gets_a_copy_of_its_own,
+        "Subscribers of each QoS, some with a Subscription Identifier, get one message; each copy is as its own subscription asks.",
+        ["5.0/MQTT-3.8.4-8"],
+        documented::lowers_one_copy_and_all_that_follow
     ),
 ];
 

@@ -8,11 +8,12 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::{s3_01_session, s3_02_connack},
+    liars::{documented, s3_01_session, s3_02_connack},
     test::{Test, test},
     tests::{
         both::{
             s2_packet_format::variable_at,
+            s3_01_lasting_wills::a_disconnect_right_behind_a_message_counts,
             s3_01_will::{a_disconnect_discards_the_will, a_flagged_disconnect_is_none},
             s3_14_disconnect::{nothing_after_disconnect_is_processed, the_receiver_of_disconnect_closes},
         },
@@ -91,6 +92,12 @@ pub(crate) const TESTS: &[Test] = &[
         s3_02_connack::closes_without_a_word
     )
     .should(),
+    test!(
+        a_disconnect_right_behind_a_message_counts,
+        "A message, DISCONNECT and the end of the connection come in one breath; the will is not published.",
+        ["5.0/MQTT-3.14.4-3"],
+        documented::overlooks_a_hasty_disconnect
+    ),
 ];
 
 /// CONNECTs that are refused and packets that come without one: no DISCONNECT, whatever else.

@@ -15,7 +15,7 @@ use squall_scenarios::{
 };
 
 use crate::{
-    liars::shared,
+    liars::{documented, shared},
     test::{Test, test},
     tests::{
         bytes::subscribe,
@@ -89,6 +89,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A member unsubscribes from the topic alone, then from the share; only then the other gets everything.",
         ["5.0/X-SHARED-UNSUBSCRIBE"],
         shared::never_leaves_a_share
+    ),
+    test!(
+        a_plain_subscription_is_not_left_with_a_share,
+        "A client that is subscribed for itself unsubscribes from a share on the same topic; its subscription stays.",
+        ["5.0/X-SHARED-UNSUBSCRIBE"],
+        documented::takes_a_share_for_its_filter
     ),
     test!(
         a_member_is_told_its_own_identifier,
@@ -348,6 +354,41 @@ async fn a_share_is_left_with_its_whole_filter(stage: &Stage) -> Outcome {
     } else {
         evidence
     })
+}
+
+/// UNSUBSCRIBE from a share that was never joined, by who is subscribed for itself.
+async fn a_plain_subscription_is_not_left_with_a_share(stage: &Stage) -> Outcome {
+    let (topic, share) = (stage.topic("t"), shared(stage, "group", "t"));
+    let mut peer = sharer(stage).await?;
+    peer.subscribed(&topic, Qos::AtMostOnce).await?;
+    let mut publisher = Peer::connected(stage, "publisher").await?;
+    let mut evidence: Option<Evidence> = None;
+    // Alone, and beside a member of that share.
+    let mut other = Peer::connected(stage, "other").await?;
+    for (what, joined) in [("that nobody had joined", false), ("of somebody else", true)] {
+        if joined {
+            joins(&mut other, &share, Qos::AtMostOnce).await?;
+        }
+        let id = peer.fresh_id();
+        peer.send(Packet::Unsubscribe(Unsubscribe::new(id, vec![filter(&share)]))).await;
+        let unsuback = peer.expect::<Unsuback>().await;
+        // That an answer comes is another rule; that the connection lives is this one.
+        let unsuback = if peer.is_open() { unsuback.prepared()? } else { unsuback? };
+        publisher.published(&topic, Qos::AtMostOnce, what.as_bytes(), false).await?;
+        let copy = message(&mut peer, what.as_bytes()).await.map_err(|halt| Halt {
+            reason: format!("after UNSUBSCRIBE from a share {what}: {}", halt.reason),
+            ..halt
+        })?;
+        let mut seen = Evidence::of(&unsuback).and(&copy);
+        if unsuback.reasons.first() != Some(&ReasonCode::NoSubscriptionExisted) {
+            seen = seen.warn(format!("expected UNSUBACK 0x11 for a share {what}, got {:?}", unsuback.reasons));
+        }
+        evidence = Some(match evidence {
+            Some(before) => before.join(seen),
+            None => seen,
+        });
+    }
+    evidence.ok_or_else(|| Halt::inconclusive("nothing was left"))
 }
 
 async fn a_member_is_told_its_own_identifier(stage: &Stage) -> Outcome {
