@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod crude;
+mod documented;
 mod far;
 mod lagging;
 mod late;

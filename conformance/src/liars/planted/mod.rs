@@ -3,8 +3,11 @@
 
 mod acknowledgements;
 mod deliveries;
+mod documented;
 mod handshakes;
+mod plain;
 mod properties;
+mod stopping;
 
 use squall_codec::version::Version;
 use squall_scenarios::liar::Liar;
@@ -30,4 +33,10 @@ const fn planted(name: &'static str, versions: &'static [Version], liar: fn() ->
 /// All of them.
 pub fn all() -> impl Iterator<Item = Planted> {
     [deliveries::ALL, acknowledgements::ALL, handshakes::ALL, properties::ALL].concat().into_iter()
+}
+
+/// Defects that real servers had, as their change logs and issue trackers describe them. Here each has the test that has to
+/// notice it: the collection `documented_bugs.tsv` names both.
+pub fn documented() -> impl Iterator<Item = Planted> {
+    [documented::ALL, plain::ALL, stopping::ALL].concat().into_iter()
 }
