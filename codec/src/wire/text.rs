@@ -89,6 +89,7 @@ impl Text {
 
 #[inline]
 fn check_length(bytes: &[u8]) -> Result<(), TextError> {
+    // [MQTT-4.7.3-3]
     if bytes.len() > usize::from(u16::MAX) {
         return Err(TextError::TooLong(bytes.len()));
     }
@@ -113,6 +114,7 @@ pub(crate) fn check_text(bytes: &[u8]) -> Result<(), TextError> {
 
 #[cold]
 pub(super) fn check_odd_text(bytes: &[u8]) -> Result<(), TextError> {
+    // [MQTT-1.5.4-1]
     std::str::from_utf8(bytes).map_err(|_| TextError::NotUtf8)?;
     check_null(bytes)
 }
