@@ -142,6 +142,7 @@ impl Model {
             Packet::Disconnect(disconnect) => {
                 self.lines[at].excuse = Some("the client has said DISCONNECT");
                 if let Some(expiry) = disconnect.properties.session_expiry_interval() {
+                    let expiry = expiry.min(self.terms.maximum_session_expiry);
                     let of = &mut self.sessions[session];
                     of.expiry = expiry;
                     of.longest = of.longest.max(expiry);
@@ -488,7 +489,8 @@ impl Model {
         match (connect.version.has_properties(), connect.clean_start) {
             (true, _) => connect.properties.session_expiry_interval().unwrap_or(0).min(most),
             (false, true) => 0,
-            (false, false) => most,
+            // Before 5.0 nobody can say for how long.
+            (false, false) => u32::MAX,
         }
     }
 

@@ -63,9 +63,12 @@ impl Model {
             self.repeated.insert(message.key);
         }
         let is_again = publish.dup && is_known;
+        // Where there is no room for another retained message, it may be refused.
+        let may_be_refused =
+            publish.retain && publish.qos > Qos::AtMostOnce && self.retained.len() >= self.terms.retained_messages;
         self.add_message(message);
         self.keep_if_retained(next);
-        self.route(next, !is_again);
+        self.route(next, !is_again && !may_be_refused);
     }
 
     /// A message that the server had before a crash, unless it takes it for a new one.
@@ -133,6 +136,7 @@ impl Model {
             }
             Packet::Disconnect(disconnect) => {
                 let Some(expiry) = disconnect.properties.session_expiry_interval() else { return };
+                let expiry = expiry.min(self.terms.maximum_session_expiry);
                 let end = self.now + Duration::from_secs(expiry.into());
                 let of = &mut self.sessions[session];
                 of.life = match of.life {

@@ -244,6 +244,7 @@ impl Swarm {
             let (first, last) = draws.one_of(&FEW_IDENTIFIERS);
             (broker.first_packet_id, broker.last_packet_id) = (Some(first), Some(last));
         }
+        bounds(seed, &mut broker);
         features.extend(LATE_COMERS.iter().filter(|feature| Draws::new(seed, feature.name(), 0).happens(50)));
         Swarm {
             clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
@@ -260,6 +261,23 @@ impl Swarm {
     /// Whether clients do it.
     pub fn has(&self, feature: Feature) -> bool {
         self.features.contains(&feature)
+    }
+}
+
+/// Bounds of the broker that clients come to now and then, from a stream of their own.
+fn bounds(seed: u64, broker: &mut Settings) {
+    let mut draws = Draws::new(seed, "bounds", 0);
+    if draws.happens(8) {
+        broker.server_keep_alive = Some(draws.between(1, 5) as u16);
+    }
+    if draws.happens(8) {
+        broker.maximum_session_expiry = Some(draws.between(1, 5) as u32);
+    }
+    if draws.happens(6) {
+        broker.retained_messages = Some(draws.between(1, 4));
+    }
+    if draws.happens(8) {
+        broker.topic_alias_maximum = Some(draws.between(0, 2) as u16);
     }
 }
 
