@@ -24,7 +24,9 @@ use squall_sim::{
 
 /// What is found at the edge in the storm of a seed.
 fn found(seed: u64, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
-    let plan = fit(&generate::plan(seed), &Offer::default()).plan;
+    let mut plan = fit(&generate::plan(seed), &Offer::default()).plan;
+    // Nobody is told that a message of QoS 0 was not retained for want of room, and a server at an address has plenty.
+    plan.broker.retained_messages = None;
     let scribe = Rc::new(RefCell::new(Scribe::default()));
     let beside = Some(Rc::clone(&scribe) as Rc<RefCell<_>>);
     let run = play(&plan, StormOptions { liar, beside, is_quiet: true, ..StormOptions::default() });
