@@ -222,7 +222,7 @@ impl Model {
     /// This CONNECT will never be answered: whoever sent it may have a session afterwards.
     pub(super) fn perhaps_let_in(&mut self, session: usize, connect: &Connect) {
         self.loosen_session(session);
-        let asked = self.expiry_of(connect);
+        let asked = Self::expiry_of(connect);
         let of = &mut self.sessions[session];
         of.longest = of.longest.max(asked);
         // Who is still connected has what was granted.
@@ -335,7 +335,7 @@ impl Model {
             // [MQTT-3.1.3-9] Back before its time; at the same moment it is either.
             self.will_is_cancelled(session, will);
         }
-        let asked = connack.properties.session_expiry_interval().unwrap_or(self.expiry_of(&connect));
+        let asked = connack.properties.session_expiry_interval().unwrap_or(Self::expiry_of(&connect));
         let most = connack.properties.receive_maximum().unwrap_or(u16::MAX);
         let keeps = if is_silent { None } else { Some(resumes) };
         let of = &mut self.sessions[session];
@@ -483,11 +483,10 @@ impl Model {
         }
     }
 
-    /// Session Expiry Interval in seconds, as CONNECT asks for it.
-    pub(super) fn expiry_of(&self, connect: &Connect) -> u32 {
-        let most = self.terms.maximum_session_expiry;
+    /// Session Expiry Interval in seconds, as CONNECT asks for it: CONNACK says so where another one holds (section 3.2.2.3.2).
+    pub(super) fn expiry_of(connect: &Connect) -> u32 {
         match (connect.version.has_properties(), connect.clean_start) {
-            (true, _) => connect.properties.session_expiry_interval().unwrap_or(0).min(most),
+            (true, _) => connect.properties.session_expiry_interval().unwrap_or(0),
             (false, true) => 0,
             // Before 5.0 nobody can say for how long.
             (false, false) => u32::MAX,
