@@ -62,9 +62,12 @@ impl Model {
         let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Pubrec, ack.packet_id) };
         self.in_order(PacketKind::Pubrec, ack.packet_id, is_early);
         self.tells_of_receivers(message, ack);
-        self.sessions[session].perhaps_received.remove(&ack.packet_id);
+        let of = &mut self.sessions[session];
+        of.perhaps_received.remove(&ack.packet_id);
         if ack.reason.is_failure() {
-            self.sessions[session].received.remove(&ack.packet_id);
+            of.received.remove(&ack.packet_id);
+        } else {
+            of.received.insert(ack.packet_id);
         }
         self.accepts(message, !ack.reason.is_failure());
     }

@@ -42,7 +42,9 @@ impl Model {
             if let Some(id) = publish.packet_id {
                 let qos = publish.qos;
                 let number = self.tally.delivered;
-                let begun = self.taken.take().map(|owed| (self.now, Box::new(owed)));
+                // After a crash it may come as if for the first time.
+                let owed = self.taken.take().unwrap_or_else(|| Owed::as_sent(message, publish));
+                let begun = Some((self.now, Box::new(owed)));
                 self.sessions[session].sending.push(Sending::new(id, message, qos, (at, number), begun));
             }
         }
@@ -342,6 +344,7 @@ impl Model {
                     && before.publisher == publisher
                     && before.qos() == qos
                     && earlier.qos == owed.qos
+                    && earlier.qos == publish.qos
                     && before.publish.topic_bytes() == topic;
                 if is_on_line && !earlier.is_passed {
                     earlier.is_passed = true;

@@ -30,6 +30,9 @@ impl Model {
             self.breach(invariant, detail);
         }
         let message = Message::new(publish.clone(), session, self.now);
+        // Where there is no room for another retained message, it may be refused.
+        let may_be_refused =
+            publish.retain && publish.qos > Qos::AtMostOnce && self.retained.len() >= self.terms.retained_messages;
         match (publish.qos, publish.packet_id) {
             (Qos::AtLeastOnce, Some(id)) => {
                 self.lines[at].answers.puback.push_back((id, Some(next)));
@@ -47,7 +50,11 @@ impl Model {
                     return;
                 }
                 let perhaps = of.perhaps_received.remove(&id);
-                of.received.insert(id);
+                if may_be_refused {
+                    of.perhaps_received.insert(id, Some(next));
+                } else {
+                    of.received.insert(id);
+                }
                 if let Some(before) = perhaps {
                     self.lines[at].answers.pubrec.push_back((id, None));
                     return self.published_perhaps(message, before);
@@ -63,9 +70,6 @@ impl Model {
             self.repeated.insert(message.key);
         }
         let is_again = publish.dup && is_known;
-        // Where there is no room for another retained message, it may be refused.
-        let may_be_refused =
-            publish.retain && publish.qos > Qos::AtMostOnce && self.retained.len() >= self.terms.retained_messages;
         self.add_message(message);
         self.keep_if_retained(next);
         self.route(next, !is_again && !may_be_refused);
@@ -144,6 +148,7 @@ impl Model {
                     Life::Here => Life::Until(end, Duration::MAX),
                     Life::Until(least, most) => Life::Until(least.min(end), most),
                 };
+                of.expiry = of.expiry.max(expiry);
                 of.longest = of.longest.max(expiry);
             }
             _ => {}
@@ -305,7 +310,7 @@ impl Model {
             match existing {
                 // [MQTT-3.8.4-3]
                 Some(existing) => {
-                    existing.before.get_or_insert((existing.options, existing.identifier));
+                    existing.before.push((existing.options, existing.identifier));
                     existing.options = options;
                     existing.identifier = identifier;
                     existing.is_going = false;
@@ -318,7 +323,7 @@ impl Model {
                     is_sure: false,
                     is_going: false,
                     is_gone: false,
-                    before: None,
+                    before: Vec::new(),
                 }),
             }
             // [MQTT-3.8.4-4] and section 3.3.1.3: what is retained, if Retain Handling asks for it. Never for a share.
@@ -389,7 +394,7 @@ impl Model {
             }
             subscribed.is_sure = true;
             subscribed.is_going = false;
-            subscribed.before = None;
+            subscribed.before.clear();
             // What it may have been instead, it is not.
             let place = of.subscriptions.iter().position(|subscribed| subscribed.filter.as_str() == filter);
             let mut index = 0;

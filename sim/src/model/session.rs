@@ -84,8 +84,8 @@ pub(super) struct Subscribed {
     pub(super) filter: TopicFilter,
     pub(super) options: SubscriptionOptions,
     pub(super) identifier: Option<u32>,
-    /// What it was before a SUBSCRIBE that was not answered yet.
-    pub(super) before: Option<(SubscriptionOptions, Option<u32>)>,
+    /// What it was before each SUBSCRIBE that was not answered yet.
+    pub(super) before: Vec<(SubscriptionOptions, Option<u32>)>,
     /// SUBACK has granted it.
     pub(super) is_sure: bool,
     /// A crash has left open whether it is still there, and as this.
@@ -186,6 +186,25 @@ impl Sending {
 }
 
 impl Owed {
+    /// What was just sent, as it was sent.
+    pub(super) fn as_sent(message: usize, publish: &Publish) -> Self {
+        Owed {
+            message,
+            why: Why::Live,
+            qos: publish.qos,
+            main_qos: publish.qos,
+            least_qos: publish.qos,
+            is_due: false,
+            filters: 1,
+            more: 0,
+            retain: [true; 2],
+            identifiers: publish.subscription_identifiers.clone(),
+            is_vague: false,
+            is_passed: false,
+            only_on: None,
+        }
+    }
+
     /// The one copy that has to come may come at QoS 0, which waits for nobody.
     pub(super) fn may_be_lost(&self) -> bool {
         self.main_qos == Qos::AtMostOnce
@@ -270,9 +289,9 @@ impl Session {
     pub(super) fn loosen_subscriptions(&mut self) {
         let mut before = Vec::new();
         for subscribed in &mut self.subscriptions {
-            subscribed.is_going |= !subscribed.is_sure || subscribed.is_gone || subscribed.before.is_some();
+            subscribed.is_going |= !subscribed.is_sure || subscribed.is_gone || !subscribed.before.is_empty();
             subscribed.is_gone = false;
-            if let Some((options, identifier)) = subscribed.before.take() {
+            for (options, identifier) in std::mem::take(&mut subscribed.before) {
                 before.push(Subscribed { options, identifier, is_sure: false, ..subscribed.clone() });
             }
         }
