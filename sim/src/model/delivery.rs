@@ -34,7 +34,8 @@ impl Model {
         }
         if let Some(message) = self.take_owed(at, session, publish, key) {
             self.check_properties((at, session), message, publish, key);
-            self.messages[message].has_left |= publish.qos == Qos::ExactlyOnce;
+            // To a session that a crash ends, nothing comes twice.
+            self.messages[message].has_left |= publish.qos == Qos::ExactlyOnce && self.sessions[session].expiry > 0;
             if let Some(twin) = self.messages[message].twin {
                 self.sessions[session].owed.retain(|owed| owed.message != twin || owed.why == Why::Retained);
             }

@@ -33,7 +33,7 @@ pub(super) struct Message {
     pub(super) is_will: bool,
     /// Somebody is connected who has asked for it, for certain.
     pub(super) has_receiver: bool,
-    /// It has left for somebody with QoS 2: then the server has kept what it must not do twice.
+    /// It has left with QoS 2 for a session that is kept: then the server has kept what it must not do twice.
     pub(super) has_left: bool,
     /// The same message, as the server may have taken it before a crash, or after it: one of the two is published.
     pub(super) twin: Option<usize>,
