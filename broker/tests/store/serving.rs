@@ -186,7 +186,10 @@ async fn a_broken_disk_does_not_keep_the_server_from_ending() {
     let mut doubtful = message(Qos::AtLeastOnce, "t", b"doubtful");
     doubtful.packet_id = Some(id(1));
     unlucky.send(&Packet::Publish(doubtful)).await;
-    assert!(matches!(unlucky.next().await, Packet::Disconnect(_)));
+    let told = unlucky.next().await;
+    // Who was let in may have shown the server already that nothing can be kept any more: then it asks for nothing in vain.
+    let is_refused = matches!(&told, Packet::Puback(ack) if ack.reason == ReasonCode::QuotaExceeded);
+    assert!(is_refused || matches!(told, Packet::Disconnect(_)), "{told:?}");
     assert_eq!(alice.publish("t", "refused").await, ReasonCode::QuotaExceeded);
     server_on_disk.end().await;
 }

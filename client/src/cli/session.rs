@@ -1,5 +1,7 @@
 //! What all commands do: connect, and say in one sentence why it came to an end.
 
+use std::{future::pending, io, sync::OnceLock};
+
 use squall_client::{
     core::effect::{DisconnectCause, Event},
     net::{
@@ -12,6 +14,7 @@ use squall_client::{
     options::{Acknowledge, Options},
 };
 use squall_codec::{property::Properties, reason::ReasonCode, version::Version};
+use tokio::sync::watch;
 
 use super::{Trouble, arguments::Connection, tell};
 
@@ -172,21 +175,47 @@ pub(crate) async fn goodbye(handle: &Handle, said: &Properties) {
     handle.disconnect(ReasonCode::NORMAL_DISCONNECTION, said.session_expiry_interval()).await;
 }
 
-/// Waits until a person or the system asks the program to end.
+/// Waits until a person or the system asks the program to end. Whoever asked while nobody waited, between one step of a command and
+/// the next, is heard too.
 pub(crate) async fn interrupted() {
+    static ASKED: OnceLock<watch::Receiver<bool>> = OnceLock::new();
+    let mut asked = ASKED.get_or_init(listen).clone();
+    if asked.wait_for(|asked| *asked).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// From now on the program is not ended by the signals, and its commands are told.
+fn listen() -> watch::Receiver<bool> {
+    let (tell, asked) = watch::channel(false);
     #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                biased;
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+    let asks = {
+        use tokio::signal::unix::{Signal, SignalKind, signal};
+
+        async fn first(signal: io::Result<Signal>) {
+            match signal {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => pending().await,
             }
-            return;
         }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+        // Here, and not when the task runs for the first time.
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            tokio::select! {
+                () = first(interrupt) => {}
+                () = first(terminate) => {}
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let asks = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            pending::<()>().await;
+        }
+    };
+    tokio::spawn(async move {
+        asks.await;
+        tell.send_replace(true);
+    });
+    asked
 }
