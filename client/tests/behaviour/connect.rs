@@ -203,6 +203,17 @@ fn a_session_that_an_unanswered_connect_began_is_no_surprise_and_has_nothing_in_
     }
 }
 
+/// It has received "old" under identifier 4, waits for PUBREL, and is about to connect again.
+fn back_with_one_unreleased() -> TestClient {
+    let mut client = TestClient::connected(lasting());
+    client.server(publish(Qos::ExactlyOnce, 4, "old"));
+    client.expect_message("old");
+    client.expect_send(pubrec(4));
+    client.input(Input::Lost { reason: "reset".to_owned() });
+    client.wait_for_open();
+    client
+}
+
 #[test]
 fn after_an_unanswered_connect_what_comes_without_dup_is_new_whatever_its_identifier_stood_for() {
     let mut repeated = publish(Qos::ExactlyOnce, 4, "old");
@@ -215,12 +226,7 @@ fn after_an_unanswered_connect_what_comes_without_dup_is_new_whatever_its_identi
         (false, repeated, false),
         (false, publish(Qos::ExactlyOnce, 4, "new"), false),
     ] {
-        let mut client = TestClient::connected(lasting());
-        client.server(publish(Qos::ExactlyOnce, 4, "old"));
-        client.expect_message("old");
-        client.expect_send(pubrec(4));
-        client.input(Input::Lost { reason: "reset".to_owned() });
-        client.wait_for_open();
+        let mut client = back_with_one_unreleased();
         if is_in_doubt {
             client.connect_in_vain();
         }
@@ -240,12 +246,7 @@ fn after_an_unanswered_connect_what_comes_without_dup_is_new_whatever_its_identi
 fn the_doubt_stays_until_the_server_repeats_or_sends_something_new() {
     let dup = |id, payload: &'static str| dup(publish(Qos::ExactlyOnce, id, payload));
     for has_sent_new in [false, true] {
-        let mut client = TestClient::connected(lasting());
-        client.server(publish(Qos::ExactlyOnce, 4, "old"));
-        client.expect_message("old");
-        client.expect_send(pubrec(4));
-        client.input(Input::Lost { reason: "reset".to_owned() });
-        client.wait_for_open();
+        let mut client = back_with_one_unreleased();
         client.connect_in_vain();
         assert!(session_present(&mut client));
         if has_sent_new {
