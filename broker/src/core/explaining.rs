@@ -2,7 +2,7 @@
 
 use squall_codec::{packet::Packet, property::Property, reason::ReasonCode, wire::Text};
 
-use super::{broker::Broker, effect::ConnectionId};
+use super::{broker::Broker, effect::ConnectionId, shortage::NO_ROOM};
 
 impl Broker {
     /// The acknowledgement with a Reason String. The server has no User Properties of its own to send with one
@@ -22,6 +22,16 @@ impl Broker {
         // [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.9.2-1]. PUBREL, PUBCOMP, UNSUBACK and AUTH say all by their codes ([MQTT-3.6.2-2]
         // [MQTT-3.7.2-2] [MQTT-3.11.2-1] [MQTT-3.15.2-2]).
         if explained.encoded_len(open.version) <= open.maximum_packet_size { explained } else { packet }
+    }
+
+    /// Why it was refused, in the words that fit what was asked for; a store that fails is the reason whatever that was.
+    pub(super) fn why(
+        &self,
+        reason: ReasonCode,
+        words: fn(ReasonCode) -> Option<&'static str>,
+    ) -> Option<&'static str> {
+        let is_short = reason == ReasonCode::QuotaExceeded && self.persistence.is_failing();
+        if is_short { Some(NO_ROOM) } else { words(reason) }
     }
 }
 

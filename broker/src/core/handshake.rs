@@ -297,7 +297,7 @@ impl Broker {
         maximum_packet_size: Option<u32>,
         reason: ReasonCode,
     ) {
-        self.say_no(id, version, maximum_packet_size, reason, refused_connect(reason));
+        self.say_no(id, version, maximum_packet_size, reason, self.why(reason, refused_connect));
         // [MQTT-3.2.2-7]; 3.1.1 [MQTT-3.2.2-5]
         self.close(id, CloseCause::Refused(reason));
     }

@@ -88,7 +88,7 @@ impl Broker {
         if qos == Qos::AtLeastOnce {
             // [MQTT-4.3.2-4] [MQTT-4.3.2-5] From here the identifier stands for a new message.
             self.sessions[speaker.session].incoming.finished(packet_id);
-            let packet = self.explained(speaker.id, Packet::Puback(ack), refused_publish(reason));
+            let packet = self.explained(speaker.id, Packet::Puback(ack), self.why(reason, refused_publish));
             self.send(speaker.id, packet);
             return;
         }
@@ -100,7 +100,7 @@ impl Broker {
             }
         }
         // [MQTT-4.3.3-8]
-        let packet = self.explained(speaker.id, Packet::Pubrec(ack), refused_publish(reason));
+        let packet = self.explained(speaker.id, Packet::Pubrec(ack), self.why(reason, refused_publish));
         self.send(speaker.id, packet);
     }
 
@@ -112,7 +112,7 @@ impl Broker {
         }
         let ack = speaker.ack(packet_id, ReasonCode::QuotaExceeded);
         let ack = if qos == Qos::AtLeastOnce { Packet::Puback(ack) } else { Packet::Pubrec(ack) };
-        let packet = self.explained(speaker.id, ack, refused_publish(ReasonCode::QuotaExceeded));
+        let packet = self.explained(speaker.id, ack, self.why(ReasonCode::QuotaExceeded, refused_publish));
         self.send(speaker.id, packet);
     }
 

@@ -20,7 +20,7 @@ use super::{
     shared::Fitness,
 };
 
-const NO_ROOM: &str = "the server cannot keep anything now";
+pub(super) const NO_ROOM: &str = "the server cannot keep anything now";
 
 /// Whether somebody asked for this and waits for it.
 fn is_answer(packet: &Packet) -> bool {

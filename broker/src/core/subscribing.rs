@@ -35,7 +35,7 @@ impl Broker {
             .collect();
         // [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-6] [MQTT-3.9.3-1]
         let reasons = self.as_granted(speaker.id, &subscribe.subscriptions, reasons);
-        let detail = reasons.iter().find_map(|reason| refused_subscription(*reason));
+        let detail = reasons.iter().find_map(|reason| self.why(*reason, refused_subscription));
         let suback = Packet::Suback(Suback::new(subscribe.packet_id, reasons));
         let suback = self.explained(speaker.id, suback, detail);
         self.send(speaker.id, suback);

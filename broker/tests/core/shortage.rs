@@ -10,6 +10,9 @@ use squall_codec::{
 
 use crate::support::*;
 
+/// What those are told who want to know.
+const NO_ROOM: &str = "the server cannot keep anything now";
+
 fn fail(broker: &mut TestBroker) {
     broker.stores = Habit::Late;
     let seq = broker.records.last().map_or(0, |(seq, _)| *seq);
@@ -44,6 +47,7 @@ fn refused(ack: impl Fn(Ack) -> Packet, broker: &mut TestBroker, connection: Con
     match broker.next(connection) {
         Packet::Puback(given) | Packet::Pubrec(given) => {
             assert_eq!(given.reason, ReasonCode::QuotaExceeded);
+            assert_eq!(given.properties.reason_string().map(|text| text.as_str()), Some(NO_ROOM));
             let expected = ack(Ack::with_reason(id(packet_id), ReasonCode::QuotaExceeded));
             assert_eq!(std::mem::discriminant(&expected), std::mem::discriminant(&ack(given)));
         }
