@@ -30,7 +30,8 @@ pub struct Decoder {
     /// So many bytes, the first of those, are done with, unless a view still looks at the last of them. They go when
     /// more come: once for all packets that came together.
     done: usize,
-    /// How many bytes have to be there before it is worth to look again; more than there can be after a failure.
+    /// So many bytes have to be in `pending` before it is worth to look again. Above 0 only while nothing is there but the
+    /// beginning of a frame, behind what is done with.
     needed: usize,
     /// What ended the stream: it is said again to whoever asks again.
     failed: Option<DecodeError>,
@@ -41,7 +42,7 @@ impl Decoder {
     /// bytes, as Maximum Packet Size counts them.
     pub fn new(sender: Side, version: Option<Version>, maximum_packet_size: u32) -> Self {
         let (input, pending) = (Bytes::new(), BytesMut::new());
-        Decoder { sender, version, maximum_packet_size, input, pending, done: 0, needed: 1, failed: None }
+        Decoder { sender, version, maximum_packet_size, input, pending, done: 0, needed: 0, failed: None }
     }
 
     /// The version in use, once it is known. A CONNECT that says its version and is malformed after that still
@@ -53,13 +54,26 @@ impl Decoder {
     /// Takes bytes as they came. After an error they are dropped.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
+        if self.needed > 0 && bytes.len() <= self.room() || self.takes(bytes.len()) {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+
+    /// How much can be written behind what is in `pending` without another buffer.
+    #[inline]
+    fn room(&self) -> usize {
+        self.pending.capacity() - self.pending.len()
+    }
+
+    /// Whether bytes are taken still, behind what is in `pending` then.
+    fn takes(&mut self, room: usize) -> bool {
         if self.failed.is_some() {
-            return;
+            return false;
         }
         if self.done > 0 || !self.input.is_empty() {
-            self.gather(bytes.len());
+            self.gather(room);
         }
-        self.pending.extend_from_slice(bytes);
+        true
     }
 
     /// Takes bytes that can be shared: frames are cut from them without a copy, where no frame had begun before them.
@@ -184,7 +198,6 @@ impl Decoder {
         if let Err(error) = &view {
             // As `stop`, but for the buffer, which goes when the decoder is used again.
             self.done = bytes.len();
-            self.needed = usize::MAX;
             self.failed = Some(error.clone());
         }
         view
@@ -198,12 +211,12 @@ impl Decoder {
     /// Whether the frame that has begun is not whole: what can be said at once.
     #[inline]
     fn waits(&self) -> bool {
-        self.done == 0 && self.failed.is_none() && self.pending_bytes() < self.needed
+        self.pending.len() < self.needed
     }
 
     /// Keeps no buffer.
     fn forget(&mut self) {
-        (self.input, self.pending, self.done) = (Bytes::new(), BytesMut::new(), 0);
+        (self.input, self.pending, self.done, self.needed) = (Bytes::new(), BytesMut::new(), 0, 0);
     }
 
     #[cold]
@@ -216,7 +229,6 @@ impl Decoder {
     #[cold]
     fn stop(&mut self, error: &DecodeError) {
         self.forget();
-        self.needed = usize::MAX;
         self.failed = Some(error.clone());
     }
 
@@ -308,6 +320,11 @@ impl Decoder {
             mem::take(&mut self.input).split_off(start)
         } else if end == self.pending.len() {
             mem::take(&mut self.pending).freeze().split_off(start)
+        } else if end + frame <= self.pending.len() {
+            // More such frames are there: a part of what is shared costs less than to split it off.
+            self.share();
+            self.done = end;
+            self.input.slice(start..end)
         } else {
             self.pending.advance(start);
             self.pending.split_to(frame).freeze()
@@ -317,13 +334,14 @@ impl Decoder {
     /// The header of the next frame, once the frame is whole.
     #[inline(always)]
     fn find_frame(&mut self) -> Result<Option<Header>, DecodeError> {
-        if self.pending_bytes() < self.needed {
-            return self.nothing();
+        if self.waits() {
+            return Ok(None);
         }
+        self.needed = 0;
         if self.pending.len() >= MANY_BYTES {
             self.share();
         }
-        let Some((&first, rest)) = self.bytes().split_first() else { return Ok(None) };
+        let Some((&first, rest)) = self.bytes().split_first() else { return self.nothing() };
         match self.version {
             Some(version) => check_first_byte(version, self.sender, first)?,
             // [MQTT-3.1.0-1] The flags are judged when the frame has said its version.
@@ -346,43 +364,52 @@ impl Decoder {
             self.wait_for(frame);
             return Ok(None);
         }
-        self.needed = 1;
         Ok(Some(Header { first, length, body, frame }))
     }
 
-    /// What is to be said when no whole frame is there.
+    /// What is to be said when no byte is there.
     fn nothing(&mut self) -> Result<Option<Header>, DecodeError> {
-        if self.pending_bytes() == 0 {
-            // An idle connection owns no buffer.
-            self.forget();
-        }
+        // An idle connection owns no buffer.
+        self.forget();
         match &self.failed {
             None => Ok(None),
             Some(error) => Err(error.clone()),
         }
     }
 
-    /// Nothing is to be done before so many bytes are there.
-    #[cold]
-    fn wait_for(&mut self, needed: usize) {
-        self.needed = needed;
+    /// Nothing is to be done before a frame has so many bytes.
+    fn wait_for(&mut self, frame: usize) {
         // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
-        let room = (needed - self.pending_bytes()).min(ONE_READ);
-        self.gather(room);
-        self.pending.reserve(room);
+        let room = (frame - self.pending_bytes()).min(ONE_READ);
+        if !self.input.is_empty() || self.room() < room {
+            self.gather(room);
+            self.pending.reserve(room);
+        }
+        self.needed = self.done + frame;
     }
 
-    /// Parts with what is done with. What is left of the input begins a frame whose rest comes elsewhere; it keeps no
-    /// larger buffer alive.
+    /// Parts with what is done with. What is left of the input begins a frame whose rest goes behind it, in the same buffer
+    /// where nobody else has kept a part of that and it is no large one.
     fn gather(&mut self, room: usize) {
         if !self.input.is_empty() {
+            let whole = self.input.len();
             let rest = mem::take(&mut self.input).split_off(self.done);
-            self.pending.reserve(rest.len() + room);
-            self.pending.extend_from_slice(&rest);
+            match rest.try_into_mut() {
+                Ok(rest) if whole.max(rest.capacity()) < MANY_BYTES => self.pending = rest,
+                Ok(rest) => self.refill(&rest, room),
+                Err(rest) => self.refill(&rest, room),
+            }
         } else if self.done > 0 {
             self.pending.advance(self.done);
         }
+        self.needed = self.needed.saturating_sub(self.done);
         self.done = 0;
+    }
+
+    /// Copies the beginning of a frame into a buffer of its own.
+    fn refill(&mut self, rest: &[u8], room: usize) {
+        self.pending.reserve(rest.len() + room);
+        self.pending.extend_from_slice(rest);
     }
 }
 

@@ -7,6 +7,7 @@ use squall_codec::{
     property::{Properties, Property},
     qos::Qos,
     reason::Side,
+    stream::Decoder,
     topic::{TopicFilter, TopicName},
     version::Version,
     wire::{PacketId, Text},
@@ -71,6 +72,40 @@ fn looking_at_a_packet_where_it_lies_allocates_nothing() {
             other => assert!(matches!(other, PacketView::Other(Packet::Puback(_)))),
         });
         assert_eq!(found.count_total, 0, "{} allocations for {packet}", found.count_total);
+    }
+}
+
+/// How many packets come out of bytes that come in pieces of this size.
+fn decode_in_pieces(decoder: &mut Decoder, bytes: &[u8], size: usize) -> usize {
+    let mut count = 0;
+    for piece in bytes.chunks(size) {
+        decoder.extend(piece);
+        while decoder.next_packet().expect("well-formed").is_some() {
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn a_stream_in_pieces_is_read_into_the_same_buffer_again() {
+    let bytes = frame(&Packet::Publish(Publish::new(&TopicName::literal("t/é"), [0; 100])), Version::V5_0).repeat(1000);
+    for (size, most) in [(1460, bytes.len() / 1460), (64, 80)] {
+        let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 1000);
+        let found = measure(|| assert_eq!(decode_in_pieces(&mut decoder, &bytes, size), 1000));
+        assert!(found.count_total <= most as u64 + 4, "{} allocations in pieces of {size}", found.count_total);
+    }
+}
+
+#[test]
+fn the_beginning_of_a_frame_keeps_no_large_buffer() {
+    let packets = frame(&Packet::Publish(publish()), Version::V5_0).repeat(100);
+    let bytes = [&packets[..], &packets[..10]].concat();
+    for size in [bytes.len(), 5000, 1460] {
+        let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 2000);
+        let found = measure(|| assert_eq!(decode_in_pieces(&mut decoder, &bytes, size), 100));
+        assert_eq!(decoder.pending_bytes(), 10);
+        assert!(found.bytes_current < 10_000, "{} bytes after pieces of {size}", found.bytes_current);
     }
 }
 

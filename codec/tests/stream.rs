@@ -117,6 +117,43 @@ fn every_split_gives_the_same_packets() {
     }
 }
 
+/// In pieces of every size, while some packets are kept and others let go, by copies and by what can be shared.
+#[test]
+fn what_is_kept_is_not_written_over() {
+    let sent = (0..120_usize)
+        .map(|n| match n % 7 {
+            3 => Packet::Pingreq,
+            5 => Packet::Puback(Ack::new(PacketId::MIN)),
+            _ => Packet::Publish(Publish::new(&TopicName::literal("t/1"), vec![n as u8; n * n % 311])),
+        })
+        .collect::<Vec<_>>();
+    let bytes = sent.iter().flat_map(|packet| encoded(packet, Version::V5_0)).collect::<Vec<_>>();
+    for size in (1..400).chain([1460, 6000, bytes.len()]) {
+        for kept_of_three in 0..=3 {
+            let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 1000);
+            let mut next = sent.iter().enumerate();
+            let mut kept = Vec::new();
+            for (n, piece) in bytes.chunks(size).enumerate() {
+                match n % 4 {
+                    3 => decoder.extend_shared(Bytes::copy_from_slice(piece)),
+                    _ => decoder.extend(piece),
+                }
+                while let Some(packet) = decoder.next_packet().expect("well-formed") {
+                    let (n, sent) = next.next().expect("as many as were sent");
+                    assert_eq!(packet, *sent, "packet {n} in pieces of {size}");
+                    if n % 3 < kept_of_three {
+                        kept.push((packet, sent));
+                    }
+                }
+                let due = next.clone().next().map_or(1, |(_, packet)| packet.encoded_len(Version::V5_0));
+                assert!(decoder.pending_bytes() < due, "a whole frame waits in pieces of {size}");
+            }
+            assert_eq!(next.next(), None, "in pieces of {size}");
+            assert!(kept.iter().all(|(packet, sent)| packet == *sent), "in pieces of {size}");
+        }
+    }
+}
+
 #[test]
 fn a_publish_of_5_0_keeps_what_is_forwarded_and_parts_what_belongs_to_the_hop() {
     // Content Type, Topic Alias, User Property, Message Expiry Interval, Correlation Data.
