@@ -201,14 +201,23 @@ impl Story {
             return self.all_broken();
         }
         self.careful.until(|actor| actor.unfinished() == 0);
-        let end = self.payload("end");
-        self.hasty.publish(message("t/end", &end, Qos::AtLeastOnce));
-        self.hasty.until(|actor| actor.unfinished() == 0);
+        let (end, fence) = (self.payload("end"), self.payload("fence"));
         for actor in [&mut self.once, &mut self.exactly] {
-            actor.until(|actor| actor.delivered.contains_key(&end));
+            let asked = actor.subscribe("fence", Qos::AtLeastOnce);
+            actor.until(|actor| actor.answers.contains_key(&asked));
+        }
+        self.hasty.publish(message("t/end", &end, Qos::AtLeastOnce));
+        self.hasty.publish(message("fence", &fence, Qos::AtLeastOnce));
+        self.hasty.until(|actor| actor.unfinished() == 0);
+        let mut broken = Vec::new();
+        for actor in [&mut self.once, &mut self.exactly] {
+            // By a subscription of this life of the broker: what does not come before this comes never.
+            actor.until(|actor| actor.delivered.contains_key(&fence));
+            if !actor.delivered.contains_key(&end) {
+                broken.push(format!("{end} was accepted and is lost"));
+            }
         }
         broker.kill();
-        let mut broken = Vec::new();
         let promised = |payload: &&String| payload.starts_with("hasty") || payload.starts_with("careful");
         let accepted = self.hasty.accepted.union(&self.careful.accepted).filter(promised);
         for payload in accepted.chain(&self.wills) {
