@@ -34,7 +34,7 @@ enum Step {
     Subscribe(usize),
     Unsubscribe(usize),
     /// One of the deliveries so far.
-    Acknowledge(usize),
+    Acknowledge(usize, ReasonCode),
     Disconnect(ReasonCode, Option<u32>),
     Paused,
     Resumed,
@@ -113,7 +113,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (qos(), any::<bool>()).prop_map(|(qos, retain)| Step::Publish(qos, retain)),
         3 => (0usize..3).prop_map(Step::Subscribe),
         3 => (0usize..3).prop_map(Step::Unsubscribe),
-        3 => any::<usize>().prop_map(Step::Acknowledge),
+        3 => (any::<usize>(), reason()).prop_map(|(nth, reason)| Step::Acknowledge(nth, reason)),
         1 => (reason(), option::of(0u32..3)).prop_map(|(reason, expiry)| Step::Disconnect(reason, expiry)),
         1 => Just(Step::Paused),
         1 => Just(Step::Resumed),
@@ -189,9 +189,9 @@ fn input(step: Step, version: Version, token: &mut u64, deliveries: &[Delivery])
         Step::Unsubscribe(count) => {
             Input::Unsubscribe { token: next(), filters: (0..count).map(|_| filter()).collect() }
         }
-        Step::Acknowledge(nth) => match deliveries.len() {
+        Step::Acknowledge(nth, reason) => match deliveries.len() {
             0 => Input::Tick,
-            count => Input::Acknowledge { delivery: deliveries[nth % count] },
+            count => Input::Acknowledge { delivery: deliveries[nth % count], reason },
         },
         Step::Disconnect(reason, session_expiry_seconds) => Input::Disconnect { reason, session_expiry_seconds },
         Step::Paused => Input::Paused,

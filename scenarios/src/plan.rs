@@ -3,12 +3,13 @@
 //!
 //! A plan and the script that has it as `storm:` are the same: [`Plan::to_script`] writes what [`crate::script::Script`] reads.
 
+mod answering;
 mod text;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use squall_client::options::{Options, Reconnect};
+use squall_client::options::{Acknowledge, Options, Reconnect};
 use squall_codec::{
     flow::PacketIds,
     packet::{Publish, RetainHandling, Subscription, Will},
@@ -25,6 +26,8 @@ use crate::{
     script::Statement,
     settings::Settings,
 };
+
+pub use self::answering::{Answer, Answering, Answers};
 
 /// How much longer than the first the longest pause before another try is.
 const LONGEST_PAUSE: u32 = 10;
@@ -128,6 +131,8 @@ pub struct Connecting {
     pub packet_ids: Option<(u16, u16)>,
     /// The first pause before another try; `None`: no other try.
     pub reconnect: Option<Duration>,
+    /// What the application says to messages above QoS 0; `None`: they are acknowledged when they are handed over.
+    pub answers: Option<Answering>,
 }
 
 /// An Application Message.
@@ -179,6 +184,7 @@ impl Connecting {
             will: None,
             packet_ids: None,
             reconnect: None,
+            answers: None,
         }
     }
 
@@ -204,6 +210,7 @@ impl Connecting {
             },
             resubscribe: false,
             packet_ids: self.packet_ids.map(packet_ids).unwrap_or_default(),
+            acknowledge: if self.answers.is_some() { Acknowledge::ByHand } else { Acknowledge::Automatic },
             ..defaults
         }
     }

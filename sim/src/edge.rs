@@ -34,4 +34,7 @@ pub trait Witness {
 
     /// A client hands a message to its application.
     fn handed(&mut self, now: Duration, client: usize, message: &Publish);
+
+    /// The application will not have a message that it was handed.
+    fn refused(&mut self, now: Duration, client: usize, message: &Publish);
 }

@@ -76,6 +76,8 @@ pub struct Model {
     taken: Option<session::Owed>,
     /// How often each client was handed each message, by QoS.
     handed: BTreeMap<(usize, u64), [u32; 3]>,
+    /// How often each client's application has refused each message.
+    refused: BTreeMap<(usize, u64), u32>,
     is_down: bool,
     /// The next moment at which something has to have happened.
     alarm: Option<Duration>,
@@ -206,6 +208,7 @@ impl Model {
             loose_wills: Vec::new(),
             taken: None,
             handed: BTreeMap::new(),
+            refused: BTreeMap::new(),
             is_down: false,
             alarm: None,
             breaches: Vec::new(),
@@ -368,5 +371,9 @@ impl Witness for Model {
         let key = message::key_of(message);
         self.handed.entry((client, key)).or_default()[usize::from(message.qos.bits())] += 1;
         self.check_handed(client, message, key);
+    }
+
+    fn refused(&mut self, _now: Duration, client: usize, message: &Publish) {
+        *self.refused.entry((client, message::key_of(message))).or_default() += 1;
     }
 }

@@ -60,6 +60,8 @@ impl Witness for Scribe {
     fn starts(&mut self, _now: Duration) {}
 
     fn handed(&mut self, _now: Duration, _client: usize, _message: &Publish) {}
+
+    fn refused(&mut self, _now: Duration, _client: usize, _message: &Publish) {}
 }
 
 impl Scribe {
@@ -90,5 +92,10 @@ impl Witness for Both {
     fn handed(&mut self, now: Duration, client: usize, message: &Publish) {
         self.0.borrow_mut().handed(now, client, message);
         self.1.borrow_mut().handed(now, client, message);
+    }
+
+    fn refused(&mut self, now: Duration, client: usize, message: &Publish) {
+        self.0.borrow_mut().refused(now, client, message);
+        self.1.borrow_mut().refused(now, client, message);
     }
 }

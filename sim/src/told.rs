@@ -16,6 +16,11 @@ pub(crate) fn message(message: &Publish) -> String {
     format!("message {} {payload}", message.topic())
 }
 
+/// The application will not have a message.
+pub(crate) fn refused(refused: &Publish) -> String {
+    format!("refuses {}", message(refused))
+}
+
 /// Something happened to the connection.
 pub(crate) fn event(event: &Event) -> String {
     match event {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use squall_codec::{qos::Qos, wire::PacketId};
+use squall_codec::{qos::Qos, reason::ReasonCode, wire::PacketId};
 
 use super::effect::Delivery;
 
@@ -20,6 +20,17 @@ struct Owed {
     order: VecDeque<PacketId>,
     /// Delivered, but the application has not acknowledged.
     held: BTreeMap<PacketId, Delivery>,
+    /// What the application will not have, and the reason. It has not left yet.
+    refused: BTreeMap<PacketId, ReasonCode>,
+}
+
+impl Owed {
+    fn forget(&mut self, packet_id: PacketId) {
+        self.refused.remove(&packet_id);
+        if self.held.remove(&packet_id).is_some() {
+            self.order.retain(|owed| *owed != packet_id);
+        }
+    }
 }
 
 impl Acknowledgements {
@@ -48,34 +59,34 @@ impl Acknowledgements {
         self.at_least_once.held.contains_key(&packet_id)
     }
 
-    /// The application has dealt with a message. One that is owed nothing any more is passed over.
-    pub(super) fn acknowledge(&mut self, delivery: Delivery) {
+    /// The application has dealt with a message, or will not have it. One that is owed nothing any more is passed over.
+    pub(super) fn acknowledge(&mut self, delivery: Delivery, reason: ReasonCode) {
         for owed in [&mut self.at_least_once, &mut self.exactly_once] {
             // At most Receive Maximum are held, and most applications acknowledge in order.
             let held = owed.order.iter().copied().find(|packet_id| owed.held.get(packet_id) == Some(&delivery));
             let elsewhere = || owed.held.iter().find(|(_, held)| **held == delivery).map(|(packet_id, _)| *packet_id);
             if let Some(packet_id) = held.or_else(elsewhere) {
                 owed.held.remove(&packet_id);
+                if reason.is_failure() {
+                    owed.refused.insert(packet_id, reason);
+                }
             }
         }
     }
 
-    /// The next acknowledgement that may leave.
+    /// The next acknowledgement that may leave, with its reason.
     // [MQTT-4.6.0-2] PUBACKs, and [MQTT-4.6.0-3] PUBRECs, leave in the order in which their PUBLISHes came: one that
     // the application holds back holds back those behind it.
-    pub(super) fn next_due(&mut self, qos: Qos) -> Option<PacketId> {
+    pub(super) fn next_due(&mut self, qos: Qos) -> Option<(PacketId, ReasonCode)> {
         let owed = self.owed(qos);
-        match owed.order.front() {
-            Some(first) if !owed.held.contains_key(first) => owed.order.pop_front(),
-            _ => None,
-        }
+        let packet_id = *owed.order.front().filter(|first| !owed.held.contains_key(first))?;
+        owed.order.pop_front();
+        Some((packet_id, owed.refused.remove(&packet_id).unwrap_or(ReasonCode::Success)))
     }
 
     /// PUBREL came, so the exchange is over whatever the application says.
     pub(super) fn released(&mut self, packet_id: PacketId) {
-        if self.exactly_once.held.remove(&packet_id).is_some() {
-            self.exactly_once.order.retain(|owed| *owed != packet_id);
-        }
+        self.exactly_once.forget(packet_id);
     }
 
     /// The connection ended. QoS 1 messages come again and are delivered again; QoS 2 ones come again too, and are owed

@@ -170,8 +170,8 @@ impl Client {
                     self.end(now, DisconnectCause::Store(reason), After::Nothing);
                 }
             }
-            Input::Acknowledge { delivery } => {
-                self.session.acknowledgements.acknowledge(delivery);
+            Input::Acknowledge { delivery, reason } => {
+                self.session.acknowledgements.acknowledge(delivery, self.refusal(reason));
                 self.send_acknowledgements(now);
             }
             Input::Disconnect { reason, session_expiry_seconds } => {
@@ -343,6 +343,16 @@ impl Client {
     fn handle_malformed(&mut self, now: Duration, error: &DecodeError) {
         if matches!(self.phase, Phase::Handshake { .. } | Phase::Connected(_)) {
             self.violation(now, error.reason_code(), error);
+        }
+    }
+
+    /// Why the application refuses a message, as PUBACK and PUBREC may say it ([MQTT-3.4.2-1], [MQTT-3.5.2-1]); before 5.0 there is no
+    /// word for it.
+    fn refusal(&self, reason: ReasonCode) -> ReasonCode {
+        match reason.is_failure() && self.options.version.has_properties() {
+            false => ReasonCode::Success,
+            true if reason.allowed_in(PacketKind::Pubrec, Side::Client) => reason,
+            true => ReasonCode::UnspecifiedError,
         }
     }
 

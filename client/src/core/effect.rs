@@ -71,11 +71,14 @@ pub enum Input {
         /// Which.
         filters: Vec<TopicFilter>,
     },
-    /// The application has done its work with a message that `Effect::Message` gave it: PUBACK or PUBREC may leave.
-    /// Needed only where the options say that acknowledgement is by hand.
+    /// The application has done its work with a message that `Effect::Message` gave it, or will not have it: PUBACK or PUBREC
+    /// may leave. Needed only where the options say that acknowledgement is by hand.
     Acknowledge {
         /// Which.
         delivery: Delivery,
+        /// `Success`, or why the application will not have it (5.0, sections 3.4.2.1 and 3.5.2.1): nobody sends it again then.
+        /// Before 5.0 it is acknowledged all the same.
+        reason: ReasonCode,
     },
     /// The application wants to prove anew who it is, by the method of the options.
     Reauthenticate {

@@ -124,12 +124,17 @@ impl Client {
         // PUBREL and PUBCOMP ([MQTT-3.6.2-2], [MQTT-3.6.2-3], [MQTT-3.7.2-2], [MQTT-3.7.2-3]): none is ever too large.
         // [MQTT-4.3.2-5] After PUBACK the identifier names a new message.
         // [MQTT-4.3.2-4] PUBACK, [MQTT-4.3.3-8] PUBREC, each with the identifier of the PUBLISH ([MQTT-2.2.1-5]).
-        while let Some(packet_id) = self.session.acknowledgements.next_due(Qos::AtLeastOnce) {
+        while let Some((packet_id, reason)) = self.session.acknowledgements.next_due(Qos::AtLeastOnce) {
             self.session.incoming.finished(packet_id);
-            self.send(now, Packet::Puback(Ack::new(packet_id)));
+            self.send(now, Packet::Puback(Ack::with_reason(packet_id, reason)));
         }
-        while let Some(packet_id) = self.session.acknowledgements.next_due(Qos::ExactlyOnce) {
-            self.send(now, Packet::Pubrec(Ack::new(packet_id)));
+        while let Some((packet_id, reason)) = self.session.acknowledgements.next_due(Qos::ExactlyOnce) {
+            // [MQTT-4.3.3-9] After a refusal too.
+            if reason.is_failure() {
+                self.session.incoming.finished(packet_id);
+                self.keep(Record::Completed { packet_id });
+            }
+            self.send(now, Packet::Pubrec(Ack::with_reason(packet_id, reason)));
         }
     }
 

@@ -121,8 +121,8 @@ impl Carrier {
 
     /// The application has dealt with messages.
     pub(super) fn acknowledge(&mut self) {
-        for delivery in self.acks.take() {
-            self.input(Input::Acknowledge { delivery });
+        for (delivery, reason) in self.acks.take() {
+            self.input(Input::Acknowledge { delivery, reason });
         }
     }
 

@@ -3,10 +3,7 @@
 use std::{
     ops::Deref,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -29,9 +26,16 @@ pub struct Message {
 #[derive(Debug)]
 pub(super) struct Held {
     delivery: Delivery,
-    /// Streams that were given the message and have not acknowledged it.
-    copies: AtomicUsize,
+    answer: Mutex<Answer>,
     acks: Arc<Acks>,
+}
+
+/// What the application has said so far.
+#[derive(Debug)]
+struct Answer {
+    /// Streams that were given the message and have said nothing yet.
+    copies: usize,
+    reason: ReasonCode,
 }
 
 impl Message {
@@ -41,7 +45,8 @@ impl Message {
 
     /// One that leaves its PUBACK or PUBREC to the application, which is given so many copies.
     pub(super) fn held(publish: Publish, delivery: Delivery, copies: usize, acks: &Arc<Acks>) -> Self {
-        let held = Held { delivery, copies: AtomicUsize::new(copies), acks: Arc::clone(acks) };
+        let answer = Mutex::new(Answer { copies, reason: ReasonCode::Success });
+        let held = Held { delivery, answer, acks: Arc::clone(acks) };
         Message { publish, held: Some(Arc::new(held)) }
     }
 
@@ -53,10 +58,25 @@ impl Message {
     /// An acknowledgement that comes too late, after the connection (at QoS 1) or the session was lost, is passed over:
     /// it never meets another message.
     pub fn ack(self) {
-        if let Some(held) = self.held
-            && held.copies.fetch_sub(1, Ordering::AcqRel) == 1
-        {
-            held.acks.put(held.delivery);
+        self.answer(ReasonCode::Success);
+    }
+
+    /// The application will not have it: PUBACK or PUBREC with this reason leaves in its turn, as with [`Message::ack`], and
+    /// the server sends it to nobody again. Of several streams that were given the message the last one to refuse it gives the
+    /// reason. Before 5.0 there is no word for it: the message is acknowledged.
+    pub fn refuse(self, reason: ReasonCode) {
+        self.answer(reason);
+    }
+
+    fn answer(self, reason: ReasonCode) {
+        let Some(held) = self.held else { return };
+        let mut answer = lock(&held.answer);
+        if reason.is_failure() {
+            answer.reason = reason;
+        }
+        answer.copies -= 1;
+        if answer.copies == 0 {
+            held.acks.put(held.delivery, answer.reason);
         }
     }
 
@@ -77,24 +97,28 @@ impl Deref for Message {
 /// From the application to the driver. Each delivery is put at most once, so Receive Maximum is the bound.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    due: Mutex<Vec<Delivery>>,
+    due: Mutex<Vec<(Delivery, ReasonCode)>>,
     news: Notify,
 }
 
 impl Acks {
-    pub(super) fn put(&self, delivery: Delivery) {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+    pub(super) fn put(&self, delivery: Delivery, reason: ReasonCode) {
+        lock(&self.due).push((delivery, reason));
         self.news.notify_one();
     }
 
-    pub(super) fn take(&self) -> Vec<Delivery> {
-        std::mem::take(&mut self.due.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take(&self) -> Vec<(Delivery, ReasonCode)> {
+        std::mem::take(&mut lock(&self.due))
     }
 
     /// Waits until there may be some. May be dropped at any time.
     pub(super) async fn news(&self) {
         self.news.notified().await;
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Messages that belong to no [`Subscribed`] stream, in order. While nobody takes them the socket is not read, so the

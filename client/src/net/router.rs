@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use squall_codec::{packet::Publish, topic::TopicFilter};
+use squall_codec::{packet::Publish, reason::ReasonCode, topic::TopicFilter};
 use tokio::sync::mpsc;
 
 use super::{
@@ -76,7 +76,7 @@ impl Router {
             (Some(acks), Some(delivery)) => {
                 if wanting.is_empty() && self.rest.is_abandoned() {
                     // Nobody wants it, and what came behind it must not wait for ever.
-                    return acks.put(delivery);
+                    return acks.put(delivery, ReasonCode::Success);
                 }
                 Message::held(publish, delivery, copies, acks)
             }

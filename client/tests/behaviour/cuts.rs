@@ -154,7 +154,7 @@ impl Story {
             }
         }
         for delivery in deliveries {
-            written.extend(self.tell(Input::Acknowledge { delivery }));
+            written.extend(self.tell(Input::Acknowledge { delivery, reason: ReasonCode::Success }));
         }
         written
     }

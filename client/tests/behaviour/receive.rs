@@ -216,6 +216,57 @@ fn by_hand_nothing_is_answered_on_a_connection_on_which_it_did_not_come() {
 }
 
 #[test]
+fn a_refused_message_is_answered_with_its_reason_in_its_turn_and_its_identifier_is_free() {
+    for (qos, answer) in [(Qos::AtLeastOnce, Packet::Puback as fn(Ack) -> Packet), (Qos::ExactlyOnce, Packet::Pubrec)] {
+        let mut client = TestClient::connected(by_hand());
+        client.server(publish(qos, 1, "a"));
+        client.server(publish(qos, 2, "b"));
+        client.expect_message("a");
+        client.expect_message("b");
+        client.refuse(2, ReasonCode::QuotaExceeded);
+        client.expect_nothing();
+        client.acknowledge(1);
+        client.expect_send(answer(Ack::new(id(1))));
+        client.expect_send(answer(Ack::with_reason(id(2), ReasonCode::QuotaExceeded)));
+        // [MQTT-4.3.3-9] Whatever comes with it now is another message.
+        client.server(publish(qos, 2, "c"));
+        client.expect_message("c");
+        client.acknowledge(2);
+        client.expect_send(answer(Ack::new(id(2))));
+    }
+}
+
+#[test]
+fn a_qos_2_message_that_was_refused_while_away_is_refused_when_it_comes_again() {
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::ExactlyOnce, 1, "a"));
+    client.expect_message("a");
+    client.lose_and_wait();
+    client.refuse(1, ReasonCode::NotAuthorized);
+    client.connect_again(resumed([]));
+    client.server(dup(publish(Qos::ExactlyOnce, 1, "a")));
+    client.expect_send(Packet::Pubrec(Ack::with_reason(id(1), ReasonCode::NotAuthorized)));
+    client.expect_nothing();
+}
+
+#[test]
+fn a_refusal_without_a_word_for_it_is_an_acknowledgement_and_a_wrong_word_is_replaced() {
+    let mut client = TestClient::connected(Options { version: Version::V3_1_1, ..by_hand() });
+    client.server(publish(Qos::ExactlyOnce, 1, "a"));
+    client.expect_message("a");
+    client.refuse(1, ReasonCode::QuotaExceeded);
+    client.expect_send(pubrec(1));
+    client.server(pubrel(1));
+    client.expect_send(pubcomp(1));
+
+    let mut client = TestClient::connected(by_hand());
+    client.server(publish(Qos::AtLeastOnce, 1, "a"));
+    client.expect_message("a");
+    client.refuse(1, ReasonCode::ServerBusy);
+    client.expect_send(Packet::Puback(Ack::with_reason(id(1), ReasonCode::UnspecifiedError)));
+}
+
+#[test]
 fn by_hand_a_message_that_was_released_unasked_is_answered_once() {
     let mut client = TestClient::connected(by_hand());
     client.server(publish(Qos::ExactlyOnce, 1, "a"));

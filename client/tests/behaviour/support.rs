@@ -166,10 +166,18 @@ impl TestClient {
         self.acknowledge_nth(last.expect("a message with this identifier was delivered"));
     }
 
+    /// The application will not have the last message that came with this packet identifier.
+    #[track_caller]
+    pub(crate) fn refuse(&mut self, packet_id: u16, reason: ReasonCode) {
+        let last = self.deliveries.iter().rposition(|(known, _)| *known == id(packet_id));
+        let (_, delivery) = self.deliveries[last.expect("a message with this identifier was delivered")];
+        self.input(Input::Acknowledge { delivery, reason });
+    }
+
     /// The application acknowledges the message that was delivered in this place.
     pub(crate) fn acknowledge_nth(&mut self, nth: usize) {
         let (_, delivery) = self.deliveries[nth];
-        self.input(Input::Acknowledge { delivery });
+        self.input(Input::Acknowledge { delivery, reason: ReasonCode::Success });
     }
 
     pub(crate) fn token(&mut self) -> Token {

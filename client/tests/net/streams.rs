@@ -109,6 +109,21 @@ async fn a_message_of_two_streams_is_acknowledged_when_both_have_done_their_work
     assert_eq!(peer.next().await, Some(Packet::Puback(Ack::new(id(7)))));
 }
 
+#[tokio::test]
+async fn a_message_that_one_of_two_streams_refuses_is_refused_when_both_have_done_their_work() {
+    let options = Options { acknowledge: Acknowledge::ByHand, ..lasting() };
+    let (world, mut peer, mut first, mut second) = two_streams(options, [Properties::new(), Properties::new()]).await;
+    peer.publish("a/x", Qos::AtLeastOnce, 7, "x").await;
+    let one = timeout(PATIENCE, first.next()).await.expect("in time").expect("the client runs");
+    let other = timeout(PATIENCE, second.next()).await.expect("in time").expect("the client runs");
+    one.refuse(ReasonCode::QuotaExceeded);
+    // Had it left, it would have left before this.
+    let fence = fence(&world, &mut peer).await;
+    assert_eq!(fence.payload(), b"fence");
+    other.ack();
+    assert_eq!(peer.next().await, Some(Packet::Puback(Ack::with_reason(id(7), ReasonCode::QuotaExceeded))));
+}
+
 /// The next packet of the client is this one.
 async fn fence(world: &World, peer: &mut Peer) -> Publish {
     world.handle.publish(message("f", Qos::AtMostOnce, "fence")).await.expect("handed over");

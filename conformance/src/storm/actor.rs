@@ -18,7 +18,12 @@ use squall_client::{
     options::Options,
 };
 use squall_codec::{reason::Side, stream::Decoder, time::Now};
-use squall_scenarios::{faulty_stream::FaultyStream, links::Links, stage::LocalFuture};
+use squall_scenarios::{
+    faulty_stream::FaultyStream,
+    links::Links,
+    plan::{Answering, Answers},
+    stage::LocalFuture,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::mpsc,
@@ -57,6 +62,8 @@ pub(super) struct Actor {
     outbox: BytesMut,
     dialing: Option<LocalFuture<'static, io::Result<Socket>>>,
     buffer: Vec<u8>,
+    /// What its application has yet to say, where it takes its time.
+    answers: Option<Answers>,
 }
 
 /// What became of the connection.
@@ -68,7 +75,13 @@ enum Moved {
 
 impl Actor {
     /// Starts a client; what is sent to the channel is handed to its core.
-    pub(super) fn start(field: &Field, name: &str, options: Options, seed: u64) -> mpsc::UnboundedSender<Input> {
+    pub(super) fn start(
+        field: &Field,
+        name: &str,
+        options: Options,
+        answering: Option<Answering>,
+        seed: u64,
+    ) -> mpsc::UnboundedSender<Input> {
         let (orders, inputs) = mpsc::unbounded_channel();
         let actor = Actor {
             field: field.clone(),
@@ -79,6 +92,7 @@ impl Actor {
             outbox: BytesMut::new(),
             dialing: None,
             buffer: vec![0; READ_BYTES],
+            answers: answering.map(Answers::new),
         };
         field.tasks.borrow_mut().spawn_local(actor.run(inputs));
         orders
@@ -86,7 +100,8 @@ impl Actor {
 
     async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
         loop {
-            let due = self.core.deadline().map(|due| self.field.started + due);
+            let answer = self.answers.as_ref().and_then(Answers::deadline);
+            let due = self.core.deadline().into_iter().chain(answer).min().map(|due| self.field.started + due);
             tokio::select! {
                 biased;
                 input = inputs.recv() => match input {
@@ -109,8 +124,19 @@ impl Actor {
                         self.handle(Input::Lost { reason: reason.to_owned() });
                     }
                 },
-                () = due_at(due) => self.handle(Input::Tick),
+                () = due_at(due) => {
+                    self.handle(Input::Tick);
+                    self.answer();
+                }
             }
+        }
+    }
+
+    /// What the application says by now.
+    fn answer(&mut self) {
+        let now = self.field.now();
+        while let Some(answer) = self.answers.as_mut().and_then(|answers| answers.next_due(now)) {
+            self.handle(answer.input());
         }
     }
 
@@ -153,6 +179,11 @@ impl Actor {
                 }
                 Effect::Close => self.close(),
                 Effect::Authenticate(question) => self.handle(Input::Authenticated(question.answer())),
+                Effect::Message { message, delivery: Some(delivery) } => {
+                    if let Some(answers) = &mut self.answers {
+                        answers.handed(self.field.now(), delivery, message);
+                    }
+                }
                 Effect::Send { .. }
                 | Effect::Keep(_)
                 | Effect::Message { .. }

@@ -185,7 +185,7 @@ impl Storm<'_> {
         }
         self.spoken[who] = options.version;
         let seed = derive(self.plan.seed, &format!("client {actor}"), who as u64);
-        self.orders[who] = Some(Actor::start(&self.field, actor, options, seed));
+        self.orders[who] = Some(Actor::start(&self.field, actor, options, connecting.answers, seed));
     }
 
     fn client_id(&self, who: usize, connecting: &Connecting) -> String {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use squall_codec::{packet::RetainHandling, property::Property};
 
-use super::{Act, Connecting, Doing, Message, Plan, Step, Subscribing};
+use super::{Act, Answering, Connecting, Doing, Message, Plan, Step, Subscribing};
 use crate::{
     fault::{CutEnd, Delay, FaultKind, Moment, Pass, Trigger},
     liar::Direction,
@@ -128,6 +128,10 @@ fn connecting_words(connecting: &Connecting) -> Vec<String> {
         None => "reconnect: never".to_owned(),
         Some(first) => format!("reconnect: {{ after: {} }}", time(first)),
     });
+    words.extend(connecting.answers.map(|Answering { after, refuses }| {
+        let refuses = refuses.map(|each| format!(", refuses: {each}")).unwrap_or_default();
+        format!("answers: {{ after: {}{refuses} }}", time(after))
+    }));
     words
 }
 

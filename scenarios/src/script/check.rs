@@ -209,6 +209,12 @@ impl<'a> Check<'a> {
                         "all speak the version in which the story is played: 'version' is for storms",
                     );
                 }
+                if let Some(answers) = &words.answers {
+                    return wrong(
+                        answers.place,
+                        "who answers late or refuses is a client of a storm: 'answers' is for storms",
+                    );
+                }
                 if let (Some((field, place)), Kind::Peer) = (words.only_client(), kind) {
                     return wrong(place, format!("a peer does nothing by itself: '{field}' is for a client"));
                 }
@@ -315,6 +321,7 @@ impl<'a> Check<'a> {
                 let expected = expected.or(words.within.as_ref().map(|placed| (placed.place, "within")));
                 let expected = expected.or(words.only_client().map(|(field, place)| (place, field)));
                 let expected = expected.or(words.version.as_ref().map(|placed| (placed.place, "version")));
+                let expected = expected.or(words.answers.as_ref().map(|placed| (placed.place, "answers")));
                 let expected = expected.or(words.scram.as_ref().map(|placed| (placed.place, "scram")));
                 if let Some((place, field)) = expected {
                     return wrong(place, format!("'{field}' is for the verb 'connect', which also has the answer"));

@@ -1,5 +1,7 @@
 //! The packets in the words of a script: the same fields are sent and expected. Unnamed fields are not compared.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use squall_codec::property::{Properties, Property};
@@ -55,6 +57,7 @@ fields! {
         last_packet_id: Placed<u16>,
         // Only in a storm.
         version: Placed<VersionWord>,
+        answers: Placed<AnswersWords>,
     } only_5 {
         receive_maximum: u16,
         maximum_packet_size: u32,
@@ -67,6 +70,15 @@ fields! {
         // The whole exchange of a verb: its method, its data, and the AUTH packets that follow.
         scram: ScramWords,
     }
+}
+
+/// What an application does with messages above QoS 0.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnswersWords {
+    pub(crate) after: Time,
+    /// Each message with this number.
+    pub(crate) refuses: Option<NonZeroU32>,
 }
 
 fields! {

@@ -1,5 +1,7 @@
 //! `storm:` of a script: read in the words of its steps, and kept as a plan.
 
+use std::num::NonZeroU32;
+
 use serde::Deserialize;
 use squall_codec::{
     property::{Properties, Property},
@@ -19,7 +21,7 @@ use super::{
 };
 use crate::{
     outage::{Outage, Stop},
-    plan::{Act, Connecting, Doing, Message, Plan, Subscribing},
+    plan::{Act, Answering, Connecting, Doing, Message, Plan, Subscribing},
 };
 
 type Wrong = (Place, String);
@@ -153,6 +155,11 @@ impl Reader<'_> {
             None | Some(Reconnect::Never) => None,
             Some(Reconnect::After(first)) => Some(first.0),
         };
+        let version = words.version.as_ref().map_or(self.version, |version| version.value.0);
+        let refuses = words.answers.as_ref().filter(|answers| answers.value.refuses.is_some());
+        if let (Some(answers), false) = (refuses, version.has_properties()) {
+            return wrong(answers.place, "before 5.0 no client can say that it refuses a message");
+        }
         let will = words.will.as_ref().map(|will| will_of(will, place)).transpose()?;
         Ok(Connecting {
             client_id: words.client_id.clone(),
@@ -165,7 +172,11 @@ impl Reader<'_> {
             will,
             packet_ids: words.packet_ids(),
             reconnect,
-            ..Connecting::new(words.version.as_ref().map_or(self.version, |version| version.value.0))
+            answers: words.answers.as_ref().map(|words| Answering {
+                after: words.value.after.0,
+                refuses: words.value.refuses.map(NonZeroU32::get),
+            }),
+            ..Connecting::new(version)
         })
     }
 }

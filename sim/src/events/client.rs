@@ -20,6 +20,7 @@ use squall_codec::{
 };
 use squall_scenarios::{
     liar::Direction,
+    plan::{Answering, Answers},
     stage::{Arrival, End},
     transcript::What,
 };
@@ -44,11 +45,14 @@ pub(super) struct WholeClient {
     messages: VecDeque<Publish>,
     events: VecDeque<Event>,
     waiting: Vec<Waker>,
+    /// What its application has yet to say, where it takes its time.
+    answers: Option<Answers>,
 }
 
 impl WholeClient {
     pub(super) fn deadline(&self) -> Option<Duration> {
-        sooner(self.core.deadline(), self.opening)
+        let answer = self.answers.as_ref().and_then(Answers::deadline);
+        sooner(sooner(self.core.deadline(), self.opening), answer)
     }
 
     /// The application's side of the client.
@@ -117,10 +121,16 @@ impl Network {
             messages: VecDeque::new(),
             events: VecDeque::new(),
             waiting: Vec::new(),
+            answers: None,
         });
         self.client_agenda.add();
         self.tell_client(index, Input::Connect);
         index
+    }
+
+    /// From now on the client's application says what becomes of messages above QoS 0: its options leave that to it.
+    pub(super) fn has_answers(&mut self, index: usize, answering: Answering) {
+        self.clients[index].answers = Some(Answers::new(answering));
     }
 
     /// Hands an operation of the application to the client; its outcome will have this name.
@@ -151,11 +161,14 @@ impl Network {
                 }
                 // Only where the options ask for a store.
                 Effect::Keep(_) => {}
-                Effect::Message { message, .. } => {
+                Effect::Message { message, delivery } => {
                     let now = self.now;
                     self.witness(|witness| witness.handed(now, index, &message));
                     self.handed += 1;
                     self.tell_application(index, || told::message(&message));
+                    if let (Some(answers), Some(delivery)) = (&mut self.clients[index].answers, delivery) {
+                        answers.handed(now, delivery, message.clone());
+                    }
                     if self.has_applications {
                         self.clients[index].messages.push_back(message);
                     }
@@ -228,6 +241,14 @@ impl Network {
         }
         if self.clients[index].core.deadline().is_some_and(|due| due <= self.now) {
             self.tell_client(index, Input::Tick);
+        }
+        let now = self.now;
+        while let Some(answer) = self.clients[index].answers.as_mut().and_then(|answers| answers.next_due(now)) {
+            if answer.reason.is_failure() {
+                self.witness(|witness| witness.refused(now, index, &answer.message));
+                self.tell_application(index, || told::refused(&answer.message));
+            }
+            self.tell_client(index, answer.input());
         }
     }
 

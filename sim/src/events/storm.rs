@@ -360,7 +360,11 @@ impl<'a> Storm<'a> {
                 None => {
                     let actor = &self.plan.actors[who];
                     let options = connecting.options(actor, &place);
-                    self.clients[who] = Some(self.network.add_client(&Rc::from(actor.as_str()), options));
+                    let client = self.network.add_client(&Rc::from(actor.as_str()), options);
+                    if let Some(answering) = connecting.answers {
+                        self.network.has_answers(client, answering);
+                    }
+                    self.clients[who] = Some(client);
                 }
             }
             return;

@@ -534,7 +534,9 @@ impl Model {
         let exactly = usize::from(publish.qos.bits());
         let most = self.sessions[session].first_sent.get(&key).map_or(0, |by_qos| by_qos[exactly]);
         let count = self.handed.get(&(client, key)).map_or(0, |by_qos| by_qos[exactly]);
-        if count > most.max(1) {
+        // [MQTT-4.3.3-9] Whether the server hears of a refusal or not: behind it the message is a new one.
+        let again = self.refused.get(&(client, key)).copied().unwrap_or(0);
+        if count > most.max(1) + again {
             let name = &self.sessions[session].name;
             let detail =
                 format!("client {name} hands over {} {count} times, and it was sent {most} times", words_of(publish));

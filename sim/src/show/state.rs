@@ -246,6 +246,8 @@ impl Walk {
         client.last_sent_us = now;
         match packet {
             Packet::Puback(ack) => drop(client.to_client.remove(&ack.packet_id)),
+            // [MQTT-4.3.3-9] A refusal ends the exchange.
+            Packet::Pubrec(ack) if ack.reason.is_failure() => drop(client.to_client.remove(&ack.packet_id)),
             Packet::Pubrec(ack) => step(&mut client.to_client, ack, Step::Received),
             Packet::Pubcomp(ack) => drop(client.to_client.remove(&ack.packet_id)),
             Packet::Pubrel(ack) => step(&mut client.to_broker, ack, Step::Released),

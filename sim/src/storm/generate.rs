@@ -9,7 +9,7 @@ use squall_codec::{
     version::Version,
     wire::Text,
 };
-use squall_scenarios::plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing};
+use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, Step, Subscribing};
 
 use super::{
     faults::faults,
@@ -166,8 +166,22 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         packet_ids,
         // Two of one name would throw each other out for ever.
         reconnect: has_own_name.then(|| draws.millis(20, 200)),
+        answers: answering(seed, swarm, who, version, receive_maximum.is_some()),
         ..Connecting::new(version)
     }
+}
+
+/// What its application says to messages above QoS 0, where it does not leave that to the client. `has_window`: it takes few at a
+/// time.
+fn answering(seed: u64, swarm: &Swarm, who: usize, version: Version, has_window: bool) -> Option<Answering> {
+    let mut draws = Draws::new(seed, "answers", who as u64);
+    let is_late = swarm.has(Feature::LateAnswers) && draws.happens(60);
+    let refuses = swarm.has(Feature::Refusals) && version.has_properties() && draws.happens(60);
+    // Where few are on their way at a time, all have to come through in the calm.
+    let is_narrow = has_window || swarm.broker.in_flight.or(swarm.broker.first_packet_id).is_some();
+    let latest = if is_narrow { 60 } else { 1_500 };
+    let after = if is_late { draws.millis(1, latest) } else { Duration::ZERO };
+    (is_late || refuses).then(|| Answering { after, refuses: refuses.then(|| draws.between(2, 9) as u32) })
 }
 
 fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribing {

@@ -92,7 +92,8 @@ impl Shrinking<'_> {
         plan.broker = Settings { store: has_outages.then_some(Storage::Disk), ..Settings::default() };
         self.try_plan(plan);
         type Plainer = fn(&mut Connecting);
-        let plainer: [Plainer; 8] = [
+        let plainer: [Plainer; 9] = [
+            |connecting| connecting.answers = None,
             |connecting| connecting.will = None,
             |connecting| connecting.receive_maximum = None,
             |connecting| connecting.topic_alias_maximum = 0,

@@ -123,6 +123,10 @@ kinds! {
         Properties = "message properties",
         /// A topic with a level in which nothing stands.
         EmptyLevels = "empty topic levels",
+        /// Applications that acknowledge when they have done their work.
+        LateAnswers = "late acknowledgements",
+        /// Applications that will not have each message.
+        Refusals = "messages that are refused",
     }
 }
 
@@ -159,7 +163,7 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws.
-const LATE_COMERS: [Feature; 2] = [Feature::Properties, Feature::EmptyLevels];
+const LATE_COMERS: [Feature; 4] = [Feature::Properties, Feature::EmptyLevels, Feature::LateAnswers, Feature::Refusals];
 
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
 pub(super) const FEW_IDENTIFIERS: [(u16, u16); 4] = [(1, 3), (1, 10), (65_530, 65_535), (65_500, 65_535)];

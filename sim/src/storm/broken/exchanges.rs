@@ -128,6 +128,19 @@ broken! {
         },
         _ => passing.on(),
     };
+    "releases a message that was refused", [Answers], |_, passing| match &passing.packet {
+        Packet::Pubrec(ack) if passing.goes_up() && ack.reason.is_failure() => {
+            let release = passing.to_client(Packet::Pubrel(Ack::new(ack.packet_id)));
+            let mut out = passing.on();
+            out.push(release);
+            out
+        }
+        _ => passing.on(),
+    };
+    "goes on with a message that was refused", [DupOnRepeats AtLeastOnce ExactlyOnce PacketIdInUse ReceiveMaximum Progress], |_, passing| match &passing.packet {
+        Packet::Puback(ack) | Packet::Pubrec(ack) if passing.goes_up() && ack.reason.is_failure() => Vec::new(),
+        _ => passing.on(),
+    };
     "says nothing to a ping now and then", [Answers Progress], |memory, passing| match &passing.packet {
         Packet::Pingresp if memory.now_and_then(5) => Vec::new(),
         _ => passing.on(),
