@@ -353,6 +353,10 @@ fn session_expiry_may_stand_in_both_versions() {
 fn errors_show_line_excerpt_and_the_nearest_word() {
     let step = |step: &str| script(HEAD, &["alice: { connect: {} }", "bob: { connect: {} }", step]);
     let head = |line: &str| script(&format!("{HEAD}{line}\n"), &["alice: { connect: {} }", "bob: { connect: {} }"]);
+    let storm = |words: &str| {
+        let step = format!("{{ at: 0s, bob: {{ connect: {{ {words} }} }} }}");
+        format!("title: a test\nactors: {{ bob: client }}\nstorm:\n  lasts: 1s\n  calm: 1s\n  steps:\n    - {step}\n")
+    };
     let cases = [
         ("unknown verb", step("alice: { exepct: { publish: {} } }")),
         ("unknown field", step("alice: { subscribe: { filer: t/# } }")),
@@ -489,6 +493,12 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ),
         ("method of a client", step("bob: { connect: { authentication_method: m } }\n    only: 5.0")),
         ("client that asks", step("bob: { connect: { request_response_information: true } }\n    only: 5.0")),
+        ("answers in a story", step("bob: { connect: { answers: { after: 1s } } }")),
+        ("answers in one packet", step("alice: { send: { connect: { answers: { after: 1s } } } }")),
+        ("unknown word of answers", storm("version: \"5.0\", answers: { after: 1s, refuse: 7 }")),
+        ("answers without a time", storm("answers: { refuses: 7 }")),
+        ("refusal of none", storm("version: \"5.0\", answers: { after: 1s, refuses: 0 }")),
+        ("refusal before 5.0", storm("version: \"3.1.1\", answers: { after: 1s, refuses: 7 }")),
         ("actor without a step", script(HEAD, &["alice: { connect: {} }"])),
         ("reserved name", script("title: t\nactors: { world: peer }\n", &["world: { wait: 1s }"])),
         ("same key twice", step("alice: { subscribe: { filter: t, filter: u } }")),

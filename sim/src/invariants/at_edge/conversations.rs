@@ -1,6 +1,6 @@
 //! One connection for itself: whether each request is answered, and nothing is answered that was not asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use squall_codec::{
     packet::{Packet, PacketKind, Publish},
@@ -19,6 +19,8 @@ use crate::{history::Happened, invariants::Invariant};
 struct Asked {
     waiting: BTreeMap<(PacketKind, PacketId), (Mark, usize)>,
     pings: Vec<Mark>,
+    /// Messages of QoS 2 that the client would not have.
+    refused: BTreeSet<PacketId>,
     /// Exchanges of an older connection may go on here.
     is_resumed: bool,
 }
@@ -59,6 +61,10 @@ impl Asked {
             Packet::Pubrel(ack) => (PacketKind::Pubcomp, ack.packet_id, 1),
             // [MQTT-4.3.3-5]
             Packet::Pubrec(ack) if !ack.reason.is_failure() => (PacketKind::Pubrel, ack.packet_id, 1),
+            Packet::Pubrec(ack) => {
+                self.refused.insert(ack.packet_id);
+                return;
+            }
             Packet::Subscribe(subscribe) => (PacketKind::Suback, subscribe.packet_id, subscribe.subscriptions.len()),
             Packet::Unsubscribe(unsubscribe) => {
                 (PacketKind::Unsuback, unsubscribe.packet_id, unsubscribe.filters.len())
@@ -108,7 +114,11 @@ impl Asked {
             }
             Packet::Pubrel(ack) => {
                 self.waiting.remove(&(PacketKind::Pubrel, ack.packet_id));
-                None
+                // [MQTT-4.3.3-4] Only a PUBREC that takes the message is answered.
+                match self.refused.contains(&ack.packet_id) {
+                    true => answers(format!("PUBREL {} comes for a message that was refused", ack.packet_id)),
+                    false => None,
+                }
             }
             Packet::Suback(suback) => self.counted(packet.kind(), suback.packet_id, Some(suback.reasons.len())),
             Packet::Unsuback(unsuback) => {
@@ -117,6 +127,9 @@ impl Asked {
             }
             // [MQTT-3.3.2-8] [MQTT-3.1.2-26]
             Packet::Publish(publish) => {
+                if let Some(id) = publish.packet_id {
+                    self.refused.remove(&id);
+                }
                 let most = line.connect.properties.topic_alias_maximum().unwrap_or(0);
                 match publish.topic_alias {
                     Some(alias) if alias == 0 || alias > most => Some((
