@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use squall_codec::{
-    packet::{Packet, Suback},
+    packet::{Packet, Suback, SubscriptionOptions},
     property::{Properties, Property, PropertyId},
     reason::{ReasonCode, Side},
     topic::TopicFilter,
@@ -104,6 +104,28 @@ pub(crate) fn keeps_the_first_identifier() -> Box<dyn Liar> {
             first.insert(filter, said);
         }
     })
+}
+
+/// A subscription keeps this option as it had it first.
+fn keeps_first(option: fn(&mut SubscriptionOptions) -> &mut bool) -> Box<dyn Liar> {
+    let mut first: BTreeMap<TopicFilter, bool> = BTreeMap::new();
+    hears(move |packet| {
+        let Packet::Subscribe(subscribe) = packet else { return };
+        for one in &mut subscribe.subscriptions {
+            let said = option(&mut one.options);
+            *said = *first.entry(one.filter.clone()).or_insert(*said);
+        }
+    })
+}
+
+/// A subscription keeps the No Local that it had first.
+pub(crate) fn keeps_the_first_no_local() -> Box<dyn Liar> {
+    keeps_first(|options| &mut options.no_local)
+}
+
+/// A subscription keeps the Retain As Published that it had first.
+pub(crate) fn keeps_the_first_retain_as_published() -> Box<dyn Liar> {
+    keeps_first(|options| &mut options.retain_as_published)
 }
 
 /// Tells every identifier of the client, whichever subscription matched.

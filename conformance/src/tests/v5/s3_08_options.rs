@@ -1,7 +1,7 @@
 //! 3.8 SUBSCRIBE: Subscription Options and Subscription Identifiers; and what UNSUBACK and SUBACK say in odd cases.
 
 use squall_codec::{
-    packet::{Packet, Publish, Suback, Subscribe, Subscription, Unsuback},
+    packet::{Packet, Publish, RetainHandling, Suback, Subscribe, Subscription, Unsuback},
     property::Property,
     qos::Qos,
     reason::ReasonCode,
@@ -50,6 +50,18 @@ pub(crate) const TESTS: &[Test] = &[
         "A client subscribes with an identifier, with another, and with none; messages have the latest.",
         ["5.0/X-SUBID-REPLACED"],
         liar::keeps_the_first_identifier
+    ),
+    test!(
+        subscribing_again_replaces_no_local,
+        "A client subscribes with No Local and again without, and the other way round; its own message comes as the latest says.",
+        ["5.0/MQTT-3.8.4-3"],
+        liar::keeps_the_first_no_local
+    ),
+    test!(
+        subscribing_again_replaces_retain_as_published,
+        "A client subscribes with Retain As Published and again without, and the other way round; RETAIN is as the latest says.",
+        ["5.0/MQTT-3.8.4-3"],
+        liar::keeps_the_first_retain_as_published
     ),
     test!(
         only_matching_subscriptions_give_their_identifier,
@@ -184,6 +196,81 @@ async fn subscribing_again_replaces_the_identifier(stage: &Stage) -> Outcome {
         evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
     }
     evidence.ok_or_else(|| Halt::inconclusive("no message came"))
+}
+
+/// The client's own copy of what it publishes behind a SUBSCRIBE with or without No Local.
+async fn own_copy(alice: &mut Peer, bob: &mut Peer, topic: &str, no_local: bool) -> Result<Option<Delivery>, Halt> {
+    let mut subscription = Subscription::new(filter(topic), Qos::AtMostOnce);
+    subscription.options.no_local = no_local;
+    let subscribe = Subscribe::new(alice.fresh_id(), vec![subscription]);
+    alice.subscribe_with(subscribe).await.prepared()?;
+    let (mine, theirs) = (format!("mine, {no_local}"), format!("theirs, {no_local}"));
+    alice.published(topic, Qos::AtMostOnce, mine.as_bytes(), false).await?;
+    bob.published(topic, Qos::AtMostOnce, theirs.as_bytes(), false).await?;
+    let is_there = |seen: &[Delivery], words: &str| seen.iter().any(|copy| copy.payload() == words.as_bytes());
+    let received =
+        collect(alice, |seen| is_there(seen, &theirs) && (no_local || is_there(seen, &mine))).await.prepared()?;
+    if !is_there(&received, &theirs) {
+        return Err(Halt::inconclusive("the message of another did not come"));
+    }
+    Ok(received.into_iter().find(|copy| copy.payload() == mine.as_bytes()))
+}
+
+async fn subscribing_again_replaces_no_local(stage: &Stage) -> Outcome {
+    let mut alice = Peer::connected(stage, "alice").await?;
+    let mut bob = Peer::connected(stage, "bob").await?;
+    let mut evidence: Option<Evidence> = None;
+    for first in [true, false] {
+        let topic = stage.topic(if first { "without" } else { "with" });
+        // What No Local does at all is the matter of another test.
+        if own_copy(&mut alice, &mut bob, &topic, first).await?.is_some() == first {
+            return Err(Halt::inconclusive("the first SUBSCRIBE does not have the No Local that it asks for"));
+        }
+        match own_copy(&mut alice, &mut bob, &topic, !first).await? {
+            Some(copy) if first => evidence = Some(Evidence::of(&copy)),
+            Some(copy) => {
+                return Err(Halt::fail("No Local came with the second SUBSCRIBE, and its own message came").at(&copy));
+            }
+            None if first => {
+                return Err(Halt::fail("No Local is not in the second SUBSCRIBE, and its own message did not come"));
+            }
+            None => {}
+        }
+    }
+    evidence.ok_or_else(|| Halt::inconclusive("no message came"))
+}
+
+async fn subscribing_again_replaces_retain_as_published(stage: &Stage) -> Outcome {
+    let topics = [stage.topic("without"), stage.topic("with")];
+    tidied(stage, &[], &[&topics[0], &topics[1]], async {
+        let mut publisher = Peer::connected(stage, "bob").await?;
+        offer::retain(&publisher)?;
+        let mut peer = Peer::connected(stage, "alice").await?;
+        let mut evidence: Option<Evidence> = None;
+        for (topic, first) in [(&topics[0], true), (&topics[1], false)] {
+            for (as_published, payload) in [(first, &b"before"[..]), (!first, b"after")] {
+                let mut subscription = Subscription::new(filter(topic), Qos::AtMostOnce);
+                subscription.options.retain_handling = RetainHandling::DoNotSend;
+                subscription.options.retain_as_published = as_published;
+                let subscribe = Subscribe::new(peer.fresh_id(), vec![subscription]);
+                peer.subscribe_with(subscribe).await.prepared()?;
+                publisher.published(topic, Qos::AtMostOnce, payload, true).await?;
+                let copy = message(&mut peer, payload).await.prepared()?;
+                if copy.retain == as_published {
+                    evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
+                } else if payload == b"before" {
+                    // What Retain As Published does at all is the matter of another test.
+                    let reason = "the first SUBSCRIBE does not have the Retain As Published that it asks for";
+                    return Err(Halt::inconclusive(reason));
+                } else {
+                    let reason = format!("Retain As Published is {first} as in the first SUBSCRIBE: {}", shown(&copy));
+                    return Err(Halt::fail(reason).at(&copy));
+                }
+            }
+        }
+        evidence.ok_or_else(|| Halt::inconclusive("no message came"))
+    })
+    .await
 }
 
 async fn only_matching_subscriptions_give_their_identifier(stage: &Stage) -> Outcome {
