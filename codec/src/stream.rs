@@ -309,25 +309,33 @@ impl Decoder {
     }
 
     /// Cuts off a frame.
-    #[inline]
+    #[inline(never)]
     fn cut(&mut self, frame: usize) -> Bytes {
         let start = mem::take(&mut self.done);
         let end = start + frame;
         if end < self.input.len() {
             self.done = end;
             self.input.slice(start..end)
-        } else if end == self.input.len() {
+        } else {
+            self.cut_off(start, end)
+        }
+    }
+
+    /// The same for a frame that is the last of the input, or in `pending`.
+    fn cut_off(&mut self, start: usize, end: usize) -> Bytes {
+        let behind = self.pending.len().saturating_sub(end);
+        if !self.input.is_empty() {
             mem::take(&mut self.input).split_off(start)
-        } else if end == self.pending.len() {
+        } else if behind == 0 {
             mem::take(&mut self.pending).freeze().split_off(start)
-        } else if end + frame <= self.pending.len() {
+        } else if behind >= end - start {
             // More such frames are there: a part of what is shared costs less than to split it off.
             self.share();
             self.done = end;
             self.input.slice(start..end)
         } else {
             self.pending.advance(start);
-            self.pending.split_to(frame).freeze()
+            self.pending.split_to(end - start).freeze()
         }
     }
 
@@ -337,7 +345,6 @@ impl Decoder {
         if self.waits() {
             return Ok(None);
         }
-        self.needed = 0;
         if self.pending.len() >= MANY_BYTES {
             self.share();
         }
@@ -364,10 +371,12 @@ impl Decoder {
             self.wait_for(frame);
             return Ok(None);
         }
+        self.needed = 0;
         Ok(Some(Header { first, length, body, frame }))
     }
 
     /// What is to be said when no byte is there.
+    #[inline(never)]
     fn nothing(&mut self) -> Result<Option<Header>, DecodeError> {
         // An idle connection owns no buffer.
         self.forget();
@@ -378,6 +387,7 @@ impl Decoder {
     }
 
     /// Nothing is to be done before a frame has so many bytes.
+    #[inline(never)]
     fn wait_for(&mut self, frame: usize) {
         // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
         let room = (frame - self.pending_bytes()).min(ONE_READ);
