@@ -2,6 +2,10 @@
 
 use squall_codec::{reason::Side, version::Version};
 
+/// What ours are called: packets that own what they hold, and views.
+pub const OURS: &str = "squall";
+pub const OUR_VIEWS: &str = "squall, views";
+
 /// A codec behind its own interface: bytes in as a socket would hand them over, packets looked at and dropped, packets
 /// written into a buffer that is used again.
 pub trait Codec {

@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::{allocations, codec::Codec, rows::Row};
+use crate::{
+    allocations,
+    codec::{Codec, OUR_VIEWS, OURS},
+    rows::Row,
+};
 
 /// What one codec did on one row.
 #[derive(Serialize)]
@@ -13,6 +17,10 @@ pub struct Figure {
     /// Nanoseconds for each packet: the median of all rounds.
     pub ns: f64,
     pub least_ns: f64,
+    /// What ours takes of this, in the same round: the median of all rounds. A machine may change its pace between them.
+    pub ours_ratio: f64,
+    /// The same of our views.
+    pub views_ratio: f64,
     pub megabytes_per_second: f64,
     pub allocations: f64,
     /// Why there is no figure.
@@ -91,9 +99,15 @@ pub fn measure(codecs: &mut [Box<dyn Codec>], row: &Row, task: Task, rounds: usi
             }
         }
     }
-    let turns = turns.into_iter();
+    let of = |name| {
+        let found = turns.iter().find(|turn| turn.0.name() == name);
+        found.map_or_else(Vec::new, |(.., samples)| samples.clone())
+    };
+    let (ours, views) = (of(OURS), of(OUR_VIEWS));
     turns
+        .into_iter()
         .map(|(codec, refused, other_bytes, allocated, mut samples)| {
+            let (ours_ratio, views_ratio) = (ratio(&ours, &samples), ratio(&views, &samples));
             samples.sort();
             let per_packet =
                 |taken: Option<&Duration>| taken.map_or(f64::NAN, |taken| taken.as_nanos() as f64 / row.packets as f64);
@@ -102,6 +116,8 @@ pub fn measure(codecs: &mut [Box<dyn Codec>], row: &Row, task: Task, rounds: usi
                 codec: codec.name(),
                 ns,
                 least_ns: per_packet(samples.first()),
+                ours_ratio,
+                views_ratio,
                 megabytes_per_second: row.stream.len() as f64 / row.packets as f64 / ns * 1000.0,
                 allocations: allocated as f64 / row.packets as f64,
                 refused,
@@ -109,4 +125,11 @@ pub fn measure(codecs: &mut [Box<dyn Codec>], row: &Row, task: Task, rounds: usi
             }
         })
         .collect()
+}
+
+/// The median of the ratios, round by round.
+fn ratio(of: &[Duration], to: &[Duration]) -> f64 {
+    let mut ratios: Vec<_> = of.iter().zip(to).map(|(of, to)| of.as_secs_f64() / to.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -10,7 +10,7 @@ use squall_codec::{
     version::Version,
 };
 
-use crate::codec::{Codec, ROOM};
+use crate::codec::{Codec, OUR_VIEWS, OURS, ROOM};
 
 struct Squall {
     version: Version,
@@ -98,7 +98,7 @@ impl Squall {
 
 impl Codec for Squall {
     fn name(&self) -> &'static str {
-        "squall"
+        OURS
     }
 
     fn package(&self) -> &'static str {
@@ -155,7 +155,7 @@ impl Codec for Squall {
 
 impl Codec for Views {
     fn name(&self) -> &'static str {
-        "squall, views"
+        OUR_VIEWS
     }
 
     fn package(&self) -> &'static str {
