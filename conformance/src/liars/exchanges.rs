@@ -37,6 +37,43 @@ pub(crate) fn swallows_pingresps() -> Box<dyn Liar> {
     })
 }
 
+/// Messages beyond 20 open QoS 2 exchanges of a connection are acknowledged and passed on to nobody.
+pub(crate) fn loses_what_it_has_no_room_for() -> Box<dyn Liar> {
+    const ROOM: usize = 20;
+    let mut open: BTreeMap<u64, BTreeSet<PacketId>> = BTreeMap::new();
+    let mut lost: BTreeSet<(u64, PacketId)> = BTreeSet::new();
+    liar(move |passing| {
+        let open = open.entry(passing.connection).or_default();
+        match passing.from_client() {
+            Some(Packet::Publish(publish)) if publish.qos > Qos::AtMostOnce => {
+                let Some(packet_id) = publish.packet_id else { return passing.pass() };
+                let is_full = open.len() >= ROOM && !open.contains(&packet_id);
+                match publish.qos {
+                    Qos::ExactlyOnce if is_full => {
+                        lost.insert((passing.connection, packet_id));
+                        passing.answer(&Packet::Pubrec(Ack::new(packet_id)));
+                    }
+                    Qos::AtLeastOnce if is_full => passing.answer(&Packet::Puback(Ack::new(packet_id))),
+                    Qos::ExactlyOnce => {
+                        open.insert(packet_id);
+                        passing.pass();
+                    }
+                    _ => passing.pass(),
+                }
+            }
+            Some(Packet::Pubrel(ack)) => {
+                let packet_id = ack.packet_id;
+                open.remove(&packet_id);
+                match lost.remove(&(passing.connection, packet_id)) {
+                    true => passing.answer(&Packet::Pubcomp(Ack::new(packet_id))),
+                    false => passing.pass(),
+                }
+            }
+            _ => passing.pass(),
+        }
+    })
+}
+
 /// No message is ever delivered.
 pub(crate) fn delivers_nothing() -> Box<dyn Liar> {
     liar(|passing| match passing.from_server() {

@@ -24,6 +24,7 @@ pub(crate) mod s3_14_disconnect;
 pub(crate) mod s4_01_restart;
 pub(crate) mod s4_02_network;
 pub(crate) mod s4_03_freedoms;
+pub(crate) mod s4_03_many;
 pub(crate) mod s4_03_qos;
 pub(crate) mod s4_03_repeats;
 pub(crate) mod s4_04_resumption;

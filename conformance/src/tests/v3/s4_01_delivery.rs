@@ -4,6 +4,7 @@ use crate::{
     liars::{documented, exchanges, s3_03_retained},
     test::{Test, test},
     tests::both::{
+        s4_03_many::acknowledged_messages_come_however_many_are_open,
         s4_03_qos::{
             a_packet_id_is_new_after_its_puback, a_qos_0_message_goes_out_with_dup_0,
             a_repeated_qos_2_message_is_delivered_once, a_session_lasts_over_several_connections,
@@ -71,6 +72,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A message reaches every matching session, also the one that was away.",
         ["3.1.1/MQTT-4.5.0-1"],
         exchanges::forgets_those_who_were_away
+    ),
+    test!(
+        acknowledged_messages_come_however_many_are_open,
+        "A client sends many QoS 2 messages before it releases any, and one of QoS 1; all that are acknowledged come.",
+        ["3.1.1/MQTT-4.5.0-1"],
+        exchanges::loses_what_it_has_no_room_for
     ),
     test!(
         messages_of_one_topic_and_qos_keep_their_order,
