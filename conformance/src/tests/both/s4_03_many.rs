@@ -29,6 +29,8 @@ pub(crate) async fn acknowledged_messages_come_however_many_are_open(stage: &Sta
     let mut bob = Peer::connected(stage, "bob").await?;
     offer::qos(&bob, Qos::ExactlyOnce)?;
     alice.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await.prepared()?;
+    // One alone goes through, or QoS 2 is not there at all.
+    bob.published(&stage.topic("alone"), Qos::ExactlyOnce, b"alone", false).await.prepared()?;
     let most = bob.connack().and_then(|connack| connack.properties.receive_maximum()).unwrap_or(u16::MAX);
     let count = OPEN.min(most);
     for number in 1..=count {
