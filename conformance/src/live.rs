@@ -48,6 +48,11 @@ impl Live {
         Live { instance: Some(instance), ..live }
     }
 
+    /// What was started here for it.
+    pub(crate) fn instance(&self) -> Option<&Rc<Instance>> {
+        self.instance.as_ref()
+    }
+
     /// The same place with a record of its own.
     pub(crate) fn anew(&self) -> Self {
         Live { instance: self.instance.clone(), ..Live::new(self.dialer.clone()) }

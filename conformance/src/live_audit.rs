@@ -1,5 +1,6 @@
 //! An audit at a real address: tests run side by side. What one of them does to the server is no verdict on the rule of
-//! another: a test whose connection was lost is asked once more, alone, and so is all that went wrong beside a crash.
+//! another: a test whose connection was lost is asked once more, alone, and so is all that ran or went wrong beside a crash.
+//! Who brings a launched server down alone is told with what it sent last.
 
 use std::{cell::RefCell, future::Future, io, rc::Rc, time::Instant};
 
@@ -14,7 +15,7 @@ use crate::{
     launch::launcher::Launcher,
     place::Places,
     preflight::Subject,
-    report::model::{CutShort, Direction, Report, TestEntry, micros},
+    report::model::{CutShort, Direction, Line, Report, TestEntry, micros},
     run::{Audience, Audit, Bounds, Ended, base36, play, run_id, unplayed},
     select::Planned,
     sweep::Leftovers,
@@ -26,7 +27,19 @@ const AGAIN_SECONDS: u64 = 120;
 /// Where a lost connection turned out to be the doing of other tests, all that failed is asked once more, so many at a time.
 const AGAIN_JOBS: usize = 4;
 
+/// So many packets are told beside a crash, and so many letters of each.
+const PACKETS: usize = 3;
+const PACKET_LETTERS: usize = 80;
+
 type Verdicts = Vec<(Planned, TestEntry)>;
+
+/// A test that was played.
+struct Played {
+    planned: Planned,
+    entry: TestEntry,
+    /// How the server that was launched for it ended, by itself, by the time it was over.
+    fell: Option<String>,
+}
 
 impl Audit<'_> {
     /// Runs all tests against a real address, or on what was launched for them. Call it inside a `LocalSet`.
@@ -95,7 +108,7 @@ struct Players {
 
 impl Players {
     /// One test. `again` tells its names from those of the first time.
-    fn play(&self, planned: Planned, again: &str) -> impl Future<Output = (Planned, TestEntry)> + use<> {
+    fn play(&self, planned: Planned, again: &str) -> impl Future<Output = Played> + use<> {
         let (bounds, leftovers, places) = (self.bounds, Rc::clone(&self.leftovers), self.places.clone());
         let launcher = self.launcher.clone();
         let namespace = format!("{}{}{again}", self.run, base36(planned.number as u64, 3));
@@ -103,19 +116,39 @@ impl Players {
         async move {
             let (world, credentials, keep_alive) = match places.of(&planned).await {
                 Ok(found) => found,
-                Err(halt) => return (planned, unplayed(&planned, halt)),
+                Err(halt) => return Played { planned, entry: unplayed(&planned, halt), fell: None },
             };
+            let instance = world.instance().map(Rc::clone);
             let stage = Stage::new(Rc::new(world), planned.version, &namespace, bounds.patience)
                 .tolerating(bounds.tolerance)
                 .with_credentials(credentials)
                 .with_keep_alive(keep_alive);
             let entry = play(&stage, &planned, bounds).await;
             leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
-            if let Some(launcher) = launcher.filter(|_| is_bad(&entry)) {
-                launcher.suspect(planned.test.setup);
+            let mut fell = None;
+            if let Some((launcher, instance)) = launcher.zip(instance) {
+                if is_bad(&entry) {
+                    launcher.suspect(planned.test.setup);
+                }
+                if is_bad(&entry) || entry.transcript.iter().any(|line| line.direction == Direction::Ended) {
+                    fell = instance.fell().await;
+                    fell.iter().for_each(|end| launcher.list(&instance, end));
+                }
             }
-            (planned, TestEntry { started_us, ..entry })
+            Played { planned, entry: TestEntry { started_us, ..entry }, fell }
         }
+    }
+
+    /// A test that had the server for itself: if that is no more, everybody hears of it.
+    fn alone(&self, played: Played) -> (Planned, TestEntry) {
+        let Played { planned, mut entry, fell } = played;
+        if let Some((launcher, end)) = self.launcher.as_ref().zip(fell) {
+            launcher.accuse(&deed(&entry), &end);
+            if let Some(reason) = &mut entry.reason {
+                reason.push_str(&format!("; the server {end}"));
+            }
+        }
+        (planned, entry)
     }
 
     /// Keeps a verdict and tells it.
@@ -135,16 +168,17 @@ impl Players {
         Ok(())
     }
 
-    /// Many at a time. What comes back has no verdict yet: it was cut off, or went wrong after another had been. Where a
-    /// server was launched a crash may show only later, so that all that went wrong has to wait.
+    /// Many at a time. What comes back has no verdict yet: it was cut off, or went wrong after another had been, or the server
+    /// ended meanwhile, however well it went. Where a server was launched a crash may show only later, so that all that went
+    /// wrong has to wait.
     async fn side_by_side(
         &mut self,
         tests: Vec<Planned>,
         audit: &Audit<'_>,
         audience: &mut Audience,
-    ) -> io::Result<Verdicts> {
+    ) -> io::Result<Vec<Played>> {
         let jobs = audit.jobs.max(1);
-        let mut doubtful: Verdicts = Vec::new();
+        let mut doubtful: Vec<Played> = Vec::new();
         let mut waiting = tests.into_iter();
         let mut running = JoinSet::new();
         while self.cut_short.is_none() {
@@ -164,28 +198,32 @@ impl Players {
                 finished = running.join_next() => finished,
             };
             let Some(finished) = finished else { break };
-            let (planned, entry) = finished.expect("a test's panic is caught, and nobody cancels it");
+            let played = finished.expect("a test's panic is caught, and nobody cancels it");
             let may_have_crashed = self.launcher.is_some() && !audit.fail_fast;
-            let waits = may_have_crashed || was_cut_off(&entry) || !doubtful.is_empty();
-            let in_doubt = jobs > 1 && is_bad(&entry) && waits;
-            if in_doubt {
-                doubtful.push((planned, entry));
-            } else {
+            let waits = may_have_crashed || was_cut_off(&played.entry) || !doubtful.is_empty();
+            if jobs == 1 {
+                let (planned, entry) = self.alone(played);
                 self.conclude(planned, entry, audit, audience)?;
+            } else if played.fell.is_some() || (is_bad(&played.entry) && waits) {
+                doubtful.push(played);
+            } else {
+                self.conclude(played.planned, played.entry, audit, audience)?;
             }
         }
         Ok(doubtful)
     }
 
-    /// Those that were cut off, alone; if that shows that it was the doing of others, all that went wrong beside them too.
-    async fn once_more(&mut self, doubtful: Verdicts, audit: &Audit<'_>, audience: &mut Audience) -> io::Result<()> {
-        let (cut_off, others): (Verdicts, Verdicts) = doubtful.into_iter().partition(|(_, entry)| was_cut_off(entry));
+    /// Those that were cut off, or at whose end the server was no more, alone; if that shows that it was the doing of others,
+    /// all that went wrong beside them too.
+    async fn once_more(&mut self, doubtful: Vec<Played>, audit: &Audit<'_>, audience: &mut Audience) -> io::Result<()> {
+        let (cut_off, others): (Vec<Played>, Vec<Played>) =
+            doubtful.into_iter().partition(|played| played.fell.is_some() || was_cut_off(&played.entry));
         let began = Instant::now();
         let mut disturbed = false;
-        for (planned, first) in cut_off {
+        for Played { planned, entry: first, .. } in cut_off {
             let in_time = began.elapsed().as_secs() < AGAIN_SECONDS;
             let entry = match in_time && !first.internal_error {
-                true => self.unless_stopped(self.play(planned, "x"), audit).await.map(|(_, entry)| entry),
+                true => self.unless_stopped(self.play(planned, "x"), audit).await.map(|played| self.alone(played).1),
                 false => None,
             };
             disturbed |= entry.as_ref().is_some_and(|entry| !is_bad(entry));
@@ -195,19 +233,21 @@ impl Players {
         let crashed = self.launcher.as_ref().is_some_and(|launcher| launcher.crashes() > 0);
         let jobs = if crashed { 1 } else { AGAIN_JOBS };
         if !disturbed && !crashed {
-            return others.into_iter().try_for_each(|(planned, entry)| self.conclude(planned, entry, audit, audience));
+            let mut others = others.into_iter();
+            return others.try_for_each(|played| self.conclude(played.planned, played.entry, audit, audience));
         }
         let mut waiting = others.into_iter();
         let mut running = JoinSet::new();
         loop {
             while running.len() < jobs
                 && self.cut_short.is_none()
-                && let Some((planned, _)) = waiting.next()
+                && let Some(Played { planned, .. }) = waiting.next()
             {
                 running.spawn_local(self.play(planned, "x"));
             }
             let Some(finished) = self.unless_stopped(running.join_next(), audit).await.flatten() else { break };
-            let (planned, entry) = finished.expect("a test's panic is caught, and nobody cancels it");
+            let played = finished.expect("a test's panic is caught, and nobody cancels it");
+            let (planned, entry) = if jobs == 1 { self.alone(played) } else { (played.planned, played.entry) };
             self.conclude(planned, entry, audit, audience)?;
         }
         Ok(())
@@ -220,7 +260,8 @@ impl Players {
                 break;
             }
             audience.tell(Event::TestStarted(&planned))?;
-            let Some((planned, entry)) = self.unless_stopped(self.play(planned, ""), audit).await else { break };
+            let Some(played) = self.unless_stopped(self.play(planned, ""), audit).await else { break };
+            let (planned, entry) = self.alone(played);
             self.conclude(planned, entry, audit, audience)?;
         }
         Ok(())
@@ -254,6 +295,31 @@ fn was_cut_off(entry: &TestEntry) -> bool {
     };
     let is_end = shown.iter().any(|line| line.direction == Direction::Ended);
     is_bad(entry) && !entry.internal_error && (is_end || shown.is_empty())
+}
+
+/// What a test did to a server that is no more: what was sent and not answered any more before connections ended, or what
+/// was sent last.
+fn deed(entry: &TestEntry) -> String {
+    let answered = entry.transcript.iter().rposition(|line| line.direction == Direction::Received);
+    let unanswered = answered.map_or(0, |position| position + 1);
+    let rest = &entry.transcript[unanswered..];
+    let end = rest.iter().position(|line| line.direction == Direction::Ended).unwrap_or(rest.len());
+    let is_sent = |line: &&Line| line.direction == Direction::Sent;
+    let mut sent: Vec<&Line> = rest[..end].iter().filter(is_sent).collect();
+    sent.extend(entry.transcript[..unanswered].iter().rfind(is_sent).filter(|_| sent.is_empty()));
+    let packets: Vec<String> = sent.iter().rev().take(PACKETS).rev().map(|line| in_short(&line.summary)).collect();
+    let test = format!("{} {}", entry.version, entry.name);
+    match packets.is_empty() {
+        true => format!("in {test}"),
+        false => format!("after {} in {test}", packets.join(" and ")),
+    }
+}
+
+fn in_short(packet: &str) -> String {
+    match packet.char_indices().nth(PACKET_LETTERS) {
+        Some((end, _)) => format!("{}…", &packet[..end]),
+        None => packet.to_owned(),
+    }
 }
 
 /// A lost connection that could not be asked about again accuses nobody.

@@ -1,7 +1,7 @@
 //! One broker that was started here: its folder, its process, how it is reached, and how it goes down and comes back.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -31,6 +31,8 @@ const ATTEMPTS: usize = 3;
 pub(crate) const ASK: Duration = Duration::from_millis(30);
 /// A broker that is asked to end does so by then; after that it is killed.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// One that takes no connection any more has ended by then, or it hangs.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// A broker that was started here. It is killed when it is dropped, and its folder goes with it.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub struct Instance {
     seconds: u64,
     /// Dropped before its folder.
     process: RefCell<Option<Process>>,
+    /// Its crash is on the list.
+    listed: Cell<bool>,
     subject: Subject,
     folder: TempDir,
 }
@@ -68,7 +72,8 @@ impl Instance {
                 Ok(subject) => {
                     let process = RefCell::new(Some(process));
                     let (name, seconds) = (name.to_owned(), launch.seconds);
-                    return Ok(Instance { name, program, recipe, seconds, process, subject, folder });
+                    let listed = Cell::new(false);
+                    return Ok(Instance { name, program, recipe, seconds, process, listed, subject, folder });
                 }
                 Err(reason) => last = reason,
             }
@@ -88,6 +93,24 @@ impl Instance {
     /// How it ended though nobody asked it to.
     pub(super) fn crashed(&self) -> Option<String> {
         self.process.borrow_mut().as_mut()?.ended()
+    }
+
+    /// How it ended though nobody asked it to. Its sockets are closed before it is seen to have ended, so that one that does
+    /// not answer is waited for.
+    pub(crate) async fn fell(&self) -> Option<String> {
+        if self.crashed().is_some() || self.is_away() || self.subject.answers().await {
+            return self.crashed();
+        }
+        let deadline = Instant::now() + ENDING;
+        while self.crashed().is_none() && Instant::now() < deadline {
+            sleep(ASK).await;
+        }
+        self.crashed()
+    }
+
+    /// Whether its crash is told for the first time.
+    pub(super) fn is_news(&self) -> bool {
+        !self.listed.replace(true)
     }
 
     /// It was taken down and is not back yet.

@@ -14,7 +14,9 @@ use super::{instance::Instance, recipe::Launch};
 use crate::{profile::Profile, setup::Setup, test::Isolation};
 
 /// After so many crashes it is not launched again.
-const MOST_CRASHES: usize = 20;
+const MOST_CRASHES: usize = 40;
+/// So many tests that brought it down are named.
+const MOST_NAMED: usize = 5;
 
 type Slot = Rc<OnceCell<Result<Rc<Instance>, String>>>;
 
@@ -27,6 +29,8 @@ pub struct Launcher {
     slots: RefCell<BTreeMap<Setup, Slot>>,
     /// How each that ended by itself did.
     crashes: RefCell<Vec<String>>,
+    /// What one did after which it was no more, with nobody beside.
+    culprits: RefCell<Vec<String>>,
     /// Something went wrong with one: it is asked whether it still answers before it is used again.
     suspects: RefCell<BTreeSet<Setup>>,
 }
@@ -47,6 +51,7 @@ impl Launcher {
             versions,
             slots: RefCell::default(),
             crashes: RefCell::default(),
+            culprits: RefCell::default(),
             suspects: RefCell::default(),
         })
     }
@@ -82,7 +87,7 @@ impl Launcher {
             let mut slots = self.slots.borrow_mut();
             if slots.get(&setup).is_some_and(|current| Rc::ptr_eq(current, &slot)) {
                 slots.remove(&setup);
-                self.crashes.borrow_mut().push(end);
+                self.list(&instance, &end);
             }
             if self.crashes.borrow().len() > MOST_CRASHES {
                 return Err(format!("{} crashed {MOST_CRASHES} times and is not launched again", self.name));
@@ -95,6 +100,18 @@ impl Launcher {
         self.suspects.borrow_mut().insert(setup);
     }
 
+    /// One of them ended or hung, by itself.
+    pub(crate) fn list(&self, instance: &Instance, end: &str) {
+        if instance.is_news() {
+            self.crashes.borrow_mut().push(end.to_owned());
+        }
+    }
+
+    /// What was done to one, with nobody beside, that ended so.
+    pub(crate) fn accuse(&self, deed: &str, end: &str) {
+        self.culprits.borrow_mut().push(format!("{deed} it {end}"));
+    }
+
     /// How many ended or hung though nobody asked them to.
     pub(crate) fn crashes(&self) -> usize {
         self.crashes.borrow().len()
@@ -105,19 +122,29 @@ impl Launcher {
         let slots: Vec<Slot> = self.slots.borrow().values().cloned().collect();
         let running = slots.iter().filter_map(|slot| slot.get()?.as_ref().ok());
         let mut ends = self.crashes.borrow().clone();
-        ends.extend(running.filter_map(|instance| instance.crashed()));
-        match &ends[..] {
-            [] => {
+        let ended = running.filter_map(|instance| Some((instance, instance.crashed()?)));
+        ends.extend(ended.filter(|(instance, _)| instance.is_news()).map(|(_, end)| end));
+        let times = match ends.len() {
+            0 => {
                 let plain = self.instance(Setup::Plain, Isolation::Shared).await;
-                match plain {
+                return match plain {
                     Ok(plain) => plain.subject().is_there().await.err(),
                     Err(reason) => Some(reason),
-                }
+                };
             }
-            [end] => Some(format!("it crashed while it was audited: it {end}")),
-            [first, others @ ..] => {
-                Some(format!("it crashed {} times while it was audited: first it {first}", others.len() + 1))
+            1 => "it crashed while it was audited".to_owned(),
+            several => format!("it crashed {several} times while it was audited"),
+        };
+        let culprits = self.culprits.borrow();
+        Some(match (&culprits[..], &ends[..]) {
+            ([], [end]) => format!("{times}: it {end}"),
+            ([], _) => format!("{times}: first it {}", ends[0]),
+            _ => {
+                let named = culprits.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+                let more = culprits.len().saturating_sub(MOST_NAMED);
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                format!("{times}: {named}{more}")
             }
-        }
+        })
     }
 }

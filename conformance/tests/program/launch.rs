@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     an_interrupted_audit_leaves_no_broker_behind,
     an_audit_that_is_killed_leaves_no_broker_behind,
     a_broker_that_crashes_is_launched_again_and_that_is_told,
+    who_brings_a_broker_down_is_told_with_what_it_sent,
 ];
 
 fn conformance(words: &[&str]) -> Output {
@@ -258,4 +259,48 @@ fn a_broker_that_crashes_is_launched_again_and_that_is_told() {
     // Those after it found another one, and those that it took down with it were asked once more.
     let inconclusive = last.split(", ").find_map(|part| part.split_once(" inconclusive")).map(|(count, _)| count);
     assert_eq!(inconclusive, Some("0"), "{last}");
+}
+
+/// A Mosquitto that is shot as soon as a client of one test is there, each time that it is launched.
+fn who_brings_a_broker_down_is_told_with_what_it_sent() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: there is no mosquitto");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = folder.path().join("mortal.toml");
+    let text = r#"
+        name = 'Mosquitto'
+        target = 'a:1'
+        [launch]
+        program = 'mosquitto'
+        arguments = ['-c', '{folder}/mosquitto.conf', '-p', '{port}']
+        companions = [['sh', '-c', """
+            until grep -qs 'connected .*late' "$0/log"; do sleep 0.01; done
+            kill -s SEGV "$(cat "$0/pid")"
+        """, '{folder}']]
+        [launch.files]
+        'mosquitto.conf' = """
+            user root
+            pid_file {folder}/pid
+            log_dest file {folder}/log
+        """
+    "#;
+    std::fs::write(&profile, text).expect("a file");
+    let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(["--launch", &profile.display().to_string(), "--mqtt", "3.1.1"])
+        .args(["a_client_that_is_a_little_late_is_still_served", "a_pingreq_is_answered", "a_second_connect"])
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8(audit.stdout).expect("text");
+    let last = text.trim_end().lines().last().unwrap_or_default();
+    assert_eq!(audit.status.code(), Some(2), "{text}");
+    // Once beside the others, and once alone: that is when it is known who did it.
+    assert!(last.contains("it crashed 2 times while it was audited: after CONNECT 3.1.1"), "{last}");
+    let test = "in 3.1.1 a_client_that_is_a_little_late_is_still_served it ended with signal: 11";
+    assert_eq!(last.matches(" it ended with ").count(), 1, "{last}");
+    assert!(last.contains(test), "{last}");
+    for other in ["a_pingreq_is_answered", "a_second_connect_closes_the_connection"] {
+        assert!(text.lines().any(|line| line.starts_with("pass") && line.ends_with(other)), "{text}");
+    }
 }
