@@ -48,6 +48,35 @@ pub(crate) fn forgets_those_without_keep_alive() -> Box<dyn Liar> {
     })
 }
 
+/// Who was silent for longer than this share of its Keep Alive loses its connection with its next packet.
+pub(super) fn ends_the_silent(after: fn(Duration) -> Duration) -> Box<dyn Liar> {
+    let mut clocks: BTreeMap<u64, (Duration, Duration)> = BTreeMap::new();
+    liar(move |passing| {
+        let (connection, now) = (passing.connection, passing.now);
+        if passing.direction == Direction::ToServer {
+            match passing.from_client() {
+                Some(Packet::Connect(connect)) if connect.keep_alive > 0 => {
+                    clocks.insert(connection, (now, after(Duration::from_secs(connect.keep_alive.into()))));
+                }
+                _ => {
+                    if let Some((since, limit)) = clocks.get_mut(&connection) {
+                        if now - *since > *limit {
+                            return passing.close();
+                        }
+                        *since = now;
+                    }
+                }
+            }
+        }
+        passing.pass();
+    })
+}
+
+/// The Keep Alive itself is the limit, without the half of it that a client may be late.
+pub(crate) fn grants_no_grace() -> Box<dyn Liar> {
+    ends_the_silent(|keep_alive| keep_alive)
+}
+
 /// Only CONNECT and PINGREQ restart the clock.
 pub(crate) fn counts_only_pings() -> Box<dyn Liar> {
     let mut clocks: BTreeMap<u64, (Duration, Duration)> = BTreeMap::new();

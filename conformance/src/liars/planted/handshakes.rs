@@ -1,9 +1,6 @@
 //! Defects in how connections begin and end: CONNECT, CONNACK, sessions, wills, the keep alive, DISCONNECT.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use squall_codec::{
     packet::{Connack, Packet},
@@ -17,7 +14,7 @@ use super::{BOTH, Planted, V5, planted};
 use crate::liars::{
     filter::{deaf_liar, liar},
     kind::{bends, hears, hears_connect, tells},
-    s3_01_connect, s3_01_session,
+    s3_01_connect, s3_01_keep_alive, s3_01_session,
 };
 
 pub(super) const ALL: &[Planted] = &[
@@ -184,24 +181,5 @@ fn publishes_wills_twice() -> Box<dyn Liar> {
 }
 
 fn ends_at_half_the_keep_alive() -> Box<dyn Liar> {
-    let mut clocks: BTreeMap<u64, (Duration, Duration)> = BTreeMap::new();
-    liar(move |passing| {
-        let (connection, now) = (passing.connection, passing.now);
-        if passing.direction == Direction::ToServer {
-            match passing.from_client() {
-                Some(Packet::Connect(connect)) if connect.keep_alive > 0 => {
-                    clocks.insert(connection, (now, Duration::from_secs(connect.keep_alive.into()) / 2));
-                }
-                _ => {
-                    if let Some((since, half)) = clocks.get_mut(&connection) {
-                        if now - *since > *half {
-                            return passing.close();
-                        }
-                        *since = now;
-                    }
-                }
-            }
-        }
-        passing.pass();
-    })
+    s3_01_keep_alive::ends_the_silent(|keep_alive| keep_alive / 2)
 }

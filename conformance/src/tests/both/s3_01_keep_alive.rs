@@ -179,6 +179,46 @@ pub(crate) async fn what_the_server_sends_is_no_sign_of_the_client(stage: &Stage
     }
 }
 
+/// The Keep Alive in seconds of a client that is late by less than half of it.
+const PROMISED: u16 = 4;
+
+/// A clock of whole seconds may make 5 of its 6 s, and a moment is lost on the way.
+const ROUNDED: Duration = Duration::from_millis(1_100);
+
+/// It says nothing for longer than its Keep Alive, and not for one and a half times as long.
+pub(crate) async fn a_client_that_is_a_little_late_is_still_served(stage: &Stage) -> Outcome {
+    let mut control = Peer::connected(stage, "control").await?;
+    let asked = stage.now();
+    control.pinged().await.prepared()?;
+    let way = stage.now().saturating_sub(asked);
+    // Who is far away promises less, so that its PINGREQ comes in time.
+    let far = way.as_millis().saturating_add(700) / 1000;
+    let keep_alive = PROMISED.saturating_mul(u16::try_from(far + 1).unwrap_or(u16::MAX));
+    let (mut peer, connack) = alive_for(stage, "late", keep_alive).await?;
+    keep_alive_is(&connack, |seconds| seconds == 0 || seconds >= keep_alive)?;
+    let due = Duration::from_secs(keep_alive.into()) * 3 / 2;
+    let early = |ended: &Seen<End>| {
+        let after = ended.at().saturating_sub(connack.at());
+        let reason = format!(
+            "early: a client with Keep Alive {keep_alive} lost its connection {after:?} after CONNACK, due after {due:?}"
+        );
+        Ok(Evidence::of(&connack).and(ended).warn(reason))
+    };
+    let mut came = Vec::new();
+    if let Some(ended) = end_by(&mut peer, connack.at() + due.saturating_sub(ROUNDED + way), &mut came).await {
+        return early(&ended.end);
+    }
+    peer.send(Packet::Pingreq).await;
+    loop {
+        match peer.next().await {
+            Next::Packet(pong) if matches!(*pong, Packet::Pingresp) => return Ok(Evidence::of(&connack).and(&pong)),
+            Next::Packet(_) => {}
+            Next::End(end) => return early(&end),
+            other => return Err(Halt::inconclusive(format!("expected PINGRESP, but {other}")).at(&connack)),
+        }
+    }
+}
+
 /// One and a half times these is no number of 16 bits.
 const LARGE: [u16; 2] = [u16::MAX, 43_691];
 

@@ -4,8 +4,9 @@ use crate::{
     liars::{exchanges, s3_01_keep_alive as liar},
     test::{Test, test},
     tests::both::s3_01_keep_alive::{
-        a_connection_without_connect_is_closed, a_large_keep_alive_closes_nobody_early,
-        any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit, what_the_server_sends_is_no_sign_of_the_client,
+        a_client_that_is_a_little_late_is_still_served, a_connection_without_connect_is_closed,
+        a_large_keep_alive_closes_nobody_early, any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit,
+        what_the_server_sends_is_no_sign_of_the_client,
     },
 };
 
@@ -36,6 +37,13 @@ pub(crate) const TESTS: &[Test] = &[
         ["3.1.1/X-KEEPALIVE-MAX"],
         liar::counts_in_16_bits
     ),
+    test!(
+        a_client_that_is_a_little_late_is_still_served,
+        "A client with Keep Alive 4 says nothing for nearly 5 s, which is less than 6; it is still served.",
+        ["3.1.1/MQTT-3.1.2-24"],
+        liar::grants_no_grace
+    )
+    .should(),
     test!(
         a_connection_without_connect_is_closed,
         "One connection says nothing and another sends half a CONNECT; the server ends both.",

@@ -4,9 +4,9 @@ use crate::{
     liars::{exchanges, s3_01_keep_alive as liar},
     test::{Test, test},
     tests::both::s3_01_keep_alive::{
-        a_connection_without_connect_is_closed, a_keep_alive_that_runs_out_has_one_reason,
-        a_large_keep_alive_closes_nobody_early, any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit,
-        what_the_server_sends_is_no_sign_of_the_client,
+        a_client_that_is_a_little_late_is_still_served, a_connection_without_connect_is_closed,
+        a_keep_alive_that_runs_out_has_one_reason, a_large_keep_alive_closes_nobody_early,
+        any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit, what_the_server_sends_is_no_sign_of_the_client,
     },
 };
 
@@ -42,6 +42,13 @@ pub(crate) const TESTS: &[Test] = &[
         "A client with Keep Alive 1 says nothing; its connection is ended with DISCONNECT 0x8D or without a word.",
         ["5.0/X-KEEPALIVE-TIMEOUT-DISCONNECT"],
         liar::ends_the_silent_for_another_reason
+    )
+    .should(),
+    test!(
+        a_client_that_is_a_little_late_is_still_served,
+        "A client with Keep Alive 4 says nothing for nearly 5 s, which is less than 6; it is still served.",
+        ["5.0/MQTT-3.1.2-22"],
+        liar::grants_no_grace
     )
     .should(),
     test!(
