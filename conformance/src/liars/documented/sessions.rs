@@ -291,3 +291,30 @@ pub(crate) fn lets_strangers_take_over() -> Box<dyn Liar> {
 fn is_refusal(connack: &Connack) -> bool {
     connack.reason.is_failure()
 }
+
+/// A message takes so long to be written down.
+const WRITING: Duration = Duration::from_millis(500);
+
+/// Who publishes with QoS 2 before anything else is sent away for a PUBREL that comes at once: the message was not written
+/// down yet.
+pub(crate) fn stumbles_over_a_hasty_pubrel() -> Box<dyn Liar> {
+    let mut packets: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut published: BTreeMap<u64, Duration> = BTreeMap::new();
+    liar(move |passing| {
+        let (connection, now) = (passing.connection, passing.now);
+        if let Some(packet) = passing.from_client() {
+            let number = packets.entry(connection).or_default();
+            match packet {
+                Packet::Publish(publish) if *number == 1 && publish.qos == Qos::ExactlyOnce => {
+                    published.insert(connection, now);
+                }
+                Packet::Pubrel(_) if published.remove(&connection).is_some_and(|since| now - since < WRITING) => {
+                    return passing.close();
+                }
+                _ => {}
+            }
+            *number += 1;
+        }
+        passing.pass();
+    })
+}

@@ -9,6 +9,7 @@ use squall_codec::{
     packet::{Ack, Packet, Publish, RetainHandling},
     property::{Property, PropertyId},
     qos::Qos,
+    reason::ReasonCode,
     topic::TopicFilter,
     wire::{PacketId, Text},
 };
@@ -28,6 +29,7 @@ pub(super) const ALL: &[Planted] = &[
     ),
     planted("acknowledges a QoS 2 message that says DUP, and drops it", BOTH, drops_qos_2_with_dup),
     planted("keeps no subscription of QoS 0 in a session", BOTH, forgets_subscriptions_of_qos_0),
+    planted("delivers at QoS 2 to who is subscribed with QoS 1", BOTH, grants_more_than_it_says),
     planted("sends what is retained to a client that takes over", BOTH, repeats_retained_at_take_over),
     planted("sends nothing retained to who subscribes again", BOTH, sends_retained_to_the_new_only),
     planted("deletes the subscriptions of everybody at an UNSUBSCRIBE with a wildcard", BOTH, unsubscribes_everybody),
@@ -282,6 +284,37 @@ fn wants_a_short_disconnect() -> Box<dyn Liar> {
     bends(Direction::ToServer, |bytes| {
         if bytes[..] == [0xE0, 0x02, 0x00, 0x00] {
             *bytes = vec![0xE1, 0x00];
+        }
+    })
+}
+
+/// A subscription of QoS 1 is one of QoS 2; its SUBACK says 1.
+fn grants_more_than_it_says() -> Box<dyn Liar> {
+    let mut raised: BTreeMap<(u64, PacketId), Vec<usize>> = BTreeMap::new();
+    liar(move |passing| {
+        let connection = passing.connection;
+        match &passing.packet {
+            Some(Packet::Subscribe(subscribe)) if passing.direction == Direction::ToServer => {
+                let mut subscribe = subscribe.clone();
+                let places = raised.entry((connection, subscribe.packet_id)).or_default();
+                for (place, one) in subscribe.subscriptions.iter_mut().enumerate() {
+                    if one.options.qos == Qos::AtLeastOnce {
+                        one.options.qos = Qos::ExactlyOnce;
+                        places.push(place);
+                    }
+                }
+                passing.put(&Packet::Subscribe(subscribe));
+            }
+            Some(Packet::Suback(suback)) => {
+                let mut suback = suback.clone();
+                for place in raised.remove(&(connection, suback.packet_id)).unwrap_or_default() {
+                    if let Some(code) = suback.reasons.get_mut(place).filter(|code| !code.is_failure()) {
+                        *code = ReasonCode::GrantedQos1;
+                    }
+                }
+                passing.put(&Packet::Suback(suback));
+            }
+            _ => passing.pass(),
         }
     })
 }

@@ -26,6 +26,15 @@ pub(super) const ALL: &[Planted] = &[
             _ => false,
         })
     }),
+    planted("is busy for ever with a level of many wildcards", BOTH, || {
+        let mut is_busy = false;
+        liar(move |passing| {
+            is_busy |= is_of(passing, 8) && passing.raw.windows(16).any(|bytes| bytes == [b'+'; 16]);
+            if !is_busy {
+                passing.pass();
+            }
+        })
+    }),
     planted("stops at an empty topic", BOTH, || {
         stops_at(|passing| {
             let header = 1 + passing.raw.iter().skip(1).position(|byte| byte & 0x80 == 0).unwrap_or(0) + 1;

@@ -229,6 +229,8 @@ fn faults(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
     let version = stage.version();
     let topic = stage.topic("fault");
     let topic = topic.as_bytes();
+    // Who looks for each wildcard anywhere in the level has more ways than there is time.
+    let crowded = format!("{}{}!", stage.topic(""), "+".repeat(24));
     vec![
         ("packet type 0", vec![0x00, 0x00]),
         ("a Remaining Length of five bytes", vec![0x30, 0x80, 0x80, 0x80, 0x80, 0x01]),
@@ -246,12 +248,13 @@ fn faults(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
         ("an empty topic", bytes::publish(version, 0x30, b"", None, &[], b"x")),
         ("a topic that begins with a dollar", bytes::publish(version, 0x30, b"$squall/x", None, &[], b"x")),
         ("a filter of 5,000 levels", bytes::subscribe(version, 0x82, 1, &[], &[("/".repeat(5_000).as_bytes(), 0)])),
+        ("a level of many wildcards", bytes::subscribe(version, 0x82, 1, &[], &[(crowded.as_bytes(), 0)])),
     ]
 }
 
 /// While one client breaks the protocol in many ways, another misses nothing of a stream of QoS 1 messages.
 pub(crate) async fn errors_of_one_connection_touch_no_other(stage: &Stage) -> Outcome {
-    let topic = stage.topic("stream");
+    let topic = stage.topic("a-stream-that-has-nothing-to-do-with-it");
     let mut bystander = Peer::connected(stage, "bystander").await?;
     offer::qos(&bystander, Qos::AtLeastOnce)?;
     bystander.subscribed(&topic, Qos::AtLeastOnce).await?;

@@ -8,7 +8,7 @@ use squall_codec::{
     qos::Qos,
 };
 use squall_scenarios::{
-    peer::{Peer, Puback, Pubcomp, Pubrec},
+    peer::{Next, Peer, Puback, Pubcomp, Pubrec},
     stage::{End, Stage},
     verdict::{Evidence, Halt, Outcome, Preparing, Verdict},
 };
@@ -216,4 +216,33 @@ pub(crate) async fn what_came_at_qos_0_does_not_come_again(stage: &Stage) -> Out
         evidence.ok_or_else(|| Halt::inconclusive("nobody came back"))
     })
     .await
+}
+
+/// A server that writes a message down beside its PUBREC may be slower than the PUBREL, and most of all for who has just come.
+const NEWCOMERS: usize = 12;
+
+/// The first packet of a connection is a QoS 2 PUBLISH, and its PUBREL follows at once. The server owned the message already.
+pub(crate) async fn a_newcomer_completes_a_qos_2_message(stage: &Stage) -> Outcome {
+    let mut evidence: Option<Evidence> = None;
+    for number in 1..=NEWCOMERS {
+        let mut peer = Peer::connected(stage, &stage.fresh("newcomer")).await?;
+        offer::qos(&peer, Qos::ExactlyOnce)?;
+        peer.send(Packet::Publish(publish(stage, "t", Qos::ExactlyOnce, id(7), "first"))).await;
+        let pubrec = peer.expect::<Pubrec>().await.prepared()?;
+        if pubrec.reason.is_failure() {
+            return Err(Halt::inconclusive(format!("the server refused the message: {}", pubrec.reason)).at(&pubrec));
+        }
+        peer.send(Packet::Pubrel(Ack::new(id(7)))).await;
+        let what = format!("client {number} of {NEWCOMERS} sent PUBREL right behind its PUBREC");
+        let pubcomp = match peer.next().await {
+            Next::Packet(packet) if matches!(*packet, Packet::Pubcomp(_)) => packet,
+            Next::End(end) => return Err(Halt::fail(format!("{what}, and its connection was ended")).at(&end)),
+            Next::Nothing => return Err(Halt::fail(format!("{what}, and no PUBCOMP came")).at(&pubrec)),
+            other => return Err(Halt::inconclusive(format!("{what}: expected PUBCOMP, but {other}")).at(&pubrec)),
+        };
+        peer.disconnect().await;
+        let seen = evidence.map_or_else(|| Evidence::of(&pubrec), |before| before.and(&pubrec));
+        evidence = Some(seen.and(&pubcomp));
+    }
+    evidence.ok_or_else(|| Halt::inconclusive("nobody published"))
 }

@@ -15,7 +15,8 @@ use crate::{
         },
         s4_03_repeats::{
             a_held_message_outlives_an_exchange_of_its_number, a_message_for_nobody_frees_its_identifier,
-            every_repeat_of_a_qos_2_message_is_acknowledged, what_came_at_qos_0_does_not_come_again,
+            a_newcomer_completes_a_qos_2_message, every_repeat_of_a_qos_2_message_is_acknowledged,
+            what_came_at_qos_0_does_not_come_again,
         },
         s4_04_resumption::a_message_released_on_the_next_connection_is_whole,
     },
@@ -97,6 +98,12 @@ pub(crate) const TESTS: &[Test] = &[
         "A QoS 2 PUBLISH is sent again three times before its PUBREL; each gets a PUBREC, and it is delivered once.",
         ["3.1.1/MQTT-4.3.3-2"],
         documented::has_enough_of_repeats
+    ),
+    test!(
+        a_newcomer_completes_a_qos_2_message,
+        "The first packet of a connection is a QoS 2 PUBLISH, and PUBREL follows its PUBREC at once; PUBCOMP comes.",
+        ["3.1.1/MQTT-4.3.3-2"],
+        documented::stumbles_over_a_hasty_pubrel
     ),
     test!(
         a_held_message_outlives_an_exchange_of_its_number,
