@@ -121,7 +121,8 @@ impl Connect {
         let mut reader = Reader::new(frame, ConnectView::begins(version, body), PacketKind::Connect);
         let connect = ConnectView::decode(version, &mut reader)?;
         reader.finish()?;
-        Ok(Box::new(connect.kept(keep)))
+        // Made where it stays: it is large.
+        Ok(Box::write(Box::new_uninit(), connect.kept(keep)))
     }
 
     /// Reads protocol name and version byte, with which a body begins: what a server needs in order to read the rest, or
@@ -234,7 +235,7 @@ impl<'a> ConnectView<'a> {
     }
 
     /// The same, kept.
-    #[inline]
+    #[inline(always)]
     pub(super) fn kept(self, keep: Keep<'_>) -> Connect {
         let ConnectView { version, clean_start, keep_alive, client_id, properties, will, username, password } = self;
         Connect {
