@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use squall_codec::{qos::Qos, version::Version};
+use squall_codec::{property::Properties, qos::Qos, version::Version};
 use squall_scenarios::{
-    plan::{Act, Doing, Message, Plan, Step},
+    plan::{Act, Connecting, Doing, Message, Plan, Step},
     settings::Settings,
 };
 
@@ -114,6 +114,9 @@ impl Fitting<'_> {
                     });
                 }
                 self.spoken.insert(who, connecting.version);
+                if !connecting.version.has_properties() {
+                    before_5_0(connecting);
+                }
                 if let Some((message, _)) = &mut connecting.will {
                     self.message(who, message);
                 }
@@ -160,9 +163,21 @@ impl Fitting<'_> {
             message.retain = false;
             self.leave_out("RETAIN");
         }
-        if message.expiry.is_some() && !self.speaks_properties(who) {
-            message.expiry = None;
-            self.leave_out("message expiry");
+        if !self.speaks_properties(who) {
+            if message.expiry.take().is_some() {
+                self.leave_out("message expiry");
+            }
+            message.properties = Properties::new();
         }
     }
+}
+
+/// Without what a client of an older version cannot tell its server.
+fn before_5_0(connecting: &mut Connecting) {
+    connecting.session_expiry = None;
+    connecting.receive_maximum = None;
+    connecting.topic_alias_maximum = 0;
+    connecting.maximum_packet_size = None;
+    connecting.will.iter_mut().for_each(|(_, delay)| *delay = 0);
+    connecting.answers.iter_mut().for_each(|answering| answering.refuses = None);
 }

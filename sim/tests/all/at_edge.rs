@@ -3,9 +3,11 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use squall_codec::version::Version;
 use squall_scenarios::{
     liar::Liar,
-    plan::{Act, Plan},
+    plan::{Act, Connecting, Doing, Plan},
+    script::Script,
     settings::Settings,
 };
 use squall_sim::{
@@ -44,6 +46,32 @@ fn what_a_plan_loses_at_a_server_that_is_only_an_address_is_told() {
     assert!(!goes_down(&fitted.plan));
     let told: Vec<&str> = fitted.left_out.iter().map(|left_out| left_out.what).collect();
     assert_eq!(told, ["outages of the broker", "settings of the broker: it is as it is"]);
+}
+
+fn connects(plan: &Plan) -> impl Iterator<Item = &Connecting> {
+    plan.steps.iter().filter_map(|step| match &step.act {
+        Act::Client(_, Doing::Connect(connecting)) => Some(&**connecting),
+        _ => None,
+    })
+}
+
+#[test]
+fn clients_that_have_to_speak_an_older_version_want_nothing_that_it_cannot_say() {
+    let offer = Offer { versions: vec![Version::V3_1_1], shared: false, identifiers: false, ..Offer::default() };
+    let mut downgraded = 0;
+    for seed in 0..100 {
+        let plan = generate::plan(seed);
+        let fitted = fit(&plan, &offer).plan;
+        // The plan beside a trace is a script that can be played again.
+        let text = fitted.to_script();
+        let script = Script::parse("storm.yaml", &text).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(script.plan(), Some(&fitted), "seed {seed}");
+        downgraded += connects(&plan).filter(|connecting| connecting.maximum_packet_size.is_some()).count();
+        for connecting in connects(&fitted) {
+            assert_eq!((connecting.maximum_packet_size, connecting.receive_maximum), (None, None), "seed {seed}");
+        }
+    }
+    assert!(downgraded > 0, "no client had a bound of its own");
 }
 
 #[test]
