@@ -14,6 +14,7 @@ mod walk;
 
 use std::{fmt, time::Duration};
 
+use squall_codec::version::Version;
 use squall_scenarios::transcript::EntryId;
 
 use crate::history::{Event, History};
@@ -92,9 +93,13 @@ impl Invariant {
             Invariant::Order => &["3.1.1/MQTT-4.6.0-6", "5.0/MQTT-4.6.0-5", "5.0/MQTT-4.6.0-6"],
             Invariant::NothingInvented => &["3.1.1/MQTT-4.5.0-1", "5.0/MQTT-4.5.0-1"],
             Invariant::Subscribed => &["3.1.1/MQTT-3.10.4-2", "5.0/MQTT-3.10.4-2"],
-            Invariant::AsSubscribed => {
-                &["3.1.1/MQTT-3.8.4-6", "5.0/MQTT-3.8.4-8", "5.0/MQTT-3.3.1-12", "5.0/MQTT-3.3.4-3"]
-            }
+            Invariant::AsSubscribed => &[
+                "3.1.1/MQTT-3.8.4-6",
+                "3.1.1/MQTT-3.3.1-9",
+                "5.0/MQTT-3.8.4-8",
+                "5.0/MQTT-3.3.1-12",
+                "5.0/MQTT-3.3.4-3",
+            ],
             Invariant::AsPublished => &[
                 "5.0/MQTT-3.3.2-4",
                 "5.0/MQTT-3.3.2-15",
@@ -173,6 +178,8 @@ pub struct Breach {
     pub at: Duration,
     /// Where in the transcript.
     pub entry: EntryId,
+    /// What is spoken there, if that is known.
+    pub version: Option<Version>,
     /// What was seen, in one sentence.
     pub detail: String,
 }
@@ -180,14 +187,30 @@ pub struct Breach {
 impl Breach {
     fn new(invariant: Invariant, event: &Event, detail: String) -> Self {
         let detail = format!("{}: {detail}", event.connection);
-        Breach { invariant, at: event.at, entry: event.entry, detail }
+        Breach { invariant, at: event.at, entry: event.entry, version: None, detail }
+    }
+
+    /// The statements that it stands for: of the version that is spoken there, or of all.
+    pub fn statements(&self) -> Vec<&'static str> {
+        let all = self.invariant.statements();
+        let spoken = match self.version {
+            None => return all.to_vec(),
+            // What 3.1 says has no numbers.
+            Some(Version::V3_1 | Version::V3_1_1) => "3.1.1/",
+            Some(Version::V5_0) => "5.0/",
+        };
+        all.iter().copied().filter(|statement| statement.starts_with(spoken)).collect()
     }
 }
 
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Breach { invariant, at, detail, .. } = self;
-        write!(f, "{:.6} s: {invariant}: {detail} ({})", at.as_secs_f64(), invariant.statements().join(", "))
+        write!(f, "{:.6} s: {invariant}: {detail}", at.as_secs_f64())?;
+        match self.statements().as_slice() {
+            [] => Ok(()),
+            statements => write!(f, " ({})", statements.join(", ")),
+        }
     }
 }
 

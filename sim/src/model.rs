@@ -262,7 +262,13 @@ impl Model {
         // A server that has gone wrong once goes wrong at each step: the first ones tell.
         const MOST: usize = 100;
         if self.breaches.len() < MOST {
-            self.breaches.push(Breach { invariant, at: self.now, entry: EntryId(self.position), detail });
+            self.breaches.push(Breach {
+                invariant,
+                at: self.now,
+                entry: EntryId(self.position),
+                version: None,
+                detail,
+            });
         }
     }
 

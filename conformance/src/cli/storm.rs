@@ -141,7 +141,7 @@ struct One {
 #[derive(Debug, Serialize)]
 struct Wrong {
     invariant: String,
-    statements: &'static [&'static str],
+    statements: Vec<&'static str>,
     at_s: f64,
     detail: String,
 }
@@ -286,7 +286,7 @@ fn one(args: &StormArgs, plan: &Plan, judged: Judged) -> Result<One, Trouble> {
             .iter()
             .map(|breach| Wrong {
                 invariant: breach.invariant.to_string(),
-                statements: breach.invariant.statements(),
+                statements: breach.statements(),
                 at_s: breach.at.as_secs_f64(),
                 detail: shown(&breach.detail),
             })
@@ -323,7 +323,11 @@ fn tell(out: &mut impl Write, report: &Report) -> Result<(), Trouble> {
         writeln!(out, "{} storm {}", "✘".red(), storm.seed)?;
         for wrong in storm.breaches.iter().take(SHOWN) {
             let Wrong { invariant, statements, at_s, detail } = wrong;
-            writeln!(out, "    {at_s:.3} s: {}: {detail} ({})", invariant.bold(), statements.join(", "))?;
+            let statements = match statements.as_slice() {
+                [] => String::new(),
+                statements => format!(" ({})", statements.join(", ")),
+            };
+            writeln!(out, "    {at_s:.3} s: {}: {detail}{statements}", invariant.bold())?;
         }
         if storm.breaches.len() > SHOWN {
             writeln!(out, "    and {} more", storm.breaches.len() - SHOWN)?;

@@ -402,7 +402,7 @@ impl<'a> Storm<'a> {
     fn at_rest(&mut self) -> Vec<Breach> {
         let mut breaches = Vec::new();
         let (at, entry) = (self.network.now, squall_scenarios::transcript::EntryId(self.network.transcript.len()));
-        let mut breach = |invariant, detail| breaches.push(Breach { invariant, at, entry, detail });
+        let mut breach = |invariant, detail| breaches.push(Breach { invariant, at, entry, version: None, detail });
         for (who, client) in self.clients.iter().enumerate() {
             let Some(client) = *client else { continue };
             let tokens = std::mem::take(&mut self.tokens[who]);

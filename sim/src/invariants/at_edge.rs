@@ -15,7 +15,7 @@ mod wills;
 
 use std::time::Duration;
 
-use self::scene::Scene;
+use self::scene::{Line, Scene};
 use super::{Breach, Invariant, delivery, walk::walk};
 use crate::history::History;
 
@@ -65,6 +65,9 @@ pub fn judge(history: &History, until: Duration, allowance: &Allowance) -> Found
     let mut found = Found { broken: delivery::excess(history, &walked), ..Found::default() };
     found.broken.extend(walked.by_server.iter().cloned());
     found.broken.retain(|breach| is_told_apart(&scene, breach));
+    for breach in &mut found.broken {
+        breach.version = line_of(&scene, breach).map(|line| line.connect.version);
+    }
     conversations::judge(&scene, &mut found);
     clocks::judge(&scene, &mut found);
     matching::judge(&scene, &mut found);
@@ -75,10 +78,14 @@ pub fn judge(history: &History, until: Duration, allowance: &Allowance) -> Found
     found
 }
 
+/// The connection on which it shows.
+fn line_of<'s, 'h>(scene: &'s Scene<'h>, breach: &Breach) -> Option<&'s Line<'h>> {
+    let event = scene.history.events.iter().find(|event| event.entry == breach.entry)?;
+    scene.line_of(&event.connection).map(|line| &scene.lines[line])
+}
+
 /// Whose sessions nobody can tell apart, of those nobody knows what came when.
 fn is_told_apart(scene: &Scene<'_>, breach: &Breach) -> bool {
-    let event = scene.history.events.iter().find(|event| event.entry == breach.entry);
-    let line = event.and_then(|event| scene.line_of(&event.connection)).map(|line| &scene.lines[line]);
-    let is_shared = line.is_none_or(|line| scene.shared.contains(line.client()));
+    let is_shared = line_of(scene, breach).is_none_or(|line| scene.shared.contains(line.client()));
     !is_shared && (breach.invariant != Invariant::Order || scene.shared.is_empty())
 }

@@ -374,7 +374,7 @@ impl From<&Breach> for Broken {
             breach: breach.invariant.to_string(),
             seq: breach.entry.0,
             at_us: micros(breach.at),
-            statements: breach.invariant.statements().iter().map(ToString::to_string).collect(),
+            statements: breach.statements().iter().map(ToString::to_string).collect(),
             detail: breach.detail.clone(),
         }
     }

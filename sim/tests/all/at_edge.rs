@@ -26,13 +26,18 @@ use squall_sim::{
 
 /// What is found at the edge in the storm of a seed.
 fn found(seed: u64, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
-    let mut plan = fit(&generate::plan(seed), &Offer::default()).plan;
+    judged(&fit(&generate::plan(seed), &Offer::default()).plan, liar)
+}
+
+/// What is found at the edge.
+fn judged(plan: &Plan, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
+    let mut plan = plan.clone();
     // Nobody is told that a message of QoS 0 was not retained for want of room, and a server at an address has plenty.
     plan.broker.retained_messages = None;
     let scribe = Rc::new(RefCell::new(Scribe::default()));
     let beside = Some(Rc::clone(&scribe) as Rc<RefCell<_>>);
     let run = play(&plan, StormOptions { liar, beside, is_quiet: true, ..StormOptions::default() });
-    assert_eq!(run.error, None, "seed {seed}");
+    assert_eq!(run.error, None, "seed {}", plan.seed);
     let scribe = scribe.borrow();
     judge(scribe.history(), run.elapsed, &Allowance::default()).at_the_end()
 }
@@ -99,6 +104,20 @@ const UNSEEN: [(&str, &str); 10] = [
     ("does not let wills wait", "what became of the connection is seldom sure"),
     ("retains no wills", "a will and a message may have met in any order"),
 ];
+
+#[test]
+fn an_accusation_names_the_rules_of_the_version_that_is_spoken() {
+    let offer = |version| Offer { versions: vec![version], shared: false, identifiers: false, ..Offer::default() };
+    for (version, words) in [(Version::V3_1_1, "3.1.1/"), (Version::V5_0, "5.0/")] {
+        let broker = broken::all().find(|broker| broker.name == "repeats without DUP").expect("there is one");
+        let first = (0..200).find_map(|seed| {
+            let plan = fit(&generate::plan(seed), &offer(version)).plan;
+            judged(&plan, Some(broker.filter())).into_iter().next()
+        });
+        let statements = first.expect("it is noticed").statements();
+        assert!(!statements.is_empty() && statements.iter().all(|one| one.starts_with(words)), "{statements:?}");
+    }
+}
 
 #[test]
 fn broken_brokers_are_noticed_by_what_passes_the_edge() {

@@ -236,7 +236,9 @@ impl<'h> Scene<'h> {
     }
 
     pub(super) fn breach(&self, invariant: Invariant, position: usize, detail: String) -> Breach {
-        Breach::new(invariant, &self.history.events[position], detail)
+        let event = &self.history.events[position];
+        let version = self.line_of(&event.connection).map(|line| self.lines[line].connect.version);
+        Breach { version, ..Breach::new(invariant, event, detail) }
     }
 
     pub(super) fn line_of(&self, connection: &ConnectionName) -> Option<usize> {
