@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use squall_codec::{
-    packet::{Packet, Suback, Subscription, Unsuback},
+    packet::{Packet, Suback, Subscribe, Subscription, Unsuback},
     qos::Qos,
     reason::ReasonCode,
     topic::TopicFilter,
     version::Version,
+    wire::{PacketId, Text},
 };
 use squall_scenarios::liar::{Direction, Liar};
 
@@ -134,6 +135,25 @@ pub(crate) fn never_unsubscribes() -> Box<dyn Liar> {
         };
         let unsuback = Packet::Unsuback(Unsuback::new(unsubscribe.packet_id, reasons));
         passing.answer(&unsuback);
+    })
+}
+
+/// Who unsubscribes from a filter that ends in `/#` still has the level above it.
+pub(crate) fn keeps_the_root_of_a_subtree() -> Box<dyn Liar> {
+    const OWN: PacketId = PacketId::MAX;
+    liar(|passing| match (passing.from_client(), passing.from_server()) {
+        (Some(Packet::Unsubscribe(unsubscribe)), _) => {
+            let root = |filter: &TopicFilter| filter.filter().strip_suffix("/#").map(str::to_owned);
+            let roots: Vec<String> = unsubscribe.filters.iter().filter_map(root).collect();
+            passing.pass();
+            let filters = roots.into_iter().filter_map(|root| TopicFilter::new(Text::new(root).ok()?).ok());
+            let wanted: Vec<_> = filters.map(|filter| Subscription::new(filter, Qos::AtMostOnce)).collect();
+            if !wanted.is_empty() {
+                passing.put(&Packet::Subscribe(Subscribe::new(OWN, wanted)));
+            }
+        }
+        (_, Some(Packet::Suback(suback))) if suback.packet_id == OWN => {}
+        _ => passing.pass(),
     })
 }
 

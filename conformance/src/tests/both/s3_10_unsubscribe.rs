@@ -114,6 +114,32 @@ pub(crate) async fn nothing_new_comes_after_the_unsuback(stage: &Stage) -> Outco
     Ok(Evidence::of(&unsuback).and(&marker).and(&fence))
 }
 
+/// `tree/#` is also for messages on `tree` itself (section 4.7.1.2), and so is its end.
+pub(crate) async fn who_leaves_a_subtree_leaves_its_root(stage: &Stage) -> Outcome {
+    let mut peer = Peer::connected(stage, "alice").await?;
+    offer::wildcards(&peer)?;
+    let topics = [stage.topic("tree"), stage.topic("tree/leaf")];
+    peer.subscribed(&stage.topic("tree/#"), Qos::AtMostOnce).await?;
+    peer.subscribed(&stage.topic("marker"), Qos::AtMostOnce).await?;
+    let mut publisher = Peer::connected(stage, "bob").await?;
+    for topic in &topics {
+        publisher.published(topic, Qos::AtMostOnce, topic.as_bytes(), false).await?;
+        message(&mut peer, topic.as_bytes()).await.prepared()?;
+    }
+    peer.send(unsubscribe(stage, id(41), &["tree/#"])).await;
+    let unsuback = peer.expect::<Unsuback>().await.prepared()?;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce.min(offer::highest_qos(&publisher))] {
+        for topic in &topics {
+            publisher.published(topic, qos, b"too late", false).await?;
+        }
+    }
+    // The marker goes the same way after them: had they been forwarded, they would be here before it.
+    publisher.published(&stage.topic("marker"), Qos::AtMostOnce, b"marker", false).await?;
+    let marker = peer.expect_message(b"marker").await?;
+    let fence = peer.quiet().await?;
+    Ok(Evidence::of(&unsuback).and(&marker).and(&fence))
+}
+
 pub(crate) async fn a_delivery_begun_before_is_completed(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
     peer.subscribed(&stage.topic("t"), Qos::ExactlyOnce).await?;

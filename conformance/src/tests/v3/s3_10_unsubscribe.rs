@@ -8,7 +8,7 @@ use crate::{
         an_unknown_filter_is_answered_too, an_unsuback_carries_the_packet_id_of_its_unsubscribe,
         an_unsubscribe_with_wrong_flags_closes_the_connection, an_unsubscribe_without_a_filter_closes_the_connection,
         nothing_new_comes_after_the_unsuback, one_unsubscribe_with_three_filters_acts_like_three,
-        only_an_equal_filter_is_deleted,
+        only_an_equal_filter_is_deleted, who_leaves_a_subtree_leaves_its_root,
     },
 };
 
@@ -43,6 +43,13 @@ pub(crate) const TESTS: &[Test] = &[
         "What is published after the UNSUBACK does not come.",
         ["3.1.1/MQTT-3.10.4-2"],
         subscribing::never_unsubscribes
+    )
+    .also_3_1(),
+    test!(
+        who_leaves_a_subtree_leaves_its_root,
+        "A client unsubscribes from a filter that ends in /#; no message comes any more, also not on the level above.",
+        ["3.1.1/MQTT-3.10.4-2"],
+        subscribing::keeps_the_root_of_a_subtree
     )
     .also_3_1(),
     test!(

@@ -18,6 +18,7 @@ use crate::{
             an_unsubscribe_with_wrong_flags_closes_the_connection,
             an_unsubscribe_without_a_filter_closes_the_connection, nothing_new_comes_after_the_unsuback,
             one_unsubscribe_with_three_filters_acts_like_three, only_an_equal_filter_is_deleted,
+            who_leaves_a_subtree_leaves_its_root,
         },
         judge::formed,
     },
@@ -54,6 +55,12 @@ pub(crate) const UNSUBSCRIBE: &[Test] = &[
         "What is published after the UNSUBACK does not come.",
         ["5.0/MQTT-3.10.4-2"],
         subscribing::never_unsubscribes
+    ),
+    test!(
+        who_leaves_a_subtree_leaves_its_root,
+        "A client unsubscribes from a filter that ends in /#; no message comes any more, also not on the level above.",
+        ["5.0/MQTT-3.10.4-2"],
+        subscribing::keeps_the_root_of_a_subtree
     ),
     test!(
         a_delivery_begun_before_is_completed,
