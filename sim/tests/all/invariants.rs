@@ -19,7 +19,10 @@ use squall_scenarios::{
 };
 use squall_sim::{
     history::History,
-    invariants::{self, Breach, Invariant},
+    invariants::{
+        self, Breach, Invariant,
+        at_edge::{self, Allowance},
+    },
     story,
     world::VirtualWorld,
 };
@@ -258,6 +261,35 @@ fn a_connect_without_an_answer_may_have_begun_another_session() {
             delivers(&made);
             assert_eq!(invariants::of_the_server(&made.history()).is_empty(), repeats, "{}", made.transcript.render());
         }
+    }
+}
+
+/// Of two connections with one Client Identifier, which of them the server serves first can be told only where one was answered
+/// before the other asked.
+#[test]
+fn of_two_who_ask_at_once_either_may_be_taken_over() {
+    for waits in [true, false] {
+        let made = Made::new(V3);
+        let asks = |actor: &str| {
+            made.line(actor, What::Opened);
+            made.sends(actor, Packet::Connect(Box::new(Connect::new(V3, Text::literal("shared")))));
+        };
+        let is_let_in =
+            |actor: &str| drop(made.gets(actor, Packet::Connack(Box::new(Connack::new(ReasonCode::Success)))));
+        asks("anna");
+        if waits {
+            is_let_in("anna");
+            asks("bela");
+            is_let_in("bela");
+        } else {
+            asks("bela");
+            is_let_in("bela");
+            is_let_in("anna");
+        }
+        made.line("bela", What::Ended { how: "FIN" });
+        let judged = at_edge::judge(&made.history(), Duration::from_secs(1), &Allowance::default()).at_the_end();
+        let is_accused = found(&judged).contains(&Invariant::StaysOpen);
+        assert_eq!(is_accused, waits, "{}", made.transcript.render());
     }
 }
 

@@ -313,7 +313,8 @@ impl<'h> Scene<'h> {
         all.filter(move |delivered| delivered.position > behind)
     }
 
-    /// Whether another connection with the same Client Identifier may have taken this one over before `position`.
+    /// Whether another connection with the same Client Identifier may have taken this one over before `position`: one that asked later,
+    /// or whose answer came only when this one had asked. Of two that ask at once nobody knows which is served first.
     pub(super) fn may_be_taken_over(&self, at: usize, position: usize) -> bool {
         let line = &self.lines[at];
         self.lines.iter().enumerate().any(|(other, one)| {
@@ -321,6 +322,7 @@ impl<'h> Scene<'h> {
                 && one.connect.client_id == line.connect.client_id
                 && one.asked.position < position
                 && (one.asked.position > line.asked.position
+                    || one.granted.is_some_and(|(granted, _)| granted.position > line.asked.position)
                     || (!one.is_answered && one.asked.at + self.allowance.answer > line.asked.at))
         })
     }
