@@ -141,7 +141,8 @@ pub(crate) fn never_unsubscribes() -> Box<dyn Liar> {
 /// Who unsubscribes from a filter that ends in `/#` still has the level above it.
 pub(crate) fn keeps_the_root_of_a_subtree() -> Box<dyn Liar> {
     const OWN: PacketId = PacketId::MAX;
-    liar(|passing| match (passing.from_client(), passing.from_server()) {
+    let mut asked: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| match (passing.from_client(), passing.from_server()) {
         (Some(Packet::Unsubscribe(unsubscribe)), _) => {
             let root = |filter: &TopicFilter| filter.filter().strip_suffix("/#").map(str::to_owned);
             let roots: Vec<String> = unsubscribe.filters.iter().filter_map(root).collect();
@@ -149,10 +150,11 @@ pub(crate) fn keeps_the_root_of_a_subtree() -> Box<dyn Liar> {
             let filters = roots.into_iter().filter_map(|root| TopicFilter::new(Text::new(root).ok()?).ok());
             let wanted: Vec<_> = filters.map(|filter| Subscription::new(filter, Qos::AtMostOnce)).collect();
             if !wanted.is_empty() {
+                asked.insert(passing.connection);
                 passing.put(&Packet::Subscribe(Subscribe::new(OWN, wanted)));
             }
         }
-        (_, Some(Packet::Suback(suback))) if suback.packet_id == OWN => {}
+        (_, Some(Packet::Suback(suback))) if suback.packet_id == OWN && asked.remove(&passing.connection) => {}
         _ => passing.pass(),
     })
 }

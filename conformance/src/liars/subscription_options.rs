@@ -108,13 +108,15 @@ pub(crate) fn keeps_the_first_identifier() -> Box<dyn Liar> {
 
 /// A subscription keeps this option as it had it first.
 fn keeps_first(option: fn(&mut SubscriptionOptions) -> &mut bool) -> Box<dyn Liar> {
-    let mut first: BTreeMap<TopicFilter, bool> = BTreeMap::new();
-    hears(move |packet| {
-        let Packet::Subscribe(subscribe) = packet else { return };
+    let mut first: BTreeMap<(u64, TopicFilter), bool> = BTreeMap::new();
+    liar(move |passing| {
+        let Some(Packet::Subscribe(subscribe)) = passing.from_client() else { return passing.pass() };
+        let mut subscribe = subscribe.clone();
         for one in &mut subscribe.subscriptions {
             let said = option(&mut one.options);
-            *said = *first.entry(one.filter.clone()).or_insert(*said);
+            *said = *first.entry((passing.connection, one.filter.clone())).or_insert(*said);
         }
+        passing.put(&Packet::Subscribe(subscribe));
     })
 }
 

@@ -220,18 +220,20 @@ async fn subscribing_again_replaces_no_local(stage: &Stage) -> Outcome {
     let mut alice = Peer::connected(stage, "alice").await?;
     let mut bob = Peer::connected(stage, "bob").await?;
     let mut evidence: Option<Evidence> = None;
-    for first in [true, false] {
-        let topic = stage.topic(if first { "without" } else { "with" });
+    let cases = [(stage.topic("without"), true), (stage.topic("with"), false)];
+    for (topic, first) in &cases {
         // What No Local does at all is the matter of another test.
-        if own_copy(&mut alice, &mut bob, &topic, first).await?.is_some() == first {
+        if own_copy(&mut alice, &mut bob, topic, *first).await?.is_some() == *first {
             return Err(Halt::inconclusive("the first SUBSCRIBE does not have the No Local that it asks for"));
         }
-        match own_copy(&mut alice, &mut bob, &topic, !first).await? {
-            Some(copy) if first => evidence = Some(Evidence::of(&copy)),
+    }
+    for (topic, first) in &cases {
+        match own_copy(&mut alice, &mut bob, topic, !first).await? {
+            Some(copy) if *first => evidence = Some(Evidence::of(&copy)),
             Some(copy) => {
                 return Err(Halt::fail("No Local came with the second SUBSCRIBE, and its own message came").at(&copy));
             }
-            None if first => {
+            None if *first => {
                 return Err(Halt::fail("No Local is not in the second SUBSCRIBE, and its own message did not come"));
             }
             None => {}
@@ -240,25 +242,39 @@ async fn subscribing_again_replaces_no_local(stage: &Stage) -> Outcome {
     evidence.ok_or_else(|| Halt::inconclusive("no message came"))
 }
 
+/// SUBSCRIBE with or without Retain As Published; what is retained does not come for it.
+async fn as_published(peer: &mut Peer, topic: &str, retain_as_published: bool) -> Result<(), Halt> {
+    let mut subscription = Subscription::new(filter(topic), Qos::AtMostOnce);
+    subscription.options.retain_handling = RetainHandling::DoNotSend;
+    subscription.options.retain_as_published = retain_as_published;
+    let subscribe = Subscribe::new(peer.fresh_id(), vec![subscription]);
+    peer.subscribe_with(subscribe).await.prepared().map(drop)
+}
+
 async fn subscribing_again_replaces_retain_as_published(stage: &Stage) -> Outcome {
     let topics = [stage.topic("without"), stage.topic("with")];
     tidied(stage, &[], &[&topics[0], &topics[1]], async {
         let mut publisher = Peer::connected(stage, "bob").await?;
         offer::retain(&publisher)?;
         let mut peer = Peer::connected(stage, "alice").await?;
+        let mut witness = Peer::connected(stage, "carol").await?;
+        for topic in &topics {
+            as_published(&mut witness, topic, true).await?;
+        }
         let mut evidence: Option<Evidence> = None;
-        for (topic, first) in [(&topics[0], true), (&topics[1], false)] {
-            for (as_published, payload) in [(first, &b"before"[..]), (!first, b"after")] {
-                let mut subscription = Subscription::new(filter(topic), Qos::AtMostOnce);
-                subscription.options.retain_handling = RetainHandling::DoNotSend;
-                subscription.options.retain_as_published = as_published;
-                let subscribe = Subscribe::new(peer.fresh_id(), vec![subscription]);
-                peer.subscribe_with(subscribe).await.prepared()?;
+        let cases = [(&topics[0], true), (&topics[1], false)];
+        for (payload, is_first) in [(&b"before"[..], true), (b"after", false)] {
+            for (topic, first) in cases {
+                let asked = first == is_first;
+                as_published(&mut peer, topic, asked).await?;
                 publisher.published(topic, Qos::AtMostOnce, payload, true).await?;
+                if !message(&mut witness, payload).await.prepared()?.retain {
+                    return Err(Halt::inconclusive("who subscribes once with Retain As Published gets RETAIN 0"));
+                }
                 let copy = message(&mut peer, payload).await.prepared()?;
-                if copy.retain == as_published {
+                if copy.retain == asked {
                     evidence = Some(evidence.map_or_else(|| Evidence::of(&copy), |evidence| evidence.and(&copy)));
-                } else if payload == b"before" {
+                } else if is_first {
                     // What Retain As Published does at all is the matter of another test.
                     let reason = "the first SUBSCRIBE does not have the Retain As Published that it asks for";
                     return Err(Halt::inconclusive(reason));
