@@ -36,6 +36,10 @@ const PREFLIGHT: Duration = Duration::from_millis(3500);
 const STARTING: Duration = Duration::from_secs(1);
 /// A Keep Alive in seconds that outlasts every test, for servers that turn away who has none.
 const LONG: u16 = 600;
+/// Who closes every connection for so long, though nothing else is asked of it, is out of order.
+const TURNED_AWAY: Duration = Duration::from_secs(2);
+/// Between two connections to a server that closes them.
+const ASKED_AGAIN: Duration = Duration::from_millis(100);
 /// The subject may tell what it is, and is not waited for long.
 const IDENTITY: Duration = Duration::from_millis(400);
 
@@ -100,13 +104,21 @@ impl Subject {
         built_in::of_identity(self.identity.as_deref()?)
     }
 
-    /// Whether it still answers CONNECT, in whatever way: who comes back often may be turned away.
-    pub(crate) async fn answers(&self) -> bool {
+    /// Whether it still answers CONNECT, in whatever way. Who comes back often may be turned away without a word, for a while; a
+    /// server that goes on with that serves nobody any more.
+    pub async fn answers(&self) -> bool {
         let Some((version, _)) = self.spoken.iter().find(|(_, spoken)| spoken.is_ok()) else { return false };
-        let Ok(mut stream) = self.dialer.dial().await else { return false };
-        let by = Instant::now() + PREFLIGHT;
-        let answer = ask(&mut stream, *version, self.credentials.as_ref(), self.keep_alive, by).await;
-        answer != Answer::Silent
+        let turned_away = Instant::now() + TURNED_AWAY;
+        loop {
+            let Ok(mut stream) = self.dialer.dial().await else { return false };
+            let by = Instant::now() + PREFLIGHT;
+            match ask(&mut stream, *version, self.credentials.as_ref(), self.keep_alive, by).await {
+                Answer::Silent => return false,
+                Answer::Closed if Instant::now() >= turned_away => return false,
+                Answer::Closed => sleep(ASKED_AGAIN).await,
+                _ => return true,
+            }
+        }
     }
 
     /// Whether it still accepts connections.

@@ -1,6 +1,19 @@
 //! A real address, as people write it.
 
-use squall_conformance::target::Target;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use squall_codec::{
+    packet::{Connack, Packet},
+    reason::{ReasonCode, Side},
+    stream::Decoder,
+    version::Version,
+};
+use squall_conformance::{dial::Access, preflight::probe, target::Target};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 fn written(text: &str) -> Result<String, String> {
     text.parse::<Target>().map(|target| target.to_string()).map_err(|error| error.to_string())
@@ -41,4 +54,49 @@ fn a_wrong_address_is_refused_in_words() {
         assert_eq!(written(text).unwrap_err(), sentence, "{text}");
     }
     assert!(written("[::1").is_err());
+}
+
+/// Lets a client in.
+async fn let_in(mut stream: TcpStream) {
+    let mut decoder = Decoder::new(Side::Client, None, u32::MAX);
+    let mut buffer = [0; 1024];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        decoder.extend(&buffer[..length]);
+        while let Ok(Some(packet)) = decoder.next_packet() {
+            if let Packet::Connect(connect) = packet {
+                let mut frame = BytesMut::new();
+                let connack = Packet::Connack(Box::new(Connack::new(ReasonCode::Success)));
+                connack.encode(connect.version, &mut frame).expect("a CONNACK of every version");
+                if stream.write_all(&frame).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A server that lets the first client in, then hangs up on so many, and lets all others in.
+async fn hangs_up_on(clients: usize) -> Target {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("a port");
+    tokio::spawn(async move {
+        for number in 0.. {
+            let Ok((stream, _)) = listener.accept().await else { return };
+            if number == 0 || number > clients {
+                tokio::spawn(let_in(stream));
+            }
+        }
+    });
+    address.to_string().parse().expect("an address")
+}
+
+#[tokio::test]
+async fn who_turns_somebody_away_still_answers_and_who_turns_everybody_away_does_not() {
+    for (clients, answers) in [(0, true), (3, true), (usize::MAX, false)] {
+        let target = hangs_up_on(clients).await;
+        let (access, versions) = (Access::default(), [Version::V3_1_1]);
+        let asked = probe(&target, &access, &versions);
+        let subject = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("in time").expect("it lets in");
+        assert_eq!(subject.answers().await, answers, "{clients}");
+    }
 }
