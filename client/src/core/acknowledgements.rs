@@ -26,10 +26,9 @@ struct Owed {
 
 impl Owed {
     fn forget(&mut self, packet_id: PacketId) {
+        self.held.remove(&packet_id);
         self.refused.remove(&packet_id);
-        if self.held.remove(&packet_id).is_some() {
-            self.order.retain(|owed| *owed != packet_id);
-        }
+        self.order.retain(|owed| *owed != packet_id);
     }
 }
 

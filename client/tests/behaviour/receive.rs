@@ -278,6 +278,26 @@ fn by_hand_a_message_that_was_released_unasked_is_answered_once() {
 }
 
 #[test]
+fn by_hand_what_waits_for_its_turn_and_was_released_unasked_is_answered_once() {
+    for refuses in [false, true] {
+        let mut client = TestClient::connected(by_hand());
+        client.server(publish(Qos::ExactlyOnce, 1, "a"));
+        client.server(publish(Qos::ExactlyOnce, 2, "b"));
+        client.expect_message("a");
+        client.expect_message("b");
+        match refuses {
+            true => client.refuse(2, ReasonCode::QuotaExceeded),
+            false => client.acknowledge(2),
+        }
+        client.server(pubrel(2));
+        client.expect_send(pubcomp(2));
+        client.acknowledge(1);
+        client.expect_send(pubrec(1));
+        client.expect_nothing();
+    }
+}
+
+#[test]
 fn by_hand_an_acknowledgement_of_a_lost_session_never_meets_a_message_with_the_same_identifier() {
     for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce] {
         let mut client = TestClient::connected(by_hand());
