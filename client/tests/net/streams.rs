@@ -2,7 +2,7 @@
 
 use squall_client::{
     core::effect::{Event, Failure},
-    net::handle::SubscribeError,
+    net::{handle::SubscribeError, messages::Message},
     options::{Acknowledge, Options},
 };
 use squall_codec::{
@@ -94,13 +94,19 @@ async fn a_subscription_identifier_says_which_stream_was_meant() {
     );
 }
 
-#[tokio::test]
-async fn a_message_of_two_streams_is_acknowledged_when_both_have_done_their_work() {
+/// A QoS 1 message with the identifier 7 that two streams were given, to be acknowledged by hand.
+async fn given_to_both() -> (World, Peer, [Message; 2]) {
     let options = Options { acknowledge: Acknowledge::ByHand, ..lasting() };
     let (world, mut peer, mut first, mut second) = two_streams(options, [Properties::new(), Properties::new()]).await;
     peer.publish("a/x", Qos::AtLeastOnce, 7, "x").await;
     let one = timeout(PATIENCE, first.next()).await.expect("in time").expect("the client runs");
     let other = timeout(PATIENCE, second.next()).await.expect("in time").expect("the client runs");
+    (world, peer, [one, other])
+}
+
+#[tokio::test]
+async fn a_message_of_two_streams_is_acknowledged_when_both_have_done_their_work() {
+    let (world, mut peer, [one, other]) = given_to_both().await;
     one.ack();
     // Had it left, it would have left before this.
     let fence = fence(&world, &mut peer).await;
@@ -111,11 +117,7 @@ async fn a_message_of_two_streams_is_acknowledged_when_both_have_done_their_work
 
 #[tokio::test]
 async fn a_message_that_one_of_two_streams_refuses_is_refused_when_both_have_done_their_work() {
-    let options = Options { acknowledge: Acknowledge::ByHand, ..lasting() };
-    let (world, mut peer, mut first, mut second) = two_streams(options, [Properties::new(), Properties::new()]).await;
-    peer.publish("a/x", Qos::AtLeastOnce, 7, "x").await;
-    let one = timeout(PATIENCE, first.next()).await.expect("in time").expect("the client runs");
-    let other = timeout(PATIENCE, second.next()).await.expect("in time").expect("the client runs");
+    let (world, mut peer, [one, other]) = given_to_both().await;
     one.refuse(ReasonCode::QuotaExceeded);
     // Had it left, it would have left before this.
     let fence = fence(&world, &mut peer).await;

@@ -161,6 +161,15 @@ fn a_session_shows_how_far_an_exchange_has_come() {
 }
 
 #[test]
+fn a_refusal_ends_an_exchange_of_the_session() {
+    let trace = played(&script("scenarios/qos/refused_delivery_is_over.yaml"), Version::V5_0);
+    let open = session_after(&trace, "bob", "bob", "PUBLISH");
+    assert_eq!(open.to_client.len(), 1, "{open:?}");
+    let refused = session_after(&trace, "bob", "bob", "PUBREC");
+    assert!(refused.to_client.is_empty(), "{refused:?}");
+}
+
+#[test]
 fn a_session_shows_its_will_and_the_clocks_that_run() {
     let trace = played(&script("scenarios/will/delay.yaml"), Version::V5_0);
     let alive = session_after(&trace, "alice", "alice", "CONNACK");
