@@ -164,7 +164,12 @@ async fn a_retained_message_replaces_the_former(stage: &Stage) -> Outcome {
 }
 
 /// SUBSCRIBE with this Retain Handling and Retain As Published, in 5.0.
-async fn subscribe(peer: &mut Peer, topic: &str, handling: RetainHandling, as_published: bool) -> Result<(), Halt> {
+pub(super) async fn subscribe(
+    peer: &mut Peer,
+    topic: &str,
+    handling: RetainHandling,
+    as_published: bool,
+) -> Result<(), Halt> {
     let mut subscription = Subscription::new(filter(topic), Qos::AtLeastOnce);
     subscription.options.retain_handling = handling;
     subscription.options.retain_as_published = as_published;

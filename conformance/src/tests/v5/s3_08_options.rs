@@ -22,6 +22,7 @@ use crate::{
         granting::{Grades, not_granted},
         judge::{Cases, farewell, offender},
         offer,
+        v5::s3_03_retain as retain,
         watch::{Delivery, collect, filter, message, rest, shown, tidied},
     },
 };
@@ -242,15 +243,6 @@ async fn subscribing_again_replaces_no_local(stage: &Stage) -> Outcome {
     evidence.ok_or_else(|| Halt::inconclusive("no message came"))
 }
 
-/// SUBSCRIBE with or without Retain As Published; what is retained does not come for it.
-async fn as_published(peer: &mut Peer, topic: &str, retain_as_published: bool) -> Result<(), Halt> {
-    let mut subscription = Subscription::new(filter(topic), Qos::AtMostOnce);
-    subscription.options.retain_handling = RetainHandling::DoNotSend;
-    subscription.options.retain_as_published = retain_as_published;
-    let subscribe = Subscribe::new(peer.fresh_id(), vec![subscription]);
-    peer.subscribe_with(subscribe).await.prepared().map(drop)
-}
-
 async fn subscribing_again_replaces_retain_as_published(stage: &Stage) -> Outcome {
     let topics = [stage.topic("without"), stage.topic("with")];
     tidied(stage, &[], &[&topics[0], &topics[1]], async {
@@ -259,14 +251,14 @@ async fn subscribing_again_replaces_retain_as_published(stage: &Stage) -> Outcom
         let mut peer = Peer::connected(stage, "alice").await?;
         let mut witness = Peer::connected(stage, "carol").await?;
         for topic in &topics {
-            as_published(&mut witness, topic, true).await?;
+            retain::subscribe(&mut witness, topic, RetainHandling::DoNotSend, true).await?;
         }
         let mut evidence: Option<Evidence> = None;
         let cases = [(&topics[0], true), (&topics[1], false)];
         for (payload, is_first) in [(&b"before"[..], true), (b"after", false)] {
             for (topic, first) in cases {
                 let asked = first == is_first;
-                as_published(&mut peer, topic, asked).await?;
+                retain::subscribe(&mut peer, topic, RetainHandling::DoNotSend, asked).await?;
                 publisher.published(topic, Qos::AtMostOnce, payload, true).await?;
                 if !message(&mut witness, payload).await.prepared()?.retain {
                     return Err(Halt::inconclusive("who subscribes once with Retain As Published gets RETAIN 0"));
