@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use squall_codec::packet::{Packet, Publish};
-use squall_scenarios::outage::Stop;
+use squall_scenarios::outage::{DiskState, Stop};
 
 /// One thing that passes.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,9 @@ pub trait Witness {
 
     /// It runs again.
     fn starts(&mut self, now: Duration);
+
+    /// The disk under the server's store is in this state from now on.
+    fn disk(&mut self, now: Duration, state: DiskState);
 
     /// A client hands a message to its application.
     fn handed(&mut self, now: Duration, client: usize, message: &Publish);

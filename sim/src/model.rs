@@ -6,6 +6,7 @@
 mod answers;
 mod connection;
 mod delivery;
+mod keeping;
 mod message;
 mod outage;
 mod retained;
@@ -24,10 +25,16 @@ use squall_codec::{
     qos::Qos,
     wire::Text,
 };
-use squall_scenarios::{outage::Stop, transcript::EntryId};
+use squall_scenarios::{
+    outage::{DiskState, Stop},
+    transcript::EntryId,
+};
 use xxhash_rust::xxh3::Xxh3Default;
 
-use self::{connection::Line, message::Message, retained::Kept, session::Session, shares::Share, will::LooseWill};
+use self::{
+    connection::Line, keeping::Failing, message::Message, retained::Kept, session::Session, shares::Share,
+    will::LooseWill,
+};
 use crate::{
     edge::{Edge, Witness},
     invariants::{Breach, Invariant},
@@ -79,6 +86,7 @@ pub struct Model {
     /// How often each client's application has refused each message.
     refused: BTreeMap<(usize, u64), u32>,
     is_down: bool,
+    failing: Option<Failing>,
     /// The next moment at which something has to have happened.
     alarm: Option<Duration>,
     breaches: Vec<Breach>,
@@ -210,6 +218,7 @@ impl Model {
             handed: BTreeMap::new(),
             refused: BTreeMap::new(),
             is_down: false,
+            failing: None,
             alarm: None,
             breaches: Vec::new(),
             digest: Digest::default(),
@@ -370,6 +379,12 @@ impl Witness for Model {
         self.advance(now);
         self.note(0, 6, |_| {});
         self.comes_back();
+    }
+
+    fn disk(&mut self, now: Duration, state: DiskState) {
+        self.advance(now);
+        self.note(0, 7, |digest| digest.push(u8::from(state == DiskState::Well)));
+        self.disk_is(state);
     }
 
     fn handed(&mut self, now: Duration, client: usize, message: &Publish) {

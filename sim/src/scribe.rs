@@ -6,7 +6,10 @@ use squall_codec::{
     packet::{Packet, Publish},
     topic::TopicName,
 };
-use squall_scenarios::{outage::Stop, transcript::EntryId};
+use squall_scenarios::{
+    outage::{DiskState, Stop},
+    transcript::EntryId,
+};
 
 use crate::{
     edge::{Edge, Witness},
@@ -59,6 +62,8 @@ impl Witness for Scribe {
 
     fn starts(&mut self, _now: Duration) {}
 
+    fn disk(&mut self, _now: Duration, _state: DiskState) {}
+
     fn handed(&mut self, _now: Duration, _client: usize, _message: &Publish) {}
 
     fn refused(&mut self, _now: Duration, _client: usize, _message: &Publish) {}
@@ -87,6 +92,11 @@ impl Witness for Both {
     fn starts(&mut self, now: Duration) {
         self.0.borrow_mut().starts(now);
         self.1.borrow_mut().starts(now);
+    }
+
+    fn disk(&mut self, now: Duration, state: DiskState) {
+        self.0.borrow_mut().disk(now, state);
+        self.1.borrow_mut().disk(now, state);
     }
 
     fn handed(&mut self, now: Duration, client: usize, message: &Publish) {

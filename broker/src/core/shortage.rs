@@ -67,11 +67,12 @@ impl Broker {
     pub(super) fn tell_of_shortage(&mut self, id: ConnectionId) {
         let Some(open) = self.connections.get(&id).and_then(|connection| connection.open()) else { return };
         if open.connack_sent {
-            self.disconnect(id, ReasonCode::QuotaExceeded, Some(NO_ROOM));
-        } else {
-            let (version, maximum) = (open.version, u32::try_from(open.maximum_packet_size).ok());
-            self.say_no(id, version, maximum, ReasonCode::QuotaExceeded, None);
+            return self.disconnect(id, ReasonCode::QuotaExceeded, Some(NO_ROOM));
         }
+        let (session, version, maximum) = (open.session, open.version, u32::try_from(open.maximum_packet_size).ok());
+        self.say_no(id, version, maximum, ReasonCode::QuotaExceeded, None);
+        // [MQTT-3.1.2-8]; 3.1.1 [MQTT-3.1.2-8] Only the will of who was let in is published.
+        self.set_will(session, None);
     }
 
     /// Whether a CONNECT would have to be kept, or ends a session that is.

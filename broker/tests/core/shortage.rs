@@ -142,6 +142,30 @@ fn a_will_is_heard_at_once_by_those_who_need_no_store() {
 }
 
 #[test]
+fn the_will_of_who_is_not_let_in_after_all_is_forgotten() {
+    for version in [Version::V3_1_1, Version::V5_0] {
+        let mut broker = TestBroker::new();
+        let watcher = broker.join(durable(V5, "watcher"));
+        broker.subscribed(watcher, "will", QOS_1);
+        broker.stores = Habit::Late;
+        let mut connect = clean(version, "carol");
+        connect.will = Some(will("will", "x"));
+        let carol = broker.open();
+        broker.recv(carol, Packet::Connect(Box::new(connect)));
+        fail(&mut broker);
+        assert!(matches!(broker.next(carol), Packet::Connack(connack) if connack.reason.is_failure()));
+        assert_eq!(broker.closed(carol), CloseCause::StoreFailed);
+        broker.quiet(watcher);
+        recover(&mut broker);
+        broker.quiet(watcher);
+        // Nor does the store know of it.
+        let mut broker = broker.restart(seconds(1));
+        let watcher = broker.join(durable(V5, "watcher"));
+        broker.quiet(watcher);
+    }
+}
+
+#[test]
 fn with_room_again_everything_that_happened_is_kept_and_everything_is_possible() {
     let mut broker = TestBroker::new();
     let bob = broker.join(durable(V5, "bob"));

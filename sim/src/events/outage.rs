@@ -54,15 +54,16 @@ impl Network {
         }
     }
 
-    /// The broker starts again.
+    /// The broker starts again. It cannot where its disk fails: then nothing has changed.
     pub(super) fn come_back(&mut self) -> Result<(), String> {
         self.events += 1;
-        if std::mem::take(&mut self.dark) {
-            self.links.server_comes_back(self.now);
-        }
         let now = self.now;
+        self.broker.start(now)?;
+        if std::mem::take(&mut self.dark) {
+            self.links.server_comes_back(now);
+        }
         self.witness(|witness| witness.starts(now));
-        self.broker.start(now)
+        Ok(())
     }
 
     /// Connections that the broker has not closed.

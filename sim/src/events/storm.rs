@@ -15,7 +15,7 @@ use squall_scenarios::{
     armed::Armed,
     fault::{Fault, Moment, Pass, Triggered},
     liar::{Direction, Liar},
-    outage::{Outage, Stop},
+    outage::{DiskState, Outage, Stop},
     plan::{Act, Doing, Plan, placed_filter},
     transcript::{Transcript, What},
 };
@@ -122,6 +122,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         armed: Vec::new(),
         waiting: Vec::new(),
         outage: None,
+        is_disk_well: true,
         is_calm: false,
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| storm.play()))
@@ -157,6 +158,9 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
 /// Virtual timers are exact; a tick of the broker may round up.
 const SLACK: Duration = Duration::from_millis(20);
 
+/// A broker that cannot start, because its disk fails, is started again after this long.
+const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 struct Storm<'a> {
     plan: &'a Plan,
     network: Network,
@@ -174,6 +178,7 @@ struct Storm<'a> {
     /// What befalls the broker at a moment of the protocol that has not come.
     waiting: Vec<Waiting<'a>>,
     outage: Option<Down>,
+    is_disk_well: bool,
     is_calm: bool,
 }
 
@@ -243,9 +248,7 @@ impl<'a> Storm<'a> {
             self.strikes(|| "the storm is over: nothing goes wrong from here on".to_owned());
             self.network.links.calm(now);
             self.waiting.clear();
-            if let Some(medium) = &self.network.broker.subject().medium {
-                medium.set_state(squall_scenarios::outage::DiskState::Well);
-            }
+            self.disk(DiskState::Well);
             self.bring_back();
         }
         Ok(())
@@ -312,12 +315,19 @@ impl<'a> Storm<'a> {
             }
             Act::Outage(_) => {}
             Act::Disk(state) => {
-                if let Some(medium) = &self.network.broker.subject().medium {
-                    medium.set_state(*state);
-                    self.strikes(|| state.to_string());
-                }
+                self.disk(*state);
+                self.strikes(|| state.to_string());
             }
         }
+    }
+
+    /// What is under the broker's store changes.
+    fn disk(&mut self, state: DiskState) {
+        let Some(medium) = &self.network.broker.subject().medium else { return };
+        medium.set_state(state);
+        let now = self.network.now;
+        self.network.witness(|witness| witness.disk(now, state));
+        self.is_disk_well = state == DiskState::Well;
     }
 
     /// Something befell the broker itself.
@@ -344,12 +354,23 @@ impl<'a> Storm<'a> {
             down.back = now + down.outage.down;
             self.network.end_run(Stop::Restart);
         }
-        if now >= down.back {
-            self.outage = None;
-            self.network.come_back().map_err(RunError::Broken)?;
-            self.strikes(|| "the broker runs again".to_owned());
+        if now < down.back {
+            return Ok(());
         }
-        Ok(())
+        match self.network.come_back() {
+            Ok(()) => {
+                self.outage = None;
+                self.strikes(|| "the broker runs again".to_owned());
+                Ok(())
+            }
+            // Whoever looks after it starts it again.
+            Err(error) if !self.is_disk_well => {
+                down.back = now + STARTED_AGAIN_AFTER;
+                self.strikes(|| format!("the broker cannot start: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(RunError::Broken(error)),
+        }
     }
 
     fn client(&mut self, who: usize, doing: &'a Doing) {

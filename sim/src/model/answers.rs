@@ -85,7 +85,9 @@ impl Model {
 
     pub(super) fn answers_pubcomp(&mut self, at: usize, session: usize, ack: &Ack) {
         let found = take(&mut self.lines[at].answers.pubcomp, ack.packet_id, |id| *id);
-        self.sessions[session].from_client.pubcomp(ack);
+        let of = &mut self.sessions[session];
+        of.from_client.pubcomp(ack);
+        of.perhaps_received.remove(&ack.packet_id);
         let Some((_, is_early)) = found else { return self.unasked(PacketKind::Pubcomp, ack.packet_id) };
         self.in_order(PacketKind::Pubcomp, ack.packet_id, is_early);
     }
@@ -110,7 +112,8 @@ impl Model {
         }
         // What has been asked for again since then stays.
         self.sessions[session].subscriptions.retain(|subscribed| {
-            !subscribed.is_gone || !filters.iter().any(|(filter, _)| filter == subscribed.filter.as_str())
+            !(subscribed.is_gone || subscribed.is_perhaps_gone)
+                || !filters.iter().any(|(filter, _)| filter == subscribed.filter.as_str())
         });
     }
 

@@ -13,7 +13,7 @@ use squall_codec::{
 use super::{
     Model, Situation,
     answers::Answers,
-    outage::UNSURE_FOR,
+    keeping::UNSURE_FOR,
     session::{Ghost, Life, Session, Why},
     will::Will,
 };
@@ -130,9 +130,14 @@ impl Model {
             Packet::Pubrec(ack) => self.received(at, session, ack),
             Packet::Pubcomp(ack) => self.completed(session, ack),
             Packet::Pubrel(ack) => {
+                let is_short = self.is_short();
                 let session = &mut self.sessions[session];
-                session.received.remove(&ack.packet_id);
+                let was_received = session.received.remove(&ack.packet_id);
                 session.perhaps_received.remove(&ack.packet_id);
+                // It may be refused, and then there is no answer.
+                if was_received && is_short {
+                    session.perhaps_received.insert(ack.packet_id, None);
+                }
                 session.from_client.pubrel(ack);
                 self.lines[at].answers.pubcomp.push_back(ack.packet_id);
             }
@@ -187,7 +192,10 @@ impl Model {
         // [MQTT-3.1.2-8] The session ends with CONNECT, and so its will need not wait for CONNACK.
         let has_ended =
             older.is_some_and(|older| self.sessions[session].expiry == 0 && self.lines[older].session == Some(session));
-        if (connect.clean_start || has_ended)
+        if self.is_short() && (connect.clean_start || older.is_some()) {
+            // It may be refused before anything has changed.
+            self.loosen_will(session, false);
+        } else if (connect.clean_start || has_ended)
             && let Some(will) = self.sessions[session].will.take()
         {
             self.will_goes_now(session, will);
@@ -302,6 +310,12 @@ impl Model {
         };
         if connack.reason.is_failure() {
             self.lines[at].excuse = Some("CONNACK says no");
+            // It was refused before anything had changed: nobody was taken over.
+            if self.is_short()
+                && let Some(older) = self.sessions[session].line
+            {
+                self.lines[older].taken_over = None;
+            }
             return;
         }
         let version = connect.version;
@@ -395,7 +409,8 @@ impl Model {
         let line = &self.lines[at];
         let silent_for = self.now - line.last_heard;
         let is_silent = line.patience.is_some_and(|patience| silent_for + self.terms.slack >= patience);
-        if by_server && !self.is_down && line.stage == Stage::In && line.excuse.is_none() {
+        let is_excused = line.excuse.is_some() || self.may_close_for_shortage(line);
+        if by_server && !self.is_down && line.stage == Stage::In && !is_excused {
             if !is_silent {
                 let patience = line.patience;
                 let why = match line.said_goodbye {
@@ -423,6 +438,9 @@ impl Model {
                 let detail = "a client whose session is taken over is not told so".to_owned();
                 self.breach(Invariant::TakeOver, detail);
             }
+        }
+        if by_server && self.is_short() {
+            self.perhaps_refuses(at);
         }
         let was_in = self.lines[at].stage == Stage::In;
         let is_taken_over = self.lines[at].taken_over.is_some();

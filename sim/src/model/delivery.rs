@@ -298,8 +298,9 @@ impl Model {
         if let Some(expires) = message.expires() {
             // What has begun to leave may wait for the store, behind a commit that is under way.
             // [MQTT-4.3.3-7] With DUP, it has begun to leave before a crash.
+            let waits_on = publish.qos == Qos::ExactlyOnce && self.is_short();
             let latest = expires + self.terms.slack + 3 * self.terms.sync;
-            if latest < self.now && !publish.dup && !self.repeated.contains(&message.key) {
+            if latest < self.now && !waits_on && !publish.dup && !self.repeated.contains(&message.key) {
                 wrong
                     .push((Invariant::MessageExpiry, format!("{} has expired and is sent to {name}", message.words())));
             }
@@ -477,11 +478,11 @@ impl Model {
     }
 
     fn done(&mut self, session: usize, id: PacketId, qos: Qos) {
-        let now = self.now;
+        let (now, unsure) = (self.now, self.unsure_from());
         let of = &mut self.sessions[session];
         if let Some(position) = of.sending.iter().position(|sending| sending.id == id && sending.qos == qos) {
             let sending = of.sending.remove(position);
-            while of.lately.front().is_some_and(|(at, _)| *at + super::outage::UNSURE_FOR < now) {
+            while of.lately.front().is_some_and(|(at, _)| *at < unsure) {
                 of.lately.pop_front();
             }
             of.lately.push_back((now, sending));

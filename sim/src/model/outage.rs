@@ -12,12 +12,11 @@ use super::{
     session::{Life, Sending, Session, Why},
 };
 
-/// What a client has acknowledged is nowhere answered: for this long before a crash, the server may not have kept it.
-pub(super) const UNSURE_FOR: Duration = Duration::from_secs(1);
-
 impl Model {
     pub(super) fn goes_down(&mut self, how: Stop) {
-        let now = self.now;
+        let (now, unsure) = (self.now, self.unsure_from());
+        // A server that is asked to end keeps what it has, if its store can.
+        let keeps_all = how == Stop::Restart && !self.is_short();
         self.is_down = true;
         self.forgive_wills();
         if self.sessions.iter().any(|session| !session.sending.is_empty()) {
@@ -54,13 +53,13 @@ impl Model {
             of.was_cut = true;
             if let Life::Until(least, most) = of.life
                 && most < Duration::MAX
-                && most + UNSURE_FOR >= now + Duration::from_secs(u64::from(of.expiry))
+                && most >= unsure + Duration::from_secs(u64::from(of.expiry))
             {
                 // That its connection has ended may be lost, or that the server has noted it when it came back.
                 of.life = Life::Until(least, Duration::MAX);
                 of.expiry = of.longest;
             }
-            if let Some(ghost) = of.ghost.take_if(|ghost| self.terms.is_durable && ghost.at + UNSURE_FOR >= now) {
+            if let Some(ghost) = of.ghost.take_if(|ghost| self.terms.is_durable && ghost.at >= unsure) {
                 of.life = Life::Until(now, Duration::MAX);
                 of.expiry = of.longest;
                 of.subscriptions = ghost.subscriptions;
@@ -81,20 +80,23 @@ impl Model {
             for owed in &mut of.owed {
                 owed.only_on = None;
                 // What was retained is asked for anew, by a client that still wants it.
+                let message = &self.messages[owed.message];
+                let is_new_will = message.is_will && message.at >= unsure;
                 if owed.may_be_lost()
                     || owed.why == Why::Retained
-                    || self.messages[owed.message].acceptance != Acceptance::Yes
+                    || message.acceptance != Acceptance::Yes
+                    || is_new_will
                 {
                     owed.is_due = false;
                 }
             }
             of.loosen_subscriptions();
-            loosen_exchanges(of, now);
+            loosen_exchanges(of, unsure);
             // With a message that nobody was told of, its way to others may be forgotten.
             // While the server says farewell, an exchange may come to its end.
             // A QoS 1 message leaves before it is kept that it has left: then it comes as if for the first time.
             let is_kept = |sending: &Sending| {
-                sending.qos == Qos::ExactlyOnce || sending.begun.as_ref().is_some_and(|(at, _)| *at + UNSURE_FOR < now)
+                sending.qos == Qos::ExactlyOnce || sending.begun.as_ref().is_some_and(|(at, _)| *at < unsure)
             };
             let is_sure = |sending: &Sending| {
                 how != Stop::Restart && self.messages[sending.message].acceptance == Acceptance::Yes && is_kept(sending)
@@ -121,13 +123,18 @@ impl Model {
         }
         if !self.terms.is_durable {
             self.retained.clear();
-        } else if how != Stop::Restart {
-            // What nobody was told of may be lost, and what stood there before is back.
-            for kept in self.retained.values_mut().flatten() {
-                let by = &self.messages[kept.by];
-                let is_told = by.acceptance == Acceptance::Yes && !by.is_will;
-                kept.is_sure &= is_told || by.at + UNSURE_FOR < now;
-            }
+        } else if !keeps_all {
+            self.loosen_retained();
+        }
+    }
+
+    /// What nobody was told of may be lost, and what stood there before is back.
+    pub(super) fn loosen_retained(&mut self) {
+        let unsure = self.unsure_from();
+        for kept in self.retained.values_mut().flatten() {
+            let by = &self.messages[kept.by];
+            let is_told = by.acceptance == Acceptance::Yes && !by.is_will;
+            kept.is_sure &= is_told || by.at < unsure;
         }
     }
 
@@ -145,9 +152,9 @@ impl Model {
 }
 
 /// What was completed shortly before may not have been kept.
-fn loosen_exchanges(session: &mut Session, now: Duration) {
+fn loosen_exchanges(session: &mut Session, unsure: Duration) {
     let lately = std::mem::take(&mut session.lately);
-    for (_, sending) in lately.into_iter().filter(|(at, _)| *at + UNSURE_FOR >= now) {
+    for (_, sending) in lately.into_iter().filter(|(at, _)| *at >= unsure) {
         session.perhaps_sending.push(sending);
     }
 }

@@ -4,7 +4,6 @@ use squall_codec::{packet::SubscriptionOptions, qos::Qos};
 
 use super::{
     Model, Situation,
-    outage::UNSURE_FOR,
     session::{Owed, Why},
     will::LooseWill,
 };
@@ -86,6 +85,7 @@ impl Model {
     }
 
     fn keep(&mut self, message: usize, is_sure: bool) {
+        let unsure = self.unsure_from();
         let of = &self.messages[message];
         if !of.publish.retain {
             return;
@@ -101,7 +101,7 @@ impl Model {
         let clears = of.publish.payload().is_empty();
         kept.push(Kept { by: message, message: (!clears).then_some(message), is_sure });
         // A crash may bring back what stood there a moment ago.
-        let is_old = |kept: &Kept| self.messages[kept.by].at + UNSURE_FOR < self.now;
+        let is_old = |kept: &Kept| self.messages[kept.by].at < unsure;
         if let Some(position) = kept.iter().rposition(|kept| kept.is_sure && is_old(kept)) {
             forget_before(kept, position, &self.loose_wills);
         }

@@ -31,8 +31,8 @@ impl Model {
         }
         let message = Message::new(publish.clone(), session, self.now);
         // Where there is no room for another retained message, it may be refused.
-        let may_be_refused =
-            publish.retain && publish.qos > Qos::AtMostOnce && self.retained.len() >= self.terms.retained_messages;
+        let is_answered = publish.qos > Qos::AtMostOnce;
+        let may_be_refused = publish.retain && is_answered && self.retained.len() >= self.terms.retained_messages;
         match (publish.qos, publish.packet_id) {
             (Qos::AtLeastOnce, Some(id)) => {
                 self.lines[at].answers.puback.push_back((id, Some(next)));
@@ -42,6 +42,7 @@ impl Model {
                 of.perhaps_received.remove(&id);
             }
             (Qos::ExactlyOnce, Some(id)) => {
+                let is_short = self.is_short();
                 let of = &mut self.sessions[session];
                 // [MQTT-4.3.3-10] It is the message that the server has already.
                 if of.received.contains(&id) {
@@ -50,7 +51,7 @@ impl Model {
                     return;
                 }
                 let perhaps = of.perhaps_received.remove(&id);
-                if may_be_refused {
+                if may_be_refused || is_short {
                     of.perhaps_received.insert(id, Some(next));
                 } else {
                     of.received.insert(id);
@@ -259,7 +260,7 @@ impl Model {
                     is_sure = true;
                     owed.main_qos = owed.main_qos.max(qos);
                 } else {
-                    owed.is_vague |= subscribed.is_going;
+                    owed.is_vague |= subscribed.is_going || subscribed.is_perhaps_gone;
                 }
                 // What a filter may have been instead is no filter of its own.
                 let is_instead = |other: &Subscribed| other.filter == subscribed.filter && !other.is_gone;
@@ -315,6 +316,7 @@ impl Model {
                     existing.identifier = identifier;
                     existing.is_going = false;
                     existing.is_gone = false;
+                    existing.is_perhaps_gone = false;
                 }
                 None => of.subscriptions.push(Subscribed {
                     filter: asked.filter.clone(),
@@ -323,6 +325,7 @@ impl Model {
                     is_sure: false,
                     is_going: false,
                     is_gone: false,
+                    is_perhaps_gone: false,
                     before: Vec::new(),
                 }),
             }
@@ -371,7 +374,7 @@ impl Model {
                 continue;
             };
             if reason.is_failure() {
-                refused.push(filter.clone());
+                refused.push(filter.as_str());
                 continue;
             }
             if let Some(qos) = Qos::from_bits(reason.value()) {
@@ -403,13 +406,24 @@ impl Model {
                 Some(index - 1) == place || subscribed.filter.as_str() != filter
             });
         }
+        refused.into_iter().for_each(|filter| self.is_refused(session, filter));
+    }
+
+    /// A SUBSCRIBE was refused: what there was before, may still be there.
+    fn is_refused(&mut self, session: usize, filter: &str) {
         let of = &mut self.sessions[session];
-        of.subscriptions.retain(|subscribed| !refused.iter().any(|filter| filter == subscribed.filter.as_str()));
+        for owed in of.owed.iter_mut().filter(|owed| owed.why == Why::Retained) {
+            owed.is_due &= !squall_codec::topic::matches(filter, self.messages[owed.message].publish.topic());
+        }
+        let is_new = |subscribed: &Subscribed| subscribed.filter.as_str() == filter && subscribed.before.is_empty();
+        of.subscriptions.retain(|subscribed| !is_new(subscribed));
+        of.loosen_subscriptions_to(|subscribed| subscribed.as_str() == filter);
     }
 
     /// UNSUBSCRIBE: what is owed may still come.
     pub(super) fn unsubscribes(&mut self, at: usize, session: usize, unsubscribe: &Unsubscribe) {
         self.hears_otherwise(session);
+        let is_short = self.is_short();
         let of = &mut self.sessions[session];
         let was_there = |filter: &str| {
             let mut of_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter);
@@ -419,7 +433,8 @@ impl Model {
             unsubscribe.filters.iter().map(|filter| (filter.as_str().to_owned(), was_there(filter.as_str()))).collect();
         for subscribed in &mut of.subscriptions {
             if filters.iter().any(|(filter, _)| filter == subscribed.filter.as_str()) {
-                subscribed.is_gone = true;
+                // It may be refused, and then there is no answer.
+                *(if is_short { &mut subscribed.is_perhaps_gone } else { &mut subscribed.is_gone }) = true;
             }
         }
         for owed in of.owed.iter_mut().chain(&mut of.copies).filter(|owed| owed.is_due) {

@@ -92,6 +92,8 @@ pub(super) struct Subscribed {
     pub(super) is_going: bool,
     /// UNSUBSCRIBE came and was not answered yet.
     pub(super) is_gone: bool,
+    /// The same, and the server's store may not keep it: then it is refused, without an answer.
+    pub(super) is_perhaps_gone: bool,
 }
 
 /// Why a message is owed.
@@ -223,7 +225,7 @@ impl Owed {
 impl Subscribed {
     /// It is there, and as this.
     pub(super) fn is_certain(&self) -> bool {
-        self.is_sure && !self.is_going && !self.is_gone
+        self.is_sure && !self.is_going && !self.is_gone && !self.is_perhaps_gone
     }
 }
 
@@ -287,10 +289,16 @@ impl Session {
 
     /// What was asked for and not answered may hold after a crash, or what was there before.
     pub(super) fn loosen_subscriptions(&mut self) {
+        self.loosen_subscriptions_to(|_| true);
+    }
+
+    /// The same, of those to some filters.
+    pub(super) fn loosen_subscriptions_to(&mut self, is_such: impl Fn(&TopicFilter) -> bool) {
         let mut before = Vec::new();
-        for subscribed in &mut self.subscriptions {
-            subscribed.is_going |= !subscribed.is_sure || subscribed.is_gone || !subscribed.before.is_empty();
+        for subscribed in self.subscriptions.iter_mut().filter(|subscribed| is_such(&subscribed.filter)) {
+            subscribed.is_going |= !subscribed.is_certain() || !subscribed.before.is_empty();
             subscribed.is_gone = false;
+            subscribed.is_perhaps_gone = false;
             for (options, identifier) in std::mem::take(&mut subscribed.before) {
                 before.push(Subscribed { options, identifier, is_sure: false, ..subscribed.clone() });
             }

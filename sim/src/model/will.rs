@@ -8,7 +8,6 @@ use super::{
     Model, Situation,
     connection::Stage,
     message::Message,
-    outage::UNSURE_FOR,
     session::{Life, Session, Subscribed},
 };
 use crate::invariants::Invariant;
@@ -168,12 +167,12 @@ impl Model {
 
     /// A crash: it may come or not; what was surely kept has to come.
     pub(super) fn loosen_will(&mut self, session: usize, is_crash: bool) {
+        let unsure = self.unsure_from();
         let of = &mut self.sessions[session];
         // DISCONNECT has no answer: that it came may be forgotten.
-        let discarded =
-            of.discarded_will.take().filter(|(at, _)| self.terms.is_durable && *at + UNSURE_FOR >= self.now);
+        let discarded = of.discarded_will.take().filter(|(at, _)| self.terms.is_durable && *at >= unsure);
         let armed = of.will.take();
-        let is_kept = armed.as_ref().is_some_and(|will| !will.waits() && will.armed + UNSURE_FOR < self.now);
+        let is_kept = armed.as_ref().is_some_and(|will| !will.waits() && will.armed < unsure);
         if let Some(will) = armed.or(discarded.map(|(_, will)| will)) {
             self.messages[will.message].at = self.now;
             let mut loose = LooseWill::new(will.message, session);

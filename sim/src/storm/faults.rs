@@ -6,7 +6,7 @@ use squall_codec::packet::PacketKind;
 use squall_scenarios::{
     fault::{CutEnd, Delay, FaultKind, Moment, Pass, Trigger},
     liar::Direction,
-    outage::{Outage, Stop},
+    outage::{DiskState, Outage, Stop},
     plan::{Act, Doing, Step},
     stage::End,
 };
@@ -75,7 +75,7 @@ pub(super) fn faults(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
         let family = draws.one_of(&swarm.faults);
         let who = draws.below(swarm.clients);
         let at = draws.millis(400, 11_000);
-        let on = awaited(seed, number, who);
+        let on = awaited(Draws::new(seed, "moment", number as u64), who);
         // Its moment may be some time to come.
         let patience = if on.is_some() { Duration::from_secs(2) } else { Duration::ZERO };
         let link = |kind: FaultKind| Act::Link(Some(who), kind);
@@ -137,16 +137,32 @@ pub(super) fn faults(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
                 }
                 None
             }
+            FaultFamily::Disk => None,
         };
         if let Some((after, kind)) = healed {
             steps.push(Step::at((at + patience + after).min(swarm.lasts), link(kind)));
         }
     }
+    disk_fails(seed, swarm, steps);
+}
+
+/// The broker's disk is full or broken, and some time later works again. From streams of its own: nothing else depends on it.
+fn disk_fails(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
+    for number in 0..swarm.disk_fails {
+        let mut draws = Draws::new(seed, "failing disk", number as u64);
+        let state = draws.one_of(&[DiskState::Full, DiskState::Broken]);
+        let at = draws.millis(400, 11_000);
+        let who = draws.below(swarm.clients);
+        let on = awaited(Draws::new(seed, "failing disk, moment", number as u64), who);
+        let patience = if on.is_some() { Duration::from_secs(2) } else { Duration::ZERO };
+        let well = at + patience + draws.millis(1, 4_000);
+        steps.push(Step { on, ..Step::at(at, Act::Disk(state)) });
+        steps.push(Step::at(well.min(swarm.lasts), Act::Disk(DiskState::Well)));
+    }
 }
 
 /// The packet for which a fault waits, if it does.
-fn awaited(seed: u64, number: usize, who: usize) -> Option<Moment> {
-    let mut draws = Draws::new(seed, "moment", number as u64);
+fn awaited(mut draws: Draws, who: usize) -> Option<Moment> {
     draws.happens(STRIKES_AT_PACKETS).then(|| {
         let (on, pass) = moment(&mut draws);
         Moment { actor: NAMES[who].to_owned(), on, pass }
@@ -251,7 +267,8 @@ pub fn how(act: &Act) -> Option<&'static str> {
             FaultKind::Split { .. } => FaultFamily::Split,
             FaultKind::Heal { .. } | FaultKind::Bandwidth { .. } | FaultKind::Coalesce { .. } => return None,
         },
-        Act::Client(..) | Act::Disk(_) => return None,
+        Act::Disk(DiskState::Full | DiskState::Broken) => FaultFamily::Disk,
+        Act::Client(..) | Act::Disk(DiskState::Well) => return None,
     };
     Some(family.name())
 }

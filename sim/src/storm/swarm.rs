@@ -159,10 +159,12 @@ kinds! {
         PowerLoss = "power failures",
         /// The broker is asked to end.
         Restart = "restarts",
+        /// The disk under the broker's store is full or broken for a while.
+        Disk = "failing disks",
     }
 }
 
-/// Drawn from a stream of their own, which changes nothing of what else a seed draws.
+/// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
 const LATE_COMERS: [Feature; 4] = [Feature::Properties, Feature::EmptyLevels, Feature::LateAnswers, Feature::Refusals];
 
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
@@ -181,6 +183,8 @@ pub struct Swarm {
     pub faults: Vec<FaultFamily>,
     /// How many faults.
     pub fault_count: usize,
+    /// How often the disk under the broker's store fails.
+    pub disk_fails: usize,
     /// How many messages each client publishes.
     pub messages: usize,
     /// How the broker is set up.
@@ -204,7 +208,8 @@ impl Swarm {
         if !features.iter().any(|feature| matches!(feature, Feature::Qos0 | Feature::Qos1 | Feature::Qos2)) {
             features.insert(0, draws.one_of(&[Feature::Qos1, Feature::Qos2]));
         }
-        let mut faults: Vec<FaultFamily> = FaultFamily::ALL.iter().copied().filter(|_| draws.happens(40)).collect();
+        let known = FaultFamily::ALL.iter().copied().filter(|family| *family != FaultFamily::Disk);
+        let mut faults: Vec<FaultFamily> = known.filter(|_| draws.happens(40)).collect();
         if faults.is_empty() {
             faults.push(FaultFamily::Cut);
         }
@@ -257,6 +262,7 @@ impl Swarm {
             faults,
             fault_count: draws.between(4, 14),
             messages: draws.between(50, 90),
+            disk_fails: disk_failures(seed, &broker),
             broker,
             lasts: Duration::from_secs(12),
         }
@@ -285,12 +291,20 @@ fn bounds(seed: u64, broker: &mut Settings) {
     }
 }
 
+/// How often the disk fails of a broker that has one.
+fn disk_failures(seed: u64, broker: &Settings) -> usize {
+    let mut draws = Draws::new(seed, FaultFamily::Disk.name(), 0);
+    let has_disk = !matches!(broker.store, None | Some(Storage::None));
+    if has_disk && draws.happens(40) { draws.between(1, 3) } else { 0 }
+}
+
 impl fmt::Display for Swarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |names: Vec<&str>| names.join(", ");
         let versions: Vec<String> = self.versions.iter().map(ToString::to_string).collect();
         writeln!(f, "{} clients, {}", self.clients, versions.join(" and "))?;
         writeln!(f, "with {}", list(self.features.iter().map(|feature| feature.name()).collect()))?;
-        write!(f, "against {}", list(self.faults.iter().map(|fault| fault.name()).collect()))
+        let disk = (self.disk_fails > 0).then_some(FaultFamily::Disk);
+        write!(f, "against {}", list(self.faults.iter().copied().chain(disk).map(FaultFamily::name).collect()))
     }
 }
