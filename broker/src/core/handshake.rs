@@ -103,6 +103,10 @@ impl Broker {
         if self.is_short_for_connect(connect, known) {
             return Err(ReasonCode::QuotaExceeded);
         }
+        // [MQTT-3.1.2-4] Nor may a crash bring back a session that CONNACK says is gone.
+        if self.persistence.is_ending(&client_id) {
+            self.wait_for_all_records();
+        }
         let mut connack = Connack::new(ReasonCode::Success);
         connack.properties = self.negotiate(connect, assigned);
         announce(enhanced.as_deref(), data, &mut connack.properties);

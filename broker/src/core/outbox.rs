@@ -1,6 +1,8 @@
 //! What leaves: packets in order, held back while the store is owed an answer, and counted until they are flushed.
 
-use squall_codec::{packet::Packet, qos::Qos, version::Version};
+use std::collections::BTreeMap;
+
+use squall_codec::{packet::Packet, qos::Qos, version::Version, wire::Text};
 
 use super::{
     broker::Broker,
@@ -23,6 +25,8 @@ pub(super) struct Persistence {
     failed: u64,
     /// Connections with held packets, each once.
     waiting: Vec<ConnectionId>,
+    /// Sessions that have ended and are still in the store, by Client Identifier: the record that ends them.
+    ending: BTreeMap<Text, u64>,
 }
 
 impl Persistence {
@@ -35,6 +39,7 @@ impl Persistence {
     /// The store has kept all records up to this one.
     fn keep(&mut self, up_to: u64) {
         self.kept = self.kept.max(up_to.min(self.last));
+        self.ending.retain(|_, seq| *seq > self.kept);
         if self.failed <= self.kept {
             self.failed = 0;
         }
@@ -51,6 +56,11 @@ impl Persistence {
     /// Whether the store cannot keep anything for now.
     pub(super) fn is_failing(&self) -> bool {
         self.failed > 0
+    }
+
+    /// Whether a session with this Client Identifier has ended, and a crash would bring it back.
+    pub(super) fn is_ending(&self, client_id: &Text) -> bool {
+        self.ending.contains_key(client_id)
     }
 
     /// Connections with held packets, in their order: to be given back to [`Persistence::wait_on`].
@@ -97,6 +107,9 @@ impl Broker {
     pub(super) fn persist(&mut self, record: Record) {
         self.persistence.last += 1;
         self.persistence.turn = self.persistence.last;
+        if let Record::SessionEnded { client_id } = &record {
+            self.persistence.ending.insert(client_id.clone(), self.persistence.last);
+        }
         self.effects.push_back(Effect::Persist { seq: self.persistence.last, record });
     }
 
@@ -133,7 +146,9 @@ impl Broker {
         let once = self.persistence.once && !self.persistence.is_failing();
         let waits = waits_for_store(&packet, once, is_durable);
         let seq = if waits { self.persistence.turn } else { 0 };
-        if seq > self.persistence.kept || !connection.held.is_empty() {
+        // Who asks whether the server is there need not wait for a store that fails.
+        let overtakes = matches!(packet, Packet::Pingresp) && self.persistence.is_failing();
+        if !overtakes && (seq > self.persistence.kept || !connection.held.is_empty()) {
             if connection.held.is_empty() {
                 self.persistence.waiting.push(id);
             }

@@ -10,6 +10,7 @@ use squall_codec::{
     packet::{Connect, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
+    version::Version,
 };
 
 use super::{
@@ -34,18 +35,25 @@ impl Broker {
         let mut waiting = self.persistence.take_waiting();
         waiting.retain(|id| {
             let Some(connection) = self.connections.get_mut(id) else { return false };
-            let Some(key) = connection.open().map(|open| open.session) else { return false };
+            let Some((key, version)) = connection.open().map(|open| (open.session, open.version)) else { return false };
             // Nobody can say whether what these asked for will survive.
             if connection.held.iter().any(|held| is_answer(&held.packet)) {
                 self.doomed.push((*id, CloseCause::StoreFailed));
                 return true;
             }
+            // Who asks whether the server is there need not wait for the store.
+            let waiting = connection.held.len();
+            connection.held.retain(|held| !matches!(held.packet, Packet::Pingresp));
+            let pings = waiting - connection.held.len();
             // A message that may come twice after a crash is better than one that keeps all others waiting.
             let is_durable = self.sessions[key].durable;
             for held in &mut connection.held {
                 if matches!(&held.packet, Packet::Publish(publish) if !is_durable || publish.qos < Qos::ExactlyOnce) {
                     held.seq = 0;
                 }
+            }
+            for _ in 0..pings {
+                self.send_last(*id, version, Packet::Pingresp);
             }
             self.release(*id)
         });
@@ -65,19 +73,26 @@ impl Broker {
 
     /// Tells a client, before its connection is closed, that what it waited for could not be kept.
     pub(super) fn tell_of_shortage(&mut self, id: ConnectionId) {
-        let Some(open) = self.connections.get(&id).and_then(|connection| connection.open()) else { return };
+        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(open) = connection.open() else { return };
         if open.connack_sent {
             return self.disconnect(id, ReasonCode::QuotaExceeded, Some(NO_ROOM));
         }
         let (session, version, maximum) = (open.session, open.version, u32::try_from(open.maximum_packet_size).ok());
+        let is_new = |packet: &Packet| matches!(packet, Packet::Connack(connack) if !connack.session_present);
+        // [MQTT-3.2.2-4] Nor does a session await it of which it was not told. 3.1 would not be told in any case.
+        if version != Version::V3_1 && connection.held.iter().any(|held| is_new(&held.packet)) {
+            self.sessions[session].expiry_seconds = 0;
+        }
         self.say_no(id, version, maximum, ReasonCode::QuotaExceeded, None);
         // [MQTT-3.1.2-8]; 3.1.1 [MQTT-3.1.2-8] Only the will of who was let in is published.
         self.set_will(session, None);
     }
 
-    /// Whether a CONNECT would have to be kept, or ends a session that is.
+    /// Whether a CONNECT would have to be kept, or is told that there is no session where the store still has one.
     pub(super) fn is_short_for_connect(&self, connect: &Connect, known: Option<SessionKey>) -> bool {
-        let replaces = known.is_some_and(|key| self.sessions[key].durable || self.sessions[key].will.is_some());
+        let replaces = known.is_some_and(|key| self.sessions[key].durable || self.sessions[key].will.is_some())
+            || self.persistence.is_ending(&connect.client_id);
         self.persistence.is_failing() && (replaces || connect.will.is_some() || self.expiry_seconds(connect) > 0)
     }
 

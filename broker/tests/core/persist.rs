@@ -39,6 +39,20 @@ fn connack_of_a_kept_session_waits_and_one_of_a_clean_session_does_not() {
 }
 
 #[test]
+fn connack_of_a_clean_session_waits_until_the_one_before_has_ended_in_the_store_too() {
+    let (mut broker, _, bob) = late();
+    broker.leave_for_good(bob);
+    let bob = broker.open();
+    broker.recv(bob, Packet::Connect(Box::new(clean(V5, "bob"))));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    assert!(matches!(broker.next(bob), Packet::Connack(connack) if !connack.session_present));
+    // From then on nothing waits.
+    broker.drop_connection(bob);
+    broker.join(clean(V5, "bob"));
+}
+
+#[test]
 fn puback_waits_until_the_message_is_kept_for_its_receiver() {
     let (mut broker, alice, bob) = late();
     broker.recv(alice, publish_at(QOS_1, 1, "t", "hi"));

@@ -109,6 +109,55 @@ fn only_what_need_not_be_kept_may_connect() {
 }
 
 #[test]
+fn nobody_is_told_that_a_session_is_gone_which_the_store_still_has() {
+    let (mut broker, _, bob) = short();
+    broker.leave_for_good(bob);
+    for version in [Version::V3_1_1, Version::V5_0] {
+        assert!(connect(&mut broker, clean(version, "bob")).is_failure());
+    }
+    recover(&mut broker);
+    assert_eq!(connect(&mut broker, clean(V5, "bob")), ReasonCode::Success);
+}
+
+#[test]
+fn a_session_of_which_nobody_was_told_is_not_there() {
+    for version in [Version::V3_1_1, Version::V5_0] {
+        let mut broker = TestBroker::new();
+        broker.stores = Habit::Late;
+        let carol = broker.open();
+        broker.recv(carol, Packet::Connect(Box::new(durable(version, "carol"))));
+        fail(&mut broker);
+        assert!(matches!(broker.next(carol), Packet::Connack(connack) if connack.reason.is_failure()));
+        assert_eq!(broker.closed(carol), CloseCause::StoreFailed);
+        recover(&mut broker);
+        // [MQTT-3.2.2-4] A client that has none would have to go.
+        let carol = broker.open();
+        assert!(!broker.connect(carol, durable(version, "carol")).session_present);
+    }
+}
+
+#[test]
+fn a_session_that_was_there_before_is_there_after_a_refusal() {
+    for version in [Version::V3_1, Version::V3_1_1, Version::V5_0] {
+        let mut broker = TestBroker::new();
+        let bob = broker.join(durable(version, "bob"));
+        broker.subscribed(bob, "t", QOS_1);
+        broker.drop_connection(bob);
+        broker.stores = Habit::Late;
+        let bob = broker.open();
+        broker.recv(bob, Packet::Connect(Box::new(durable(version, "bob"))));
+        fail(&mut broker);
+        assert!(matches!(broker.next(bob), Packet::Connack(connack) if connack.reason.is_failure()));
+        assert_eq!(broker.closed(bob), CloseCause::StoreFailed);
+        recover(&mut broker);
+        let bob = broker.join(durable(version, "bob"));
+        let alice = broker.join(clean(V5, "alice"));
+        broker.recv(alice, publish("t", "still subscribed"));
+        assert_eq!(broker.payloads(bob), ["still subscribed"]);
+    }
+}
+
+#[test]
 fn a_kept_session_cannot_subscribe_or_unsubscribe_and_is_told() {
     let (mut broker, alice, bob) = short();
     assert_eq!(broker.subscribe(bob, subscribe(1, "x", QOS_1)), [ReasonCode::QuotaExceeded]);
@@ -228,6 +277,28 @@ fn a_qos_2_message_waits_in_the_queue_and_holds_up_nothing_else() {
     broker.quiet(bob);
     recover(&mut broker);
     assert_eq!(broker.payloads(bob), ["two"]);
+}
+
+#[test]
+fn a_ping_does_not_wait_behind_a_message_that_waits_for_the_store() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_2);
+    let alice = broker.join(clean(V5, "alice"));
+    broker.stores = Habit::Late;
+    broker.recv(alice, publish_at(QOS_2, 1, "t", "two"));
+    broker.recv(bob, Packet::Pingreq);
+    broker.quiet(bob);
+    fail(&mut broker);
+    for _ in 0..2 {
+        broker.expect(bob, Packet::Pingresp);
+        broker.quiet(bob);
+        broker.recv(bob, Packet::Pingreq);
+    }
+    broker.expect(bob, Packet::Pingresp);
+    recover(&mut broker);
+    assert_eq!(broker.payloads(bob), ["two"]);
+    assert_eq!(broker.unflushed(bob), Some(0));
 }
 
 #[test]

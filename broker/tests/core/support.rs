@@ -265,6 +265,14 @@ impl TestBroker {
         assert_eq!(client.closed, None);
     }
 
+    /// A client says DISCONNECT, and that its session ends with that.
+    pub(crate) fn leave_for_good(&mut self, connection: ConnectionId) {
+        let mut disconnect = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
+        disconnect.properties = [Property::SessionExpiryInterval(0)].into_iter().collect();
+        self.recv(connection, Packet::Disconnect(disconnect));
+        self.closed(connection);
+    }
+
     /// The client got a DISCONNECT with this reason as its last packet and the connection is closed.
     #[track_caller]
     pub(crate) fn disconnected(&mut self, connection: ConnectionId, reason: ReasonCode) -> CloseCause {

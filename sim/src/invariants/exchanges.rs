@@ -1,6 +1,6 @@
 //! One direction of one session: the QoS 1 and 2 exchanges that its sender has open, as a witness beside the client counts them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use squall_codec::{
@@ -50,6 +50,8 @@ pub(crate) struct Exchanges {
     is_uncertain: bool,
     /// Identifiers that were open when a session may have begun that the witness has not seen: they may stand for others there.
     unsure: BTreeSet<PacketId>,
+    /// What PUBREC has refused, by the identifier that it had. The sender may not have heard of it, or not have kept it.
+    refused: BTreeMap<PacketId, u64>,
 }
 
 impl Default for Exchanges {
@@ -61,13 +63,14 @@ impl Default for Exchanges {
             maximum: u16::MAX,
             is_uncertain: false,
             unsure: BTreeSet::new(),
+            refused: BTreeMap::new(),
         }
     }
 }
 
 /// What a PUBLISH is to this direction.
 pub(crate) struct Verdict {
-    /// The exchange was open: no new message.
+    /// The exchange was open, or is begun again because its refusal was not heard: no new message.
     pub(crate) is_repeat: bool,
     pub(crate) breach: Option<(Invariant, String)>,
 }
@@ -78,6 +81,7 @@ impl Exchanges {
         if keeps_session == Some(false) {
             self.open.clear();
             self.unsure.clear();
+            self.refused.clear();
         }
         self.is_uncertain = keeps_session.is_none();
         self.counted.clear();
@@ -135,11 +139,13 @@ impl Exchanges {
             }
             _ => None,
         };
-        let is_repeat = self.open.get(id).is_some_and(|open| open.key == key);
-        if !is_repeat {
+        let is_open = self.open.get(id).is_some_and(|open| open.key == key);
+        if !is_open {
             let open = Open { key, qos: publish.qos, is_received: false, message: Some(message) };
             self.open.insert(id, open);
         }
+        let was_refused = self.refused.remove(&id) == Some(key);
+        let is_repeat = is_open || (was_refused && publish.dup && !was_used);
         Verdict { is_repeat, breach: fault.or(too_many) }
     }
 
@@ -151,7 +157,9 @@ impl Exchanges {
     /// PUBREC: the exchange, which goes on unless this is a refusal.
     pub(crate) fn pubrec(&mut self, ack: &Ack) -> Option<Open> {
         if ack.reason.is_failure() {
-            return self.ends(ack, |open| open.qos == Qos::ExactlyOnce);
+            let refused = self.ends(ack, |open| open.qos == Qos::ExactlyOnce);
+            self.refused.extend(refused.iter().map(|open| (ack.packet_id, open.key)));
+            return refused;
         }
         let open = self.open.get_mut(ack.packet_id).filter(|open| open.qos == Qos::ExactlyOnce)?;
         open.is_received = true;

@@ -454,6 +454,8 @@ impl Model {
             // It may have been let in, and has left.
             match self.lines[at].connect.take() {
                 Some(connect) => self.perhaps_let_in(session, &connect),
+                // Who was refused has no session that was not there before.
+                None if self.sessions[session].is_here(self.lines[at].asked) == Some(false) => {}
                 None => self.loosen_session(session),
             }
         }
@@ -489,11 +491,15 @@ impl Model {
         if self.sessions[session].expiry == 0 && !is_taken_over {
             let of = &mut self.sessions[session];
             if of.longest > 0 {
+                // Those that were completed lately as well: nobody was told that it is known.
+                let lately = std::mem::take(&mut of.lately).into_iter().map(|(_, sending)| sending);
+                let mut sending: Vec<_> = of.sending.drain(..).chain(lately).collect();
+                sending.sort_by_key(|sending| sending.number);
                 of.ghost = Some(Ghost {
                     at: now,
                     subscriptions: std::mem::take(&mut of.subscriptions),
                     owed: std::mem::take(&mut of.owed),
-                    sending: std::mem::take(&mut of.sending),
+                    sending,
                 });
             }
             of.clear();
@@ -513,6 +519,7 @@ impl Model {
 
     /// A CONNECT came that was never answered: it may have ended the session, or begun one.
     pub(super) fn loosen_session(&mut self, session: usize) {
+        self.share_loses(session, false);
         let now = self.now;
         let of = &mut self.sessions[session];
         if of.line.is_none() {
@@ -528,7 +535,6 @@ impl Model {
         if of.will.as_ref().is_some_and(Will::waits) {
             self.loosen_will(session, false);
         }
-        self.share_loses(session, false);
     }
 
     /// The session is discarded: by Clean Start, or because it has expired.

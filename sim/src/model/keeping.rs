@@ -59,8 +59,14 @@ impl Model {
         }
     }
 
-    /// A connection is closed: messages that were not acknowledged on it may have been refused.
+    /// A connection is closed: what was not answered on it may have been refused.
     pub(super) fn perhaps_refuses(&mut self, at: usize) {
+        if let Some(session) = self.lines[at].session {
+            let asked = self.lines[at].answers.suback.iter().flat_map(|(_, filters)| filters);
+            let asked: Vec<String> = asked.map(|(filter, _)| filter.clone()).collect();
+            self.sessions[session].loosen_subscriptions_to(|filter| asked.iter().any(|asked| asked == filter.as_str()));
+            asked.iter().for_each(|filter| self.need_not_send_retained(session, filter));
+        }
         let answers = &self.lines[at].answers;
         let refused: Vec<usize> =
             answers.puback.iter().chain(&answers.pubrec).filter_map(|(_, message)| *message).collect();

@@ -411,13 +411,22 @@ impl Model {
 
     /// A SUBSCRIBE was refused: what there was before, may still be there.
     fn is_refused(&mut self, session: usize, filter: &str) {
+        self.need_not_send_retained(session, filter);
         let of = &mut self.sessions[session];
-        for owed in of.owed.iter_mut().filter(|owed| owed.why == Why::Retained) {
+        let mut to_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter);
+        let is_new = to_filter.next().is_some_and(|first| first.before.is_empty()) && to_filter.next().is_none();
+        if is_new {
+            of.subscriptions.retain(|subscribed| subscribed.filter.as_str() != filter);
+        } else {
+            of.loosen_subscriptions_to(|of_filter| of_filter.as_str() == filter);
+        }
+    }
+
+    /// What is retained was asked for by a SUBSCRIBE that was refused, or perhaps.
+    pub(super) fn need_not_send_retained(&mut self, session: usize, filter: &str) {
+        for owed in self.sessions[session].owed.iter_mut().filter(|owed| owed.why == Why::Retained) {
             owed.is_due &= !squall_codec::topic::matches(filter, self.messages[owed.message].publish.topic());
         }
-        let is_new = |subscribed: &Subscribed| subscribed.filter.as_str() == filter && subscribed.before.is_empty();
-        of.subscriptions.retain(|subscribed| !is_new(subscribed));
-        of.loosen_subscriptions_to(|subscribed| subscribed.as_str() == filter);
     }
 
     /// UNSUBSCRIBE: what is owed may still come.

@@ -92,7 +92,7 @@ fn an_honest_broker_is_never_accused() {
 }
 
 /// Broken brokers that nobody can tell from an honest one at the edge of a real server, and why.
-const UNSEEN: [(&str, &str); 10] = [
+const UNSEEN: [(&str, &str); 12] = [
     ("grants less than it says", "SUBACK says so, and a server may"),
     ("says nothing to a ping now and then", "the client leaves before anybody would call the answer late"),
     ("keeps sessions for ever", "no client stays away for longer than a clock may be late"),
@@ -103,6 +103,8 @@ const UNSEEN: [(&str, &str); 10] = [
     ("sends what is retained whatever Retain Handling says", "what came as retained may have been asked for"),
     ("does not let wills wait", "what became of the connection is seldom sure"),
     ("retains no wills", "a will and a message may have met in any order"),
+    ("acknowledges what its store cannot keep", "no storm makes the disk of a real server fail"),
+    ("grants a subscription that its store cannot keep", "no storm makes the disk of a real server fail"),
 ];
 
 #[test]
