@@ -99,6 +99,8 @@ pub(super) struct Connection {
     pub(super) decoder: Decoder,
     pub(super) server: ServerEnd,
     outbox: VecDeque<Outgoing>,
+    /// Bytes of `Effect::Send` that have left whole, and of which the broker has not heard.
+    left: usize,
     /// The broker's side ends when the outbox has left.
     pub(super) server_end: Option<End>,
     /// Whether the actor has read the end, or is gone.
@@ -126,6 +128,7 @@ impl Connection {
             decoder: Decoder::new(Side::Client, None, maximum_packet_size),
             server: ServerEnd::Open,
             outbox: VecDeque::new(),
+            left: 0,
             server_end: None,
             finished: false,
             is_retired: false,
@@ -252,39 +255,61 @@ impl Connection {
         events
     }
 
-    /// The broker writes a frame of `size` bytes, as `Input::Flushed` counts them.
-    pub(super) fn push_outgoing(&mut self, bytes: Bytes, size: usize) {
-        self.outbox.push_back(Outgoing { bytes, size });
-    }
-
-    /// Moves what the broker wrote on its way, as far as there is room at the other end. How many bytes of
-    /// `Effect::Send` have left whole, if any has.
-    #[inline]
-    pub(super) fn leave_broker(&mut self, now: Duration, latency: Duration) -> Option<usize> {
-        if self.outbox.is_empty() && self.server_end.is_none() {
-            return None;
+    /// The broker writes a frame of `size` bytes, as `Input::Flushed` counts them. Whether it has left at once.
+    pub(super) fn leave_at_once(&mut self, now: Duration, latency: Duration, bytes: Bytes, size: usize) -> bool {
+        let is_next = self.outbox.is_empty() && self.server_end.is_none();
+        if is_next && bytes.len() <= self.room_below() {
+            if !bytes.is_empty() {
+                self.down.push(now + latency, Arrival::Bytes(bytes));
+            }
+            self.left += size;
+            return true;
         }
-        self.leave_one_by_one(now, latency)
+        self.outbox.push_back(Outgoing { bytes, size });
+        false
     }
 
-    fn leave_one_by_one(&mut self, now: Duration, latency: Duration) -> Option<usize> {
-        let mut flushed = None;
-        while let Some(first) = self.outbox.front_mut() {
-            let window = self.link.with_quietly(|link| link.room(Direction::ToClient));
-            let room = window.saturating_sub(self.down.bytes).min(first.bytes.len());
-            if room > 0 {
-                self.down.push(now + latency, Arrival::Bytes(first.bytes.split_to(room)));
+    /// Bytes for which there is room at the actor's end.
+    fn room_below(&self) -> usize {
+        let window = self.link.with_quietly(|link| link.room(Direction::ToClient));
+        window.saturating_sub(self.down.bytes)
+    }
+
+    /// Bytes of `Effect::Send` that have left whole since the last call.
+    pub(super) fn take_left(&mut self) -> usize {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_left(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Moves what waited for room on its way, as far as there is some now, and the end behind it.
+    #[inline]
+    pub(super) fn leave_broker(&mut self, now: Duration, latency: Duration) {
+        if !self.outbox.is_empty() || self.server_end.is_some() {
+            self.leave_one_by_one(now, latency);
+        }
+    }
+
+    fn leave_one_by_one(&mut self, now: Duration, latency: Duration) {
+        while !self.outbox.is_empty() {
+            let room = self.room_below();
+            let Some(first) = self.outbox.front_mut() else { break };
+            if room.min(first.bytes.len()) > 0 {
+                let leaves = first.bytes.split_to(room.min(first.bytes.len()));
+                self.down.push(now + latency, Arrival::Bytes(leaves));
             }
             if !first.bytes.is_empty() {
-                return flushed;
+                return;
             }
-            *flushed.get_or_insert(0) += first.size;
+            self.left += first.size;
             self.outbox.pop_front();
         }
         if let Some(how) = self.server_end.take() {
             self.down.push(now + latency, Arrival::End(how));
         }
-        flushed
     }
 
     /// Whether nothing that the broker wrote waits for room.

@@ -79,6 +79,8 @@ pub(super) struct Network {
     perhaps_over: Vec<usize>,
     /// How often the links had changed by another hand when they were looked at last.
     changes: u64,
+    /// Those from which something may have left of which the broker has not heard.
+    pub(super) flushing: Vec<usize>,
     /// What the liar says to the broker: the broker hears it when it has finished what it is doing.
     pub(super) said_to_broker: VecDeque<SaidToBroker>,
     pub(super) clients: Vec<WholeClient>,
@@ -151,6 +153,7 @@ impl Network {
             agenda: Agenda::default(),
             perhaps_over: Vec::new(),
             changes: 0,
+            flushing: Vec::new(),
             said_to_broker: VecDeque::new(),
             clients: Vec::new(),
             client_agenda: Agenda::default(),
@@ -244,6 +247,7 @@ impl Network {
                 self.tick();
             }
             self.tick_clients();
+            self.tell_of_flushed();
             let has_more = !self.agenda.is_empty() || self.client_agenda.is_due(self.now);
             let is_settled = !has_more && self.said_to_broker.is_empty();
             if is_settled && self.changes == self.links.changes() || self.events > event_limit {
@@ -324,15 +328,9 @@ impl Network {
     /// From the broker towards the actor.
     fn move_down(&mut self, index: usize) {
         let now = self.now;
-        loop {
-            if let Some(bytes) = self.connections[index].leave_broker(now, self.latency) {
-                self.events += 1;
-                if bytes > 0 && self.connections[index].server != ServerEnd::Closed {
-                    self.tell(Input::Flushed { connection: ConnectionId(index as u64), bytes });
-                    continue;
-                }
-            }
-            break;
+        self.connections[index].leave_broker(now, self.latency);
+        if self.connections[index].has_left() {
+            self.flushing.push(index);
         }
         let mut moved = false;
         while let Some(bytes) = self.connections[index].pass_down(now, &mut moved) {
@@ -493,8 +491,27 @@ impl Network {
     }
 
     fn write_to(&mut self, index: usize, bytes: Bytes, size: usize) {
-        self.connections[index].push_outgoing(bytes, size);
-        self.agenda.touch(index);
+        let has_left = self.connections[index].leave_at_once(self.now, self.latency, bytes, size);
+        self.flushing.push(index);
+        if has_left && !self.latency.is_zero() {
+            self.agenda.note(index, Some(self.now + self.latency));
+        } else {
+            self.agenda.touch(index);
+        }
+    }
+
+    /// The broker hears of what has left since it heard of it last, once for each connection.
+    fn tell_of_flushed(&mut self) {
+        let mut told = 0;
+        while let Some(index) = self.flushing.get(told).copied() {
+            told += 1;
+            let connection = &mut self.connections[index];
+            let bytes = connection.take_left();
+            if bytes > 0 && connection.server != ServerEnd::Closed {
+                self.tell(Input::Flushed { connection: ConnectionId(index as u64), bytes });
+            }
+        }
+        self.flushing.clear();
     }
 
     fn end_from_broker(&mut self, index: usize) {

@@ -40,9 +40,10 @@ impl Network {
         }
     }
 
-    /// Whether all has been written that a broker which was asked to end had still to write.
+    /// Whether all has been written that a broker which was asked to end had still to write, and it has heard of that.
     pub(super) fn has_said_farewell(&self) -> bool {
-        self.broker.is_settled() && self.live.iter().all(|index| self.connections[*index].has_left_broker())
+        let has_left = self.live.iter().all(|index| self.connections[*index].has_left_broker());
+        self.broker.is_settled() && self.flushing.is_empty() && has_left
     }
 
     /// The broker is no more.
