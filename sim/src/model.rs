@@ -15,10 +15,7 @@ mod session;
 mod shares;
 mod will;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use squall_codec::{
     packet::{Packet, Publish},
@@ -32,7 +29,12 @@ use squall_scenarios::{
 use xxhash_rust::xxh3::Xxh3Default;
 
 use self::{
-    connection::Line, keeping::Failing, message::Message, retained::Kept, session::Session, shares::Share,
+    connection::Line,
+    keeping::Failing,
+    message::{ByKey, Keys, Message},
+    retained::Kept,
+    session::Session,
+    shares::Shares,
     will::LooseWill,
 };
 use crate::{
@@ -71,20 +73,20 @@ pub struct Model {
     ids: BTreeMap<Text, usize>,
     messages: Vec<Message>,
     /// The last message with each key.
-    last_of: BTreeMap<u64, usize>,
+    last_of: ByKey<u64, usize>,
     /// Keys of messages that came more than once: nobody can tell which is which.
-    repeated: BTreeSet<u64>,
+    repeated: Keys,
     /// Keys of wills.
-    will_keys: BTreeSet<u64>,
+    will_keys: Keys,
     retained: BTreeMap<String, Vec<Kept>>,
-    shares: Vec<Share>,
+    shares: Shares,
     loose_wills: Vec<LooseWill>,
     /// What the PUBLISH that is looked at was owed as.
     taken: Option<session::Owed>,
     /// How often each client was handed each message, by QoS.
-    handed: BTreeMap<(usize, u64), [u32; 3]>,
+    handed: ByKey<(usize, u64), [u32; 3]>,
     /// How often each client's application has refused each message.
-    refused: BTreeMap<(usize, u64), u32>,
+    refused: ByKey<(usize, u64), u32>,
     is_down: bool,
     failing: Option<Failing>,
     /// The next moment at which something has to have happened.
@@ -208,15 +210,15 @@ impl Model {
             sessions: Vec::new(),
             ids: BTreeMap::new(),
             messages: Vec::with_capacity(256),
-            last_of: BTreeMap::new(),
-            repeated: BTreeSet::new(),
-            will_keys: BTreeSet::new(),
+            last_of: ByKey::default(),
+            repeated: Keys::default(),
+            will_keys: Keys::default(),
             retained: BTreeMap::new(),
-            shares: Vec::new(),
+            shares: Shares::default(),
             loose_wills: Vec::new(),
             taken: None,
-            handed: BTreeMap::new(),
-            refused: BTreeMap::new(),
+            handed: ByKey::default(),
+            refused: ByKey::default(),
             is_down: false,
             failing: None,
             alarm: None,

@@ -209,7 +209,7 @@ impl Model {
         let next = self.sessions.len();
         let session = *self.ids.entry(connect.client_id.clone()).or_insert(next);
         if session == next {
-            self.sessions.push(Session::new(connect.client_id.to_string()));
+            self.sessions.push(Session::new(connect.client_id.as_str().into()));
         }
         let line = &mut self.lines[at];
         line.asked = self.now;

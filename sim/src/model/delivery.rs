@@ -221,7 +221,7 @@ impl Model {
         if wanted.is_none() && perhaps.is_some() {
             // Whether it came for a share or for the session itself, nobody can tell: then neither has to come.
             for (share, place) in self.shared_for(session, publish, key) {
-                self.shares[share].owed[place].is_due = false;
+                self.shares.groups[share].owed[place].is_due = false;
             }
         }
         let shared = self.shared_for(session, publish, key);
@@ -243,7 +243,7 @@ impl Model {
             // Of several copies one may have been the share's.
             if self.sessions[session].owed[position].more > 0 {
                 for (share, place) in shared {
-                    self.shares[share].owed[place].is_due = false;
+                    self.shares.groups[share].owed[place].is_due = false;
                 }
             }
             return Some(self.sent(at, session, position, publish));
@@ -287,8 +287,10 @@ impl Model {
         self.taken = Some(Owed { is_due: false, ..owed.clone() });
         let message = &self.messages[owed.message];
         let name = self.sessions[session].name.clone();
+        // Of messages with the same words nobody can tell which is which.
+        let is_told_apart = !self.repeated.contains(&message.key);
         let mut wrong: Vec<(Invariant, String)> = Vec::new();
-        if owed.is_passed && !self.repeated.contains(&message.key) {
+        if owed.is_passed && is_told_apart {
             wrong.push((
                 Invariant::Order,
                 format!("{} comes to {name} behind one that was published later", message.words()),
@@ -300,7 +302,7 @@ impl Model {
             // [MQTT-4.3.3-7] With DUP, it has begun to leave before a crash.
             let waits_on = publish.qos == Qos::ExactlyOnce && self.is_short();
             let latest = expires + self.terms.slack + 3 * self.terms.sync;
-            if latest < self.now && !waits_on && !publish.dup && !self.repeated.contains(&message.key) {
+            if latest < self.now && !waits_on && !publish.dup && is_told_apart {
                 wrong
                     .push((Invariant::MessageExpiry, format!("{} has expired and is sent to {name}", message.words())));
             }
@@ -312,7 +314,7 @@ impl Model {
             let is_right = |left: u64| said.is_some_and(|said| said <= left + 1 && left <= said + 1);
             // The same words may have been published twice.
             let mut same = self.messages.iter().rev().filter(|same| same.key == message.key).filter_map(left);
-            if self.lines[at].version.has_properties() && !same.any(is_right) && !self.repeated.contains(&message.key) {
+            if self.lines[at].version.has_properties() && is_told_apart && !same.any(is_right) {
                 let said = said.map_or("nothing".to_owned(), |said| format!("{said} s"));
                 let left = left(message).unwrap_or(0);
                 wrong.push((
@@ -322,7 +324,7 @@ impl Model {
             }
         }
         // [MQTT-3.3.4-3]
-        if self.lines[at].version.has_properties() && !self.repeated.contains(&message.key) {
+        if self.lines[at].version.has_properties() && is_told_apart {
             let said = &publish.subscription_identifiers;
             let is_right = if owed.filters == 1 && !owed.is_vague {
                 *said == owed.identifiers
@@ -336,7 +338,7 @@ impl Model {
             }
         }
         // [MQTT-4.6.0-6] Those of the same publisher, topic and QoS that came before it must have left before it.
-        if owed.why == Why::Live && !message.is_will && !self.repeated.contains(&message.key) {
+        if owed.why == Why::Live && !message.is_will && is_told_apart {
             let (publisher, qos) = (message.publisher, message.qos());
             let topic = message.publish.topic_bytes();
             for earlier in self.sessions[session].owed.iter_mut().take(position) {
@@ -351,8 +353,11 @@ impl Model {
                 if is_on_line && !earlier.is_passed {
                     earlier.is_passed = true;
                     let has_expired = before.expires().is_some_and(|expires| expires <= self.now);
-                    let is_told_apart = !self.repeated.contains(&before.key);
-                    if earlier.is_due && earlier.qos > Qos::AtMostOnce && !has_expired && is_told_apart {
+                    if earlier.is_due
+                        && earlier.qos > Qos::AtMostOnce
+                        && !has_expired
+                        && !self.repeated.contains(&before.key)
+                    {
                         let detail = format!("{} comes to {name} before {}", message.words(), before.words());
                         wrong.push((Invariant::Order, detail));
                     }
@@ -372,7 +377,7 @@ impl Model {
                 && self.lines[at].version.has_properties()
                 && owed.more + 1 == owed.filters
                 && !owed.is_vague
-                && !self.repeated.contains(&key_of(publish));
+                && is_told_apart;
             let copies = &mut self.sessions[session].copies;
             copies.push_back(Owed { is_due, identifiers, ..owed });
             if copies.len() > COPIES {

@@ -1,6 +1,10 @@
 //! The messages that somebody has published or has left as a will.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
+    time::Duration,
+};
 
 use squall_codec::{
     packet::{Publish, Will},
@@ -37,6 +41,34 @@ pub(super) struct Message {
     pub(super) has_left: bool,
     /// The same message, as the server may have taken it before a crash, or after it: one of the two is published.
     pub(super) twin: Option<usize>,
+}
+
+/// A map by what tells messages apart, alone or beside a client. Nothing may depend on its order.
+pub(super) type ByKey<K, V> = HashMap<K, V, BuildHasherDefault<AsItIs>>;
+
+/// A set of what tells messages apart.
+pub(super) type Keys = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+/// Keys are hashes already.
+#[derive(Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = self.0.rotate_left(8) ^ number;
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What tells messages apart: topic and payload.

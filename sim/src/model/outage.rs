@@ -115,7 +115,7 @@ impl Model {
         for line in &mut self.lines {
             line.stage = Stage::Over;
         }
-        for share in &mut self.shares {
+        for share in &mut self.shares.groups {
             for shared in &mut share.owed {
                 shared.is_due = false;
                 shared.may_again = true;

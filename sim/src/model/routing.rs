@@ -12,7 +12,7 @@ use super::{
     Model, Situation,
     message::Message,
     session::{Life, Owed, Subscribed, Why},
-    shares::{self, Member},
+    shares::Member,
 };
 use crate::invariants::Invariant;
 
@@ -228,7 +228,7 @@ impl Model {
                     let qos = subscribed.options.qos.min(publish.qos);
                     let retain = topic_retain && subscribed.options.retain_as_published;
                     let member = Member { session: at, qos, retain, identifier: subscribed.identifier };
-                    shares::offer(&mut self.shares, filter, (message, key), member, is_due && is_there);
+                    self.shares.offer(filter, (message, key), member, is_due && is_there);
                     continue;
                 }
                 // [MQTT-3.8.3-3]

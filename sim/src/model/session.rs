@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use squall_codec::{
     wire::PacketId,
 };
 
-use super::will::Will;
+use super::{message::ByKey, will::Will};
 use crate::invariants::exchanges::Exchanges;
 
 /// A Session Expiry Interval from here on is longer than storms with their calms.
@@ -33,7 +34,7 @@ pub(super) enum Life {
 /// A session, by its Client Identifier.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) name: String,
+    pub(super) name: Rc<str>,
     pub(super) life: Life,
     /// The connection that has it.
     pub(super) line: Option<usize>,
@@ -75,7 +76,7 @@ pub(super) struct Session {
     /// The server has gone down since it began.
     pub(super) was_cut: bool,
     /// How often the server has sent each message in this session for the first time, by QoS: as often may the client hand it over.
-    pub(super) first_sent: BTreeMap<u64, [u32; 3]>,
+    pub(super) first_sent: ByKey<u64, [u32; 3]>,
 }
 
 /// A subscription.
@@ -230,7 +231,7 @@ impl Subscribed {
 }
 
 impl Session {
-    pub(super) fn new(name: String) -> Self {
+    pub(super) fn new(name: Rc<str>) -> Self {
         Session {
             name,
             life: Life::None,
@@ -255,7 +256,7 @@ impl Session {
             was_anothers: false,
             from_client: Exchanges::default(),
             was_cut: false,
-            first_sent: BTreeMap::new(),
+            first_sent: ByKey::default(),
         }
     }
 

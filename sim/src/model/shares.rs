@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use squall_codec::{packet::Publish, qos::Qos};
 
-use super::{Model, Situation, message::Acceptance};
+use super::{
+    Model, Situation,
+    message::{Acceptance, ByKey},
+};
 use crate::invariants::Invariant;
 
 /// The members of a Shared Subscription, by its share name and filter.
@@ -27,8 +30,6 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct SharedMessage {
     pub(super) message: usize,
-    /// The message's key.
-    pub(super) key: u64,
     pub(super) is_due: bool,
     /// Who was a member when it came: it may be allotted already.
     pub(super) members: Vec<Member>,
@@ -42,31 +43,51 @@ pub(super) struct SharedMessage {
     pub(super) or_else: Vec<(usize, usize)>,
 }
 
-/// A message, with its key, may come to this member. `is_due`: it has to come to somebody, as far as it lies with this one.
-pub(super) fn offer(shares: &mut Vec<Share>, filter: &str, (message, key): (usize, u64), member: Member, is_due: bool) {
-    let share = match shares.iter().position(|share| share.filter == filter) {
-        Some(share) => &mut shares[share],
-        None => {
-            shares.push(Share { filter: filter.to_owned(), owed: VecDeque::new() });
-            shares.last_mut().expect("it was just pushed")
+/// All that there are.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    pub(super) groups: Vec<Share>,
+    /// By the key of a message: which groups have it, and at which place.
+    places: ByKey<u64, Vec<(usize, usize)>>,
+}
+
+impl Shares {
+    /// A message, with its key, may come to this member. `is_due`: it has to come to somebody, as far as it lies with this one.
+    pub(super) fn offer(&mut self, filter: &str, (message, key): (usize, u64), member: Member, is_due: bool) {
+        let share = match self.groups.iter().position(|share| share.filter == filter) {
+            Some(share) => share,
+            None => {
+                self.groups.push(Share { filter: filter.to_owned(), owed: VecDeque::new() });
+                self.groups.len() - 1
+            }
+        };
+        let owed = &mut self.groups[share].owed;
+        match owed.back_mut().filter(|shared| shared.message == message) {
+            // One who is away may be the one who is chosen.
+            Some(shared) => {
+                shared.is_due &= is_due;
+                shared.members.push(member);
+            }
+            None => {
+                self.places.entry(key).or_default().push((share, owed.len()));
+                owed.push_back(SharedMessage {
+                    message,
+                    is_due,
+                    members: vec![member],
+                    sent_to: None,
+                    sent_with: Qos::AtMostOnce,
+                    may_again: false,
+                    or_else: Vec::new(),
+                });
+            }
         }
-    };
-    match share.owed.back_mut().filter(|shared| shared.message == message) {
-        // One who is away may be the one who is chosen.
-        Some(shared) => {
-            shared.is_due &= is_due;
-            shared.members.push(member);
-        }
-        None => share.owed.push_back(SharedMessage {
-            message,
-            key,
-            is_due,
-            members: vec![member],
-            sent_to: None,
-            sent_with: Qos::AtMostOnce,
-            may_again: false,
-            or_else: Vec::new(),
-        }),
+    }
+
+    /// Where messages with this key are: share and place, in their order.
+    fn places_of(&self, key: u64) -> Vec<(usize, usize)> {
+        let mut places = self.places.get(&key).cloned().unwrap_or_default();
+        places.sort_unstable();
+        places
     }
 }
 
@@ -74,12 +95,9 @@ impl Model {
     /// The messages of shares that it may be: share and place.
     pub(super) fn shared_for(&self, session: usize, publish: &Publish, key: u64) -> Vec<(usize, usize)> {
         let of = &self.sessions[session];
-        let fits = |share: usize, place: usize| {
-            let group = &self.shares[share];
+        let fits = |&(share, place): &(usize, usize)| {
+            let group = &self.shares.groups[share];
             let shared = &group.owed[place];
-            if shared.key != key {
-                return false;
-            }
             let message = &self.messages[shared.message];
             let is_meant = |member: Member| {
                 publish.qos == member.qos
@@ -94,43 +112,41 @@ impl Model {
                     subscribed.filter.as_str() == group.filter && is_meant(Member { session, qos, retain, identifier })
                 })
         };
-        let mut found = Vec::new();
-        for share in 0..self.shares.len() {
-            found.extend(
-                (0..self.shares[share].owed.len()).filter(|place| fits(share, *place)).map(|place| (share, place)),
-            );
-        }
+        let mut found = self.shares.places_of(key);
+        found.retain(fits);
         found
     }
 
     pub(super) fn take_shared(&mut self, session: usize, publish: &Publish, found: &[(usize, usize)]) -> Option<usize> {
         // [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
         let is_free = |&&(share, place): &&(usize, usize)| {
-            let shared = &self.shares[share].owed[place];
+            let shared = &self.shares.groups[share].owed[place];
             shared.sent_to.is_none() || (shared.may_again && shared.sent_with < Qos::ExactlyOnce)
         };
         if let Some(&(share, place)) = found.iter().find(is_free) {
             // Which of two shares it came for, nobody can tell: then neither has to send it.
             if found.len() > 1 {
-                found.iter().for_each(|(share, place)| self.shares[*share].owed[*place].is_due = false);
+                found.iter().for_each(|(share, place)| self.shares.groups[*share].owed[*place].is_due = false);
             }
             return Some(self.give(session, publish.qos, share, place, found));
         }
         // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
         let other = found.iter().find_map(|&(share, place)| {
-            let shared = &self.shares[share].owed[place];
-            let other =
-                shared.or_else.iter().find(|(share, place)| self.shares[*share].owed[*place].sent_to.is_none())?;
+            let shared = &self.shares.groups[share].owed[place];
+            let other = shared
+                .or_else
+                .iter()
+                .find(|(share, place)| self.shares.groups[*share].owed[*place].sent_to.is_none())?;
             Some(((share, place), *other, shared.sent_to?))
         });
         let ((share, place), (other_share, other_place), holder) = other?;
-        self.shares[other_share].owed[other_place].sent_to = Some(holder);
+        self.shares.groups[other_share].owed[other_place].sent_to = Some(holder);
         Some(self.give(session, publish.qos, share, place, found))
     }
 
     fn give(&mut self, session: usize, qos: Qos, share: usize, place: usize, found: &[(usize, usize)]) -> usize {
         self.came(Situation::Shared);
-        let shared = &mut self.shares[share].owed[place];
+        let shared = &mut self.shares.groups[share].owed[place];
         shared.sent_to = Some(session);
         shared.sent_with = qos;
         shared.may_again = false;
@@ -140,7 +156,8 @@ impl Model {
 
     pub(super) fn twice(&mut self, found: &[(usize, usize)]) -> Option<usize> {
         let (share, place) = *found.first()?;
-        let (message, filter) = (self.shares[share].owed[place].message, self.shares[share].filter.clone());
+        let (message, filter) =
+            (self.shares.groups[share].owed[place].message, self.shares.groups[share].filter.clone());
         // Of several with the same words nobody can tell whose turn it was.
         if self.repeated.contains(&self.messages[message].key) {
             return Some(message);
@@ -152,21 +169,22 @@ impl Model {
 
     /// As a member of which share it may have a message with this key that nobody was sent, and how that has to look.
     pub(super) fn as_member(&self, session: usize, key: u64) -> Option<(&str, Member)> {
-        let of_share = |share: &'_ Share| {
-            let mut waiting = share.owed.iter().filter(|shared| shared.key == key && shared.sent_to.is_none());
-            waiting.find_map(|shared| shared.members.iter().find(|member| member.session == session).copied())
-        };
-        self.shares.iter().find_map(|share| Some((share.filter.as_str(), of_share(share)?)))
+        self.shares.places_of(key).into_iter().find_map(|(share, place)| {
+            let group = &self.shares.groups[share];
+            let shared = Some(&group.owed[place]).filter(|shared| shared.sent_to.is_none())?;
+            let member = shared.members.iter().find(|member| member.session == session)?;
+            Some((group.filter.as_str(), *member))
+        })
     }
 
     pub(super) fn withdraw_from_shares(&mut self, message: usize) {
-        for share in &mut self.shares {
+        for share in &mut self.shares.groups {
             share.owed.iter_mut().filter(|shared| shared.message == message).for_each(|shared| shared.is_due = false);
         }
     }
 
     pub(super) fn loosen_shares(&mut self, filters: &[String]) {
-        for share in self.shares.iter_mut().filter(|share| filters.contains(&share.filter)) {
+        for share in self.shares.groups.iter_mut().filter(|share| filters.contains(&share.filter)) {
             share.owed.iter_mut().for_each(|shared| shared.is_due = false);
         }
     }
@@ -174,7 +192,7 @@ impl Model {
     /// A member's subscription ends, or becomes another: what it was allotted before then still comes as it was.
     pub(super) fn was_member(&mut self, session: usize, filter: &str) {
         let of = &self.sessions[session];
-        let Some(share) = self.shares.iter_mut().find(|share| share.filter == filter) else { return };
+        let Some(share) = self.shares.groups.iter_mut().find(|share| share.filter == filter) else { return };
         for subscribed in of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter) {
             for shared in share.owed.iter_mut().filter(|shared| shared.sent_to.is_none() || shared.may_again) {
                 let message = &self.messages[shared.message];
@@ -188,7 +206,7 @@ impl Model {
     /// A member has left: who gets what it had not finished is the server's choice. `keeps`: it has its session when it is back.
     pub(super) fn share_loses(&mut self, session: usize, keeps: bool) {
         let of = &self.sessions[session];
-        for share in &mut self.shares {
+        for share in &mut self.shares.groups {
             let is_member = of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter);
             for shared in &mut share.owed {
                 // What nobody was sent waits for the member's return, or goes to another.
@@ -205,7 +223,7 @@ impl Model {
 
     pub(super) fn outstanding_shares(&mut self) {
         let mut found = Vec::new();
-        for share in &self.shares {
+        for share in &self.shares.groups {
             for shared in share.owed.iter().filter(|shared| shared.is_due && shared.sent_to.is_none()) {
                 let message = &self.messages[shared.message];
                 let is_accepted = message.acceptance == Acceptance::Yes;
