@@ -139,19 +139,21 @@ impl<M> Outgoing<M> {
 
     /// PUBREC came.
     pub fn pubrec(&mut self, packet_id: PacketId, reason: ReasonCode) -> Pubrec<M> {
-        let exactly_once = |state: &State<M>| matches!(state, State::Published { qos: Qos::ExactlyOnce, .. });
-        if let Some(message) = self.remove_if(packet_id, exactly_once).and_then(State::message) {
-            // [MQTT-4.3.3-4] No PUBREL follows a PUBREC of 0x80 and above: its identifier is free again.
-            if reason.is_failure() {
-                return Pubrec::Refused(message);
-            }
-            self.insert(packet_id, State::Released);
-            return Pubrec::Release(message);
+        let Some(exchange) = self.open.get_mut(packet_id) else { return Pubrec::Unknown };
+        match exchange.state {
+            State::Published { qos: Qos::ExactlyOnce, .. } => {}
+            State::Released => return Pubrec::Again,
+            State::Published { .. } | State::Reserved => return Pubrec::Unknown,
         }
-        match self.open.get(packet_id) {
-            Some(Exchange { state: State::Released, .. }) => Pubrec::Again,
-            _ => Pubrec::Unknown,
+        // [MQTT-4.3.3-4] No PUBREL follows a PUBREC of 0x80 and above: its identifier is free again.
+        if reason.is_failure() {
+            let refused = self.remove_if(packet_id, |_| true).and_then(State::message);
+            return refused.map_or(Pubrec::Unknown, Pubrec::Refused);
         }
+        let published = std::mem::replace(&mut exchange.state, State::Released);
+        exchange.order = self.next_order;
+        self.next_order += 1;
+        published.message().map_or(Pubrec::Unknown, Pubrec::Release)
     }
 
     /// PUBCOMP came: whether the exchange was waiting for it.
