@@ -33,13 +33,43 @@ pub(crate) struct Farewell {
     pub(crate) end: Option<Seen<End>>,
 }
 
-/// Listens until the connection ends. Answers nothing.
+/// Listens until the connection ends, or until a CONNACK lets the client in: who is let in is not bidden farewell, and to wait
+/// for that would be in vain. Answers nothing.
 pub(crate) async fn farewell(peer: &mut Peer) -> Farewell {
+    farewell_or(peer, lets_in).await
+}
+
+fn lets_in(packet: &Packet) -> bool {
+    matches!(packet, Packet::Connack(connack) if !connack.reason.is_failure())
+}
+
+/// Listens until the connection ends, or until a packet comes that says enough.
+pub(crate) async fn farewell_or(peer: &mut Peer, enough: impl Fn(&Packet) -> bool) -> Farewell {
     let by = peer.stage().now() + peer.stage().patience();
+    farewell_by(peer, by, enough).await
+}
+
+/// The same of many, who have one patience in common. One after the other they would each have their own.
+pub(crate) async fn farewells(stage: &Stage, peers: &mut [Peer]) -> Vec<Farewell> {
+    let by = stage.now() + stage.patience();
+    let mut seen = Vec::new();
+    for peer in peers {
+        seen.push(farewell_by(peer, by, lets_in).await);
+    }
+    seen
+}
+
+async fn farewell_by(peer: &mut Peer, by: Duration, enough: impl Fn(&Packet) -> bool) -> Farewell {
     let mut farewell = Farewell { packets: Vec::new(), malformed: None, end: None };
     loop {
         match peer.next_by(by).await {
-            Next::Packet(packet) => farewell.packets.push(packet),
+            Next::Packet(packet) => {
+                let is_enough = enough(&packet);
+                farewell.packets.push(packet);
+                if is_enough {
+                    return farewell;
+                }
+            }
             Next::Malformed(what) => {
                 if farewell.malformed.replace(what).is_some() {
                     return farewell;

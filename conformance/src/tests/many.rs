@@ -10,7 +10,7 @@ use squall_scenarios::{
     verdict::{Halt, Outcome, Preparing},
 };
 
-use crate::tests::judge::{Cases, Farewell, GRACE, LAG, Unnoticed, farewell, judge_close, judge_refusal, listen};
+use crate::tests::judge::{Cases, Farewell, GRACE, LAG, Unnoticed, farewells, judge_close, judge_refusal, listen};
 
 /// What one connection does.
 #[derive(Clone, Debug)]
@@ -155,9 +155,9 @@ pub(crate) async fn all_refused(stage: &Stage, offences: &[Offence], codes: &[Re
             peer.send_bytes(&offence.bytes).await;
             peers.push(peer);
         }
-        for (peer, offence) in peers.iter_mut().zip(group) {
-            let seen = farewell(peer).await;
-            cases.add(&offence.name, judge_refusal(stage, &offence.name, codes, &seen));
+        let heard = farewells(stage, &mut peers).await;
+        for ((peer, offence), seen) in peers.iter_mut().zip(group).zip(&heard) {
+            cases.add(&offence.name, judge_refusal(stage, &offence.name, codes, seen));
             if peer.is_open() {
                 peer.close(End::Reset).await;
             }

@@ -126,3 +126,74 @@ fn a_session_that_does_not_end_is_missing() {
     // The text lets the clock stand while the server is down: nothing there is a failure.
     is_told_missing("a_session_that_expired_meanwhile_is_gone", 1000, Verdict::Warn);
 }
+
+/// Nobody waits for the end of a connection that will not end: once CONNACK lets a client in that must be refused, or SUBACK
+/// grants what must not be granted, all is known.
+#[test]
+fn what_is_known_is_not_waited_for() {
+    keep_panics_of_tests_quiet();
+    let refusal = planned("a_maximum_of_zero_is_refused");
+    let filter = planned("a_misplaced_multi_level_wildcard_is_refused");
+    for (planned, liar) in [(refusal, (refusal.test.liar)()), (filter, Box::new(Grants) as Box<dyn Liar>)] {
+        let (name, entry) = (planned.test.name, in_virtual_time(&planned, Some(liar)));
+        assert!(matches!(entry.verdict, Verdict::Fail | Verdict::Warn), "{name}: {}", entry.verdict);
+        assert!(entry.duration_us < 1_000_000, "{name} took {} us", entry.duration_us);
+    }
+}
+
+/// All who were sent away together are listened to together.
+#[test]
+fn many_who_stay_are_waited_for_once() {
+    keep_panics_of_tests_quiet();
+    let planned = planned("a_disconnect_of_a_client_has_a_code_of_its_table");
+    let entry = in_virtual_time(&planned, Some(Box::new(Keeps)));
+    assert_eq!(entry.verdict, Verdict::Warn, "{:?}", entry.reason);
+    assert!(entry.duration_us < 12_000_000, "it took {} us", entry.duration_us);
+}
+
+/// Does not notice a DISCONNECT with a reason code.
+struct Keeps;
+
+impl Liar for Keeps {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        if raw.first() != Some(&0xE0) || raw.len() == 2 {
+            out.push(Lie::Frame(connection, direction, raw));
+        }
+    }
+
+    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
+}
+
+/// Grants every filter that ends in another way than with '/#'.
+struct Grants;
+
+impl Liar for Grants {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        let is_misplaced = raw.first() == Some(&0x82) && !raw.ends_with(b"/#\0");
+        match is_misplaced {
+            true => {
+                let suback = [0x90, 4, raw[2], raw[3], 0, 0];
+                out.push(Lie::Frame(connection, Direction::ToClient, Bytes::copy_from_slice(&suback)));
+            }
+            false => out.push(Lie::Frame(connection, direction, raw)),
+        }
+    }
+
+    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
+        true
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
+}

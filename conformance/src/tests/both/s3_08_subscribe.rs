@@ -14,7 +14,7 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{answered, id, is_v5, publish, subscribe},
     bytes,
-    judge::{Cases, Unnoticed, closes, farewell, formed, offender},
+    judge::{Cases, Unnoticed, closes, farewell_or, formed, offender},
     offer,
     watch::{self, tidied},
 };
@@ -263,7 +263,7 @@ pub(crate) async fn misplaced(stage: &Stage, filters: &[&str]) -> Outcome {
 
 /// A SUBSCRIBE with a filter that is none was sent: SUBACK with a failure, or the end of the connection.
 pub(crate) async fn refused_or_closed(stage: &Stage, peer: &mut Peer, wrong: &str) -> Outcome {
-    let seen = farewell(peer).await;
+    let seen = farewell_or(peer, |packet| matches!(packet, Packet::Suback(_))).await;
     let suback = seen.packets.iter().find_map(|packet| match &**packet {
         Packet::Suback(suback) => Some((suback.reasons.iter().all(|reason| reason.is_failure()), packet)),
         _ => None,

@@ -318,7 +318,7 @@ async fn a_connect_that_does_not_conform_is_closed_without_connack(stage: &Stage
                     }
                 },
                 (Some(first), None) => {
-                    Err(Halt::fail(format!("{} came and the connection is open", first.kind())).at(first))
+                    Err(Halt::fail(format!("{} came and the connection was not closed", first.kind())).at(first))
                 }
                 (None, None) => Err(Halt::fail("the connection was left open").at(&sent)),
             },

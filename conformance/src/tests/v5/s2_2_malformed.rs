@@ -19,7 +19,7 @@ use crate::{
     tests::{
         asking::{frame, string},
         bytes::{RawConnect, flag, variable},
-        judge::{Cases, LAG, Unnoticed, farewell},
+        judge::{Cases, LAG, Unnoticed, farewell, farewells},
         many::{Offence, all_close, all_connected, all_refused},
         offer,
         watch::{Delivery, collect, collect_by, no_other, up_to_marker, will_taken, with_will},
@@ -310,9 +310,10 @@ async fn wills_are_sent(stage: &Stage, offences: &[(String, Vec<u8>)]) -> Outcom
         sent.push(peer.send_bytes(bytes).await);
     }
     let mut cases = Cases::new();
-    for ((peer, (name, _)), sent) in leavers.iter_mut().zip(offences).zip(&sent) {
-        match farewell(peer).await.end {
-            Some(end) => cases.add(name, Ok(Evidence::of(&end))),
+    let partings = farewells(stage, &mut leavers).await;
+    for ((parting, (name, _)), sent) in partings.iter().zip(offences).zip(&sent) {
+        match &parting.end {
+            Some(end) => cases.add(name, Ok(Evidence::of(end))),
             None => {
                 let reason = format!("{name}: expected the end after a DISCONNECT, but the connection is open");
                 cases.add(name, Ok(Evidence::of(sent).warn(reason)));
