@@ -61,7 +61,7 @@ pub struct Capability {
 pub async fn card(subject: &Subject, bounds: Bounds) -> Result<Card, String> {
     let spoken = subject.spoken.iter().filter(|(_, spoken)| spoken.is_ok()).map(|(version, _)| *version);
     let version = spoken.max().ok_or("it speaks none of the versions that were tried")?;
-    let world = Rc::new(Live::new(subject.dialer.clone()));
+    let world = Rc::new(Live::new(subject.dialer(version).clone()));
     let stage = Stage::new(world, version, &run_id(u64::from(std::process::id())), bounds.patience)
         .with_credentials(subject.credentials.clone())
         .with_keep_alive(subject.keep_alive);

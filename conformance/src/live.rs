@@ -3,6 +3,7 @@
 
 use std::{rc::Rc, time::Duration};
 
+use squall_codec::version::Version;
 use squall_scenarios::{
     armed::Armed,
     fault::{Fault, Moment, Triggered},
@@ -42,9 +43,9 @@ impl Live {
         Live { dialer, instance: None, started: Instant::now(), links, transcript }
     }
 
-    /// A stage at a broker that was started here, and that can be taken down.
-    pub fn launched(instance: Rc<Instance>) -> Self {
-        let live = Live::new(instance.subject().dialer.clone());
+    /// A stage at a broker that was started here, where it speaks this version, and that can be taken down.
+    pub fn launched(instance: Rc<Instance>, version: Version) -> Self {
+        let live = Live::new(instance.subject().dialer(version).clone());
         Live { instance: Some(instance), ..live }
     }
 

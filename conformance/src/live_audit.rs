@@ -41,6 +41,13 @@ struct Played {
     fell: Option<String>,
 }
 
+impl Played {
+    /// The server was no more at its end, or a connection ended that should not have.
+    fn was_cut_off(&self) -> bool {
+        self.fell.is_some() || was_cut_off(&self.entry)
+    }
+}
+
 impl Audit<'_> {
     /// Runs all tests against a real address, or on what was launched for them. Call it inside a `LocalSet`.
     ///
@@ -213,44 +220,76 @@ impl Players {
         Ok(doubtful)
     }
 
-    /// Those that were cut off, or at whose end the server was no more, alone; if that shows that it was the doing of others,
-    /// all that went wrong beside them too.
+    /// Once more, with fewer beside: where the server was brought down, all that has no verdict yet. Else those that were cut
+    /// off, and, if that shows that it was the doing of others, all that went wrong beside them.
     async fn once_more(&mut self, doubtful: Vec<Played>, audit: &Audit<'_>, audience: &mut Audience) -> io::Result<()> {
-        let (cut_off, others): (Vec<Played>, Vec<Played>) =
-            doubtful.into_iter().partition(|played| played.fell.is_some() || was_cut_off(&played.entry));
+        if self.crashes() > 0 {
+            let left = self.few_at_a_time(doubtful, audit, audience).await?;
+            return self.each_alone(left, audit, audience).await.map(drop);
+        }
+        let (cut_off, others): (Vec<Played>, Vec<Played>) = doubtful.into_iter().partition(Played::was_cut_off);
+        let disturbed = self.each_alone(cut_off, audit, audience).await?;
+        if !disturbed && self.crashes() == 0 {
+            let mut others = others.into_iter();
+            return others.try_for_each(|played| self.conclude(played.planned, played.entry, audit, audience));
+        }
+        let left = self.few_at_a_time(others, audit, audience).await?;
+        self.each_alone(left, audit, audience).await.map(drop)
+    }
+
+    /// Some at a time. What comes back ran beside a crash again, or was cut off again.
+    async fn few_at_a_time(
+        &mut self,
+        doubtful: Vec<Played>,
+        audit: &Audit<'_>,
+        audience: &mut Audience,
+    ) -> io::Result<Vec<Played>> {
+        let mut left = Vec::new();
+        let mut waiting = doubtful.into_iter();
+        let mut running = JoinSet::new();
+        loop {
+            while running.len() < AGAIN_JOBS
+                && self.cut_short.is_none()
+                && let Some(Played { planned, .. }) = waiting.next()
+            {
+                let (play, crashes) = (self.play(planned, "x"), self.crashes());
+                running.spawn_local(async move { (crashes, play.await) });
+            }
+            let Some(finished) = self.unless_stopped(running.join_next(), audit).await.flatten() else { break };
+            let (crashes, played) = finished.expect("a test's panic is caught, and nobody cancels it");
+            let beside = crashes < self.crashes() || played.was_cut_off() && self.launcher.is_some();
+            match played.fell.is_some() || is_bad(&played.entry) && beside {
+                true => left.push(played),
+                false => self.conclude(played.planned, played.entry, audit, audience)?,
+            }
+        }
+        Ok(left)
+    }
+
+    /// One after the other, with nobody beside; whether one of them goes well so.
+    async fn each_alone(
+        &mut self,
+        doubtful: Vec<Played>,
+        audit: &Audit<'_>,
+        audience: &mut Audience,
+    ) -> io::Result<bool> {
         let began = Instant::now();
         let mut disturbed = false;
-        for Played { planned, entry: first, .. } in cut_off {
+        for Played { planned, entry: first, .. } in doubtful {
             let in_time = began.elapsed().as_secs() < AGAIN_SECONDS;
             let entry = match in_time && !first.internal_error {
-                true => self.unless_stopped(self.play(planned, "x"), audit).await.map(|played| self.alone(played).1),
+                true => self.unless_stopped(self.play(planned, "y"), audit).await.map(|played| self.alone(played).1),
                 false => None,
             };
             disturbed |= entry.as_ref().is_some_and(|entry| !is_bad(entry));
             self.conclude(planned, entry.unwrap_or_else(|| undecided(first)), audit, audience)?;
         }
-        // One that crashes takes down what runs beside it.
-        let crashed = self.launcher.as_ref().is_some_and(|launcher| launcher.crashes() > 0);
-        let jobs = if crashed { 1 } else { AGAIN_JOBS };
-        if !disturbed && !crashed {
-            let mut others = others.into_iter();
-            return others.try_for_each(|played| self.conclude(played.planned, played.entry, audit, audience));
-        }
-        let mut waiting = others.into_iter();
-        let mut running = JoinSet::new();
-        loop {
-            while running.len() < jobs
-                && self.cut_short.is_none()
-                && let Some(Played { planned, .. }) = waiting.next()
-            {
-                running.spawn_local(self.play(planned, "x"));
-            }
-            let Some(finished) = self.unless_stopped(running.join_next(), audit).await.flatten() else { break };
-            let played = finished.expect("a test's panic is caught, and nobody cancels it");
-            let (planned, entry) = if jobs == 1 { self.alone(played) } else { (played.planned, played.entry) };
-            self.conclude(planned, entry, audit, audience)?;
-        }
-        Ok(())
+        Ok(disturbed)
+    }
+
+    /// How often what was launched ended or hung though nobody asked it to.
+    fn crashes(&self) -> usize {
+        self.launcher.as_ref().map_or(0, |launcher| launcher.crashes())
     }
 
     /// Those that want the subject for themselves.

@@ -26,9 +26,11 @@ impl Places {
     pub(crate) async fn of(&self, planned: &Planned) -> Result<(Live, Option<Credentials>, u16), Halt> {
         let setup = planned.test.setup;
         match self {
-            Places::Named(subject) if setup.shows() => {
-                Ok((Live::new(subject.dialer.clone()), subject.credentials.clone(), subject.keep_alive))
-            }
+            Places::Named(subject) if setup.shows() => Ok((
+                Live::new(subject.dialer(planned.version).clone()),
+                subject.credentials.clone(),
+                subject.keep_alive,
+            )),
             Places::Named(_) => {
                 Err(Halt::unsupported(format!("needs a server {}: --launch starts one", setup.wanted())))
             }
@@ -40,7 +42,7 @@ impl Places {
                     instance.subject().speaks(planned.version).map_err(Halt::unsupported)?;
                 }
                 let (credentials, keep_alive) = (instance.subject().credentials.clone(), instance.subject().keep_alive);
-                Ok((Live::launched(instance), credentials, keep_alive))
+                Ok((Live::launched(instance, planned.version), credentials, keep_alive))
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::{
     io::{self, ErrorKind},
+    net::SocketAddr,
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -73,7 +75,9 @@ pub struct Subject {
     /// As it was asked for.
     pub target: Target,
     /// Opens connections to where it was found.
-    pub dialer: Dialer,
+    dialer: Dialer,
+    /// Where a version has an address of its own.
+    elsewhere: Vec<(Version, Dialer)>,
     /// What every CONNECT shows.
     pub credentials: Option<Credentials>,
     /// What every CONNECT says that is not about it: 0 unless the server does not take that.
@@ -99,6 +103,21 @@ impl Subject {
         }
     }
 
+    /// Opens connections to where a version is spoken.
+    pub fn dialer(&self, version: Version) -> &Dialer {
+        self.elsewhere.iter().find(|(other, _)| *other == version).map_or(&self.dialer, |(_, dialer)| dialer)
+    }
+
+    /// One server that speaks each version at an address of its own: this one and the other.
+    fn and(mut self, other: Subject) -> Subject {
+        self.elsewhere.extend(other.spoken.iter().map(|(version, _)| (*version, other.dialer.clone())));
+        self.spoken.extend(other.spoken);
+        self.keep_alive = self.keep_alive.max(other.keep_alive);
+        self.identity = self.identity.or(other.identity);
+        self.connack = self.connack.or(other.connack);
+        self
+    }
+
     /// What is known of a server that says so much of itself.
     pub fn profile(&self) -> Option<Profile> {
         built_in::of_identity(self.identity.as_deref()?)
@@ -107,12 +126,25 @@ impl Subject {
     /// Whether it still answers CONNECT, in whatever way. Who comes back often may be turned away without a word, for a while; a
     /// server that goes on with that serves nobody any more.
     pub async fn answers(&self) -> bool {
-        let Some((version, _)) = self.spoken.iter().find(|(_, spoken)| spoken.is_ok()) else { return false };
+        let mut asked: Vec<SocketAddr> = Vec::new();
+        for (version, _) in self.spoken.iter().filter(|(_, spoken)| spoken.is_ok()) {
+            let address = self.dialer(*version).address();
+            if !asked.contains(&address) {
+                if !self.answers_in(*version).await {
+                    return false;
+                }
+                asked.push(address);
+            }
+        }
+        !asked.is_empty()
+    }
+
+    async fn answers_in(&self, version: Version) -> bool {
         let turned_away = Instant::now() + TURNED_AWAY;
         loop {
-            let Ok(mut stream) = self.dialer.dial().await else { return false };
+            let Ok(mut stream) = self.dialer(version).dial().await else { return false };
             let by = Instant::now() + PREFLIGHT;
-            match ask(&mut stream, *version, self.credentials.as_ref(), self.keep_alive, by).await {
+            match ask(&mut stream, version, self.credentials.as_ref(), self.keep_alive, by).await {
                 Answer::Silent => return false,
                 Answer::Closed if Instant::now() >= turned_away => return false,
                 Answer::Closed => sleep(ASKED_AGAIN).await,
@@ -126,7 +158,10 @@ impl Subject {
     /// # Errors
     /// How it does not.
     pub async fn is_there(&self) -> Result<(), String> {
-        self.dialer.dial().await.map(drop).map_err(|error| error.to_string())
+        for dialer in [&self.dialer].into_iter().chain(self.elsewhere.iter().map(|(_, dialer)| dialer)) {
+            dialer.dial().await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 }
 
@@ -184,7 +219,8 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
         answers.push(answer);
     }
     if answers.iter().any(|answer| matches!(answer, Answer::Accepted(_))) {
-        return Ok(Subject { target: target.clone(), dialer, credentials, keep_alive, spoken, identity, connack });
+        let (target, elsewhere) = (target.clone(), Vec::new());
+        return Ok(Subject { target, dialer, elsewhere, credentials, keep_alive, spoken, identity, connack });
     }
     let target = target.to_string();
     let not_mqtt = answers.iter().find_map(|answer| match answer {
@@ -200,6 +236,40 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
             spoken.iter().filter_map(|(version, spoken)| Some(format!("{version}: {}", spoken.as_ref().err()?)));
         Unreachable::NoVersion { target, reasons: reasons.collect::<Vec<_>>().join("; ") }
     })
+}
+
+/// The same for one server that has several addresses, each for versions of its own.
+///
+/// # Errors
+/// There is nothing to audit.
+pub async fn probe_each(places: &[(Target, Vec<Version>)], access: &Access) -> Result<Subject, Unreachable> {
+    let mut subject: Option<Subject> = None;
+    let mut silent = Vec::new();
+    let mut last = None;
+    for (target, versions) in places {
+        match probe(target, access, versions).await {
+            Ok(found) => {
+                subject = Some(match subject {
+                    Some(subject) => subject.and(found),
+                    None => found,
+                });
+            }
+            Err(error @ Unreachable::NoVersion { .. }) => {
+                silent.extend(versions.iter().map(|version| (*version, Err(error.to_string()))));
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (subject, last) {
+        (Some(mut subject), _) => {
+            subject.spoken.extend(silent);
+            subject.spoken.sort_by_key(|(version, _)| *version);
+            Ok(subject)
+        }
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(Unreachable::NoVersion { target: String::new(), reasons: "none was asked for".to_owned() }),
+    }
 }
 
 fn verdict(answer: &Answer) -> Result<(), String> {
@@ -274,7 +344,10 @@ async fn ask(
     keep_alive: u16,
     deadline: Instant,
 ) -> Answer {
-    let client_id = Text::new(format!("squallpreflight{}", std::process::id())).expect("letters and digits");
+    // Several may ask at a time: each has a name of its own, so that nobody takes over another.
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let number = ASKED.fetch_add(1, Ordering::Relaxed);
+    let client_id = Text::new(format!("squall{}x{number}", std::process::id())).expect("letters and digits");
     let mut connect = Connect::new(version, client_id);
     connect.keep_alive = keep_alive;
     if let Some(credentials) = credentials {

@@ -44,9 +44,9 @@ pub enum Place {
 }
 
 impl Place {
-    async fn world(&self, script: &Script) -> Result<(Live, Rc<Subject>), String> {
+    async fn world(&self, script: &Script, version: Version) -> Result<(Live, Rc<Subject>), String> {
         match self {
-            Place::Named(subject) => Ok((Live::new(subject.dialer.clone()), Rc::clone(subject))),
+            Place::Named(subject) => Ok((Live::new(subject.dialer(version).clone()), Rc::clone(subject))),
             Place::Launched(launcher) => {
                 let restarts = script.needs().contains(&squall_scenarios::stage::Need::Restart);
                 let (setup, isolation) =
@@ -54,7 +54,7 @@ impl Place {
                 launcher.offers(setup)?;
                 let instance: Rc<Instance> = launcher.instance(setup, isolation).await?;
                 let subject = Rc::new(instance.subject().clone());
-                Ok((Live::launched(instance), subject))
+                Ok((Live::launched(instance, version), subject))
             }
         }
     }
@@ -116,7 +116,7 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
         },
         transcript: Vec::new(),
     };
-    let (world, subject) = match place.world(script).await {
+    let (world, subject) = match place.world(script, version).await {
         Ok(found) => found,
         Err(reason) => return unplayed(Verdict::Unsupported, reason),
     };

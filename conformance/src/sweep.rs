@@ -63,7 +63,7 @@ impl Leftovers {
     /// Removes it. What the subject refuses stays: a sweep is a courtesy and gives no verdict.
     pub(crate) async fn sweep(self, subject: &Subject, namespace: &str, patience: Duration) {
         let stage = |version| {
-            Stage::new(Rc::new(Live::new(subject.dialer.clone())), version, namespace, patience)
+            Stage::new(Rc::new(Live::new(subject.dialer(version).clone())), version, namespace, patience)
                 .with_credentials(subject.credentials.clone())
         };
         let all = async {

@@ -14,6 +14,8 @@ pub const PROFILES: &[(&str, &str)] = &[
     ("rabbitmq", include_str!("../../brokers/rabbitmq.toml")),
     ("amqtt", include_str!("../../brokers/amqtt.toml")),
     ("aedes", include_str!("../../brokers/aedes.toml")),
+    ("mosca", include_str!("../../brokers/mosca.toml")),
+    ("mqttv5", include_str!("../../brokers/mqttv5.toml")),
     ("rumqttd", include_str!("../../brokers/rumqttd.toml")),
     ("iotcore", include_str!("../../brokers/iotcore.toml")),
     ("nanomq", include_str!("../../brokers/nanomq.toml")),

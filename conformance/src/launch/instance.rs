@@ -20,9 +20,8 @@ use super::{
 };
 use crate::{
     dial::Access,
-    preflight::{Subject, probe},
+    preflight::{Subject, probe_each},
     setup::Setup,
-    target::Target,
 };
 
 /// A port may be taken by somebody else between two looks.
@@ -33,6 +32,8 @@ pub(crate) const ASK: Duration = Duration::from_millis(30);
 const FAREWELL: Duration = Duration::from_secs(10);
 /// One that takes no connection any more has ended by then, or it hangs.
 const ENDING: Duration = Duration::from_secs(1);
+/// What is told of one that runs and serves nobody.
+pub(super) const HANGS: &str = "did not answer CONNECT any more";
 
 /// A broker that was started here. It is killed when it is dropped, and its folder goes with it.
 #[derive(Debug)]
@@ -95,8 +96,8 @@ impl Instance {
         self.process.borrow_mut().as_mut()?.ended()
     }
 
-    /// How it ended though nobody asked it to. Its sockets are closed before it is seen to have ended, so that one that does
-    /// not answer is waited for.
+    /// How it ended though nobody asked it to, or that it hangs. Its sockets are closed before it is seen to have ended, so
+    /// that one that does not answer is waited for, and asked once more.
     pub(crate) async fn fell(&self) -> Option<String> {
         if self.crashed().is_some() || self.is_away() || self.subject.answers().await {
             return self.crashed();
@@ -105,7 +106,10 @@ impl Instance {
         while self.crashed().is_none() && Instant::now() < deadline {
             sleep(ASK).await;
         }
-        self.crashed()
+        if self.crashed().is_some() || self.is_away() || self.subject.answers().await {
+            return self.crashed();
+        }
+        Some(HANGS.to_owned())
     }
 
     /// Whether its crash is told for the first time.
@@ -195,11 +199,11 @@ async fn ready(
     versions: &[Version],
     seconds: u64,
 ) -> Result<Subject, String> {
-    let target: Target = recipe.target.parse().map_err(|error| format!("the target of the profile: {error}"))?;
+    let places = recipe.places(versions)?;
     let access = Access { credentials: setup.credentials(), ..Access::default() };
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
-        let found = probe(&target, &access, versions).await;
+        let found = probe_each(&places, &access).await;
         if let Some(end) = process.ended() {
             return Err(end);
         }

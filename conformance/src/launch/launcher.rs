@@ -10,11 +10,14 @@ use std::{
 use squall_codec::version::Version;
 use tokio::sync::OnceCell;
 
-use super::{instance::Instance, recipe::Launch};
+use super::{
+    instance::{HANGS, Instance},
+    recipe::Launch,
+};
 use crate::{profile::Profile, setup::Setup, test::Isolation};
 
 /// After so many crashes it is not launched again.
-const MOST_CRASHES: usize = 40;
+const MOST_CRASHES: usize = 60;
 /// So many tests that brought it down are named.
 const MOST_NAMED: usize = 5;
 
@@ -81,7 +84,7 @@ impl Launcher {
             let instance = slot.get_or_init(start).await.clone()?;
             let suspected = self.suspects.borrow_mut().remove(&setup);
             let hangs = suspected && instance.crashed().is_none() && !instance.subject().answers().await;
-            let end = instance.crashed().or_else(|| hangs.then(|| "did not answer CONNECT any more".to_owned()));
+            let end = instance.crashed().or_else(|| hangs.then(|| HANGS.to_owned()));
             let Some(end) = end else { return Ok(instance) };
             // Several may see it: the first clears the place for the next one.
             let mut slots = self.slots.borrow_mut();

@@ -9,8 +9,12 @@ use std::{
 };
 
 use serde::Deserialize;
+use squall_codec::version::Version;
 
-use crate::setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD, PASSWORD_LINES, Setup, USERNAME};
+use crate::{
+    setup::{KEEP_ALIVE_SECONDS, PACKET_BYTES, PASSWORD, PASSWORD_LINES, Setup, USERNAME},
+    target::Target,
+};
 
 /// How a broker is started.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +43,9 @@ pub struct Launch {
     /// Where it is reached.
     #[serde(default = "default_target")]
     pub target: String,
+    /// By the version: where it speaks that one, if each has an address of its own.
+    #[serde(default)]
+    pub targets: BTreeMap<String, String>,
     /// It answers by then.
     #[serde(default = "default_seconds")]
     pub seconds: u64,
@@ -70,7 +77,7 @@ pub struct Changes {
     pub arguments: Vec<String>,
     /// After the others.
     pub prepare: Vec<Vec<String>>,
-    /// In place of the usual one.
+    /// In place of all others.
     pub target: Option<String>,
 }
 
@@ -91,6 +98,8 @@ pub struct Recipe {
     pub companions: Vec<Vec<String>>,
     /// Where it is reached.
     pub target: String,
+    /// By the version: where else.
+    pub targets: BTreeMap<String, String>,
 }
 
 impl Launch {
@@ -99,6 +108,9 @@ impl Launch {
     /// # Errors
     /// One sentence.
     pub fn check(&self) -> Result<(), String> {
+        for version in self.targets.keys() {
+            version.parse::<Version>().map_err(|error| error.to_string())?;
+        }
         let known = |name: &str| Setup::ALL.iter().any(|setup| *setup != Setup::Plain && setup.name() == name);
         match self.setups.keys().find(|name| !known(name)) {
             None => Ok(()),
@@ -143,7 +155,30 @@ impl Launch {
             prepare: self.prepare.iter().chain(&changes.prepare).map(|words| all(words)).collect(),
             companions: self.companions.iter().map(|words| all(words)).collect(),
             target: fill(changes.target.as_ref().unwrap_or(&self.target)),
+            targets: match changes.target {
+                Some(_) => BTreeMap::new(),
+                None => self.targets.iter().map(|(version, target)| (version.clone(), fill(target))).collect(),
+            },
         })
+    }
+}
+
+impl Recipe {
+    /// Where which of these versions are to be asked for.
+    ///
+    /// # Errors
+    /// One sentence: what is no address.
+    pub fn places(&self, versions: &[Version]) -> Result<Vec<(Target, Vec<Version>)>, String> {
+        let mut places: Vec<(&String, Vec<Version>)> = Vec::new();
+        for version in versions {
+            let target = self.targets.get(&version.to_string()).unwrap_or(&self.target);
+            match places.iter_mut().find(|(known, _)| *known == target) {
+                Some((_, spoken)) => spoken.push(*version),
+                None => places.push((target, vec![*version])),
+            }
+        }
+        let parsed = |target: &String| target.parse().map_err(|error| format!("the target of the profile: {error}"));
+        places.into_iter().map(|(target, versions)| Ok((parsed(target)?, versions))).collect()
     }
 }
 

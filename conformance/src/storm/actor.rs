@@ -31,7 +31,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::dial::{Dialer, Socket};
+use crate::{dial::Socket, preflight::Subject};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -39,7 +39,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// What all clients of one storm share. A cheap clone.
 #[derive(Clone)]
 pub(super) struct Field {
-    pub(super) dialer: Dialer,
+    pub(super) subject: Rc<Subject>,
     pub(super) links: Links,
     pub(super) started: Instant,
     /// Whatever moves bytes; it ends with the storm.
@@ -170,7 +170,7 @@ impl Actor {
             match effect {
                 // There is one server here, whomever it names.
                 Effect::Open { .. } => {
-                    let dialer = self.field.dialer.clone();
+                    let dialer = self.field.subject.dialer(self.core.options().version).clone();
                     self.dialing = Some(Box::pin(async move { dialer.dial().await }));
                 }
                 Effect::Send { version, packet } if self.stream.is_some() => {

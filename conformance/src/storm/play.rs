@@ -89,7 +89,7 @@ pub async fn play(plan: &Plan, place: &Place) -> Judged {
     let book = links.clone();
     transcript.pull_from(move || book.take_notes());
     let tasks = Rc::new(RefCell::new(JoinSet::new()));
-    let field = Field { dialer: place.subject.dialer.clone(), links, started: Instant::now(), tasks };
+    let field = Field { subject: Rc::clone(&place.subject), links, started: Instant::now(), tasks };
     let mut storm = Storm {
         plan,
         place,

@@ -23,6 +23,8 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     an_audit_that_is_killed_leaves_no_broker_behind,
     a_broker_that_crashes_is_launched_again_and_that_is_told,
     who_brings_a_broker_down_is_told_with_what_it_sent,
+    who_makes_a_broker_hang_is_told_too,
+    each_version_is_asked_at_its_own_address,
 ];
 
 fn conformance(words: &[&str]) -> Output {
@@ -295,12 +297,90 @@ fn who_brings_a_broker_down_is_told_with_what_it_sent() {
     let text = String::from_utf8(audit.stdout).expect("text");
     let last = text.trim_end().lines().last().unwrap_or_default();
     assert_eq!(audit.status.code(), Some(2), "{text}");
-    // Once beside the others, and once alone: that is when it is known who did it.
-    assert!(last.contains("it crashed 2 times while it was audited: after CONNECT 3.1.1"), "{last}");
+    // Beside many, beside few, and alone: that is when it is known who did it.
+    assert!(last.contains("it crashed 3 times while it was audited: after CONNECT 3.1.1"), "{last}");
     let test = "in 3.1.1 a_client_that_is_a_little_late_is_still_served it ended with signal: 11";
     assert_eq!(last.matches(" it ended with ").count(), 1, "{last}");
     assert!(last.contains(test), "{last}");
     for other in ["a_pingreq_is_answered", "a_second_connect_closes_the_connection"] {
         assert!(text.lines().any(|line| line.starts_with("pass") && line.ends_with(other)), "{text}");
     }
+}
+
+/// A Mosquitto that goes on and does nothing any more as soon as a client of one test is there.
+fn who_makes_a_broker_hang_is_told_too() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: there is no mosquitto");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = folder.path().join("rigid.toml");
+    let text = r#"
+        name = 'Mosquitto'
+        target = 'a:1'
+        jobs = 1
+        [launch]
+        program = 'mosquitto'
+        arguments = ['-c', '{folder}/mosquitto.conf', '-p', '{port}']
+        companions = [['sh', '-c', """
+            until grep -qs 'connected .*late' "$0/log"; do sleep 0.01; done
+            kill -s STOP "$(cat "$0/pid")"
+        """, '{folder}']]
+        [launch.files]
+        'mosquitto.conf' = """
+            user root
+            pid_file {folder}/pid
+            log_dest file {folder}/log
+        """
+    "#;
+    std::fs::write(&profile, text).expect("a file");
+    let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
+        .args(["--launch", &profile.display().to_string(), "--mqtt", "3.1.1", "--patience", "1"])
+        .args(["a_client_that_is_a_little_late_is_still_served", "a_second_connect"])
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8(audit.stdout).expect("text");
+    let last = text.trim_end().lines().last().unwrap_or_default();
+    assert_eq!(audit.status.code(), Some(2), "{text}");
+    assert!(last.contains("it crashed while it was audited: after "), "{last}");
+    let test = "in 3.1.1 a_client_that_is_a_little_late_is_still_served it did not answer CONNECT any more";
+    assert!(last.contains(test), "{last}");
+    let other = "a_second_connect_closes_the_connection";
+    assert!(text.lines().any(|line| line.starts_with("pass") && line.ends_with(other)), "{text}");
+}
+
+/// A Mosquitto with two listeners, of which one takes nothing above QoS 0.
+fn each_version_is_asked_at_its_own_address() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: mosquitto is not on the PATH");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = folder.path().join("two.toml");
+    let text = r#"
+        name = 'Mosquitto'
+        target = 'a:1'
+        [launch]
+        program = 'mosquitto'
+        arguments = ['-c', '{folder}/mosquitto.conf']
+        targets = { '3.1.1' = '127.0.0.1:{spare}' }
+        [launch.files]
+        'mosquitto.conf' = """
+            user root
+            allow_anonymous true
+            listener {port} 127.0.0.1
+            max_qos 0
+            listener {spare} 127.0.0.1
+        """
+        [launch.setups.qos_0]
+    "#;
+    std::fs::write(&profile, text).expect("a file");
+    let (above, first) = ("a_will_above_the_maximum_qos_is_refused", "dup_is_not_passed_on");
+    let report =
+        report(&conformance(&["--launch", &profile.display().to_string(), "--report", "json=-", above, first]));
+    let spoken = report.run.mqtt.iter().map(|entry| (entry.version.as_str(), entry.spoken));
+    assert_eq!(spoken.collect::<Vec<_>>(), [("3.1.1", true), ("5.0", true)]);
+    assert_eq!(verdict(&report, "5.0", above).0, "pass");
+    assert_eq!(verdict(&report, "3.1.1", first).0, "pass");
+    assert_ne!(verdict(&report, "5.0", first).0, "pass");
 }

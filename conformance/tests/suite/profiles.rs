@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, num::NonZeroU16, path::Path};
 
+use squall_codec::version::Version;
 use squall_conformance::{
     launch::{built_in, recipe::Launch},
     profile::{JOBS, Profile},
@@ -71,6 +72,30 @@ fn a_setup_changes_what_it_names_and_nothing_else() {
 fn a_setup_that_nobody_knows_is_told() {
     let error = launch("program = 'b'\n[setups.userz]\n").check().expect_err("it is misspelt");
     assert!(error.contains("'userz'") && error.contains("users"), "{error}");
+}
+
+#[test]
+fn a_version_may_have_an_address_of_its_own() {
+    let launch = launch(
+        "program = 'b'\ntarget = 'a:{port}'\ntargets = { '3.1' = 'a:{spare}', '3.1.1' = 'a:{spare}' }\n\
+         [setups.websocket]\ntarget = 'ws://a:{port}/'\n",
+    );
+    let places = |setup| {
+        let recipe = launch.recipe(setup, Path::new("/f"), [7, 8, 9]).expect("the profile has it");
+        let places = recipe.places(&Version::ALL).expect("they are addresses");
+        places.into_iter().map(|(target, versions)| (target.to_string(), versions)).collect::<Vec<_>>()
+    };
+    let own = [("a:8", vec![Version::V3_1, Version::V3_1_1]), ("a:7", vec![Version::V5_0])];
+    let own = own.map(|(target, versions)| (target.parse::<Target>().expect("an address").to_string(), versions));
+    assert_eq!(places(Setup::Plain), own);
+    let [(target, versions)] = &places(Setup::WebSocket)[..] else { panic!("all are reached there") };
+    assert!(target.starts_with("ws://a:7") && versions.len() == 3, "{target}");
+}
+
+#[test]
+fn an_address_for_no_version_is_told() {
+    let error = launch("program = 'b'\ntargets = { '4' = 'a:1' }\n").check().expect_err("there is no such version");
+    assert!(error.contains("'4'"), "{error}");
 }
 
 #[test]
