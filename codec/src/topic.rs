@@ -231,8 +231,15 @@ pub fn matches(filter: &str, name: &str) -> bool {
         return false;
     }
     let (mut filter, mut name) = (filter.as_bytes(), name.as_bytes());
+    // What both begin with: there is no wildcard in a name, and so none in it.
+    while let (Some((wanted, rest)), Some((bytes, others))) =
+        (filter.split_first_chunk::<8>(), name.split_first_chunk())
+        && wanted == bytes
+    {
+        (filter, name) = (rest, others);
+    }
     loop {
-        // Both are at the beginning of a level.
+        // Both are at the beginning of a level, or at the same place within one.
         match filter {
             [b'#', ..] => return true,
             [b'+', rest @ ..] => {
