@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use squall_codec::{
     packet::{Ack, Packet, Publish, Subscribe, Subscription, Unsubscribe},
-    property::{Place, Properties, Property},
+    property::{Place, Properties, Property, PropertyId, ValueView},
     qos::Qos,
     reason::ReasonCode,
     topic::TopicFilter,
@@ -83,10 +83,10 @@ impl Request {
         let what = match self {
             Request::Publish { message, .. } if message.message.topic_bytes().is_empty() => "a message without a topic",
             Request::Publish { message, .. } if version.has_properties() => {
-                let properties = message.message.forwarded_properties();
-                match properties.response_topic() {
+                let mut said = message.message.forwarded_views();
+                match said.find(|(id, _)| *id == PropertyId::ResponseTopic) {
                     // [MQTT-3.3.2-14]
-                    Some(topic) if topic.contains(['+', '#']) => "a wildcard in a Response Topic",
+                    Some((_, ValueView::Text(topic))) if topic.contains(['+', '#']) => "a wildcard in a Response Topic",
                     _ => return Ok(()),
                 }
             }
