@@ -71,6 +71,8 @@ struct Piece {
     /// It has yet to go over a slow line.
     to_line: bool,
     what: Arrival,
+    /// Its bytes come out in segments of this size, at one moment.
+    segment: usize,
     /// Strikes that wait for its arrival, by their position on the link.
     awaited_by: Vec<usize>,
 }
@@ -246,7 +248,7 @@ impl Lane {
     pub(super) fn enter_end(&mut self, now: Duration, how: End, hits: &mut Vec<Hit>) {
         self.tell_blocks(now, 0, hits);
         self.send_gathered(now, hits);
-        self.push(now, Arrival::End(how), hits);
+        self.push(now, Arrival::End(how), 0, hits);
         self.open = false;
     }
 
@@ -257,7 +259,8 @@ impl Lane {
             self.send_gathered(now, hits);
             let due = self.last_due.max(now);
             let held = self.is_blocked();
-            self.queue.push_back(Piece { due, held, to_line: false, what: Arrival::End(how), awaited_by: Vec::new() });
+            let what = Arrival::End(how);
+            self.queue.push_back(Piece { due, held, to_line: false, what, segment: 0, awaited_by: Vec::new() });
         }
     }
 
@@ -286,7 +289,8 @@ impl Lane {
         self.unread = self.queue.iter().map(Piece::size).sum();
         if !self.queue.iter().any(|piece| matches!(piece.what, Arrival::End(_))) {
             let what = Arrival::End(how);
-            self.queue.push_back(Piece { due: now, held: false, to_line: false, what, awaited_by: Vec::new() });
+            let piece = Piece { due: now, held: false, to_line: false, what, segment: 0, awaited_by: Vec::new() };
+            self.queue.push_back(piece);
         }
         before - self.unread
     }
@@ -333,12 +337,19 @@ impl Lane {
     /// What has arrived, and the strikes that have waited for it.
     pub(super) fn read(&mut self, now: Duration, hits: &mut Vec<Hit>) -> Option<(Arrival, Vec<usize>)> {
         self.send_due(now, hits);
-        if self.finished || !self.queue.front()?.has_arrived(now) {
+        let piece = self.queue.front_mut().filter(|piece| piece.has_arrived(now))?;
+        if self.finished {
             return None;
+        }
+        self.arrived = piece.due;
+        if let Arrival::Bytes(bytes) = &mut piece.what
+            && bytes.len() > piece.segment
+        {
+            self.unread -= piece.segment;
+            return Some((Arrival::Bytes(bytes.split_to(piece.segment)), Vec::new()));
         }
         let piece = self.queue.pop_front()?;
         self.unread -= piece.size();
-        self.arrived = piece.due;
         if matches!(piece.what, Arrival::End(_)) {
             self.finished = true;
             self.clear();
@@ -386,9 +397,11 @@ impl Lane {
             }
             None => whole,
         };
+        // Segments that nothing tells apart go together.
+        let is_one = self.latency.current.is_none() && self.loss.current.is_none() && self.bandwidth.current.is_none();
         while !bytes.is_empty() {
-            let piece = bytes.split_to(segment.min(bytes.len()));
-            self.push(now, Arrival::Bytes(piece), hits);
+            let piece = bytes.split_to(if is_one { bytes.len() } else { segment.min(bytes.len()) });
+            self.push(now, Arrival::Bytes(piece), segment, hits);
         }
     }
 
@@ -407,18 +420,18 @@ impl Lane {
         carried
     }
 
-    fn push(&mut self, now: Duration, what: Arrival, hits: &mut Vec<Hit>) {
+    fn push(&mut self, now: Duration, what: Arrival, segment: usize, hits: &mut Vec<Hit>) {
         let held = self.is_blocked();
         let to_line = held && self.bandwidth.current.is_some();
-        let mut piece = Piece { due: now, held, to_line, what, awaited_by: Vec::new() };
+        let mut piece = Piece { due: now, held, to_line, what, segment, awaited_by: Vec::new() };
         let mut due = if held { now } else { self.carry(now, piece.size(), hits) };
-        let (segment, way) = (Segment(&piece.what), self.direction);
+        let (told, way) = (Segment(&piece.what), self.direction);
         if let Some(latency) = &mut self.latency.current {
             let delay = latency.value.draw(&mut self.latency_draws);
             due += delay;
             if !delay.is_zero() && !latency.told {
                 latency.told = true;
-                let summary = format!("{segment} {way} takes {}", words::duration(delay));
+                let summary = format!("{told} {way} takes {}", words::duration(delay));
                 hits.push(Hit { at: now, summary, fault: latency.fault });
             }
         }
@@ -432,7 +445,7 @@ impl Lane {
             due += wait;
             if losses > 0 {
                 let times = if losses == 1 { String::new() } else { format!(" {losses} times") };
-                let summary = format!("{segment} {way} lost{times}, {} late", words::duration(wait));
+                let summary = format!("{told} {way} lost{times}, {} late", words::duration(wait));
                 hits.push(Hit { at: now, summary, fault: loss.fault });
             }
         }
