@@ -4,6 +4,7 @@
 //! Where the standard leaves a choice, each choice is right. Where a crash leaves open what the server still knows, both are.
 
 mod answers;
+mod bounds;
 mod connection;
 mod delivery;
 mod keeping;
@@ -17,6 +18,7 @@ mod will;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use squall_broker::core::limits::QueuePolicy;
 use squall_codec::{
     packet::{Packet, Publish},
     qos::Qos,
@@ -51,8 +53,10 @@ pub struct Terms {
     pub slack: Duration,
     /// How long a commit of the store takes.
     pub sync: Duration,
-    /// Messages above QoS 0 that may wait for one client; beyond them nothing is owed.
+    /// Messages above QoS 0 that may wait for one client.
     pub queued_messages: usize,
+    /// What happens to those beyond.
+    pub queue_policy: QueuePolicy,
     /// The longest Session Expiry Interval in seconds.
     pub maximum_session_expiry: u32,
     /// The highest QoS that it grants.

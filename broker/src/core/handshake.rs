@@ -186,6 +186,7 @@ impl Broker {
         session.connection = Some(id);
         session.expiry_seconds = expiry_seconds;
         session.resume(receive_maximum, send_quota);
+        session.is_catching_up |= !session.queue_has_room(0, limits.queued_messages, limits.queued_bytes);
         let was_durable = std::mem::replace(&mut session.durable, expiry_seconds > 0);
         let (client_id, user) = (session.client_id.clone(), session.user.clone());
         if session.durable {

@@ -90,7 +90,8 @@ pub enum QueuePolicy {
     DropNewest,
     /// Those that have waited longest are dropped and counted until there is room.
     DropOldest,
-    /// It is dropped and counted, and a client that is there is disconnected: DISCONNECT 0x97 and close.
+    /// It is dropped and counted, and a client that is there is disconnected: DISCONNECT 0x97 and close. One that comes back is
+    /// not, until it has acknowledged what leaves half of the queue free: it never could otherwise.
     Disconnect,
 }
 

@@ -260,7 +260,9 @@ impl Broker {
             self.persist(Record::Settled { client_id, packet_id, number });
         }
         self.pump(key);
-        if let Some(id) = self.sessions[key].connection {
+        let session = &mut self.sessions[key];
+        session.is_catching_up &= session.queue.len() > self.config.limits.queued_messages / 2;
+        if let Some(id) = session.connection {
             self.relieve(id);
         }
     }

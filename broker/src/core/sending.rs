@@ -55,7 +55,8 @@ impl Broker {
             };
             match (oldest, self.sessions[key].connection) {
                 (Some(oldest), _) => self.forget_queued(key, &oldest),
-                (None, Some(id)) if policy == QueuePolicy::Disconnect => {
+                (None, Some(id)) if policy == QueuePolicy::Disconnect && !self.sessions[key].is_catching_up => {
+                    self.sessions[key].is_catching_up = true;
                     return self.doomed.push((id, CloseCause::QueueFull));
                 }
                 (None, _) => return,

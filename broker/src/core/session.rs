@@ -75,6 +75,8 @@ pub(super) struct Session {
     pub(super) never_sent: BTreeSet<PacketId>,
     /// QoS 1 and 2 messages to the client that wait.
     pub(super) queue: VecDeque<Delivery>,
+    /// Its client had or found a full queue, and has not caught up since.
+    pub(super) is_catching_up: bool,
     /// Their topics, properties and payloads.
     pub(super) queue_bytes: usize,
     /// As `queue_bytes`, of the messages in `outgoing`.
@@ -130,6 +132,7 @@ impl Session {
             resends: VecDeque::new(),
             never_sent: BTreeSet::new(),
             queue: VecDeque::new(),
+            is_catching_up: false,
             queue_bytes: 0,
             in_flight_bytes: 0,
             scans: VecDeque::new(),

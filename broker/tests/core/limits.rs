@@ -136,6 +136,46 @@ fn a_full_queue_drops_the_newest_or_the_oldest_or_lets_the_client_go() {
 }
 
 #[test]
+fn who_comes_back_to_a_full_queue_is_let_catch_up() {
+    let (mut broker, bob) = crowded(QueuePolicy::Disconnect, true);
+    assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::QueueFull);
+    let alice = broker.join(clean(V5, "carol"));
+    let mut connect = durable(V5, "bob");
+    connect.properties.push(Property::ReceiveMaximum(1));
+    let bob = broker.join(connect);
+    let first = broker.next_publish(bob);
+    assert_eq!((text(&first).as_str(), first.dup), ("0", true));
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "4"));
+    broker.quiet(bob);
+    assert_eq!(broker.statistics().dropped_queue_full, 2);
+    broker.recv(bob, puback(first.packet_id.expect("QoS 1").value()));
+    assert_eq!(broker.payloads(bob), ["1"]);
+    // From here on it is a client as any other.
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "5"));
+    broker.quiet(bob);
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "6"));
+    assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::QueueFull);
+    assert_eq!(resumed(&mut broker), ["1", "2", "5"]);
+}
+
+#[test]
+fn who_was_let_go_for_a_full_queue_is_let_acknowledge_something_first() {
+    let (mut broker, bob) = crowded(QueuePolicy::Disconnect, true);
+    assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::QueueFull);
+    let alice = broker.join(clean(V5, "carol"));
+    let mut connect = durable(V5, "bob");
+    connect.properties.push(Property::ReceiveMaximum(3));
+    let bob = broker.join(connect);
+    // All that waited is under way, and the queue is empty.
+    assert_eq!(broker.payloads(bob), ["0", "1", "2"]);
+    for payload in ["4", "5", "6"] {
+        broker.recv(alice, publish_at(QOS_1, 1, "t", payload));
+    }
+    broker.quiet(bob);
+    assert_eq!(broker.statistics().dropped_queue_full, 2);
+}
+
+#[test]
 fn the_bytes_of_a_queue_are_bounded_to_the_byte() {
     for (queued_bytes, kept) in [(22, 2), (21, 1)] {
         let mut broker = TestBroker::with(|config| config.limits.queued_bytes = queued_bytes);

@@ -91,6 +91,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         slack: SLACK,
         sync: subject.sync,
         queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
+        queue_policy: subject.config.limits.queue_policy,
         maximum_session_expiry: subject.config.maximum_session_expiry,
         maximum_qos: subject.config.maximum_qos,
         retained_messages: subject.config.limits.retained_messages,

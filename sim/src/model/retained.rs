@@ -35,6 +35,7 @@ impl Model {
         is_due: bool,
     ) {
         let line = self.sessions[session].line;
+        let is_due = is_due && self.has_room_for_retained(session);
         for (topic, kept) in &self.retained {
             if !squall_codec::topic::matches(filter, topic) {
                 continue;

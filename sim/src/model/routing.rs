@@ -202,20 +202,21 @@ impl Model {
 
     /// What each session is owed of a message.
     pub(super) fn route(&mut self, message: usize, is_due: bool) {
-        let (now, limit) = (self.now, self.terms.queued_messages);
+        let now = self.now;
         let of = &self.messages[message];
         let (publish, publisher, topic_retain) = (of.publish.clone(), of.publisher, of.publish.retain);
         let key = of.key;
         let topic = publish.topic();
         let mut has_receiver = false;
         for at in 0..self.sessions.len() {
-            let session = &mut self.sessions[at];
-            let is_here = session.is_here(now);
+            let is_here = self.sessions[at].is_here(now);
             if is_here == Some(false) {
                 continue;
             }
+            let has_room = self.has_room(at);
+            let session = &mut self.sessions[at];
             let mut owed: Option<Owed> = None;
-            let mut is_sure = false;
+            let (mut is_sure, mut waits) = (false, false);
             for (place, subscribed) in session.subscriptions.iter().enumerate() {
                 // [MQTT-3.10.4-2] From UNSUBSCRIBE on, nothing more.
                 if subscribed.is_gone || !subscribed.filter.matches(topic) {
@@ -224,11 +225,13 @@ impl Model {
                 if subscribed.filter.share_name().is_some() {
                     let filter = subscribed.filter.as_str();
                     // It may be too large for one of them.
-                    let is_there = session.line.is_some() && subscribed.is_certain() && session.smallest.is_none();
+                    let is_there =
+                        session.line.is_some() && subscribed.is_certain() && session.smallest.is_none() && has_room;
                     let qos = subscribed.options.qos.min(publish.qos);
                     let retain = topic_retain && subscribed.options.retain_as_published;
                     let member = Member { session: at, qos, retain, identifier: subscribed.identifier };
                     self.shares.offer(filter, (message, key), member, is_due && is_there);
+                    waits |= qos > Qos::AtMostOnce;
                     continue;
                 }
                 // [MQTT-3.8.3-3]
@@ -269,20 +272,28 @@ impl Model {
                     owed.filters += 1;
                 }
             }
-            let Some(mut owed) = owed else { continue };
+            let Some(mut owed) = owed else {
+                if waits && !has_room {
+                    self.is_full(at);
+                }
+                continue;
+            };
             let fits = owed.fits(&publish, session.smallest);
             has_receiver |= is_sure && fits && session.line.is_some();
             // One that was not granted yet may count with the QoS that it asks for, or not.
             owed.main_qos = if is_sure { owed.main_qos } else { owed.least_qos };
             let is_at_hand = !owed.may_be_lost() || session.line.is_some();
-            let has_room = if owed.qos == Qos::AtMostOnce {
+            if owed.qos == Qos::AtMostOnce {
                 owed.only_on = session.line;
-                is_at_hand
             } else {
-                is_at_hand && session.waiting() + session.sending.len() < limit
-            };
-            owed.is_due = is_due && is_sure && fits && has_room && is_here == Some(true);
+                waits = true;
+            }
+            let is_placed = is_at_hand && (has_room || owed.qos == Qos::AtMostOnce);
+            owed.is_due = is_due && is_sure && fits && is_placed && is_here == Some(true);
             session.owed.push_back(owed);
+            if waits && !has_room {
+                self.is_full(at);
+            }
         }
         self.messages[message].has_receiver = has_receiver;
     }

@@ -177,6 +177,16 @@ impl Model {
         })
     }
 
+    /// How many messages above QoS 0 may have been allotted to a member that were not sent yet.
+    pub(super) fn perhaps_allotted(&self, session: usize) -> usize {
+        let is_its = |shared: &&SharedMessage| {
+            let mut members = shared.members.iter();
+            (shared.sent_to.is_none() || shared.may_again)
+                && members.any(|member| member.session == session && member.qos > Qos::AtMostOnce)
+        };
+        self.shares.groups.iter().map(|share| share.owed.iter().filter(is_its).count()).sum()
+    }
+
     pub(super) fn withdraw_from_shares(&mut self, message: usize) {
         for share in &mut self.shares.groups {
             share.owed.iter_mut().filter(|shared| shared.message == message).for_each(|shared| shared.is_due = false);
@@ -205,6 +215,10 @@ impl Model {
 
     /// A member has left: who gets what it had not finished is the server's choice. `keeps`: it has its session when it is back.
     pub(super) fn share_loses(&mut self, session: usize, keeps: bool) {
+        // Whoever gets it may have no room for it.
+        if self.sessions[session].subscriptions.iter().any(|subscribed| subscribed.filter.share_name().is_some()) {
+            self.others_may_be_full();
+        }
         let of = &self.sessions[session];
         for share in &mut self.shares.groups {
             let is_member = of.subscriptions.iter().any(|subscribed| subscribed.filter.as_str() == share.filter);

@@ -13,7 +13,7 @@ use super::{
 use crate::invariants::Invariant;
 
 /// Messages that may wait for one client: as many as no storm has.
-const ROOMY: usize = 1_000;
+pub(super) const ROOMY: usize = 1_000;
 
 /// The will of a session whose connection is open, or whose will waits.
 #[derive(Debug)]
@@ -162,6 +162,7 @@ impl Model {
         }
         let message = self.add_message(announced);
         self.loose_wills.push(LooseWill::new(message, session));
+        self.others_may_be_full();
         self.retained_perhaps(message);
     }
 
@@ -181,6 +182,7 @@ impl Model {
                 loose.owed_to = self.surely_hear(will.message);
             }
             self.loose_wills.push(loose);
+            self.others_may_be_full();
             self.retained_perhaps(will.message);
         }
     }

@@ -4,7 +4,7 @@
 use std::{fmt, time::Duration};
 
 use squall_codec::{qos::Qos, version::Version};
-use squall_scenarios::settings::{Settings, Storage};
+use squall_scenarios::settings::{QueuePolicy, Settings, Storage};
 
 use crate::seed::derive;
 
@@ -288,6 +288,11 @@ fn bounds(seed: u64, broker: &mut Settings) {
     }
     if draws.happens(8) {
         broker.topic_alias_maximum = Some(draws.between(0, 2) as u16);
+    }
+    if draws.happens(8) {
+        broker.queued_messages = Some(draws.between(1, 20));
+        let policies = [QueuePolicy::DropNewest, QueuePolicy::DropOldest, QueuePolicy::Disconnect];
+        broker.queue_policy = Some(draws.one_of(&policies));
     }
 }
 

@@ -32,8 +32,10 @@ fn found(seed: u64, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
 /// What is found at the edge.
 fn judged(plan: &Plan, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
     let mut plan = plan.clone();
-    // Nobody is told that a message of QoS 0 was not retained for want of room, and a server at an address has plenty.
+    // Nobody is told that a message of QoS 0 was not retained for want of room, or that one was dropped for a client that lags. A
+    // server at an address has plenty.
     plan.broker.retained_messages = None;
+    plan.broker.queued_messages = None;
     let scribe = Rc::new(RefCell::new(Scribe::default()));
     let beside = Some(Rc::clone(&scribe) as Rc<RefCell<_>>);
     let run = play(&plan, StormOptions { liar, beside, is_quiet: true, ..StormOptions::default() });
