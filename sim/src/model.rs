@@ -3,6 +3,8 @@
 //!
 //! Where the standard leaves a choice, each choice is right. Where a crash leaves open what the server still knows, both are.
 
+mod acknowledging;
+mod admission;
 mod answers;
 mod bounds;
 mod connection;
