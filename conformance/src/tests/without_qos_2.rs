@@ -28,6 +28,19 @@ pub(crate) async fn excused(stage: &Stage, halt: Halt) -> Halt {
     }
 }
 
+/// The highest QoS that may be published: as CONNACK says and, where it has no way to, as the server shows.
+pub(crate) async fn highest_qos(stage: &Stage, peer: &Peer) -> Qos {
+    let announced = offer::highest_qos(peer);
+    if stage.version().has_properties() {
+        return announced;
+    }
+    match evidence(stage).await {
+        Ok(Some(_)) => Qos::AtLeastOnce,
+        // Whoever cannot be asked is taken at his word.
+        Ok(None) | Err(_) => announced,
+    }
+}
+
 /// Asks for QoS 2. It is not there where CONNACK says so; else only where the server grants less to a subscriber and also
 /// answers no publisher with PUBREC. `Some` is the verdict that this gives, at the packets that show it.
 ///

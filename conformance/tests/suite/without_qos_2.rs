@@ -133,6 +133,16 @@ fn what_needs_qos_2_is_unsupported_where_there_is_none() {
 }
 
 #[test]
+fn what_qos_0_and_1_show_is_asked_without_qos_2() {
+    let entries = at(false, Answer::Close);
+    for name in ["a_message_comes_at_the_lower_of_published_and_granted_qos", "each_subscriber_gets_a_copy_of_its_own"]
+    {
+        let entry = entries.iter().find(|entry| entry.name == name).expect("it is one of them");
+        assert_eq!(entry.verdict, Verdict::Pass, "{name}: {:?}", entry.reason);
+    }
+}
+
+#[test]
 fn nothing_but_the_rule_of_the_answer_fails_where_there_is_no_qos_2() {
     // To hang up is always allowed.
     assert_eq!(told(&at(false, Answer::Close), Verdict::Fail), [""; 0]);

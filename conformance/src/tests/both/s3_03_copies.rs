@@ -15,12 +15,13 @@ use crate::tests::{
     asking::is_v5,
     offer,
     watch::{filter, message, rest, shown},
+    without_qos_2::highest_qos,
 };
 
 /// Subscribers of one topic with each QoS, in both orders; what one gets says nothing about another's copy.
 pub(crate) async fn each_subscriber_gets_a_copy_of_its_own(stage: &Stage) -> Outcome {
     let mut publisher = Peer::connected(stage, "publisher").await?;
-    let highest = offer::highest_qos(&publisher);
+    let highest = highest_qos(stage, &publisher).await;
     let mut evidence: Option<Evidence> = None;
     for (round, order) in [Qos::ALL, [Qos::ExactlyOnce, Qos::AtLeastOnce, Qos::AtMostOnce]].into_iter().enumerate() {
         let topic = stage.topic(&format!("copies/{round}"));

@@ -17,6 +17,7 @@ use crate::tests::{
     judge::{Cases, Unnoticed, closes, farewell_or, formed, offender},
     offer,
     watch::{self, tidied},
+    without_qos_2::highest_qos,
 };
 
 pub(crate) async fn a_subscribe_with_wrong_flags_closes_the_connection(stage: &Stage) -> Outcome {
@@ -182,7 +183,7 @@ pub(crate) async fn subscribing_again_sends_the_retained_message_again(stage: &S
 pub(crate) async fn a_message_comes_at_the_lower_of_published_and_granted_qos(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "alice").await?;
     let mut publisher = Peer::connected(stage, "bob").await?;
-    let highest = offer::highest_qos(&publisher);
+    let highest = highest_qos(stage, &publisher).await;
     let mut evidence: Option<Evidence> = None;
     for asked in Qos::ALL {
         let below = format!("q{asked}");
