@@ -135,8 +135,20 @@ fn what_needs_qos_2_is_unsupported_where_there_is_none() {
 #[test]
 fn what_qos_0_and_1_show_is_asked_without_qos_2() {
     let entries = at(false, Answer::Close);
-    for name in ["a_message_comes_at_the_lower_of_published_and_granted_qos", "each_subscriber_gets_a_copy_of_its_own"]
-    {
+    for name in [
+        "a_client_is_served_however_often_it_comes_back",
+        "a_message_comes_at_the_lower_of_published_and_granted_qos",
+        "a_retained_message_waits_for_later_subscribers",
+        "an_empty_payload_is_delivered",
+        "dup_is_not_passed_on",
+        "each_subscriber_gets_a_copy_of_its_own",
+        "messages_of_one_topic_and_qos_keep_their_order",
+        "messages_wait_for_an_absent_client",
+        "only_what_was_on_its_way_comes_after_unsuback",
+        "order_is_kept_within_each_topic_and_qos",
+        "packets_are_found_in_any_segments",
+        "the_delivery_of_a_retained_message_goes_on",
+    ] {
         let entry = entries.iter().find(|entry| entry.name == name).expect("it is one of them");
         assert_eq!(entry.verdict, Verdict::Pass, "{name}: {:?}", entry.reason);
     }

@@ -16,6 +16,7 @@ use crate::tests::{
     judge::{Cases, farewell},
     offer,
     watch::{Delivery, collect, message, no_other, rest, tidied, will_taken, with_will},
+    without_qos_2::highest_qos,
 };
 
 /// An exchange that was left half done is none of the new session's: its packet identifier is as good as any.
@@ -125,7 +126,7 @@ pub(crate) async fn a_client_is_served_however_often_it_comes_back(stage: &Stage
 async fn visits(stage: &Stage, actor: &str, connect: &Connect) -> Outcome {
     let topic = stage.topic(actor);
     let mut publisher = Peer::connected(stage, "publisher").await?;
-    let highest = offer::highest_qos(&publisher);
+    let highest = highest_qos(stage, &publisher).await;
     let mut evidence: Option<Evidence> = None;
     for visit in 1..=VISITS {
         let (mut peer, _) = Peer::connect(stage, actor, connect.clone()).await.prepared()?;

@@ -17,6 +17,7 @@ use crate::tests::{
     judge::{At, Cases, Unnoticed, closes, farewell, offender, parting, unless_closed},
     offer,
     watch::{Delivery, collect, filter, message, name, no_other, rest, shown, tidied, up_to_marker},
+    without_qos_2::highest_qos,
 };
 
 /// QoS 1 and QoS 2, unacknowledged on a connection that was cut: DUP 1 when they come again.
@@ -87,7 +88,7 @@ pub(crate) async fn qos_0_has_no_dup(stage: &Stage) -> Outcome {
 /// The publisher's DUP says nothing about the server's own packet.
 pub(crate) async fn dup_is_not_passed_on(stage: &Stage) -> Outcome {
     let mut publisher = Peer::connected(stage, "publisher").await?;
-    let highest = offer::highest_qos(&publisher);
+    let highest = highest_qos(stage, &publisher).await;
     offer::qos(&publisher, Qos::AtLeastOnce)?;
     let mut cases = Cases::new();
     for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce].into_iter().filter(|qos| *qos <= highest) {
@@ -346,7 +347,7 @@ pub(crate) async fn overlapping_subscriptions_give_the_highest_qos(stage: &Stage
 pub(crate) async fn an_empty_payload_is_delivered(stage: &Stage) -> Outcome {
     let topic = stage.topic("empty");
     let mut watcher = Peer::connected(stage, "watcher").await?;
-    let highest = offer::highest_qos(&watcher);
+    let highest = highest_qos(stage, &watcher).await;
     watcher.subscribed(&topic, Qos::ExactlyOnce).await?;
     let mut publisher = Peer::connected(stage, "publisher").await?;
     let mut evidence: Option<Evidence> = None;

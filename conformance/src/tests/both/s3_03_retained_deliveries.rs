@@ -16,6 +16,7 @@ use crate::tests::{
     judge::{Cases, farewell},
     offer,
     watch::{Delivery, burst, collect_strictly, shown, tidied},
+    without_qos_2::highest_qos,
 };
 
 /// Filters that begin with a wildcard, have it inside or end with it: each finds what is retained below the test's root.
@@ -69,7 +70,7 @@ pub(crate) async fn every_wildcard_finds_what_is_retained(stage: &Stage) -> Outc
 /// What is retained is delivered to a lasting session and cut before the acknowledgement: the delivery goes on.
 pub(crate) async fn the_delivery_of_a_retained_message_goes_on(stage: &Stage) -> Outcome {
     let publisher = publisher(stage).await?;
-    let highest = offer::highest_qos(&publisher);
+    let highest = highest_qos(stage, &publisher).await;
     let mut cases = Cases::new();
     for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce].into_iter().filter(|qos| *qos <= highest) {
         cases.add(format!("QoS {qos}"), goes_on(stage, qos).await);

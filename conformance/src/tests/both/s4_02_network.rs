@@ -20,6 +20,7 @@ use crate::tests::{
     judge::{Cases, Served, farewell, offender, served},
     offer,
     watch::{self, filter, name, tidied},
+    without_qos_2::highest_qos,
 };
 
 /// One byte a segment, pieces with pauses between them, and many packets in one segment: the same as whole packets.
@@ -37,7 +38,7 @@ async fn whole_story(stage: &Stage, actor: &str) -> Outcome {
     let mut peer = Peer::open(stage, actor).await?;
     peer.send(Packet::Connect(Box::new(Peer::hello(stage, actor)))).await;
     let connack = peer.expect::<Connack>().await?;
-    let highest = offer::highest_qos(&peer);
+    let highest = highest_qos(stage, &peer).await;
     let topic = stage.topic(actor);
     let subscribe = Subscribe::new(peer.fresh_id(), vec![Subscription::new(filter(&topic), Qos::AtLeastOnce)]);
     let suback = peer.subscribe_with(subscribe).await?;

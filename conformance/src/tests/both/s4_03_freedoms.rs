@@ -19,6 +19,7 @@ use crate::tests::{
     judge::{answer_or_end, unless_closed},
     offer,
     watch::{self, Delivery, collect, filter, message, rest, shown, tidied, up_to_marker},
+    without_qos_2::highest_qos,
 };
 
 /// Up to and with the marker: `inconclusive` if it does not come.
@@ -71,7 +72,7 @@ pub(crate) async fn a_message_around_the_suback_is_not_lost(stage: &Stage) -> Ou
 /// What was on its way before the UNSUBACK may come after it; what is published later may not.
 pub(crate) async fn only_what_was_on_its_way_comes_after_unsuback(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "subscriber").await?;
-    let highest = offer::highest_qos(&peer);
+    let highest = highest_qos(stage, &peer).await;
     let (topic, marker) = (stage.topic("left"), stage.topic("marker"));
     peer.subscribed(&topic, highest).await?;
     peer.subscribed(&marker, Qos::AtMostOnce).await?;
@@ -222,7 +223,7 @@ pub(crate) async fn order_outlives_a_reconnect(stage: &Stage) -> Outcome {
 /// Messages of each QoS on two topics, mixed: the order within one topic and QoS is kept, all else is free.
 pub(crate) async fn order_is_kept_within_each_topic_and_qos(stage: &Stage) -> Outcome {
     let mut peer = Peer::connected(stage, "subscriber").await?;
-    let highest = offer::highest_qos(&peer);
+    let highest = highest_qos(stage, &peer).await;
     let topics = [stage.topic("one"), stage.topic("two")];
     for topic in &topics {
         peer.subscribed(topic, Qos::ExactlyOnce).await?;

@@ -20,6 +20,7 @@ use crate::tests::{
     judge::{Cases, formed, unless_closed},
     offer,
     watch::{self, tidied},
+    without_qos_2::highest_qos,
 };
 
 pub(crate) async fn a_connection_over_tcp_is_taken(stage: &Stage) -> Outcome {
@@ -229,8 +230,9 @@ async fn everyone(stage: &Stage) -> Outcome {
 const ORDERED: usize = 20;
 
 pub(crate) async fn messages_of_one_topic_and_qos_keep_their_order(stage: &Stage) -> Outcome {
+    let highest = highest_qos(stage, &Peer::connected(stage, &stage.fresh("asking")).await?).await;
     let mut cases = Cases::new();
-    for qos in Qos::ALL {
+    for qos in Qos::ALL.into_iter().filter(|qos| *qos <= highest) {
         cases.add(format!("QoS {qos}"), in_order(stage, qos).await);
     }
     cases.finish()

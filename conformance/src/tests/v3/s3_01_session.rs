@@ -24,6 +24,7 @@ use crate::{
         judge::farewell,
         offer,
         watch::{Delivery, collect, rest, tidied},
+        without_qos_2::highest_qos,
     },
 };
 
@@ -110,8 +111,8 @@ async fn messages_wait_for_an_absent_client(stage: &Stage) -> Outcome {
         let mut evidence: Option<Evidence> = None;
         for way in ["DISCONNECT", "FIN"] {
             let mut alice = lasting_peer(stage, "alice").await?;
-            offer::qos(&alice, Qos::ExactlyOnce)?;
             offer::session_expiry(&alice, EXPIRY)?;
+            let highest = highest_qos(stage, &alice).await;
             alice.subscribed(&topic, Qos::ExactlyOnce).await?;
             if way == "DISCONNECT" {
                 alice.disconnect().await;
@@ -123,7 +124,7 @@ async fn messages_wait_for_an_absent_client(stage: &Stage) -> Outcome {
             let mut publisher = Peer::connected(stage, "publisher").await?;
             let mut wanted = Vec::new();
             for n in 0..6 {
-                let qos = if n % 2 == 0 { Qos::AtLeastOnce } else { Qos::ExactlyOnce };
+                let qos = if n % 2 == 0 { Qos::AtLeastOnce } else { highest };
                 let payload = format!("{way} {n}").into_bytes();
                 publisher.published(&topic, qos, &payload, false).await?;
                 wanted.push(payload);

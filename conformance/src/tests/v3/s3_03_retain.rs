@@ -27,6 +27,7 @@ use crate::{
         judge::farewell,
         offer,
         watch::{Delivery, message, shown, tidied},
+        without_qos_2::highest_qos,
     },
 };
 
@@ -134,7 +135,7 @@ async fn a_retained_message_waits_for_later_subscribers(stage: &Stage) -> Outcom
     let names: Vec<&str> = topics.iter().map(String::as_str).collect();
     tidied(stage, &[], &names, async {
         let mut publisher = publisher(stage).await?;
-        let highest = offer::highest_qos(&publisher);
+        let highest = highest_qos(stage, &publisher).await;
         // A subscriber gets it at no more than it is granted.
         let suback = publisher.subscribed(&stage.topic("granted"), Qos::ExactlyOnce).await?;
         let granted = offer::granted_qos(&suback);
