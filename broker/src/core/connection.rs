@@ -136,6 +136,8 @@ pub(super) struct Held {
     pub(super) seq: u64,
     /// What.
     pub(super) packet: Packet,
+    /// Since when, on the monotonic clock.
+    pub(super) since: Duration,
 }
 
 impl Connection {

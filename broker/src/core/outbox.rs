@@ -1,8 +1,13 @@
 //! What leaves: packets in order, held back while the store is owed an answer, and counted until they are flushed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use squall_codec::{packet::Packet, qos::Qos, version::Version, wire::Text};
+use squall_codec::{
+    packet::{Packet, Publish},
+    qos::Qos,
+    version::Version,
+    wire::Text,
+};
 
 use super::{
     broker::Broker,
@@ -102,6 +107,12 @@ fn waits_for_store(packet: &Packet, once: bool, is_durable: bool) -> bool {
     }
 }
 
+/// What is left of a message's Message Expiry Interval after it has waited so long.
+fn left_of(publish: &Publish, waited: Duration) -> Option<u32> {
+    let seconds = u32::try_from(waited.as_secs()).unwrap_or(u32::MAX);
+    publish.message_expiry_interval.map(|interval| interval.saturating_sub(seconds))
+}
+
 impl Broker {
     /// Hands a record to the store. The acknowledgements of this input wait until it is kept.
     pub(super) fn persist(&mut self, record: Record) {
@@ -152,7 +163,7 @@ impl Broker {
             if connection.held.is_empty() {
                 self.persistence.waiting.push(id);
             }
-            connection.held.push_back(Held { seq, packet });
+            connection.held.push_back(Held { seq, packet, since: self.now.monotonic });
             return;
         }
         open.connack_sent |= matches!(packet, Packet::Connack(_));
@@ -204,7 +215,11 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(&id) else { return false };
         let Stage::Open(open) = &mut connection.stage else { return false };
         while connection.held.front().is_some_and(|held| held.seq <= self.persistence.kept) {
-            let Some(Held { packet, .. }) = connection.held.pop_front() else { break };
+            let Some(Held { mut packet, since, .. }) = connection.held.pop_front() else { break };
+            // [MQTT-3.3.2-6] It has gone on waiting here.
+            if let Packet::Publish(publish) = &mut packet {
+                publish.message_expiry_interval = left_of(publish, self.now.monotonic.saturating_sub(since));
+            }
             open.connack_sent |= matches!(packet, Packet::Connack(_));
             self.statistics.sent.count(&packet, packet.encoded_len(open.version));
             self.effects.push_back(Effect::Send { connection: id, version: open.version, packet });

@@ -302,6 +302,22 @@ fn a_ping_does_not_wait_behind_a_message_that_waits_for_the_store() {
 }
 
 #[test]
+fn what_is_left_of_the_expiry_is_less_after_a_shortage() {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_2);
+    let alice = broker.join(clean(V5, "alice"));
+    broker.stores = Habit::Late;
+    let mut message = publish_at(QOS_2, 1, "t", "two");
+    message.message_expiry_interval = Some(60);
+    broker.recv(alice, message);
+    fail(&mut broker);
+    broker.advance(seconds(10));
+    recover(&mut broker);
+    assert_eq!(broker.next_publish(bob).message_expiry_interval, Some(50));
+}
+
+#[test]
 fn a_member_of_a_share_for_whom_a_message_waits_is_passed_over_though_its_quota_is_free() {
     let mut broker = TestBroker::new();
     let mut request = durable(V5, "bob");

@@ -196,6 +196,10 @@ impl Model {
         let mut expired = 0;
         for owed in of.owed.iter().filter(|owed| owed.is_due && !owed.is_passed) {
             let message = &self.messages[owed.message];
+            // Of several with the same words nobody can tell which has come.
+            if self.repeated.contains(&message.key) && self.have_all_come(session, message.key) {
+                continue;
+            }
             // QoS 0 has to come on the connection that was there.
             if owed.qos == Qos::AtMostOnce && owed.only_on != of.line {
                 continue;

@@ -29,7 +29,7 @@ impl Model {
     }
 
     /// Clients come to the bound for messages that wait.
-    fn is_narrow(&self) -> bool {
+    pub(super) fn is_narrow(&self) -> bool {
         self.terms.queued_messages < ROOMY
     }
 

@@ -264,6 +264,7 @@ impl Model {
         if by_server && self.is_short() {
             self.perhaps_refuses(at);
         }
+        self.leaves_unanswered(at);
         let was_in = self.lines[at].stage == Stage::In;
         let is_taken_over = self.lines[at].taken_over.is_some();
         if by_server && is_silent {
@@ -350,10 +351,15 @@ impl Model {
 
     /// [MQTT-3.1.2-22]
     pub(super) fn keep_alives_due(&mut self) {
+        let is_narrow = self.is_narrow();
         for at in 0..self.lines.len() {
             let line = &mut self.lines[at];
             let Some(patience) = line.patience.filter(|_| line.stage == Stage::In) else { continue };
             if line.last_heard + patience + self.terms.slack <= self.now {
+                // A publisher is not listened to while those lag for whom its messages are: its silence does not count then.
+                if is_narrow {
+                    continue;
+                }
                 line.patience = None;
                 let detail =
                     format!("a client is silent for more than {:.1} s and still served", patience.as_secs_f64());

@@ -231,18 +231,27 @@ impl Model {
             }
             let owed = &self.sessions[session].owed[position];
             if owed.is_vague
+                && owed.is_due
                 && owed.identifiers != publish.subscription_identifiers
                 && let Some(message) = self.take_shared(session, publish, &shared)
             {
                 return Some(message);
             }
+            let has_shared = !shared.is_empty();
             // Of several copies one may have been the share's.
             if self.sessions[session].owed[position].more > 0 {
                 for (share, place) in shared {
                     self.shares.groups[share].owed[place].is_due = false;
                 }
             }
-            return Some(self.sent(at, session, position, publish));
+            let owed = &self.sessions[session].owed[position];
+            let spare = (owed.is_vague && !owed.is_due && has_shared).then(|| owed.clone());
+            let message = self.sent(at, session, position, publish);
+            // It may have been the share's: then its own, with another QoS or other identifiers, comes behind it.
+            if let Some(spare) = spare {
+                self.sessions[session].owed.insert(position, spare);
+            }
+            return Some(message);
         }
         let of = &self.sessions[session];
         let near = of.owed.iter().position(is_main);
@@ -296,7 +305,7 @@ impl Model {
         if let Some(expires) = message.expires() {
             // What has begun to leave may wait for the store, behind a commit that is under way.
             // [MQTT-4.3.3-7] With DUP, it has begun to leave before a crash.
-            let waits_on = publish.qos == Qos::ExactlyOnce && self.is_short();
+            let waits_on = self.is_short();
             let latest = expires + self.terms.slack + 3 * self.terms.sync;
             if latest < self.now && !waits_on && !publish.dup && is_told_apart {
                 wrong
@@ -397,6 +406,13 @@ impl Model {
         Some(found.message)
     }
 
+    /// Whether a session was sent as many messages with these words as were published.
+    pub(super) fn have_all_come(&self, session: usize, key: u64) -> bool {
+        let is_such = |message: &&Message| message.key == key && message.at <= self.now;
+        let came = self.sessions[session].first_sent.get(&key).map_or(0, |by_qos| by_qos.iter().sum::<u32>());
+        came as usize >= self.messages.iter().filter(is_such).count()
+    }
+
     /// Nothing of the kind is owed. Why not?
     fn unexplained(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
         let of = &self.sessions[session];
@@ -407,6 +423,10 @@ impl Model {
         // An earlier one of the same words may have been taken for it.
         if self.repeated.contains(&key) && (near.is_some() || self.as_member(session, key).is_some()) {
             near.map(|near| self.sessions[session].owed.remove(near));
+            return known;
+        }
+        // Or the other way round: of so many with these words, fewer have come.
+        if self.repeated.contains(&key) && !self.have_all_come(session, key) {
             return known;
         }
         let (invariant, detail) = if let Some(near) = near {

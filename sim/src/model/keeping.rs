@@ -59,6 +59,15 @@ impl Model {
         }
     }
 
+    /// A connection ends before PUBREC: the server has the message, and a crash may still take it.
+    pub(super) fn leaves_unanswered(&mut self, at: usize) {
+        let (now, line) = (self.now, &self.lines[at]);
+        if let Some(session) = line.session {
+            let unanswered = line.answers.pubrec.iter().map(|(id, message)| (now, *id, *message));
+            self.sessions[session].unanswered.extend(unanswered);
+        }
+    }
+
     /// A connection is closed: what was not answered on it may have been refused.
     pub(super) fn perhaps_refuses(&mut self, at: usize) {
         if let Some(session) = self.lines[at].session {
@@ -66,6 +75,14 @@ impl Model {
             let asked: Vec<String> = asked.map(|(filter, _)| filter.clone()).collect();
             self.sessions[session].loosen_subscriptions_to(|filter| asked.iter().any(|asked| asked == filter.as_str()));
             asked.iter().for_each(|filter| self.need_not_send_retained(session, filter));
+        }
+        if let Some(session) = self.lines[at].session {
+            let of = &mut self.sessions[session];
+            for (id, message) in &self.lines[at].answers.pubrec {
+                if of.received.remove(id) {
+                    of.perhaps_received.insert(*id, *message);
+                }
+            }
         }
         let answers = &self.lines[at].answers;
         let refused: Vec<usize> =

@@ -19,6 +19,7 @@ impl Model {
         let keeps_all = how == Stop::Restart && !self.is_short();
         self.is_down = true;
         self.forgive_wills();
+        self.wills_may_come_again(unsure);
         if self.sessions.iter().any(|session| !session.sending.is_empty()) {
             self.came(Situation::DownInFlight);
         }
@@ -49,10 +50,15 @@ impl Model {
                 of.perhaps_received.extend(answers.pubcomp.drain(..).map(|id| (id, None)));
             }
             let of = &mut self.sessions[session];
+            for (_, id, message) in std::mem::take(&mut of.unanswered).into_iter().filter(|(at, ..)| *at >= unsure) {
+                let has_left = message.is_some_and(|message| self.messages[message].has_left);
+                if !has_left && of.received.remove(&id) {
+                    of.perhaps_received.insert(id, message);
+                }
+            }
             of.line = None;
             of.was_cut = true;
             if let Life::Until(least, most) = of.life
-                && most < Duration::MAX
                 && most >= unsure + Duration::from_secs(u64::from(of.expiry))
             {
                 // That its connection has ended may be lost, or that the server has noted it when it came back.
@@ -63,6 +69,7 @@ impl Model {
                 of.life = Life::Until(now, Duration::MAX);
                 of.expiry = of.longest;
                 of.subscriptions = ghost.subscriptions;
+                of.ever.extend(of.subscriptions.iter().map(|subscribed| subscribed.filter.clone()));
                 of.subscriptions.iter_mut().for_each(|subscribed| subscribed.is_going = true);
                 of.owed = ghost.owed;
                 of.owed.iter_mut().for_each(|owed| owed.is_due = false);

@@ -35,7 +35,6 @@ impl Model {
         is_due: bool,
     ) {
         let line = self.sessions[session].line;
-        let is_due = is_due && self.has_room_for_retained(session);
         for (topic, kept) in &self.retained {
             if !squall_codec::topic::matches(filter, topic) {
                 continue;
@@ -45,7 +44,8 @@ impl Model {
             // A will that may come at any time may have taken its place.
             let is_loose = |kept: &Kept| self.loose_wills.iter().any(|will| will.message == kept.by);
             let is_sure = kept.len() - first == 1 && kept[first].is_sure && !kept[..first].iter().any(is_loose);
-            for Kept { message, .. } in &kept[first..] {
+            let loose = kept[..first].iter().filter(|kept| is_loose(kept));
+            for Kept { message, .. } in loose.chain(&kept[first..]) {
                 let Some(message) = *message else { continue };
                 let of = &self.messages[message];
                 // What expires at this very moment may still come.
@@ -70,7 +70,8 @@ impl Model {
                     is_passed: false,
                     only_on: if qos == Qos::AtMostOnce { line } else { None },
                 };
-                owed.is_due = is_due && is_sure && is_fresh && owed.fits(&of.publish, self.sessions[session].smallest);
+                let is_next = is_due && self.has_room_for_retained(session);
+                owed.is_due = is_next && is_sure && is_fresh && owed.fits(&of.publish, self.sessions[session].smallest);
                 self.sessions[session].owed.push_back(owed);
             }
         }

@@ -301,6 +301,7 @@ impl Model {
     /// SUBSCRIBE.
     pub(super) fn subscribes(&mut self, at: usize, session: usize, subscribe: &Subscribe) {
         self.hears_otherwise(session);
+        let is_short = self.is_short();
         let version = self.lines[at].version;
         let identifier = subscribe.properties.subscription_identifiers().next();
         let mut filters = Vec::with_capacity(subscribe.subscriptions.len());
@@ -339,6 +340,10 @@ impl Model {
                     is_perhaps_gone: false,
                     before: Vec::new(),
                 }),
+            }
+            // It may be refused: then there is what was there before.
+            if is_short {
+                of.loosen_subscriptions_to(|filter| *filter == asked.filter);
             }
             // [MQTT-3.8.4-4] and section 3.3.1.3: what is retained, if Retain Handling asks for it. Never for a share.
             let wanted = match options.retain_handling {

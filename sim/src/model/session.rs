@@ -60,6 +60,8 @@ pub(super) struct Session {
     pub(super) received: BTreeSet<PacketId>,
     /// Those that nobody was told of before a crash, with their messages: the server has them, or takes them for new ones.
     pub(super) perhaps_received: BTreeMap<PacketId, Option<usize>>,
+    /// QoS 2 messages whose connection has ended before PUBREC, and when.
+    pub(super) unanswered: Vec<(Duration, PacketId, Option<usize>)>,
     /// How often it has come to its end.
     pub(super) ends: u32,
     pub(super) will: Option<Will>,
@@ -248,6 +250,7 @@ impl Session {
             lately: VecDeque::new(),
             received: BTreeSet::new(),
             perhaps_received: BTreeMap::new(),
+            unanswered: Vec::new(),
             ends: 0,
             will: None,
             discarded_will: None,
@@ -273,6 +276,7 @@ impl Session {
         self.lately.clear();
         self.received.clear();
         self.perhaps_received.clear();
+        self.unanswered.clear();
     }
 
     /// The latest of those that a crash left open with this identifier, if it is such a one. Few identifiers may have stood for

@@ -133,14 +133,13 @@ impl Model {
         // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
         let other = found.iter().find_map(|&(share, place)| {
             let shared = &self.shares.groups[share].owed[place];
-            let other = shared
-                .or_else
-                .iter()
-                .find(|(share, place)| self.shares.groups[*share].owed[*place].sent_to.is_none())?;
+            let other = shared.or_else.iter().find(is_free)?;
             Some(((share, place), *other, shared.sent_to?))
         });
         let ((share, place), (other_share, other_place), holder) = other?;
-        self.shares.groups[other_share].owed[other_place].sent_to = Some(holder);
+        let other = &mut self.shares.groups[other_share].owed[other_place];
+        other.sent_to = Some(holder);
+        other.may_again = false;
         Some(self.give(session, publish.qos, share, place, found))
     }
 

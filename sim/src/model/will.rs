@@ -229,6 +229,17 @@ impl Model {
         self.loose_wills.iter_mut().for_each(|will| will.owed_to.clear());
     }
 
+    /// A server whose store cannot keep that it has published a will may publish it once more.
+    pub(super) fn wills_may_come_again(&mut self, unsure: Duration) {
+        if !self.is_short() {
+            return;
+        }
+        let published = |message: &&Message| message.is_will && unsure <= message.at && message.at <= self.now;
+        let again = self.messages.iter().enumerate().filter(|(_, message)| published(message));
+        let again: Vec<_> = again.map(|(index, message)| LooseWill::new(index, message.publisher)).collect();
+        self.loose_wills.extend(again);
+    }
+
     /// The server runs again: wills that a crash has set free are due when their delay is over.
     pub(super) fn wills_after_outage(&mut self) {
         for will in self.loose_wills.iter_mut().filter(|will| will.open_until.is_none()) {
