@@ -4,9 +4,11 @@ use std::path::Path;
 
 use bytes::Bytes;
 use squall_codec::{
-    packet::{Connect, Disconnect, Packet},
+    packet::{Connect, Disconnect, Packet, Will},
+    property::Properties,
     qos::Qos,
     reason::ReasonCode,
+    topic::TopicName,
     version::Version,
     wire::Text,
 };
@@ -28,13 +30,25 @@ fn story(arguments: &[&str]) -> String {
     assert!(matches!(alice.next(), Some(Packet::Publish(_))));
     alice.send(&Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION)));
     assert_eq!(alice.next(), None);
-    let bob = Client::connected(address, Version::V3_1_1, "bob");
+    let mut again = Client::connected(address, Version::V3_1_1, "bob again");
+    again.subscribe("gone", Qos::AtMostOnce);
+    again.send(&Packet::Pingreq);
+    assert_eq!(again.next(), Some(Packet::Pingresp));
+    let mut bob = Client::over(tcp(address), Version::V3_1_1);
+    let mut connect = Connect::new(Version::V3_1_1, Text::literal("bob"));
+    connect.will = Some(Will {
+        qos: Qos::AtMostOnce,
+        retain: false,
+        topic: TopicName::new(Text::literal("gone")).expect("a topic"),
+        payload: Bytes::new(),
+        properties: Properties::default(),
+    });
+    bob.send(&Packet::Connect(Box::new(connect)));
+    assert!(matches!(bob.next(), Some(Packet::Connack(_))));
     let from = bob.stream.local_addr().expect("an address").to_string();
     drop(bob);
-    // The broker has seen bob's end when his session is another's.
-    let mut bob = Client::connected(address, Version::V3_1_1, "bob again");
-    bob.send(&Packet::Pingreq);
-    assert_eq!(bob.next(), Some(Packet::Pingresp));
+    // The broker has seen bob's end when it publishes his will.
+    assert!(matches!(again.next(), Some(Packet::Publish(_))));
     program.signal("-TERM");
     let (status, told) = program.end();
     assert_eq!(status.code(), Some(0), "{told}");
