@@ -135,14 +135,20 @@ fn a_full_queue_drops_the_newest_or_the_oldest_or_lets_the_client_go() {
     }
 }
 
-#[test]
-fn who_comes_back_to_a_full_queue_is_let_catch_up() {
+/// `bob` was disconnected for its full queue and is back, with this Receive Maximum. The other one publishes.
+fn back_after_a_full_queue(receive_maximum: u16) -> (TestBroker, ConnectionId, ConnectionId) {
     let (mut broker, bob) = crowded(QueuePolicy::Disconnect, true);
     assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::QueueFull);
-    let alice = broker.join(clean(V5, "carol"));
+    let publisher = broker.join(clean(V5, "carol"));
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.properties.push(Property::ReceiveMaximum(receive_maximum));
     let bob = broker.join(connect);
+    (broker, bob, publisher)
+}
+
+#[test]
+fn who_comes_back_to_a_full_queue_is_let_catch_up() {
+    let (mut broker, bob, alice) = back_after_a_full_queue(1);
     let first = broker.next_publish(bob);
     assert_eq!((text(&first).as_str(), first.dup), ("0", true));
     broker.recv(alice, publish_at(QOS_1, 1, "t", "4"));
@@ -160,12 +166,7 @@ fn who_comes_back_to_a_full_queue_is_let_catch_up() {
 
 #[test]
 fn who_was_let_go_for_a_full_queue_is_let_acknowledge_something_first() {
-    let (mut broker, bob) = crowded(QueuePolicy::Disconnect, true);
-    assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::QueueFull);
-    let alice = broker.join(clean(V5, "carol"));
-    let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(3));
-    let bob = broker.join(connect);
+    let (mut broker, bob, alice) = back_after_a_full_queue(3);
     // All that waited is under way, and the queue is empty.
     assert_eq!(broker.payloads(bob), ["0", "1", "2"]);
     for payload in ["4", "5", "6"] {

@@ -25,6 +25,16 @@ fn recover(broker: &mut TestBroker) {
     broker.input(Input::Persisted { up_to });
 }
 
+/// A CONNECT whose records the store turns out to be unable to keep: CONNACK says no, and the connection is closed.
+fn refused_in_the_end(broker: &mut TestBroker, connect: Connect) {
+    broker.stores = Habit::Late;
+    let connection = broker.open();
+    broker.recv(connection, Packet::Connect(Box::new(connect)));
+    fail(broker);
+    assert!(matches!(broker.next(connection), Packet::Connack(connack) if connack.reason.is_failure()));
+    assert_eq!(broker.closed(connection), CloseCause::StoreFailed);
+}
+
 /// A kept session `bob` that subscribes to `t`, a clean one, `alice`, and a store that fails.
 fn short() -> (TestBroker, ConnectionId, ConnectionId) {
     let mut broker = TestBroker::new();
@@ -123,12 +133,7 @@ fn nobody_is_told_that_a_session_is_gone_which_the_store_still_has() {
 fn a_session_of_which_nobody_was_told_is_not_there() {
     for version in [Version::V3_1_1, Version::V5_0] {
         let mut broker = TestBroker::new();
-        broker.stores = Habit::Late;
-        let carol = broker.open();
-        broker.recv(carol, Packet::Connect(Box::new(durable(version, "carol"))));
-        fail(&mut broker);
-        assert!(matches!(broker.next(carol), Packet::Connack(connack) if connack.reason.is_failure()));
-        assert_eq!(broker.closed(carol), CloseCause::StoreFailed);
+        refused_in_the_end(&mut broker, durable(version, "carol"));
         recover(&mut broker);
         // [MQTT-3.2.2-4] A client that has none would have to go.
         let carol = broker.open();
@@ -143,12 +148,7 @@ fn a_session_that_was_there_before_is_there_after_a_refusal() {
         let bob = broker.join(durable(version, "bob"));
         broker.subscribed(bob, "t", QOS_1);
         broker.drop_connection(bob);
-        broker.stores = Habit::Late;
-        let bob = broker.open();
-        broker.recv(bob, Packet::Connect(Box::new(durable(version, "bob"))));
-        fail(&mut broker);
-        assert!(matches!(broker.next(bob), Packet::Connack(connack) if connack.reason.is_failure()));
-        assert_eq!(broker.closed(bob), CloseCause::StoreFailed);
+        refused_in_the_end(&mut broker, durable(version, "bob"));
         recover(&mut broker);
         let bob = broker.join(durable(version, "bob"));
         let alice = broker.join(clean(V5, "alice"));
@@ -196,14 +196,9 @@ fn the_will_of_who_is_not_let_in_after_all_is_forgotten() {
         let mut broker = TestBroker::new();
         let watcher = broker.join(durable(V5, "watcher"));
         broker.subscribed(watcher, "will", QOS_1);
-        broker.stores = Habit::Late;
         let mut connect = clean(version, "carol");
         connect.will = Some(will("will", "x"));
-        let carol = broker.open();
-        broker.recv(carol, Packet::Connect(Box::new(connect)));
-        fail(&mut broker);
-        assert!(matches!(broker.next(carol), Packet::Connack(connack) if connack.reason.is_failure()));
-        assert_eq!(broker.closed(carol), CloseCause::StoreFailed);
+        refused_in_the_end(&mut broker, connect);
         broker.quiet(watcher);
         recover(&mut broker);
         broker.quiet(watcher);

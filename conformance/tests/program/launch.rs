@@ -263,23 +263,19 @@ fn a_broker_that_crashes_is_launched_again_and_that_is_told() {
     assert_eq!(inconclusive, Some("0"), "{last}");
 }
 
-/// A Mosquitto that is shot as soon as a client of one test is there, each time that it is launched.
-fn who_brings_a_broker_down_is_told_with_what_it_sent() {
-    if !is_there("mosquitto") {
-        eprintln!("skipped: there is no mosquitto");
-        return;
-    }
+/// An audit of a Mosquitto that gets this signal as soon as a client of one test is there, each time that it is launched: all
+/// that is printed. `jobs`: as the profile says it.
+fn struck(signal: &str, jobs: usize, arguments: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let profile = folder.path().join("mortal.toml");
+    let head = format!("name = 'Mosquitto'\ntarget = 'a:1'\njobs = {jobs}\n");
     let text = r#"
-        name = 'Mosquitto'
-        target = 'a:1'
         [launch]
         program = 'mosquitto'
         arguments = ['-c', '{folder}/mosquitto.conf', '-p', '{port}']
         companions = [['sh', '-c', """
             until grep -qs 'connected .*late' "$0/log"; do sleep 0.01; done
-            kill -s SEGV "$(cat "$0/pid")"
+            kill -s SIGNAL "$(cat "$0/pid")"
         """, '{folder}']]
         [launch.files]
         'mosquitto.conf' = """
@@ -288,65 +284,56 @@ fn who_brings_a_broker_down_is_told_with_what_it_sent() {
             log_dest file {folder}/log
         """
     "#;
-    std::fs::write(&profile, text).expect("a file");
+    std::fs::write(&profile, head + &text.replace("SIGNAL", signal)).expect("a file");
     let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
         .args(["--launch", &profile.display().to_string(), "--mqtt", "3.1.1"])
-        .args(["a_client_that_is_a_little_late_is_still_served", "a_pingreq_is_answered", "a_second_connect"])
+        .args(arguments)
         .output()
         .expect("the program starts");
     let text = String::from_utf8(audit.stdout).expect("text");
-    let last = text.trim_end().lines().last().unwrap_or_default();
     assert_eq!(audit.status.code(), Some(2), "{text}");
+    text
+}
+
+/// The last line of what an audit prints.
+fn last(text: &str) -> &str {
+    text.trim_end().lines().last().unwrap_or_default()
+}
+
+fn passes(text: &str, test: &str) -> bool {
+    text.lines().any(|line| line.starts_with("pass") && line.ends_with(test))
+}
+
+fn who_brings_a_broker_down_is_told_with_what_it_sent() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: there is no mosquitto");
+        return;
+    }
+    let tests = ["a_client_that_is_a_little_late_is_still_served", "a_pingreq_is_answered", "a_second_connect"];
+    let text = struck("SEGV", squall_conformance::profile::JOBS, &tests);
+    let last = last(&text);
     // Beside many, beside few, and alone: that is when it is known who did it.
     assert!(last.contains("it crashed 3 times while it was audited: after CONNECT 3.1.1"), "{last}");
     let test = "in 3.1.1 a_client_that_is_a_little_late_is_still_served it ended with signal: 11";
     assert_eq!(last.matches(" it ended with ").count(), 1, "{last}");
     assert!(last.contains(test), "{last}");
     for other in ["a_pingreq_is_answered", "a_second_connect_closes_the_connection"] {
-        assert!(text.lines().any(|line| line.starts_with("pass") && line.ends_with(other)), "{text}");
+        assert!(passes(&text, other), "{text}");
     }
 }
 
-/// A Mosquitto that goes on and does nothing any more as soon as a client of one test is there.
 fn who_makes_a_broker_hang_is_told_too() {
     if !is_there("mosquitto") {
         eprintln!("skipped: there is no mosquitto");
         return;
     }
-    let folder = tempfile::tempdir().expect("a folder");
-    let profile = folder.path().join("rigid.toml");
-    let text = r#"
-        name = 'Mosquitto'
-        target = 'a:1'
-        jobs = 1
-        [launch]
-        program = 'mosquitto'
-        arguments = ['-c', '{folder}/mosquitto.conf', '-p', '{port}']
-        companions = [['sh', '-c', """
-            until grep -qs 'connected .*late' "$0/log"; do sleep 0.01; done
-            kill -s STOP "$(cat "$0/pid")"
-        """, '{folder}']]
-        [launch.files]
-        'mosquitto.conf' = """
-            user root
-            pid_file {folder}/pid
-            log_dest file {folder}/log
-        """
-    "#;
-    std::fs::write(&profile, text).expect("a file");
-    let audit = Command::new(env!("CARGO_BIN_EXE_conformance"))
-        .args(["--launch", &profile.display().to_string(), "--mqtt", "3.1.1", "--patience", "1"])
-        .args(["a_client_that_is_a_little_late_is_still_served", "a_second_connect"])
-        .output()
-        .expect("the program starts");
-    let text = String::from_utf8(audit.stdout).expect("text");
-    let last = text.trim_end().lines().last().unwrap_or_default();
-    assert_eq!(audit.status.code(), Some(2), "{text}");
+    let tests = ["--patience", "1", "a_client_that_is_a_little_late_is_still_served", "a_second_connect"];
+    let text = struck("STOP", 1, &tests);
+    let last = last(&text);
     assert!(last.contains("it crashed while it was audited: after "), "{last}");
     let test = "in 3.1.1 a_client_that_is_a_little_late_is_still_served it did not answer CONNECT any more";
     assert!(last.contains(test), "{last}");
-    let other = "a_second_connect_closes_the_connection";
-    assert!(text.lines().any(|line| line.starts_with("pass") && line.ends_with(other)), "{text}");
+    assert!(passes(&text, "a_second_connect_closes_the_connection"), "{text}");
 }
 
 /// A Mosquitto with two listeners, of which one takes nothing above QoS 0.
