@@ -14,16 +14,6 @@ fn keep_all(broker: &mut TestBroker) {
     broker.input(Input::Persisted { up_to });
 }
 
-/// A broker with a late store, a kept session `bob` that subscribes to `t`, and a clean one, `alice`.
-fn late() -> (TestBroker, squall_broker::core::effect::ConnectionId, squall_broker::core::effect::ConnectionId) {
-    let mut broker = TestBroker::new();
-    let bob = broker.join(durable(V5, "bob"));
-    broker.subscribed(bob, "t", QOS_2);
-    let alice = broker.join(clean(V5, "alice"));
-    broker.stores = Habit::Late;
-    (broker, alice, bob)
-}
-
 #[test]
 fn connack_of_a_kept_session_waits_and_one_of_a_clean_session_does_not() {
     let mut broker = TestBroker::new();

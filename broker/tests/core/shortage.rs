@@ -37,11 +37,7 @@ fn refused_in_the_end(broker: &mut TestBroker, connect: Connect) {
 
 /// A kept session `bob` that subscribes to `t`, a clean one, `alice`, and a store that fails.
 fn short() -> (TestBroker, ConnectionId, ConnectionId) {
-    let mut broker = TestBroker::new();
-    let bob = broker.join(durable(V5, "bob"));
-    broker.subscribed(bob, "t", QOS_2);
-    let alice = broker.join(clean(V5, "alice"));
-    broker.stores = Habit::Late;
+    let (mut broker, alice, bob) = late();
     // Something that waits: the will of one who goes.
     let mut connect = clean(V5, "carol");
     connect.will = Some(will("nobody", "x"));
@@ -276,11 +272,7 @@ fn a_qos_2_message_waits_in_the_queue_and_holds_up_nothing_else() {
 
 #[test]
 fn a_ping_does_not_wait_behind_a_message_that_waits_for_the_store() {
-    let mut broker = TestBroker::new();
-    let bob = broker.join(durable(V5, "bob"));
-    broker.subscribed(bob, "t", QOS_2);
-    let alice = broker.join(clean(V5, "alice"));
-    broker.stores = Habit::Late;
+    let (mut broker, alice, bob) = late();
     broker.recv(alice, publish_at(QOS_2, 1, "t", "two"));
     broker.recv(bob, Packet::Pingreq);
     broker.quiet(bob);
@@ -298,11 +290,7 @@ fn a_ping_does_not_wait_behind_a_message_that_waits_for_the_store() {
 
 #[test]
 fn what_is_left_of_the_expiry_is_less_after_a_shortage() {
-    let mut broker = TestBroker::new();
-    let bob = broker.join(durable(V5, "bob"));
-    broker.subscribed(bob, "t", QOS_2);
-    let alice = broker.join(clean(V5, "alice"));
-    broker.stores = Habit::Late;
+    let (mut broker, alice, bob) = late();
     let mut message = publish_at(QOS_2, 1, "t", "two");
     message.message_expiry_interval = Some(60);
     broker.recv(alice, message);

@@ -66,6 +66,16 @@ pub(crate) struct TestBroker {
     earlier: Vec<Record>,
 }
 
+/// A broker with a late store, a kept session `bob` that subscribes to `t`, and a clean one, `alice`.
+pub(crate) fn late() -> (TestBroker, ConnectionId, ConnectionId) {
+    let mut broker = TestBroker::new();
+    let bob = broker.join(durable(V5, "bob"));
+    broker.subscribed(bob, "t", QOS_2);
+    let alice = broker.join(clean(V5, "alice"));
+    broker.stores = Habit::Late;
+    (broker, alice, bob)
+}
+
 impl TestBroker {
     pub(crate) fn new() -> Self {
         TestBroker::with(|_| {})
