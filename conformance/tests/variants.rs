@@ -93,16 +93,6 @@ impl Liar for Silence {
         }
         out.push(Lie::Frame(connection, direction, raw));
     }
-
-    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
-        true
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
 }
 
 fn main() -> ExitCode {

@@ -37,16 +37,6 @@ impl Liar for Lags {
         }
         out.push(Lie::Frame(connection, direction, frame));
     }
-
-    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
-        true
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
 }
 
 fn verdict(version: Version, name: &str, for_good: bool) -> (Verdict, String) {

@@ -50,16 +50,6 @@ impl Liar for Lingers {
         packet.encode(Version::V5_0, &mut longer).expect("it was a packet of 5.0 before");
         out.push(Lie::Frame(connection, direction, longer.freeze()));
     }
-
-    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
-        true
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
 }
 
 fn planned(name: &str) -> Planned {
@@ -160,16 +150,6 @@ impl Liar for Keeps {
             out.push(Lie::Frame(connection, direction, raw));
         }
     }
-
-    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
-        true
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
 }
 
 /// Grants every filter that ends in another way than with '/#'.
@@ -186,14 +166,4 @@ impl Liar for Grants {
             false => out.push(Lie::Frame(connection, direction, raw)),
         }
     }
-
-    fn ended(&mut self, _now: Duration, _connection: u64, _direction: Direction, _out: &mut Vec<Lie>) -> bool {
-        true
-    }
-
-    fn deadline(&self) -> Option<Duration> {
-        None
-    }
-
-    fn tick(&mut self, _now: Duration, _out: &mut Vec<Lie>) {}
 }
