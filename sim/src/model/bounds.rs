@@ -3,7 +3,10 @@
 use squall_broker::core::limits::QueuePolicy;
 use squall_codec::qos::Qos;
 
-use super::{Model, will::ROOMY};
+use super::Model;
+
+/// Messages that may wait for one client: as many as no storm has.
+const ROOMY: usize = 1_000;
 
 impl Model {
     /// Whether one more message above QoS 0 has room in a session, beyond doubt.

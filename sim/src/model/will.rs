@@ -12,9 +12,6 @@ use super::{
 };
 use crate::invariants::Invariant;
 
-/// Messages that may wait for one client: as many as no storm has.
-pub(super) const ROOMY: usize = 1_000;
-
 /// The will of a session whose connection is open, or whose will waits.
 #[derive(Debug)]
 pub(super) struct Will {
@@ -203,7 +200,7 @@ impl Model {
         };
         let sessions = self.sessions.iter().enumerate().filter(|(_, session)| hears(session));
         // Whoever has so few places for messages that wait may have none left.
-        let has_room = self.terms.queued_messages >= ROOMY && will.expires().is_none();
+        let has_room = !self.is_narrow() && will.expires().is_none();
         sessions.filter(|_| has_room).map(|(at, session)| (at, session.ends)).collect()
     }
 
