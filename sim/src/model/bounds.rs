@@ -11,7 +11,7 @@ const ROOMY: usize = 1_000;
 impl Model {
     /// Whether one more message above QoS 0 has room in a session, beyond doubt.
     pub(super) fn has_room(&self, session: usize) -> bool {
-        self.waiting_at_most(session) < self.terms.queued_messages
+        !self.is_narrow() || self.waiting_at_most(session) < self.terms.queued_messages
     }
 
     /// Whether what is retained is looked up for a new subscription at once, beyond doubt: half of the room is for what is
@@ -24,9 +24,6 @@ impl Model {
     fn waiting_at_most(&self, session: usize) -> usize {
         let of = &self.sessions[session];
         let certain = of.waiting() + of.sending.len();
-        if !self.is_narrow() {
-            return certain;
-        }
         // What a crash has left open may wait there as well.
         certain + self.perhaps_allotted(session) + of.perhaps_sending.len() + self.loose_wills.len()
     }

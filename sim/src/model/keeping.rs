@@ -75,8 +75,6 @@ impl Model {
             let asked: Vec<String> = asked.map(|(filter, _)| filter.clone()).collect();
             self.sessions[session].loosen_subscriptions_to(|filter| asked.iter().any(|asked| asked == filter.as_str()));
             asked.iter().for_each(|filter| self.need_not_send_retained(session, filter));
-        }
-        if let Some(session) = self.lines[at].session {
             let of = &mut self.sessions[session];
             for (id, message) in &self.lines[at].answers.pubrec {
                 if of.received.remove(id) {
