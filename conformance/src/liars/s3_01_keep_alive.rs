@@ -16,6 +16,20 @@ use super::{filter::liar, kind::tells};
 /// How long the liars below bear somebody who says nothing.
 const BORED: Duration = Duration::from_secs(4);
 
+/// A client that switched Keep Alive off is not let in, once one has come that did not.
+pub(crate) fn turns_away_who_has_no_keep_alive() -> Box<dyn Liar> {
+    let mut known = false;
+    liar(move |passing| {
+        if let Some(Packet::Connect(connect)) = passing.from_client() {
+            if known && connect.keep_alive == 0 {
+                return passing.close();
+            }
+            known |= connect.keep_alive > 0;
+        }
+        passing.pass();
+    })
+}
+
 /// A client that switched Keep Alive off is sent away like one that let it run out.
 pub(crate) fn ends_those_without_keep_alive() -> Box<dyn Liar> {
     liar(|passing| {

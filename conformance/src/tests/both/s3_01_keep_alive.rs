@@ -87,6 +87,44 @@ pub(crate) async fn keep_alive_0_is_no_limit(stage: &Stage) -> Outcome {
     }
 }
 
+/// Codes that call a CONNECT wrong, where others only turn its client away.
+fn calls_it_wrong(reason: ReasonCode) -> bool {
+    matches!(reason, ReasonCode::MalformedPacket | ReasonCode::ProtocolError | ReasonCode::UnsupportedProtocolVersion)
+}
+
+/// Who has no Keep Alive is let in and served like one who has. A server may have a policy: then CONNACK says so.
+pub(crate) async fn who_has_no_keep_alive_is_let_in(stage: &Stage) -> Outcome {
+    let (mut control, _) = alive_for(stage, "before", 60).await?;
+    control.disconnect().await;
+    let mut connect = Peer::hello(stage, "free");
+    connect.keep_alive = 0;
+    let mut peer = Peer::open(stage, "free").await?;
+    let sent = peer.send(Packet::Connect(Box::new(connect))).await;
+    let answer = peer.next().await;
+    let refused = match answer {
+        Next::Packet(packet) => match &*packet {
+            Packet::Connack(connack) if !connack.reason.is_failure() => {
+                let (_, pong) = peer.fence().await?;
+                return Ok(Evidence::of(&packet).and(&pong));
+            }
+            Packet::Connack(connack) if !calls_it_wrong(connack.reason) => {
+                let reason = format!("a client with Keep Alive 0 was turned away with {}", connack.reason);
+                return Ok(Evidence::of(&packet).warn(reason));
+            }
+            other => {
+                Halt::fail(format!("expected a client with Keep Alive 0 to be let in, but {other} came")).at(&packet)
+            }
+        },
+        Next::End(end) => {
+            Halt::fail("expected a client with Keep Alive 0 to be let in, but its connection ended").at(&end)
+        }
+        other => Halt::fail(format!("expected a client with Keep Alive 0 to be let in, but {other}")).at(&sent),
+    };
+    // Whoever is turned away now with a Keep Alive shows that this was not the reason.
+    alive_for(stage, "after", 60).await?;
+    Err(refused)
+}
+
 /// Between two packets of a client with Keep Alive 2: less than the 3 s that end its connection.
 const STEP: Duration = Duration::from_millis(1500);
 

@@ -6,7 +6,7 @@ use crate::{
     tests::both::s3_01_keep_alive::{
         a_client_that_is_a_little_late_is_still_served, a_connection_without_connect_is_closed,
         a_large_keep_alive_closes_nobody_early, any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit,
-        what_the_server_sends_is_no_sign_of_the_client,
+        what_the_server_sends_is_no_sign_of_the_client, who_has_no_keep_alive_is_let_in,
     },
 };
 
@@ -18,6 +18,12 @@ pub(crate) const TESTS: &[Test] = &[
         liar::forgets_those_without_keep_alive
     )
     .slow(),
+    test!(
+        who_has_no_keep_alive_is_let_in,
+        "A client with Keep Alive 0 is let in and served, as one with Keep Alive 60 is.",
+        ["3.1.1/X-KEEPALIVE-ZERO", "3.1.1/MQTT-3.1.4-4"],
+        liar::turns_away_who_has_no_keep_alive
+    ),
     test!(
         any_packet_restarts_the_keep_alive,
         "One client only publishes and one only acknowledges; both stay connected beyond their keep alive.",

@@ -7,6 +7,7 @@ use crate::{
         a_client_that_is_a_little_late_is_still_served, a_connection_without_connect_is_closed,
         a_keep_alive_that_runs_out_has_one_reason, a_large_keep_alive_closes_nobody_early,
         any_packet_restarts_the_keep_alive, keep_alive_0_is_no_limit, what_the_server_sends_is_no_sign_of_the_client,
+        who_has_no_keep_alive_is_let_in,
     },
 };
 
@@ -18,6 +19,12 @@ pub(crate) const TESTS: &[Test] = &[
         liar::ends_those_without_keep_alive
     )
     .slow(),
+    test!(
+        who_has_no_keep_alive_is_let_in,
+        "A client with Keep Alive 0 is let in and served, as one with Keep Alive 60 is.",
+        ["5.0/X-KEEPALIVE-ZERO", "5.0/MQTT-3.1.4-5"],
+        liar::turns_away_who_has_no_keep_alive
+    ),
     test!(
         any_packet_restarts_the_keep_alive,
         "One client only publishes and one only acknowledges; both stay connected beyond their keep alive.",
