@@ -113,7 +113,7 @@ fn what_needs_qos_2_is_unsupported_where_there_is_none() {
         let entries = at(false, answer);
         assert_eq!(told(&entries, Verdict::Inconclusive), [""; 0], "{answer:?}");
         let unsupported: Vec<_> = entries.iter().filter(|entry| excused(entry)).collect();
-        assert!(unsupported.len() >= 15, "{answer:?}: {}", unsupported.len());
+        assert!(unsupported.len() >= 12, "{answer:?}: {}", unsupported.len());
         for entry in unsupported {
             let reason = entry.reason.as_deref().unwrap_or_default();
             assert!(reason.contains("SUBACK granted") && reason.contains(words), "{}: {reason}", entry.name);
@@ -127,17 +127,26 @@ fn what_qos_0_and_1_show_is_asked_without_qos_2() {
     let entries = at(false, Answer::Close);
     for name in [
         "a_client_is_served_however_often_it_comes_back",
+        "a_held_message_outlives_an_exchange_of_its_number",
         "a_message_comes_at_the_lower_of_published_and_granted_qos",
         "a_retained_message_waits_for_later_subscribers",
+        "a_session_lasts_over_several_connections",
+        "acknowledgements_carry_the_identifier_of_their_publish",
         "an_empty_payload_is_delivered",
         "dup_is_not_passed_on",
         "each_subscriber_gets_a_copy_of_its_own",
+        "identifiers_of_both_directions_are_independent",
         "messages_of_one_topic_and_qos_keep_their_order",
         "messages_wait_for_an_absent_client",
         "only_what_was_on_its_way_comes_after_unsuback",
         "order_is_kept_within_each_topic_and_qos",
+        "overlapping_subscriptions_give_the_highest_qos",
         "packets_are_found_in_any_segments",
+        "packets_of_fixed_size_have_that_size",
+        "reserved_flags_of_the_server_are_as_laid_down",
+        "subscribing_again_replaces_the_subscription",
         "the_delivery_of_a_retained_message_goes_on",
+        "what_came_at_qos_0_does_not_come_again",
     ] {
         let entry = entries.iter().find(|entry| entry.name == name).expect("it is one of them");
         assert_eq!(entry.verdict, Verdict::Pass, "{name}: {:?}", entry.reason);

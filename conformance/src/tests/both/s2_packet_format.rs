@@ -22,22 +22,24 @@ use crate::tests::{
     judge::{At, Cases, Unnoticed, closes, offender, refuses},
     offer,
     watch::{collect, fenced, filter, name, rest, tidied, unacknowledged},
+    without_qos_2::highest_qos,
 };
 
-/// Makes the server send each packet that it has: CONNACK, SUBACK, PUBLISH, PUBREL, PUBACK, PUBREC, PUBCOMP, PINGRESP
-/// and UNSUBACK.
+/// Makes the server send each packet that it has: CONNACK, SUBACK, PUBLISH, PUBACK, PINGRESP and UNSUBACK; and PUBREL, PUBREC
+/// and PUBCOMP, where there is QoS 2.
 pub(crate) async fn every_packet(stage: &Stage) -> Result<(), Halt> {
     let topic = stage.topic("every");
     let mut subscriber = Peer::connected(stage, "subscriber").await?;
-    offer::qos(&subscriber, Qos::ExactlyOnce)?;
-    subscriber.subscribed(&topic, Qos::ExactlyOnce).await?;
+    let highest = highest_qos(stage, &subscriber).await;
+    subscriber.subscribed(&topic, highest).await?;
     let mut publisher = Peer::connected(stage, "publisher").await?;
-    for qos in Qos::ALL {
+    let levels: Vec<Qos> = Qos::ALL.into_iter().filter(|qos| *qos <= highest).collect();
+    for qos in levels.iter().copied() {
         publisher.published(&topic, qos, format!("at {qos}").as_bytes(), false).await?;
     }
-    let received = collect(&mut subscriber, |seen| seen.len() == Qos::ALL.len()).await?;
-    if received.len() < Qos::ALL.len() {
-        return Err(Halt::inconclusive(format!("only {} of three messages came", received.len())));
+    let received = collect(&mut subscriber, |seen| seen.len() == levels.len()).await?;
+    if received.len() < levels.len() {
+        return Err(Halt::inconclusive(format!("only {} of {} messages came", received.len(), levels.len())));
     }
     rest(&mut subscriber).await?;
     let id = subscriber.fresh_id();
@@ -346,7 +348,7 @@ pub(crate) async fn acknowledgements_carry_the_identifier_of_their_publish(stage
         evidence = Some(evidence.map_or_else(|| Evidence::of(&puback), |evidence| evidence.and(&puback)));
     }
     let mut evidence = evidence.ok_or_else(|| Halt::inconclusive("nothing was published"))?;
-    if offer::highest_qos(&publisher) < Qos::ExactlyOnce {
+    if highest_qos(stage, &publisher).await < Qos::ExactlyOnce {
         return Ok(evidence);
     }
     for value in [1, 0x1234, 0xFFFF] {
@@ -419,14 +421,15 @@ pub(crate) async fn identifiers_of_both_directions_are_independent(stage: &Stage
     let topic = name(&stage.topic("own"));
     // The same exchanges work where no identifier is in use.
     let mut control = Peer::connected(stage, "control").await?;
-    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce].into_iter().filter(|qos| *qos <= offer::highest_qos(&peer)) {
+    let highest = highest_qos(stage, &control).await;
+    for qos in [Qos::AtLeastOnce, Qos::ExactlyOnce].into_iter().filter(|qos| *qos <= highest) {
         control.published(&stage.topic("own"), qos, b"control", false).await?;
     }
     peer.send(Packet::Publish(Publish::new(&topic, "own").at(Qos::AtLeastOnce, Some(held)))).await;
     let puback = peer.expect::<Puback>().await?;
     same_id("PUBACK", puback.packet_id, held, &puback)?;
     let mut evidence = Evidence::of(&puback);
-    if offer::highest_qos(&peer) == Qos::ExactlyOnce {
+    if highest == Qos::ExactlyOnce {
         peer.send(Packet::Publish(Publish::new(&topic, "own").at(Qos::ExactlyOnce, Some(held)))).await;
         let pubrec = peer.expect::<Pubrec>().await?;
         same_id("PUBREC", pubrec.packet_id, held, &pubrec)?;

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const TESTS: &[Test] = &[
     test!(
         a_session_lasts_over_several_connections,
-        "A session is resumed three times with its subscription and an open QoS 2 exchange.",
+        "A session is resumed three times with its subscription and, where there is QoS 2, an open exchange.",
         ["3.1.1/MQTT-4.1.0-1"],
         exchanges::denies_the_session
     ),
