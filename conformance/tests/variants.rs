@@ -1,12 +1,19 @@
 //! No false accusation: our own broker, set up into each behaviour that the standard allows, is failed by no test, and none is
 //! left undecided: what the broker does not offer is unsupported, with the packet that says so.
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use libtest_mimic::{Arguments, Failed, Trial};
 use squall_broker::core::config::Config;
-use squall_codec::{packet::Packet, qos::Qos, reason::Side, version::Version};
+use squall_codec::{
+    packet::Packet,
+    property::{Properties, Property, PropertyId},
+    qos::Qos,
+    reason::Side,
+    version::Version,
+    wire::Text,
+};
 use squall_conformance::{
     own,
     report::human::transcript_line,
@@ -19,17 +26,17 @@ use squall_scenarios::{
     verdict::Verdict,
 };
 
-/// A lawful behaviour: how the broker is set up, and what is left out of what it says.
+/// A lawful behaviour: how the broker is set up, and what becomes of what it says.
 struct Variant {
     name: &'static str,
     change: fn(&mut Config),
-    leaves_out: Option<fn(&Packet) -> bool>,
+    habit: Option<fn() -> Box<dyn Liar>>,
     /// The versions in which it is lawful.
     since: Version,
 }
 
 const fn variant(name: &'static str, change: fn(&mut Config)) -> Variant {
-    Variant { name, change, leaves_out: None, since: Version::V3_1 }
+    Variant { name, change, habit: None, since: Version::V3_1 }
 }
 
 /// Something that only CONNACK of 5.0 can lawfully deny.
@@ -37,8 +44,8 @@ const fn denial(name: &'static str, change: fn(&mut Config)) -> Variant {
     Variant { since: Version::V5_0, ..variant(name, change) }
 }
 
-const fn silent(name: &'static str, since: Version, leaves_out: fn(&Packet) -> bool) -> Variant {
-    Variant { leaves_out: Some(leaves_out), since, ..variant(name, |_| {}) }
+const fn habit(name: &'static str, since: Version, habit: fn() -> Box<dyn Liar>) -> Variant {
+    Variant { habit: Some(habit), since, ..variant(name, |_| {}) }
 }
 
 const VARIANTS: &[Variant] = &[
@@ -72,14 +79,55 @@ const VARIANTS: &[Variant] = &[
         config.limits.topic_alias_maximum = 0;
         config.maximum_session_expiry = 0;
     }),
-    silent("closes without DISCONNECT", Version::V3_1, |packet| matches!(packet, Packet::Disconnect(_))),
-    silent(
-        "refuses without CONNACK",
-        // 3.1.1 [MQTT-3.1.2-2] [MQTT-3.1.3-8] There it has to come.
-        Version::V5_0,
-        |packet| matches!(packet, Packet::Connack(connack) if connack.reason.is_failure()),
-    ),
+    habit("closes without DISCONNECT", Version::V3_1, || {
+        Box::new(Silence(|packet| matches!(packet, Packet::Disconnect(_))))
+    }),
+    // 3.1.1 [MQTT-3.1.2-2] [MQTT-3.1.3-8] There it has to come.
+    habit("refuses without CONNACK", Version::V5_0, || {
+        Box::new(Silence(|packet| matches!(packet, Packet::Connack(connack) if connack.reason.is_failure())))
+    }),
+    habit("signs what it delivers", Version::V3_1, || Box::new(Signature::default())),
 ];
+
+/// Writes a User Property of its own before those of each message, and the kinds of properties in another order. Who takes only
+/// packets up to some size gets them as they are.
+#[derive(Default)]
+struct Signature {
+    signed: BTreeSet<u64>,
+}
+
+impl Liar for Signature {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        let raw = match direction {
+            Direction::ToServer => {
+                if let Ok(Packet::Connect(connect)) = Packet::decode(Version::V5_0, Side::Client, raw.clone())
+                    && raw.windows(5).any(|bytes| bytes == b"MQTT\x05")
+                    && connect.properties.maximum_packet_size().is_none()
+                {
+                    self.signed.insert(connection);
+                }
+                raw
+            }
+            Direction::ToClient if self.signed.contains(&connection) => signed(raw),
+            Direction::ToClient => raw,
+        };
+        out.push(Lie::Frame(connection, direction, raw));
+    }
+}
+
+fn signed(raw: Bytes) -> Bytes {
+    let Ok(Packet::Publish(publish)) = Packet::decode(Version::V5_0, Side::Server, raw.clone()) else { return raw };
+    let own = Property::UserProperty((Text::literal("passed"), Text::literal("here")));
+    let properties = publish.properties();
+    let (pairs, mut others): (Vec<_>, Vec<_>) =
+        properties.iter().cloned().partition(|property| property.id() == PropertyId::UserProperty);
+    others.reverse();
+    let all: Properties = [own].into_iter().chain(pairs).chain(others).collect();
+    let mut bytes = BytesMut::new();
+    let packet = Packet::Publish(publish.with_properties(&all));
+    packet.encode(Version::V5_0, &mut bytes).expect("it was a packet of 5.0 before");
+    bytes.freeze()
+}
 
 /// Leaves packets of the server out that it need not send.
 struct Silence(fn(&Packet) -> bool);
@@ -112,8 +160,7 @@ fn accuses_nobody(variant: &Variant) -> Result<(), Failed> {
 fn accused(variant: &Variant, planned: &Planned) -> Option<String> {
     let mut subject = own::subject(Setup::Plain);
     (variant.change)(&mut subject.config);
-    let silence = variant.leaves_out.map(|leaves_out| Box::new(Silence(leaves_out)) as Box<dyn Liar>);
-    let entry = own::in_events_on(subject, planned, silence);
+    let entry = own::in_events_on(subject, planned, variant.habit.map(|habit| habit()));
     if !matches!(entry.verdict, Verdict::Fail | Verdict::Inconclusive) {
         return None;
     }

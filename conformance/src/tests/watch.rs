@@ -4,7 +4,7 @@ use std::{future::Future, ops::Deref, time::Duration};
 
 use squall_codec::{
     packet::{Ack, Connect, Packet, Publish, Will},
-    property::Properties,
+    property::{Properties, Property, PropertyId},
     qos::Qos,
     reason::ReasonCode,
     topic::{TopicFilter, TopicName},
@@ -259,6 +259,19 @@ pub(crate) fn no_other<'a>(messages: impl IntoIterator<Item = &'a Delivery>, pay
         None => Ok(()),
         Some(other) => Err(Halt::fail(format!("a message came that must not: {}", shown(other))).at(other)),
     }
+}
+
+/// Whether a message came with the properties that it was given. Their kinds may stand in any order, and a server may add User
+/// Properties of its own.
+pub(crate) fn carries(came: &Properties, given: &Properties) -> bool {
+    let counts = |one: &&Property| one.id() != PropertyId::UserProperty || given.iter().any(|other| other == *one);
+    // The order of User Properties among themselves is kept.
+    let by_kind = |properties: &Properties| {
+        let mut properties: Vec<Property> = properties.iter().filter(counts).cloned().collect();
+        properties.sort_by_key(Property::id);
+        properties
+    };
+    by_kind(came) == by_kind(given)
 }
 
 /// A message in few words.

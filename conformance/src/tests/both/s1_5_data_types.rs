@@ -133,9 +133,9 @@ pub(crate) async fn a_byte_order_mark_is_a_character_like_any_other(stage: &Stag
         }
         if is_v5(stage) {
             let properties = copy.forwarded_properties();
-            let pair = properties.user_properties().next().map(|(name, value)| (name.as_str(), value.as_str()));
+            let mut pairs = properties.user_properties().map(|(name, value)| (name.as_str(), value.as_str()));
             if properties.content_type().map(|kind| kind.as_str()) != Some("\u{FEFF}type")
-                || pair != Some(("\u{FEFF}name", "value\u{FEFF}"))
+                || pairs.all(|pair| pair != ("\u{FEFF}name", "value\u{FEFF}"))
             {
                 return Err(
                     Halt::fail(format!("expected U+FEFF to stay in the properties, got {properties:?}")).at(copy)
