@@ -38,6 +38,8 @@ pub struct Access {
     pub credentials: Option<Credentials>,
     /// Whom to trust, and what to show.
     pub tls: TlsOptions,
+    /// A CONNACK of 5.0 that refuses is an answer as well: nobody need come in by CONNECT alone.
+    pub may_refuse: bool,
 }
 
 /// Opens connections to one address. A cheap clone.

@@ -215,10 +215,11 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
             }
             Ok(None) | Err(_) => Answer::Closed,
         };
-        spoken.push((*version, verdict(&answer)));
+        let is_there = access.may_refuse && *version == Version::V5_0 && matches!(answer, Answer::Refused(_));
+        spoken.push((*version, if is_there { Ok(()) } else { verdict(&answer) }));
         answers.push(answer);
     }
-    if answers.iter().any(|answer| matches!(answer, Answer::Accepted(_))) {
+    if spoken.iter().any(|(_, spoken)| spoken.is_ok()) {
         let (target, elsewhere) = (target.clone(), Vec::new());
         return Ok(Subject { target, dialer, elsewhere, credentials, keep_alive, spoken, identity, connack });
     }

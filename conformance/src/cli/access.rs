@@ -80,7 +80,7 @@ impl AccessArgs {
         };
         let certificate = self.cert.clone().zip(self.key.clone());
         let certificate = certificate.map(|(chain, key)| ClientCertificate { chain, key });
-        Ok(Access { credentials, tls: TlsOptions { trust, certificate, ..TlsOptions::default() } })
+        Ok(Access { credentials, tls: TlsOptions { trust, certificate, ..TlsOptions::default() }, may_refuse: false })
     }
 }
 

@@ -200,7 +200,8 @@ async fn ready(
     seconds: u64,
 ) -> Result<Subject, String> {
     let places = recipe.places(versions)?;
-    let access = Access { credentials: setup.credentials(), ..Access::default() };
+    let may_refuse = matches!(setup, Setup::Enhanced | Setup::Redirects);
+    let access = Access { credentials: setup.credentials(), may_refuse, ..Access::default() };
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
         let found = probe_each(&places, &access).await;

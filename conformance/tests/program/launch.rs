@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     who_brings_a_broker_down_is_told_with_what_it_sent,
     who_makes_a_broker_hang_is_told_too,
     each_version_is_asked_at_its_own_address,
+    who_lets_nobody_in_by_connect_alone_is_there,
 ];
 
 fn conformance(words: &[&str]) -> Output {
@@ -370,4 +371,37 @@ fn each_version_is_asked_at_its_own_address() {
     assert_eq!(verdict(&report, "5.0", above).0, "pass");
     assert_eq!(verdict(&report, "3.1.1", first).0, "pass");
     assert_ne!(verdict(&report, "5.0", first).0, "pass");
+}
+
+/// A Mosquitto that turns everybody away, where a server is wanted at which one comes in by an exchange.
+fn who_lets_nobody_in_by_connect_alone_is_there() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: mosquitto is not on the PATH");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = folder.path().join("exchange.toml");
+    let text = r#"
+        name = 'Mosquitto'
+        target = 'a:1'
+        [launch]
+        program = 'mosquitto'
+        arguments = ['-c', '{folder}/mosquitto.conf']
+        [launch.files]
+        'mosquitto.conf' = """
+            user root
+            listener {port} 127.0.0.1
+            allow_anonymous {anonymous}
+        """
+        [launch.values]
+        anonymous = 'true'
+        [launch.setups.enhanced]
+        values = { anonymous = 'false' }
+    "#;
+    std::fs::write(&profile, text).expect("a file");
+    let test = "auth_and_connack_repeat_the_method";
+    let words = ["--launch", &profile.display().to_string(), "--mqtt", "5.0", "--report", "json=-", test];
+    let (seen, reason) = verdict(&report(&conformance(&words)), "5.0", test);
+    assert_eq!(seen, "inconclusive", "{reason}");
+    assert!(reason.contains("expected AUTH") && reason.contains("CONNACK"), "it was asked: {reason}");
 }

@@ -139,6 +139,7 @@ fn a_program_audits_over_tls_with_the_library() {
             password: Some("secret".to_owned().into()),
         }),
         tls: TlsOptions { trust, ..TlsOptions::default() },
+        ..Access::default()
     };
     let suite = |trust| Suite::new().filter("MQTT-3.8.4-1").access(access(trust));
     for (scheme, index, path) in [("tls", 1, ""), ("wss", 3, "/mqtt")] {
