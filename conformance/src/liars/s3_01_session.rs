@@ -250,6 +250,15 @@ pub(crate) fn takes_each_disconnect_for_normal() -> Box<dyn Liar> {
     })
 }
 
+/// Takes the DISCONNECT that asks for the will to be published for a normal one.
+pub(crate) fn takes_the_wish_for_a_will_for_none() -> Box<dyn Liar> {
+    bends(Direction::ToServer, |bytes| {
+        if bytes[0] == 0xE0 && bytes.get(2) == Some(&0x04) {
+            *bytes = vec![0xE0, 0];
+        }
+    })
+}
+
 /// Delivers wills only to those who asked for their topic by name.
 pub(crate) fn hides_wills_from_wildcards() -> Box<dyn Liar> {
     let mut wills = BTreeSet::new();

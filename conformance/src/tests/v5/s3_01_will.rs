@@ -131,9 +131,15 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     test!(
         a_disconnect_with_a_reason_publishes_the_will,
-        "DISCONNECT with 0x04 or an error code leaves the will to be published.",
+        "DISCONNECT with an error code leaves the will to be published.",
         ["5.0/X-WILL-DISCONNECT-CODES"],
         s3_01_session::takes_each_disconnect_for_normal
+    ),
+    test!(
+        a_disconnect_with_will_message_publishes_the_will,
+        "DISCONNECT with 0x04, Disconnect with Will Message, leaves the will to be published.",
+        ["5.0/X-WILL-DISCONNECT-CODES"],
+        s3_01_session::takes_the_wish_for_a_will_for_none
     ),
     test!(
         a_will_of_a_lasting_session_is_published,
@@ -296,15 +302,26 @@ async fn the_end_of_the_session_ends_the_delay(stage: &Stage) -> Outcome {
 
 /// 5.0: only a normal DISCONNECT discards the will.
 async fn a_disconnect_with_a_reason_publishes_the_will(stage: &Stage) -> Outcome {
+    let errors = [
+        ReasonCode::UnspecifiedError,
+        ReasonCode::MalformedPacket,
+        ReasonCode::ProtocolError,
+        ReasonCode::AdministrativeAction,
+    ];
+    leaves_the_will(stage, &errors).await
+}
+
+/// Servers that know no other code may well know this one.
+async fn a_disconnect_with_will_message_publishes_the_will(stage: &Stage) -> Outcome {
+    leaves_the_will(stage, &[ReasonCode::DisconnectWithWillMessage]).await
+}
+
+/// A client with a will says DISCONNECT for each of these reasons.
+async fn leaves_the_will(stage: &Stage, reasons: &[ReasonCode]) -> Outcome {
     let topic = stage.topic("will");
     let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
     let mut payloads = Vec::new();
-    for reason in [
-        ReasonCode::DisconnectWithWillMessage,
-        ReasonCode::UnspecifiedError,
-        ReasonCode::ProtocolError,
-        ReasonCode::AdministrativeAction,
-    ] {
+    for reason in reasons.iter().copied() {
         let payload = reason.to_string();
         let connect = with_will(stage, "mortal", will(&topic, payload.as_bytes()));
         let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
