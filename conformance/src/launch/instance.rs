@@ -66,7 +66,7 @@ impl Instance {
             let recipe = launch
                 .recipe(setup, folder.path(), ports)
                 .ok_or_else(|| format!("the profile {name} has no server {}", setup.wanted()))?;
-            prepare(&recipe, folder.path()).map_err(|error| format!("{name} cannot be launched: {error}"))?;
+            prepared(&recipe, folder.path()).await.map_err(|error| format!("{name} cannot be launched: {error}"))?;
             let start = Process::start(&program, &recipe, folder.path());
             let mut process = start.map_err(|error| in_vain(name, &error))?;
             match ready(&mut process, &recipe, setup, versions, launch.seconds).await {
@@ -162,6 +162,13 @@ fn free_ports() -> io::Result<[u16; 3]> {
     // All at once, so that they differ.
     let [one, other, third] = [free()?, free()?, free()?];
     Ok([one.local_addr()?.port(), other.local_addr()?.port(), third.local_addr()?.port()])
+}
+
+/// Does it on a thread of its own: to hash a password takes a while, and the clocks of the tests go on meanwhile.
+async fn prepared(recipe: &Recipe, folder: &Path) -> Result<(), String> {
+    let (recipe, folder) = (recipe.clone(), folder.to_owned());
+    let done = tokio::task::spawn_blocking(move || prepare(&recipe, &folder)).await;
+    done.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Writes its files, and runs what has to be run before.

@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     who_makes_a_broker_hang_is_told_too,
     each_version_is_asked_at_its_own_address,
     who_lets_nobody_in_by_connect_alone_is_there,
+    what_is_run_before_a_broker_holds_nobody_up,
 ];
 
 fn conformance(words: &[&str]) -> Output {
@@ -404,4 +405,31 @@ fn who_lets_nobody_in_by_connect_alone_is_there() {
     let (seen, reason) = verdict(&report(&conformance(&words)), "5.0", test);
     assert_eq!(seen, "inconclusive", "{reason}");
     assert!(reason.contains("expected AUTH") && reason.contains("CONNACK"), "it was asked: {reason}");
+}
+
+/// Two setups, each of which is prepared only when the other one is being prepared as well.
+fn what_is_run_before_a_broker_holds_nobody_up() {
+    if !is_there("mosquitto") {
+        eprintln!("skipped: mosquitto is not on the PATH");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = folder.path().join("slow.toml");
+    let head = "name = 'Mosquitto'\ntarget = 'a:1'\n[launch]\nprogram = 'mosquitto'\narguments = ['-p', '{port}']\n";
+    let setup = |own: &str, other: &str| {
+        let place = folder.path().display();
+        let wait = format!("for n in $(seq 1000); do test -e {place}/{other} && exit; sleep 0.01; done; exit 1");
+        format!("[launch.setups.{own}]\nprepare = [['sh', '-c', 'touch {place}/{own}; {wait}']]\n")
+    };
+    let text = format!("{head}{}{}", setup("no_shared", "no_wildcards"), setup("no_wildcards", "no_shared"));
+    std::fs::write(&profile, text).expect("a file");
+    let tests = ["a_wildcard_is_refused_where_there_are_none", "a_shared_subscription_is_refused_where_there_are_none"];
+    let name = profile.display().to_string();
+    let mut words = vec!["--launch", &name, "--mqtt", "5.0", "--report", "json=-"];
+    words.extend(tests);
+    let report = report(&conformance(&words));
+    for test in tests {
+        let (seen, reason) = verdict(&report, "5.0", test);
+        assert_ne!(seen, "inconclusive", "{test}: {reason}");
+    }
 }

@@ -237,6 +237,9 @@ pub(crate) async fn a_client_that_is_a_little_late_is_still_served(stage: &Stage
     let due = Duration::from_secs(keep_alive.into()) * 3 / 2;
     let early = |ended: &Seen<End>| {
         let after = ended.at().saturating_sub(connack.at());
+        if after >= due {
+            return Err(Halt::inconclusive(format!("the client did not speak in time: it was {after:?}")).at(ended));
+        }
         let reason = format!(
             "early: a client with Keep Alive {keep_alive} lost its connection {after:?} after CONNACK, due after {due:?}"
         );
