@@ -1,5 +1,7 @@
 //! Defects in what 5.0 adds: properties, aliases, identifiers of subscriptions, limits, options, shares.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use bytes::Bytes;
 use squall_codec::{
     packet::{Connack, Packet, Publish, RetainHandling},
@@ -40,6 +42,7 @@ pub(super) const ALL: &[Planted] = &[
             publish.message_expiry_interval = publish.message_expiry_interval.map(|seconds| seconds.saturating_add(10));
         })
     }),
+    planted("takes the wait of a retained message off once more for each who asks", V5, waits_once_more_for_each),
     planted("delivers messages that have expired", V5, || {
         hears(|packet| {
             if let Packet::Publish(publish) = packet {
@@ -203,5 +206,29 @@ fn handles(asked: RetainHandling, done: RetainHandling) -> Box<dyn Liar> {
         if one.options.retain_handling == asked {
             one.options.retain_handling = done;
         }
+    })
+}
+
+/// What is left of a Message Expiry Interval is written back to where the message is kept, and the wait counted from its start again.
+fn waits_once_more_for_each() -> Box<dyn Liar> {
+    let mut kept: BTreeMap<String, (Duration, u32)> = BTreeMap::new();
+    liar(move |passing| {
+        if let Some(Packet::Publish(publish)) = passing.from_client().filter(|_| passing.version.has_properties())
+            && publish.retain
+        {
+            kept.insert(publish.topic().to_owned(), (passing.now, 0));
+        }
+        if let Some(Packet::Publish(publish)) = passing.from_server()
+            && publish.retain
+            && let Some((since, asked)) = kept.get_mut(publish.topic())
+        {
+            let waited = u32::try_from((passing.now - *since).as_secs()).unwrap_or(u32::MAX);
+            let mut publish = publish.clone();
+            let left = |seconds: u32| seconds.saturating_sub(waited.saturating_mul(*asked));
+            publish.message_expiry_interval = publish.message_expiry_interval.map(left);
+            *asked += 1;
+            return passing.put(&Packet::Publish(publish));
+        }
+        passing.pass();
     })
 }
