@@ -90,6 +90,18 @@ impl Profile {
         asked.or(borne).unwrap_or(JOBS)
     }
 
+    /// What a report calls a server: what that says it is, behind the name of its profile where it says a number and no name.
+    pub fn subject(profile: Option<&Profile>, identity: Option<&str>) -> Option<String> {
+        let name = profile.map(|profile| profile.name.as_str());
+        match (name, identity) {
+            (Some(name), Some(number)) if number.starts_with(|first: char| first.is_ascii_digit()) => {
+                Some(format!("{name} {number}"))
+            }
+            (_, Some(identity)) => Some(identity.to_owned()),
+            (name, None) => name.map(str::to_owned),
+        }
+    }
+
     /// How much later than usual its clocks may be before they are late.
     pub fn tolerance(&self) -> Duration {
         Duration::from_secs_f64(self.tolerance_s)

@@ -181,7 +181,6 @@ impl Suite {
             .await
             .map_err(|error| SuiteError::Unreachable(error.to_string()))?;
         let mut audience = Audience::new(std::mem::take(&mut self.listeners));
-        let name = self.profile.as_ref().map(|profile| profile.name.clone());
         let spoken = |(version, spoken): &(Version, Result<(), String>)| Spoken {
             version: version.to_string(),
             spoken: spoken.is_ok(),
@@ -190,7 +189,7 @@ impl Suite {
         let header = Header {
             world: "live".to_owned(),
             target: subject.target.to_string(),
-            subject: subject.identity.clone().or(name),
+            subject: Profile::subject(self.profile.as_ref(), subject.identity.as_deref()),
             mqtt: subject.spoken.iter().map(spoken).collect(),
             ..self.header()
         };

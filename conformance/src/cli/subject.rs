@@ -141,7 +141,7 @@ fn describe(audit: &mut Audit<'_>, subject: &Subject, target: String) {
     let header = &mut audit.header;
     header.world = "live".to_owned();
     header.target = target;
-    header.subject = subject.identity.clone().or_else(|| audit.profile.map(|profile| profile.name.clone()));
+    header.subject = Profile::subject(audit.profile, subject.identity.as_deref());
     header.mqtt = subject
         .spoken
         .iter()

@@ -31,6 +31,16 @@ fn a_profile_says_how_many_tests_its_broker_bears() {
 }
 
 #[test]
+fn a_server_that_says_a_number_keeps_the_name_of_its_profile() {
+    let profile = Profile::parse("name = 'x'\ntarget = 'a:1'\n").expect("a profile");
+    let called = |profile, identity| Profile::subject(profile, identity).unwrap_or_default();
+    assert_eq!(called(Some(&profile), Some("0.49.0")), "x 0.49.0");
+    assert_eq!(called(Some(&profile), Some("y version 2")), "y version 2");
+    assert_eq!(called(Some(&profile), None), "x");
+    assert_eq!([called(None, Some("0.49.0")), called(None, None)], ["0.49.0", ""]);
+}
+
+#[test]
 fn a_wrong_profile_is_shown_with_its_line() {
     let error = Profile::parse("name = 'x'\ntarget = 'a:1'\nnonsense = 1\n").unwrap_err();
     assert!(error.contains("line 3") && error.contains("nonsense"), "{error}");
