@@ -37,9 +37,8 @@ pub struct Live {
 impl Live {
     /// A stage at this address that begins now.
     pub fn new(dialer: Dialer) -> Self {
-        let (links, transcript) = (Links::new(0), Transcript::new());
-        let book = links.clone();
-        transcript.pull_from(move || book.take_notes());
+        let links = Links::new(0);
+        let transcript = links.transcript();
         Live { dialer, instance: None, started: Instant::now(), links, transcript }
     }
 

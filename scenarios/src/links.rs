@@ -18,6 +18,7 @@ use crate::{
     liar::Direction,
     link::{Fired, Link, Strike},
     shared_link::{Journal, Note, Number, SharedLink},
+    transcript::Transcript,
     words,
 };
 
@@ -198,6 +199,13 @@ impl Links {
     /// How many connections the actor has opened.
     pub fn connection_number(&self, actor: &str) -> u32 {
         self.lock().actors.get(actor).map_or(0, |opened| opened.connections)
+    }
+
+    /// A fresh record that takes over, in their place, what the links have noted.
+    pub fn transcript(&self) -> Transcript {
+        let (transcript, book) = (Transcript::new(), self.clone());
+        transcript.pull_from(move || book.take_notes());
+        transcript
     }
 
     /// What the links have written since the last call, in order.

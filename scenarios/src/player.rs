@@ -93,7 +93,7 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
         return ended(Halt::unsupported("the script is not played in this version"), None);
     }
     if script.plan().is_some() {
-        return ended(Halt::unsupported("a storm is played in the events world"), None);
+        return ended(Halt::unsupported("a storm is played in the virtual worlds, and by conformance storm"), None);
     }
     for need in script.needs() {
         if let Err(reason) = stage.world().offers(*need) {

@@ -114,8 +114,15 @@ impl Transcript {
         Transcript::default()
     }
 
+    /// What is in it by now, as a record of its own: nothing is added to that.
+    pub fn so_far(&self) -> Transcript {
+        let copy = Transcript::new();
+        *copy.0.entries.borrow_mut() = self.entries();
+        copy
+    }
+
     /// Before each line, and whenever it is read, the record takes in what this source has written meanwhile: so the
-    /// faults stand where they took effect. For the book of links: `pull_from(move || links.take_notes())`.
+    /// faults stand where they took effect. `Links::transcript` makes such a record.
     pub fn pull_from(&self, source: impl Fn() -> Vec<Note> + 'static) {
         *self.0.source.borrow_mut() = Some(Box::new(source));
     }

@@ -24,6 +24,14 @@ pub struct Run<T> {
     pub noticed: Vec<Breach>,
 }
 
+impl<T> Run<T> {
+    /// With something else in the place of what it returned.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Run<U> {
+        let Run { outcome, transcript, elapsed, untouched, noticed } = self;
+        Run { outcome: outcome.map(make), transcript, elapsed, untouched, noticed }
+    }
+}
+
 /// Why a play could not end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {

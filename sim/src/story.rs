@@ -18,6 +18,7 @@ use crate::{
     invariants::{self, Breach},
     run::Run,
     subject::Subject,
+    turmoil,
     world::VirtualWorld,
 };
 
@@ -32,8 +33,8 @@ pub const TOPIC_ROOT: &str = "squall//";
 
 /// Plays once, with the broker as the script wants it.
 pub fn play(world: VirtualWorld, script: &Rc<Script>, version: Version, seed: u64) -> Run<Played> {
-    if let (Some(plan), VirtualWorld::Events) = (script.plan(), world) {
-        return play_storm(script, plan, version);
+    if let Some(plan) = script.plan() {
+        return play_storm(world, script, plan, version);
     }
     let told = Rc::clone(script);
     let subject = Subject::of(script.settings(), NAMESPACE, seed);
@@ -50,10 +51,15 @@ pub fn play(world: VirtualWorld, script: &Rc<Script>, version: Version, seed: u6
     run
 }
 
-/// A storm has its own seed; it is judged by what a model of the server has noticed.
-fn play_storm(script: &Script, plan: &Plan, version: Version) -> Run<Played> {
-    let run = storm::play(plan, StormOptions::default());
-    let first = run.breaches.first();
+/// A storm has its own seed; it is judged by what a model of the server has noticed, or by what has passed the edge of one that
+/// nobody stands beside.
+fn play_storm(world: VirtualWorld, script: &Script, plan: &Plan, version: Version) -> Run<Played> {
+    let run = match world {
+        VirtualWorld::Events => storm::play(plan, StormOptions::default()),
+        VirtualWorld::Turmoil => turmoil::storm::play(plan),
+    }
+    .into_run();
+    let first = run.noticed.first();
     let played = Played {
         file: script.file().to_owned(),
         version,
@@ -64,13 +70,7 @@ fn play_storm(script: &Script, plan: &Plan, version: Version) -> Run<Played> {
         entry: first.map(|breach| breach.entry),
         steps: Vec::new(),
     };
-    Run {
-        outcome: run.error.map_or(Ok(played), Err),
-        transcript: run.transcript,
-        elapsed: run.elapsed,
-        untouched: run.untouched,
-        noticed: run.breaches,
-    }
+    run.map(|()| played)
 }
 
 /// The script on a stage in this world.

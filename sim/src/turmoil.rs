@@ -7,6 +7,7 @@
 mod client_actor;
 mod power;
 mod sockets;
+pub mod storm;
 mod world;
 
 use std::{
@@ -20,7 +21,6 @@ use squall_broker::core::config::Config;
 use squall_scenarios::{
     links::Links,
     stage::{LocalFuture, World},
-    transcript::Transcript,
 };
 
 use self::{
@@ -72,23 +72,34 @@ pub fn run<T: 'static>(
     options: TurmoilOptions,
     play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T> + 'static,
 ) -> Run<T> {
-    panics::watch();
-    let transcript = Transcript::new();
     let links = Links::new(options.seed);
-    let book = links.clone();
-    transcript.pull_from(move || book.take_notes());
+    let transcript = links.transcript();
     let mut elapsed = Duration::ZERO;
-    let outcome = catch_unwind(AssertUnwindSafe(|| simulate(&options, &links, &transcript, &mut elapsed, play)))
-        .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
+    let (told, noted) = (transcript.clone(), links.clone());
+    let (seed, distance) = (options.seed, options.latency);
+    let outcome = simulated(&options, &links, &mut elapsed, move |power| {
+        play(Rc::new(TurmoilWorld::new(seed, distance, noted, told, power)))
+    });
     Run { outcome, transcript, elapsed, untouched: links.unhit(), noticed: Vec::new() }
+}
+
+/// The same for a play on the actors' host that needs no stage; `links` are told where the broker loses its power.
+fn simulated<T: 'static>(
+    options: &TurmoilOptions,
+    links: &Links,
+    elapsed: &mut Duration,
+    play: impl FnOnce(Power) -> LocalFuture<'static, T> + 'static,
+) -> Result<T, RunError> {
+    panics::watch();
+    catch_unwind(AssertUnwindSafe(|| simulate(options, links, elapsed, play)))
+        .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))))
 }
 
 fn simulate<T: 'static>(
     options: &TurmoilOptions,
     links: &Links,
-    transcript: &Transcript,
     elapsed: &mut Duration,
-    play: impl FnOnce(Rc<dyn World>) -> LocalFuture<'static, T> + 'static,
+    play: impl FnOnce(Power) -> LocalFuture<'static, T> + 'static,
 ) -> Result<T, RunError> {
     let mut sim = turmoil::Builder::new()
         .rng_seed(options.seed)
@@ -101,18 +112,14 @@ fn simulate<T: 'static>(
         .simulation_duration(options.time_limit + Duration::from_secs(3600))
         .build();
 
-    let seed = options.seed;
-    let power = Power::new(options.subject.clone(), seed, links.clone());
+    let power = Power::new(options.subject.clone(), options.seed, links.clone());
     let host = power.clone();
     sim.host(BROKER, move || host.clone().run());
 
     let outcome = Rc::new(RefCell::new(None));
-    let slot = Rc::clone(&outcome);
-    let (links, transcript, switch) = (links.clone(), transcript.clone(), power.clone());
-    let distance = options.latency;
+    let (slot, switch) = (Rc::clone(&outcome), power.clone());
     sim.client("actors", async move {
-        let world = Rc::new(TurmoilWorld::new(seed, distance, links, transcript, switch));
-        let played = play(world).await;
+        let played = play(switch).await;
         *slot.borrow_mut() = Some(played);
         Ok(())
     });

@@ -2,7 +2,8 @@
 //!
 //! A trial passes when every world that offers what the script needs says `pass`, and when they have seen the same packets
 //! on the same connections, each way in the same order. (How the two ways interleave within a moment is left open: a
-//! driver may read two packets before it answers the first.)
+//! driver may read two packets before it answers the first.) A storm waits for nobody and is another one wherever the broker
+//! cannot be made to suffer: each world judges its own.
 
 use std::{path::Path, rc::Rc};
 
@@ -63,6 +64,9 @@ fn play(file: &Path, version: Version) -> Result<Completion, Failed> {
     }
     if played.is_empty() {
         return Ok(Completion::ignored_with(reasons.join("; ")));
+    }
+    if script.plan().is_some() {
+        return Ok(Completion::Completed);
     }
     for pair in played.windows(2) {
         same_packets(&pair[0], &pair[1])?;

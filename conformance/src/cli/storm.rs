@@ -26,7 +26,7 @@ use squall_conformance::{
     storm::{self, Asked, Judged, Tally, asked, play},
     test::Isolation,
 };
-use squall_scenarios::{plan::Plan, script::Script};
+use squall_scenarios::{plan::Plan, script::Script, transcript::Transcript};
 use squall_sim::{
     invariants::at_edge::Allowance,
     storm::{
@@ -235,8 +235,8 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
             let wait = STAGGER * u32::try_from(number % usize::from(args.jobs)).unwrap_or(0);
             running.spawn_local(async move {
                 sleep(wait).await;
-                let judged = play(&plan, &place).await;
-                (plan, judged)
+                let (judged, transcript) = play(&plan, &place).await;
+                (plan, judged, transcript)
             });
         }
         let ended = tokio::select! {
@@ -245,8 +245,9 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
             ended = running.join_next() => ended,
         };
         let Some(ended) = ended else { break };
-        let (plan, judged) = ended.map_err(|error| Trouble::new(format!("a storm could not be played: {error}")))?;
-        let one = one(args, &plan, judged)?;
+        let (plan, judged, transcript) =
+            ended.map_err(|error| Trouble::new(format!("a storm could not be played: {error}")))?;
+        let one = one(args, &plan, judged, &transcript)?;
         bar.inc(1);
         if !one.breaches.is_empty() {
             violations += 1;
@@ -263,12 +264,12 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
     Ok(report)
 }
 
-fn one(args: &StormArgs, plan: &Plan, judged: Judged) -> Result<One, Trouble> {
+fn one(args: &StormArgs, plan: &Plan, judged: Judged, transcript: &Transcript) -> Result<One, Trouble> {
     let script = plan.to_script();
-    let Judged { breaches, transcript, topic_root, tally, elapsed, .. } = judged;
+    let Judged { breaches, topic_root, tally, elapsed } = judged;
     let (mut trace, mut replay) = (None, None);
     if !breaches.is_empty() {
-        let written = Trace::of_storm(plan, &topic_root, &transcript, &breaches, elapsed);
+        let written = Trace::of_storm(plan, &topic_root, transcript, &breaches, elapsed);
         trace = Some(keep(&args.traces, plan.seed, &script, &write(&written))?);
         let server = args.server.words();
         replay = Some(match &args.plan {

@@ -20,6 +20,7 @@ use squall_sim::storm::{
     sweep::{PATIENCE, Sweep},
 };
 
+use super::World;
 use crate::{FAILED, PASSED, print};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -27,6 +28,7 @@ Examples:
   sim sweep --seeds 0..10000                              on all cores
   sim sweep --seeds 0..1000000 --shard 1/8 --json 1.json  an eighth of a million; sim merge joins the parts
   sim sweep --seeds 0..1000 --regressions found           a script for each violation: sim run plays it again
+  sim sweep --seeds 0..1000 --world turmoil               through the real drivers, judged by what passes the broker's edge
   sim sweep --broken                                      broken brokers, and after how many storms each is noticed
   sim plan 4711                                           the storm of a seed, as a script
 
@@ -47,6 +49,9 @@ pub(crate) struct SweepArguments {
     /// The first seed, and the one behind the last.
     #[arg(long, value_name = "A..B", default_value = "0..1000")]
     seeds: Seeds,
+    /// Where they are played: in turmoil without what befalls the broker itself.
+    #[arg(long, value_enum, default_value_t = World::Events)]
+    world: World,
     /// Threads. Left out: one for each core.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -63,7 +68,7 @@ pub(crate) struct SweepArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE.as_secs(), value_parser = value_parser!(u64).range(1..))]
     patience: u64,
     /// Sweep brokers that are wrong in one thing each, until each is noticed: what a sweep is worth.
-    #[arg(long, conflicts_with_all = ["regressions", "shard", "json"])]
+    #[arg(long, conflicts_with_all = ["world", "regressions", "shard", "json"])]
     broken: bool,
 }
 
@@ -133,7 +138,8 @@ pub(crate) fn sweep(arguments: &SweepArguments) -> Result<u8, String> {
     }
     let shard = (arguments.shard.0, arguments.shard.1);
     let patience = Duration::from_secs(arguments.patience);
-    let sweep = Sweep { shard, jobs, patience, ..Sweep::of(arguments.seeds.0.clone()) };
+    let world = arguments.world.into();
+    let sweep = Sweep { world, shard, jobs, patience, ..Sweep::of(arguments.seeds.0.clone()) };
     let count = (sweep.seeds.end - sweep.seeds.start).div_ceil(sweep.shard.1);
     let bar = bar(count);
     #[expect(clippy::disallowed_methods, reason = "how long the person has waited, not the world")]
@@ -201,8 +207,11 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<u8, String> {
         match &mut whole {
             None => whole = Some(part),
             Some(whole) if whole.is_continued_by(&part) => whole.merge(part),
-            Some(whole) if whole.squall != part.squall || whole.seeds != part.seeds => {
-                return Err(format!("{} is of another version or of other seeds than the first part", file.display()));
+            Some(whole) if !whole.is_of_one_sweep_with(&part) => {
+                return Err(format!(
+                    "{} is of another version, of another world or of other seeds than the first part",
+                    file.display()
+                ));
             }
             Some(whole) if part.shards.iter().any(|shard| whole.shards.iter().any(|other| other.1 != shard.1)) => {
                 return Err(format!("{} comes from a sweep that was cut in another way", file.display()));

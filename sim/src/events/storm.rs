@@ -33,6 +33,7 @@ use crate::{
     panics,
     run::{DEFAULT_LATENCY, RunError},
     scribe::Both,
+    storm::run::StormRun,
     story::TOPIC_ROOT,
     subject::Subject,
     told::BROKER,
@@ -53,33 +54,6 @@ pub struct StormOptions {
 
 /// More happenings than this are a run that goes in circles.
 const EVENT_LIMIT: u64 = 5_000_000;
-
-/// What became of a plan.
-#[derive(Debug)]
-pub struct StormRun {
-    /// What was wrong, in the order in which it showed.
-    pub breaches: Vec<Breach>,
-    /// Why it could not be played to its end.
-    pub error: Option<RunError>,
-    /// xxh3-64 of everything that has passed the broker's edge.
-    pub digest: u64,
-    /// What was seen, in numbers.
-    pub tally: Tally,
-    /// Faults that hit something, and all of them.
-    pub faults: (usize, usize),
-    /// Everything that was seen; empty where nothing was written.
-    pub transcript: Transcript,
-    /// Faults that touched nothing, in words.
-    pub untouched: Vec<String>,
-    /// Steps of the plan that waited for a packet, and the first byte of the packet that came.
-    pub struck: Vec<(usize, u8)>,
-    /// Cuts that struck, in words, and what with.
-    pub cuts: BTreeMap<String, u8>,
-    /// Happenings, of whatever kind.
-    pub events: u64,
-    /// The virtual time at its end.
-    pub elapsed: Duration,
-}
 
 /// Plays a plan to the end of its calm.
 pub fn play(plan: &Plan, options: StormOptions) -> StormRun {

@@ -1,6 +1,6 @@
 //! Clients that ought to be there at the end, and are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use squall_codec::{packet::Packet, reason::ReasonCode};
 
@@ -21,11 +21,18 @@ enum Standing {
 pub(super) fn absent(history: &History, actors: &[&str]) -> Vec<Breach> {
     let end = history.events.last().map(|event| event.at);
     let mut last: BTreeMap<&str, (&ConnectionName, Standing, &Event)> = BTreeMap::new();
+    // A CONNECT that comes so late is heard by nobody.
+    let mut closed: BTreeSet<&ConnectionName> = BTreeSet::new();
     for event in history.events.iter().filter(|event| actors.contains(&&*event.connection.actor)) {
         let actor = &*event.connection.actor;
-        if let Happened::Sent(Packet::Connect(_)) = &event.what {
-            last.insert(actor, (&event.connection, Standing::Away, event));
-            continue;
+        match &event.what {
+            Happened::Sent(Packet::Connect(_)) if closed.contains(&event.connection) => continue,
+            Happened::Sent(Packet::Connect(_)) => {
+                last.insert(actor, (&event.connection, Standing::Away, event));
+                continue;
+            }
+            Happened::Ended { by_server: true, .. } => drop(closed.insert(&event.connection)),
+            _ => {}
         }
         let Some((connection, standing, seen)) = last.get_mut(actor) else { continue };
         if **connection != event.connection {

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-use crate::events::storm::StormRun;
+use super::run::StormRun;
+use crate::{model::Situation, world::VirtualWorld};
 
 /// A seed that broke an invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ const LISTED: usize = 20;
 pub struct Report {
     /// The version that swept.
     pub squall: String,
+    /// The world in which it swept: `events`, or `turmoil`.
+    #[serde(default = "events")]
+    pub world: String,
     /// The first seed and the one behind the last.
     pub seeds: (u64, u64),
     /// Which parts of them, each as part and number of parts.
@@ -43,20 +47,33 @@ pub struct Report {
     pub faults: (u64, u64),
     /// xxh3-64 digests of all plays, added up: the same on every machine, in whatever order.
     pub digest: u64,
-    /// Situations that matter, and in how many plays they came.
+    /// Situations that matter, and in how many plays they came. Only the model of the events world sees them.
     pub situations: BTreeMap<String, u64>,
     /// What waited for a packet and struck: packet with the state of its exchange, direction, place and fault, and how often.
-    /// Those that never did are there with 0.
+    /// Those that never did are there with 0. Empty where nobody counts them, as the situations are.
     pub cells: BTreeMap<String, u64>,
     /// In the order of the seeds.
     pub violations: Vec<Violation>,
 }
 
+/// What was swept before there was a choice.
+fn events() -> String {
+    VirtualWorld::Events.name().to_owned()
+}
+
 impl Report {
     /// Of nothing yet.
-    pub fn new(seeds: Range<u64>, shard: (u64, u64)) -> Self {
+    pub fn new(world: VirtualWorld, seeds: Range<u64>, shard: (u64, u64)) -> Self {
+        let (situations, cells) = match world {
+            VirtualWorld::Events => (
+                Situation::ALL.iter().map(|situation| (situation.name().to_owned(), 0)).collect(),
+                super::faults::cells().map(|cell| (cell, 0)).collect(),
+            ),
+            VirtualWorld::Turmoil => (BTreeMap::new(), BTreeMap::new()),
+        };
         Report {
             squall: env!("CARGO_PKG_VERSION").to_owned(),
+            world: world.name().to_owned(),
             seeds: (seeds.start, seeds.end),
             shards: vec![shard],
             played: 0,
@@ -65,8 +82,8 @@ impl Report {
             delivered: 0,
             faults: (0, 0),
             digest: 0,
-            situations: crate::model::Situation::ALL.iter().map(|situation| (situation.name().to_owned(), 0)).collect(),
-            cells: super::faults::cells().map(|cell| (cell, 0)).collect(),
+            situations,
+            cells,
             violations: Vec::new(),
         }
     }
@@ -83,15 +100,26 @@ impl Report {
         self.faults.0 += run.faults.0 as u64;
         self.faults.1 += run.faults.1 as u64;
         self.digest = self.digest.wrapping_add(run.digest);
-        for (situation, count) in crate::model::Situation::ALL.iter().zip(run.tally.situations) {
-            *self.situations.entry(situation.name().to_owned()).or_default() += u64::from(count > 0);
+        for (situation, count) in Situation::ALL.iter().zip(run.tally.situations) {
+            if let Some(sum) = self.situations.get_mut(situation.name()) {
+                *sum += u64::from(count > 0);
+            }
         }
+    }
+
+    /// Whether both may be parts of one sweep.
+    pub fn is_of_one_sweep_with(&self, other: &Report) -> bool {
+        self.is_like(other) && self.seeds == other.seeds
+    }
+
+    fn is_like(&self, other: &Report) -> bool {
+        self.squall == other.squall && self.world == other.world
     }
 
     /// Whether the other one is a whole sweep as this is, and its seeds begin where these end.
     pub fn is_continued_by(&self, other: &Report) -> bool {
         let is_whole = |report: &Report| report.shards == [(1, 1)];
-        self.squall == other.squall && is_whole(self) && is_whole(other) && self.seeds.1 == other.seeds.0
+        self.is_like(other) && is_whole(self) && is_whole(other) && self.seeds.1 == other.seeds.0
     }
 
     /// Adds another part of the same sweep, or the sweep of the seeds behind it.
@@ -130,7 +158,8 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [none, once, exactly] = self.accepted;
-        writeln!(f, "{} storms, seeds {} to {}", self.played, self.seeds.0, self.seeds.1.saturating_sub(1))?;
+        let world = if self.world == events() { String::new() } else { format!(" in {}", self.world) };
+        writeln!(f, "{} storms{world}, seeds {} to {}", self.played, self.seeds.0, self.seeds.1.saturating_sub(1))?;
         writeln!(f, "  packets      {} to the broker, {} from it", self.packets.0, self.packets.1)?;
         writeln!(
             f,
@@ -139,6 +168,24 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "  faults       {} of {} hit something", self.faults.0, self.faults.1)?;
         writeln!(f, "  digest       {:016x}", self.digest)?;
+        self.write_situations(f)?;
+        writeln!(f, "  violations   {}", self.violations.len())?;
+        for violation in self.violations.iter().take(LISTED) {
+            writeln!(f, "    seed {}: {}", violation.seed, violation.detail)?;
+        }
+        if self.violations.len() > LISTED {
+            writeln!(f, "    and {} more", self.violations.len() - LISTED)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    /// What the model has counted, where there was one.
+    fn write_situations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.situations.is_empty() {
+            return Ok(());
+        }
         writeln!(f, "  situations, and in how many storms they came")?;
         for (name, count) in &self.situations {
             writeln!(f, "    {count:>8}  {name}")?;
@@ -155,13 +202,6 @@ impl fmt::Display for Report {
         }
         if never.len() > LISTED {
             writeln!(f, "    never     {} more", never.len() - LISTED)?;
-        }
-        writeln!(f, "  violations   {}", self.violations.len())?;
-        for violation in self.violations.iter().take(LISTED) {
-            writeln!(f, "    seed {}: {}", violation.seed, violation.detail)?;
-        }
-        if self.violations.len() > LISTED {
-            writeln!(f, "    and {} more", self.violations.len() - LISTED)?;
         }
         Ok(())
     }

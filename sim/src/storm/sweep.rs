@@ -13,13 +13,16 @@ use squall_scenarios::{
 use super::{
     faults, generate,
     report::{Report, Violation},
+    run::StormRun,
     shrink::shrink,
     threads::{self, ENDLESS},
 };
 use crate::{
-    events::storm::{StormOptions, StormRun, play},
+    events::storm::{StormOptions, play},
     invariants::Invariant,
     meddler::Meddler,
+    turmoil,
+    world::VirtualWorld,
 };
 
 /// What is wrong in a play, made anew for each: a broken broker, or broken clients.
@@ -40,13 +43,15 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// What is swept.
 #[derive(Clone)]
 pub struct Sweep {
+    /// Where they are played.
+    pub world: VirtualWorld,
     /// Which seeds.
     pub seeds: Range<u64>,
     /// The `i`-th of `n` parts of them, from 1.
     pub shard: (u64, u64),
     /// Threads.
     pub jobs: usize,
-    /// What is wrong with the broker; `None`: nothing.
+    /// What is wrong with the broker, in the events world; `None`: nothing.
     pub broken: Option<Arc<Breaking>>,
     /// Ends at the first violation.
     pub first_only: bool,
@@ -60,9 +65,12 @@ pub fn play_quietly(plan: &Plan, broken: Option<&Breaking>) -> StormRun {
     play(plan, StormOptions { liar, meddler, is_quiet: true, ..StormOptions::default() })
 }
 
-/// The invariants that a plan breaks.
+/// The invariants that a plan breaks in the events world.
 pub fn broken_by(plan: &Plan, broken: Option<&Breaking>) -> Vec<Invariant> {
-    let run = play_quietly(plan, broken);
+    broken_in(&play_quietly(plan, broken))
+}
+
+fn broken_in(run: &StormRun) -> Vec<Invariant> {
     let mut found: Vec<Invariant> = run.breaches.iter().map(|breach| breach.invariant).collect();
     if run.error.is_some() {
         found.push(Invariant::Progress);
@@ -71,9 +79,17 @@ pub fn broken_by(plan: &Plan, broken: Option<&Breaking>) -> Vec<Invariant> {
 }
 
 impl Sweep {
-    /// These seeds, as a whole, on one thread, with nothing broken.
+    /// These seeds, as a whole, on one thread, in the events world, with nothing broken.
     pub fn of(seeds: Range<u64>) -> Self {
-        Sweep { seeds, shard: (1, 1), jobs: 1, broken: None, first_only: false, patience: PATIENCE }
+        Sweep {
+            world: VirtualWorld::Events,
+            seeds,
+            shard: (1, 1),
+            jobs: 1,
+            broken: None,
+            first_only: false,
+            patience: PATIENCE,
+        }
     }
 
     /// Sweeps; `progress` is told how many seeds are done, and how many violations there are.
@@ -83,6 +99,14 @@ impl Sweep {
         threads::run(self, progress)
     }
 
+    /// Plays a plan as this sweep does.
+    pub(super) fn play(&self, plan: &Plan) -> StormRun {
+        match self.world {
+            VirtualWorld::Events => play_quietly(plan, self.broken.as_deref()),
+            VirtualWorld::Turmoil => turmoil::storm::play(plan),
+        }
+    }
+
     /// The smallest plan that shows the violation of a seed. One that does not end is not cut down: that would not end either.
     pub fn smallest(&self, violation: &Violation) -> Option<Plan> {
         let mut plan = generate::plan(violation.seed);
@@ -90,11 +114,11 @@ impl Sweep {
             plan.title = format!("{ENDLESS}, as storm {} has shown", violation.seed);
             return Some(plan);
         }
-        let broken = self.broken.as_deref();
-        let invariant = *broken_by(&plan, broken).first()?;
-        plan = shrink(&plan, invariant, &|plan| broken_by(plan, broken)).plan;
+        let broken_by = |plan: &Plan| broken_in(&self.play(plan));
+        let invariant = *broken_by(&plan).first()?;
+        plan = shrink(&plan, invariant, &broken_by).plan;
         // Of what is left: what the whole storm has said may speak of steps that are gone.
-        let shown = play_quietly(&plan, broken).breaches;
+        let shown = self.play(&plan).breaches;
         let shown = shown.iter().find(|breach| breach.invariant == invariant).map(ToString::to_string);
         let detail = shown.as_ref().unwrap_or(&violation.detail);
         plan.proves = proven(invariant, &plan);

@@ -32,7 +32,7 @@ pub(super) fn run(sweep: &Sweep, progress: &mut dyn FnMut(u64, u64)) -> Report {
     let mut numbers = 0..;
     let mut another = || numbers.next().map(|number| (number, Worker::begin(&common, &tell, number)));
     let mut workers: BTreeMap<u64, Worker> = (0..sweep.jobs.max(1)).filter_map(|_| another()).collect();
-    let mut whole = Report::new(sweep.seeds.clone(), sweep.shard);
+    let mut whole = Report::new(sweep.world, sweep.seeds.clone(), sweep.shard);
     let mut done = 0;
     while !workers.is_empty() {
         match told.recv_timeout(LOOK_ROUND.min(sweep.patience)) {
@@ -108,7 +108,7 @@ fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
 
 impl Common {
     fn nothing_yet(&self) -> Report {
-        Report::new(self.sweep.seeds.clone(), self.sweep.shard)
+        Report::new(self.sweep.world, self.sweep.seeds.clone(), self.sweep.shard)
     }
 
     /// The next seed of this part of the sweep.
@@ -131,7 +131,7 @@ impl Common {
         while let Some(seed) = self.next() {
             lock(desk).playing = Some((seed, Instant::now()));
             let plan = generate::plan(seed);
-            let run = sweep::play_quietly(&plan, self.sweep.broken.as_deref());
+            let run = self.sweep.play(&plan);
             let mut desk = lock(desk);
             desk.playing = None;
             let Some(report) = &mut desk.report else { return };

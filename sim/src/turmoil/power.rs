@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use squall_broker::net::{
-    listener::ListenerOptions,
-    server::{Server, ServerOptions},
-    websocket::options::WebsocketOptions,
+use squall_broker::{
+    core::statistics::Statistics,
+    net::{
+        listener::ListenerOptions,
+        server::{Server, ServerHandle, ServerOptions},
+        websocket::options::WebsocketOptions,
+    },
 };
 use squall_scenarios::{
     links::Links,
@@ -37,6 +40,8 @@ struct State {
     clock: Duration,
     wall_clock: WallClock,
     condition: Condition,
+    /// Asks the broker what it holds.
+    handle: Option<ServerHandle>,
     /// Asks the broker to end.
     shutdown: Option<oneshot::Sender<()>>,
     order: Option<Order>,
@@ -78,6 +83,7 @@ impl Power {
             clock: Duration::ZERO,
             wall_clock: WallClock::default(),
             condition: Condition::Starting,
+            handle: None,
             shutdown: None,
             order: None,
         })))
@@ -115,7 +121,11 @@ impl Power {
             let options = ListenerOptions { websocket, ..ListenerOptions::named("web") };
             server.listen(SimulatedListener::bind(WEB_SOCKET_PORT).await?, options);
         }
-        self.lock().condition = Condition::Listening;
+        {
+            let mut state = self.lock();
+            state.condition = Condition::Listening;
+            state.handle = Some(server.handle());
+        }
         let shutdown = async {
             // The switch outlives the host: it is dropped only when nobody can ask any more.
             let _ = asked.await;
@@ -127,6 +137,12 @@ impl Power {
 
     pub(super) fn condition(&self) -> Condition {
         self.lock().condition.clone()
+    }
+
+    /// The broker's figures, while it runs.
+    pub(super) async fn statistics(&self) -> Option<Statistics> {
+        let handle = self.lock().handle.clone()?;
+        handle.statistics().await
     }
 
     /// Whether the broker is also reached over a WebSocket.

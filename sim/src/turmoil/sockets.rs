@@ -53,10 +53,19 @@ pub(super) async fn connect(
     started: Instant,
     (power, port): (&Power, u16),
 ) -> io::Result<(FaultyStream, SharedLink)> {
+    let socket = dial(power, port).await?;
+    let link = links.open(started.elapsed(), actor);
+    let (stream, pump) = FaultyStream::new(socket, link.clone(), started, abort);
+    tokio::spawn(pump);
+    Ok((stream, link))
+}
+
+/// A socket to the broker. To be called within the actors' host.
+pub(super) async fn dial(power: &Power, port: u16) -> io::Result<TcpStream> {
     // turmoil lets whoever asks a host that is down wait for ever, and refuses while it comes up.
     loop {
         match power.condition() {
-            Condition::Listening => break,
+            Condition::Listening => return TcpStream::connect((BROKER, port)).await,
             Condition::Dark => sleep(ASKED_AGAIN_AFTER).await,
             Condition::Starting => sleep(TICK).await,
             Condition::Ending | Condition::Down | Condition::Failed(_) => {
@@ -64,12 +73,11 @@ pub(super) async fn connect(
             }
         }
     }
-    let socket = TcpStream::connect((BROKER, port)).await?;
-    let link = links.open(started.elapsed(), actor);
-    // turmoil knows no abort: a socket that is dropped says FIN, or RST if it had unread bytes.
-    let (stream, pump) = FaultyStream::new(socket, link.clone(), started, drop);
-    tokio::spawn(pump);
-    Ok((stream, link))
+}
+
+/// turmoil knows no abort: a socket that is dropped says FIN, or RST if it had unread bytes.
+pub(super) fn abort(socket: TcpStream) {
+    drop(socket);
 }
 
 /// How a whole client gets its connections: it keeps no record of its own, so its link does.

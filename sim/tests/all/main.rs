@@ -27,6 +27,7 @@ mod storms;
 mod told;
 mod trace;
 mod traces;
+mod turmoil_storms;
 mod turmoil_world;
 mod wall_clock;
 mod wrap;

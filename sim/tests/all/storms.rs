@@ -124,7 +124,7 @@ fn what_strikes_at_a_publish_is_counted_by_the_state_of_its_exchange() {
         assert!(struck(state) > 0, "nothing struck at {state}");
     }
     // Every other packet has one state, and every cell that was counted is one of those that are listed.
-    let listed = Report::new(0..SEEDS, (1, 1)).cells;
+    let listed = Report::new(VirtualWorld::Events, 0..SEEDS, (1, 1)).cells;
     assert_eq!(report.cells.keys().collect::<Vec<_>>(), listed.keys().collect::<Vec<_>>());
 }
 

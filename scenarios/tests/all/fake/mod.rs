@@ -72,9 +72,8 @@ pub(crate) struct Fake(Rc<RefCell<State>>);
 impl Fake {
     /// A server for every connection; `None` refuses them.
     pub(crate) fn new(version: Version, server: Option<Server>) -> Self {
-        let (links, transcript) = (Links::new(7), Transcript::new());
-        let book = links.clone();
-        transcript.pull_from(move || book.take_notes());
+        let links = Links::new(7);
+        let transcript = links.transcript();
         Fake(Rc::new(RefCell::new(State {
             now: Duration::ZERO,
             version,

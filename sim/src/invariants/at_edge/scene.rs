@@ -206,7 +206,12 @@ impl<'h> Scene<'h> {
                             line.is_answered = true;
                             if !connack.reason.is_failure() {
                                 line.granted = Some((mark, connack));
-                                let session = sessions.entry(line.connect.client_id.as_str()).or_default();
+                                let client = line.connect.client_id.as_str();
+                                if connack.session_present && self.may_be_another_session(at) {
+                                    self.shared.insert(client);
+                                }
+                                let line = &mut self.lines[at];
+                                let session = sessions.entry(client).or_default();
                                 *session += usize::from(!connack.session_present || *session == 0);
                                 line.session = *session;
                             }
@@ -233,6 +238,20 @@ impl<'h> Scene<'h> {
                 Happened::Hindered => line.is_hindered = true,
             }
         }
+    }
+
+    /// Whether the session that this line has found may have begun with a CONNECT that was never answered, and not where its client
+    /// was let in last: that one may have been over by then.
+    fn may_be_another_session(&self, at: usize) -> bool {
+        let client = self.lines[at].client();
+        let earlier = || self.lines[..at].iter().filter(|line| line.client() == client);
+        let Some(last) = earlier().rfind(|line| line.granted.is_some()) else { return false };
+        let Some(over) = last.over else { return false };
+        let ends = over.mark.at + last.expiry().0;
+        earlier().any(|line| {
+            let is_behind = !line.is_answered && line.asked.position > last.asked.position;
+            is_behind && (line.connect.clean_start || ends <= line.asked.at + self.allowance.answer)
+        })
     }
 
     pub(super) fn breach(&self, invariant: Invariant, position: usize, detail: String) -> Breach {

@@ -1,12 +1,9 @@
 //! A whole client in a storm: the client's core, a connection behind a link, and nobody who waits for an outcome.
 
 use std::{
-    cell::RefCell,
     io,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
@@ -20,37 +17,19 @@ use squall_client::{
 use squall_codec::{reason::Side, stream::Decoder, time::Now};
 use squall_scenarios::{
     faulty_stream::FaultyStream,
-    links::Links,
     plan::{Answering, Answers},
     stage::LocalFuture,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::mpsc,
-    task::JoinSet,
     time::{Instant, sleep_until},
 };
 
-use crate::{dial::Socket, preflight::Subject};
+use super::Field;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 16 * 1024;
-
-/// What all clients of one storm share. A cheap clone.
-#[derive(Clone)]
-pub(super) struct Field {
-    pub(super) subject: Rc<Subject>,
-    pub(super) links: Links,
-    pub(super) started: Instant,
-    /// Whatever moves bytes; it ends with the storm.
-    pub(super) tasks: Rc<RefCell<JoinSet<()>>>,
-}
-
-impl Field {
-    pub(super) fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-}
 
 /// The client, as its task has it.
 pub(super) struct Actor {
@@ -60,7 +39,7 @@ pub(super) struct Actor {
     stream: Option<FaultyStream>,
     decoder: Decoder,
     outbox: BytesMut,
-    dialing: Option<LocalFuture<'static, io::Result<Socket>>>,
+    dialing: Option<LocalFuture<'static, io::Result<FaultyStream>>>,
     buffer: Vec<u8>,
     /// What its application has yet to say, where it takes its time.
     answers: Option<Answers>,
@@ -111,7 +90,7 @@ impl Actor {
                 dialed = dialed(&mut self.dialing) => {
                     self.dialing = None;
                     match dialed {
-                        Ok(socket) => self.opened(socket),
+                        Ok(stream) => self.opened(stream),
                         Err(error) => self.handle(Input::Lost { reason: error.to_string() }),
                     }
                 }
@@ -140,12 +119,7 @@ impl Actor {
         }
     }
 
-    fn opened(&mut self, socket: Socket) {
-        let now = self.field.now();
-        let link = self.field.links.open(now, &self.name);
-        link.tap_at_server(now);
-        let (stream, pump) = FaultyStream::new(socket, link, self.field.started, Socket::abort);
-        self.field.tasks.borrow_mut().spawn_local(pump);
+    fn opened(&mut self, stream: FaultyStream) {
         self.stream = Some(stream);
         self.outbox.clear();
         self.decoder = decoder(self.core.options());
@@ -170,8 +144,8 @@ impl Actor {
             match effect {
                 // There is one server here, whomever it names.
                 Effect::Open { .. } => {
-                    let dialer = self.field.subject.dialer(self.core.options().version).clone();
-                    self.dialing = Some(Box::pin(async move { dialer.dial().await }));
+                    let reached = self.field.reach.connect(&self.field, &self.name, self.core.options().version);
+                    self.dialing = Some(reached);
                 }
                 Effect::Send { version, packet } if self.stream.is_some() => {
                     // What cannot be written in this version was not let through by the core.
@@ -216,7 +190,7 @@ fn decoder(options: &Options) -> Decoder {
     Decoder::new(Side::Server, Some(options.version), options.maximum_packet_size)
 }
 
-async fn dialed(dialing: &mut Option<LocalFuture<'static, io::Result<Socket>>>) -> io::Result<Socket> {
+async fn dialed(dialing: &mut Option<LocalFuture<'static, io::Result<FaultyStream>>>) -> io::Result<FaultyStream> {
     match dialing {
         Some(dialing) => dialing.as_mut().await,
         None => std::future::pending().await,
