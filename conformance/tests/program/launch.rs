@@ -14,6 +14,7 @@ use squall_conformance::{
     report::{json, model::Report},
     setup::Setup,
 };
+use tempfile::TempDir;
 
 pub(crate) const TESTS: &[crate::Test] = tests![
     mosquitto_is_launched_as_each_test_wants_it,
@@ -338,19 +339,23 @@ fn who_makes_a_broker_hang_is_told_too() {
     assert!(passes(&text, "a_second_connect_closes_the_connection"), "{text}");
 }
 
-/// A Mosquitto with two listeners, of which one takes nothing above QoS 0.
-fn each_version_is_asked_at_its_own_address() {
+/// A profile that launches a Mosquitto as one test wants it, and the folder that it is in: what stands behind `program`, made for that
+/// folder. `None` where there is no mosquitto.
+fn of_mosquitto(launch: impl FnOnce(&Path) -> String) -> Option<(TempDir, String)> {
     if !is_there("mosquitto") {
         eprintln!("skipped: mosquitto is not on the PATH");
-        return;
+        return None;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let profile = folder.path().join("two.toml");
+    let profile = folder.path().join("own.toml");
+    let head = "name = 'Mosquitto'\ntarget = 'a:1'\n[launch]\nprogram = 'mosquitto'\n";
+    std::fs::write(&profile, format!("{head}{}", launch(folder.path()))).expect("a file");
+    Some((folder, profile.display().to_string()))
+}
+
+/// A Mosquitto with two listeners, of which one takes nothing above QoS 0.
+fn each_version_is_asked_at_its_own_address() {
     let text = r#"
-        name = 'Mosquitto'
-        target = 'a:1'
-        [launch]
-        program = 'mosquitto'
         arguments = ['-c', '{folder}/mosquitto.conf']
         targets = { '3.1.1' = '127.0.0.1:{spare}' }
         [launch.files]
@@ -363,10 +368,9 @@ fn each_version_is_asked_at_its_own_address() {
         """
         [launch.setups.qos_0]
     "#;
-    std::fs::write(&profile, text).expect("a file");
+    let Some((_folder, profile)) = of_mosquitto(|_| text.to_owned()) else { return };
     let (above, first) = ("a_will_above_the_maximum_qos_is_refused", "dup_is_not_passed_on");
-    let report =
-        report(&conformance(&["--launch", &profile.display().to_string(), "--report", "json=-", above, first]));
+    let report = report(&conformance(&["--launch", &profile, "--report", "json=-", above, first]));
     let spoken = report.run.mqtt.iter().map(|entry| (entry.version.as_str(), entry.spoken));
     assert_eq!(spoken.collect::<Vec<_>>(), [("3.1.1", true), ("5.0", true)]);
     assert_eq!(verdict(&report, "5.0", above).0, "pass");
@@ -376,17 +380,7 @@ fn each_version_is_asked_at_its_own_address() {
 
 /// A Mosquitto that turns everybody away, where a server is wanted at which one comes in by an exchange.
 fn who_lets_nobody_in_by_connect_alone_is_there() {
-    if !is_there("mosquitto") {
-        eprintln!("skipped: mosquitto is not on the PATH");
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let profile = folder.path().join("exchange.toml");
     let text = r#"
-        name = 'Mosquitto'
-        target = 'a:1'
-        [launch]
-        program = 'mosquitto'
         arguments = ['-c', '{folder}/mosquitto.conf']
         [launch.files]
         'mosquitto.conf' = """
@@ -399,9 +393,9 @@ fn who_lets_nobody_in_by_connect_alone_is_there() {
         [launch.setups.enhanced]
         values = { anonymous = 'false' }
     "#;
-    std::fs::write(&profile, text).expect("a file");
+    let Some((_folder, profile)) = of_mosquitto(|_| text.to_owned()) else { return };
     let test = "auth_and_connack_repeat_the_method";
-    let words = ["--launch", &profile.display().to_string(), "--mqtt", "5.0", "--report", "json=-", test];
+    let words = ["--launch", &profile, "--mqtt", "5.0", "--report", "json=-", test];
     let (seen, reason) = verdict(&report(&conformance(&words)), "5.0", test);
     assert_eq!(seen, "inconclusive", "{reason}");
     assert!(reason.contains("expected AUTH") && reason.contains("CONNACK"), "it was asked: {reason}");
@@ -409,23 +403,18 @@ fn who_lets_nobody_in_by_connect_alone_is_there() {
 
 /// Two setups, each of which is prepared only when the other one is being prepared as well.
 fn what_is_run_before_a_broker_holds_nobody_up() {
-    if !is_there("mosquitto") {
-        eprintln!("skipped: mosquitto is not on the PATH");
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a folder");
-    let profile = folder.path().join("slow.toml");
-    let head = "name = 'Mosquitto'\ntarget = 'a:1'\n[launch]\nprogram = 'mosquitto'\narguments = ['-p', '{port}']\n";
-    let setup = |own: &str, other: &str| {
-        let place = folder.path().display();
+    let setup = |place: &Path, own: &str, other: &str| {
+        let place = place.display();
         let wait = format!("for n in $(seq 1000); do test -e {place}/{other} && exit; sleep 0.01; done; exit 1");
         format!("[launch.setups.{own}]\nprepare = [['sh', '-c', 'touch {place}/{own}; {wait}']]\n")
     };
-    let text = format!("{head}{}{}", setup("no_shared", "no_wildcards"), setup("no_wildcards", "no_shared"));
-    std::fs::write(&profile, text).expect("a file");
+    let launch = |place: &Path| {
+        let setups = [setup(place, "no_shared", "no_wildcards"), setup(place, "no_wildcards", "no_shared")];
+        format!("arguments = ['-p', '{{port}}']\n{}", setups.concat())
+    };
+    let Some((_folder, profile)) = of_mosquitto(launch) else { return };
     let tests = ["a_wildcard_is_refused_where_there_are_none", "a_shared_subscription_is_refused_where_there_are_none"];
-    let name = profile.display().to_string();
-    let mut words = vec!["--launch", &name, "--mqtt", "5.0", "--report", "json=-"];
+    let mut words = vec!["--launch", &profile, "--mqtt", "5.0", "--report", "json=-"];
     words.extend(tests);
     let report = report(&conformance(&words));
     for test in tests {

@@ -229,7 +229,8 @@ impl Trace {
             about: script.about().map(str::to_owned),
             world: world.name().to_owned(),
             mqtt: version.to_string(),
-            seed,
+            // A storm has its own.
+            seed: script.plan().map_or(seed, |plan| plan.seed),
             actors: script.actors().map(str::to_owned).collect(),
             proves: script.proves().filter(|one| one.version == version).map(ToString::to_string).collect(),
             topic_root: TOPIC_ROOT.to_owned(),
