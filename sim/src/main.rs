@@ -22,6 +22,7 @@ use squall_sim::{
     run::Run,
     story,
     trace::{model::Trace, write},
+    turmoil,
     world::VirtualWorld,
 };
 
@@ -183,12 +184,20 @@ fn line(planned: &Planned, run: &Run<Played>, digest: Option<u64>) -> String {
     };
     let what = format!("{:7}  {:5}  {}", planned.world, planned.version.to_string(), planned.script.file());
     let reason = match &run.outcome {
-        Ok(played) if played.reason.is_empty() => String::new(),
+        Ok(played) if played.reason.is_empty() => left_out(planned),
         Ok(played) => format!("  {}: {}", played.verdict, played.reason),
         Err(error) => format!("  {error}"),
     };
     let digest = digest.map_or_else(String::new, |digest| format!("{digest:016x}  "));
     format!("{mark} {digest}{what}{}\n", reason.dimmed())
+}
+
+/// What of a storm is not played in turmoil: a pass there says nothing of it.
+fn left_out(planned: &Planned) -> String {
+    let plan = planned.script.plan().filter(|_| planned.world == VirtualWorld::Turmoil);
+    let left_out = plan.map_or_else(Vec::new, |plan| turmoil::storm::fitted(plan).left_out);
+    let words: Vec<&str> = left_out.iter().map(|left_out| left_out.what).collect();
+    if words.is_empty() { String::new() } else { format!("  without {}", words.join(", ")) }
 }
 
 /// Writes to standard output, without colours where it is no terminal. A reader who has gone away ends the program.

@@ -39,6 +39,9 @@ impl Default for Offer {
     }
 }
 
+/// Nobody can set up a server that is only an address.
+pub(crate) const SETTINGS: &str = "settings of the broker: it is as it is";
+
 /// What is left of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
@@ -61,7 +64,7 @@ pub struct LeftOut {
 pub fn fit(plan: &Plan, offer: &Offer) -> Fitted {
     let mut fitting = Fitting { offer, spoken: BTreeMap::new(), left_out: BTreeMap::new() };
     if plan.broker != Settings::default() {
-        fitting.leave_out("settings of the broker: it is as it is");
+        fitting.leave_out(SETTINGS);
     }
     let steps = plan.steps.iter().filter_map(|step| fitting.step(step)).collect();
     let left_out = fitting.left_out.into_iter().map(|(what, count)| LeftOut { what, count }).collect();

@@ -41,6 +41,7 @@ use crate::{
 
 /// How often it is looked whether all has come to rest.
 const LOOK: Duration = Duration::from_secs(3);
+
 /// How the clients of a storm come to their server.
 pub trait Reach {
     /// A connection for an actor who speaks this version, as [`Field::join`] gives it.

@@ -27,7 +27,7 @@ use crate::{
     invariants::{Breach, Invariant, at_edge::Allowance},
     model::Tally,
     storm::{
-        fit::{Fitted, Offer, fit},
+        fit::{Fitted, Offer, SETTINGS, fit},
         live::{self, Field, Place, Reach, Standing},
         run::StormRun,
     },
@@ -45,6 +45,8 @@ pub fn fitted(plan: &Plan) -> Fitted {
     let Settings { maximum_qos, .. } = plan.broker;
     let offer = Offer { maximum_qos: maximum_qos.unwrap_or(Offer::default().maximum_qos), ..Offer::default() };
     let mut fitted = fit(plan, &offer);
+    // All others hold: this broker can be set up.
+    fitted.left_out.retain(|left_out| left_out.what != SETTINGS);
     let broker = &mut fitted.plan.broker;
     (broker.queued_messages, broker.queue_policy, broker.retained_messages) = (None, None, None);
     fitted
