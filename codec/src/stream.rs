@@ -79,7 +79,8 @@ impl Decoder {
     /// Takes bytes that can be shared: frames are cut from them without a copy, where no frame had begun before them.
     pub fn extend_shared(&mut self, bytes: Bytes) {
         match self.pending_bytes() {
-            0 if self.failed.is_none() => {
+            // No bytes may still hold a buffer.
+            0 if self.failed.is_none() && !bytes.is_empty() => {
                 self.forget();
                 self.input = bytes;
             }
@@ -119,10 +120,12 @@ impl Decoder {
             Ok(None) => return Ok(None),
             Err(error) => return self.fail(error),
         };
-        // Most packets are these, and a packet is large: each function that returned it would copy it.
+        // Most packets are these, and a packet is large: each function that returned it would copy it. The frame is cut
+        // first: what has just been written in small parts cannot be copied at once.
         if let Some(version) = self.version_of_publish(&header) {
-            return match self.read_publish(version, &header) {
-                Ok(fields) => Ok(Some(Packet::Publish(Publish::within(self.cut(header.frame), fields)))),
+            let frame = self.cut(header.frame);
+            return match self.read_publish(version, &header, &frame) {
+                Ok(fields) => Ok(Some(Packet::Publish(Publish::within(frame, fields)))),
                 Err(error) => self.fail(error),
             };
         }
@@ -166,7 +169,7 @@ impl Decoder {
             Err(error) => return self.fail(error),
         };
         if let Some(version) = self.version_of_publish(&header) {
-            return match self.read_publish(version, &header) {
+            return match self.read_publish(version, &header, &self.bytes()[..header.frame]) {
                 Ok(fields) => {
                     let start = self.done;
                     self.done += header.frame;
@@ -239,10 +242,10 @@ impl Decoder {
     }
 
     #[inline(always)]
-    fn read_publish(&self, version: Version, header: &Header) -> Result<Fields, DecodeError> {
-        let Header { first, length, body, frame } = *header;
+    fn read_publish(&self, version: Version, header: &Header, frame: &[u8]) -> Result<Fields, DecodeError> {
+        let Header { first, length, body, .. } = *header;
         check_minimal(version, length, body - 1)?;
-        Fields::read(version, self.sender, first, &self.bytes()[..frame], body)
+        Fields::read(version, self.sender, first, frame, body)
     }
 
     /// Any packet but CONNECT and PUBLISH.
@@ -324,19 +327,20 @@ impl Decoder {
     /// The same for a frame that is the last of the input, or in `pending`.
     fn cut_off(&mut self, start: usize, end: usize) -> Bytes {
         let behind = self.pending.len().saturating_sub(end);
-        if !self.input.is_empty() {
-            mem::take(&mut self.input).split_off(start)
+        let mut frame = if !self.input.is_empty() {
+            mem::take(&mut self.input)
         } else if behind == 0 {
-            mem::take(&mut self.pending).freeze().split_off(start)
+            mem::take(&mut self.pending).freeze()
         } else if behind >= end - start {
             // More such frames are there: a part of what is shared costs less than to split it off.
             self.share();
             self.done = end;
-            self.input.slice(start..end)
+            return self.input.slice(start..end);
         } else {
-            self.pending.advance(start);
-            self.pending.split_to(end - start).freeze()
-        }
+            self.pending.split_to(end).freeze()
+        };
+        frame.advance(start);
+        frame
     }
 
     /// The header of the next frame, once the frame is whole.
@@ -379,7 +383,9 @@ impl Decoder {
     #[inline(never)]
     fn nothing(&mut self) -> Result<Option<Header>, DecodeError> {
         // An idle connection owns no buffer.
-        self.forget();
+        if self.done > 0 || self.pending.capacity() > 0 {
+            self.forget();
+        }
         match &self.failed {
             None => Ok(None),
             Some(error) => Err(error.clone()),

@@ -1,6 +1,6 @@
 //! The decoder over a stream: limits, refusals from the first byte, what it keeps.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use squall_codec::{
     error::DecodeError,
     packet::{Ack, Connect, Packet, PacketView, Publish},
@@ -304,4 +304,15 @@ fn an_idle_decoder_keeps_no_buffer_alive() {
             assert_eq!(decoder.pending_bytes(), 0);
         }
     }
+}
+
+#[test]
+fn no_bytes_keep_no_buffer_alive() {
+    let shared = Bytes::from(encoded(&publish(), Version::V5_0).to_vec());
+    let mut nothing = shared.clone();
+    nothing.advance(shared.len());
+    let mut decoder = Decoder::new(Side::Client, Some(Version::V5_0), 1000);
+    decoder.extend_shared(nothing);
+    assert_eq!(decoder.next_packet(), Ok(None));
+    assert!(shared.is_unique());
 }

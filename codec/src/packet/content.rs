@@ -185,21 +185,6 @@ impl Content {
         properties.into_iter().filter(|property| !belongs_to_hop(property.id())).collect()
     }
 
-    /// The Subscription Identifiers that came with the frame.
-    pub(super) fn subscription_identifiers(&self) -> Vec<u32> {
-        let block = range(self.layout.properties);
-        let mut reader = self.reader(block.start, block.end);
-        let mut identifiers = Vec::new();
-        while reader.left() > 0 {
-            let id = next_id(&mut reader);
-            let number = id.skip(&mut reader).expect("checked when the frame was decoded");
-            if id == PropertyId::SubscriptionIdentifier {
-                identifiers.push(number);
-            }
-        }
-        identifiers
-    }
-
     fn reader(&self, start: usize, end: usize) -> Reader<'_> {
         let mut reader = Reader::new(&self.frame, start, PacketKind::Publish).keeping(Keep::Share(&self.frame));
         reader.within(end - start, "the properties").expect("the range lies within the frame")
@@ -253,6 +238,21 @@ impl<'a> Iterator for Forwarded<'a> {
         self.at = self.end;
         None
     }
+}
+
+/// The Subscription Identifiers in a block of properties that was checked. A box is handed over in registers.
+#[cold]
+pub(super) fn subscription_identifiers(block: &[u8]) -> Box<[u32]> {
+    let mut reader = Reader::new(block, 0, PacketKind::Publish);
+    let mut identifiers = Vec::new();
+    while reader.left() > 0 {
+        let id = next_id(&mut reader);
+        let number = id.skip(&mut reader).expect("checked when the frame was decoded");
+        if id == PropertyId::SubscriptionIdentifier {
+            identifiers.push(number);
+        }
+    }
+    identifiers.into_boxed_slice()
 }
 
 fn next_id(reader: &mut Reader<'_>) -> PropertyId {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     PacketKind,
-    content::{Content, Layout, Written, belongs_to_hop, offset},
+    content::{Content, Layout, Written, belongs_to_hop, offset, subscription_identifiers},
     frame::remaining_length,
 };
 use crate::{
@@ -189,19 +189,13 @@ impl Publish {
     pub(crate) fn within(frame: Bytes, fields: Fields) -> Self {
         let (dup, retain) = (fields.dup(), fields.retain());
         let Fields { qos, packet_id, hop, layout, .. } = fields;
+        let Hop { topic_alias, message_expiry_interval, has_identifiers, .. } = hop;
+        let subscription_identifiers = match has_identifiers {
+            false => Vec::new(),
+            true => subscription_identifiers(layout.properties(&frame)).into_vec(),
+        };
         let content = Content::within(frame, layout);
-        let subscription_identifiers =
-            if hop.has_identifiers { content.subscription_identifiers() } else { Vec::new() };
-        Publish {
-            dup,
-            qos,
-            retain,
-            packet_id,
-            topic_alias: hop.topic_alias,
-            message_expiry_interval: hop.message_expiry_interval,
-            subscription_identifiers,
-            content,
-        }
+        Publish { dup, qos, retain, packet_id, topic_alias, message_expiry_interval, subscription_identifiers, content }
     }
 
     pub(super) fn flags(&self) -> u8 {
