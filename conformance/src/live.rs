@@ -21,12 +21,15 @@ use tokio::{
 use crate::{
     dial::{Dialer, Socket},
     launch::instance::{ASK, Instance},
+    preflight::Subject,
 };
 
 /// A real address. It must be used inside a `LocalSet`.
 #[derive(Clone, Debug)]
 pub struct Live {
     dialer: Dialer,
+    /// Where another version is spoken, if that is not the same place.
+    elsewhere: Vec<(Version, Dialer)>,
     /// Where it was started here.
     instance: Option<Rc<Instance>>,
     started: Instant,
@@ -39,12 +42,18 @@ impl Live {
     pub fn new(dialer: Dialer) -> Self {
         let links = Links::new(0);
         let transcript = links.transcript();
-        Live { dialer, instance: None, started: Instant::now(), links, transcript }
+        Live { dialer, elsewhere: Vec::new(), instance: None, started: Instant::now(), links, transcript }
+    }
+
+    /// A stage where the subject speaks this version. Who speaks another one is sent where that is spoken.
+    pub fn at(subject: &Subject, version: Version) -> Self {
+        let elsewhere = subject.spoken.iter().map(|(other, _)| (*other, subject.dialer(*other).clone())).collect();
+        Live { elsewhere, ..Live::new(subject.dialer(version).clone()) }
     }
 
     /// A stage at a broker that was started here, where it speaks this version, and that can be taken down.
     pub fn launched(instance: Rc<Instance>, version: Version) -> Self {
-        let live = Live::new(instance.subject().dialer(version).clone());
+        let live = Live::at(instance.subject(), version);
         Live { instance: Some(instance), ..live }
     }
 
@@ -87,6 +96,11 @@ impl World for Live {
             };
             Ok(self.linked(socket, &actor))
         })
+    }
+
+    fn speaking(&self, version: Version) -> Option<Rc<dyn World>> {
+        let (_, dialer) = self.elsewhere.iter().find(|(other, _)| *other == version)?;
+        Some(Rc::new(Live { dialer: dialer.clone(), ..self.clone() }))
     }
 
     fn web_socket(&self) -> Result<String, String> {

@@ -26,11 +26,9 @@ impl Places {
     pub(crate) async fn of(&self, planned: &Planned) -> Result<(Live, Option<Credentials>, u16), Halt> {
         let setup = planned.test.setup;
         match self {
-            Places::Named(subject) if setup.shows() => Ok((
-                Live::new(subject.dialer(planned.version).clone()),
-                subject.credentials.clone(),
-                subject.keep_alive,
-            )),
+            Places::Named(subject) if setup.shows() => {
+                Ok((Live::at(subject, planned.version), subject.credentials.clone(), subject.keep_alive))
+            }
             Places::Named(_) => {
                 Err(Halt::unsupported(format!("needs a server {}: --launch starts one", setup.wanted())))
             }

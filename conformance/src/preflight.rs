@@ -367,7 +367,8 @@ async fn ask(
         }
     };
     match timeout_at(deadline, exchange).await {
-        Err(_) if heard.is_empty() => Answer::Silent,
+        // Also who has begun, and does not come to the end.
+        Err(_) if !is_whole(&heard) => Answer::Silent,
         Ok(Err(_)) if heard.is_empty() => Answer::Closed,
         _ if heard.is_empty() => Answer::Closed,
         _ => judge(version, &heard.freeze()),
@@ -403,7 +404,7 @@ fn judge(version: Version, heard: &Bytes) -> Answer {
 fn excerpt(heard: &[u8]) -> String {
     let line = heard.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     let line = &line[..line.len().min(60)];
-    if !line.is_empty() && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    if line.iter().any(u8::is_ascii_graphic) && line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         format!("\"{}\"", String::from_utf8_lossy(line))
     } else {
         let bytes: Vec<_> = heard.iter().take(16).map(|byte| format!("{byte:02X}")).collect();

@@ -23,7 +23,7 @@ use crate::{
     stop::Stop,
     tally::tally,
     test::Test,
-    tests::without_qos_2::excused,
+    tests::{not_offered, without_qos_2},
 };
 
 /// How long things may take.
@@ -70,12 +70,16 @@ pub async fn play(stage: &Stage, planned: &Planned, bounds: Bounds) -> TestEntry
                 Concluded { outcome: Err(Halt::inconclusive(reason)), internal_error: false }
             });
             match concluded.outcome {
-                Err(halt) => Concluded { outcome: Err(excused(stage, halt).await), ..concluded },
+                Err(halt) => {
+                    let halt = without_qos_2::excused(stage, halt).await;
+                    Concluded { outcome: Err(not_offered::excused(stage, halt).await), ..concluded }
+                }
                 Ok(_) => concluded,
             }
         }
     };
-    let transcript = stage.transcript().entries().iter().map(Line::from).collect();
+    let most = if stage.transcript().overflows() { LINES_OF_A_FLOOD } else { usize::MAX };
+    let transcript = stage.transcript().entries().iter().take(most).map(Line::from).collect();
     TestEntry { timings: stage.timings(), ..entry(planned, concluded, transcript, stage.now()) }
 }
 
@@ -105,6 +109,8 @@ async fn guarded(stage: &Stage, test: &Test) -> Concluded {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
         IN_TEST.set(false);
         match polled {
+            // Whatever the test makes of that.
+            Ok(_) if stage.transcript().overflows() => Poll::Ready(flooded()),
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(outcome)) => Poll::Ready(Concluded { outcome, internal_error: false }),
             Err(panic) => {
@@ -115,6 +121,16 @@ async fn guarded(stage: &Stage, test: &Test) -> Concluded {
     })
     .await
 }
+
+/// What came is not looked at: nobody can tell what belongs to the question.
+fn flooded() -> Concluded {
+    let reason =
+        "the question was not reached: the server sends without end, more packets or bytes than any test asks for";
+    Concluded { outcome: Err(Halt::inconclusive(reason)), internal_error: false }
+}
+
+/// So many lines of a record that never ends are kept.
+const LINES_OF_A_FLOOD: usize = 100;
 
 fn broken(reason: &str) -> Concluded {
     Concluded { outcome: Err(Halt::inconclusive(format!("internal error: {reason}"))), internal_error: true }

@@ -1,6 +1,6 @@
 //! What can be told without running anything: a rule, the coverage, the list of tests.
 
-use std::io::Write;
+use std::{collections::BTreeSet, io::Write};
 
 use owo_colors::OwoColorize;
 use squall_codec::version::Version;
@@ -114,7 +114,13 @@ fn play(_out: &mut impl Write, _planned: Option<&Planned>) -> Result<(), Trouble
     Ok(())
 }
 
-/// Tested, observable at a server, and all: per version and chapter.
+/// Of `3.1.2.4` the section is 3.1. What has no number stands in no section.
+fn section_of(statement: &Statement) -> Option<(u32, u32)> {
+    let mut numbers = statement.section.split('.').map_while(|number| number.parse().ok());
+    statement.is_numbered().then(|| Some((numbers.next()?, numbers.next()?)))?
+}
+
+/// Tested, observable at a server, and all: per version, chapter and section.
 pub(crate) fn coverage(out: &mut impl Write) -> Result<(), Trouble> {
     let mut sum = Coverage::default();
     for version in [Version::V3_1_1, Version::V5_0] {
@@ -124,6 +130,17 @@ pub(crate) fn coverage(out: &mut impl Write) -> Result<(), Trouble> {
             let counts = count(|key, statement| key.version == version && statement.chapter() == chapter);
             if counts.total > 0 {
                 coverage_row(out, chapter.title(), counts)?;
+            }
+            let sections: BTreeSet<(u32, u32)> = catalogue()
+                .iter()
+                .filter(|(key, statement)| key.version == version && statement.chapter() == chapter)
+                .filter_map(|(_, statement)| section_of(statement))
+                .collect();
+            for section in sections.iter().filter(|_| sections.len() > 1) {
+                let counts = count(|key, statement| {
+                    key.version == version && statement.chapter() == chapter && section_of(statement) == Some(*section)
+                });
+                coverage_row(out, &format!("  {}.{}", section.0, section.1), counts)?;
             }
         }
         coverage_row(out, "all", count(|key, _| key.version == version))?;

@@ -53,6 +53,22 @@ const VARIANTS: &[Variant] = &[
     variant("Maximum QoS 0", |config| config.maximum_qos = Qos::AtMostOnce),
     variant("Maximum QoS 1", |config| config.maximum_qos = Qos::AtLeastOnce),
     denial("nothing is retained", |config| config.retain_available = false),
+    turning_away(
+        "nothing is retained, and who wants it in 3.1.1 is turned away",
+        |config| config.retain_available = false,
+        || TurnsAway::who_wants(|retain, _| retain),
+    ),
+    turning_away(
+        "Maximum QoS 0, and who wants more in 3.1.1 is turned away",
+        |config| config.maximum_qos = Qos::AtMostOnce,
+        || TurnsAway::who_wants(|_, qos| qos > Qos::AtMostOnce),
+    ),
+    turning_away(
+        "Maximum QoS 1, and who wants more in 3.1.1 is turned away",
+        |config| config.maximum_qos = Qos::AtLeastOnce,
+        || TurnsAway::who_wants(|_, qos| qos > Qos::AtLeastOnce),
+    ),
+    variant("packets of 300 bytes", |config| config.limits.maximum_packet_size = 300),
     denial("no wildcards", |config| config.wildcard_subscription_available = false),
     variant("no Subscription Identifiers", |config| config.subscription_identifiers_available = false),
     variant("no shared subscriptions", |config| config.shared_subscription_available = false),
@@ -127,6 +143,39 @@ fn signed(raw: Bytes) -> Bytes {
     let packet = Packet::Publish(publish.with_properties(&all));
     packet.encode(Version::V5_0, &mut bytes).expect("it was a packet of 5.0 before");
     bytes.freeze()
+}
+
+/// Ends the connection of a client of 3.1.1 that publishes what this says, or would have it published.
+struct TurnsAway {
+    denies: fn(bool, Qos) -> bool,
+    older: BTreeSet<u64>,
+}
+
+/// Such a habit of a broker that says in CONNACK of 5.0 what it denies.
+const fn turning_away(name: &'static str, change: fn(&mut Config), habit: fn() -> Box<dyn Liar>) -> Variant {
+    Variant { change, habit: Some(habit), since: Version::V3_1_1, ..variant(name, |_| {}) }
+}
+
+impl TurnsAway {
+    fn who_wants(denies: fn(bool, Qos) -> bool) -> Box<dyn Liar> {
+        Box::new(TurnsAway { denies, older: BTreeSet::new() })
+    }
+}
+
+impl Liar for TurnsAway {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        let is_older = self.older.contains(&connection);
+        let denied = match Packet::decode(Version::V3_1_1, Side::Client, raw.clone()) {
+            _ if direction == Direction::ToClient => false,
+            Ok(Packet::Connect(connect)) if connect.version == Version::V3_1_1 => {
+                self.older.insert(connection);
+                connect.will.is_some_and(|will| (self.denies)(will.retain, will.qos))
+            }
+            Ok(Packet::Publish(publish)) if is_older => (self.denies)(publish.retain, publish.qos),
+            _ => false,
+        };
+        out.push(if denied { Lie::Close(connection) } else { Lie::Frame(connection, direction, raw) });
+    }
 }
 
 /// Leaves packets of the server out that it need not send.

@@ -348,6 +348,10 @@ impl Peer {
     /// What comes next from the wire, the backlog aside.
     async fn arrive_by(&mut self, at: Duration) -> Next {
         loop {
+            if self.stage.transcript().overflows() {
+                self.stage.world().sleep_until(at).await;
+                return Next::Nothing;
+            }
             if let Some(next) = self.decode_next() {
                 // A subject may have messages of its own for everybody; what this test is about has its names.
                 if self.is_foreign(&next) {
@@ -365,7 +369,10 @@ impl Peer {
                     let summary = format!("{} after what was no packet", words::bytes(bytes.len()));
                     self.record(What::Received { summary, bytes });
                 }
-                Some(Arrival::Bytes(bytes)) => self.splitter.extend(&bytes),
+                Some(Arrival::Bytes(bytes)) => {
+                    self.stage.transcript().received(bytes.len());
+                    self.splitter.extend(&bytes);
+                }
                 Some(Arrival::End(how)) => {
                     let bytes = self.splitter.take_rest();
                     if !bytes.is_empty() {

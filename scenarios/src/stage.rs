@@ -142,6 +142,11 @@ pub trait World {
     /// A raw connection for `actor`. An error is one sentence.
     fn connect(&self, actor: &str) -> LocalFuture<'_, Result<Box<dyn Wire>, String>>;
 
+    /// The same world where another version is spoken, with the same record, if that is not here.
+    fn speaking(&self, _version: Version) -> Option<Rc<dyn World>> {
+        None
+    }
+
     /// The WebSocket on which MQTT is reached: the URI of its handshake. An error is one sentence: there is none.
     fn web_socket(&self) -> Result<String, String> {
         Err("MQTT is not reached over a WebSocket here".to_owned())
@@ -275,7 +280,8 @@ impl Stage {
     /// The same stage for actors who speak another version.
     #[must_use]
     pub fn speaking(&self, version: Version) -> Self {
-        Stage { version, ..self.clone() }
+        let world = self.world.speaking(version).unwrap_or_else(|| Rc::clone(&self.world));
+        Stage { version, world, ..self.clone() }
     }
 
     /// With this Keep Alive in seconds in every CONNECT that is not about it: some servers take no 0.

@@ -2,7 +2,7 @@
 //! of the sequence diagram.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     fmt::{self, Write as _},
     rc::Rc,
@@ -100,7 +100,12 @@ struct Record {
     entries: RefCell<Vec<Entry>>,
     source: RefCell<Option<Source>>,
     names: RefCell<BTreeMap<Arc<str>, Rc<str>>>,
+    received_bytes: Cell<usize>,
 }
+
+/// More than any test or story comes to. Beyond that the subject sends without end.
+const MOST_LINES: usize = 20_000;
+const MOST_RECEIVED_BYTES: usize = 32 * 1024 * 1024;
 
 impl fmt::Debug for Transcript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,6 +152,16 @@ impl Transcript {
     pub fn entries(&self) -> Vec<Entry> {
         self.pull();
         self.0.entries.borrow().clone()
+    }
+
+    /// So many bytes were read, also of packets that are not whole yet.
+    pub fn received(&self, bytes: usize) {
+        self.0.received_bytes.set(self.0.received_bytes.get().saturating_add(bytes));
+    }
+
+    /// Whether the subject sends without end: nothing more is read then, and it feels that.
+    pub fn overflows(&self) -> bool {
+        self.0.entries.borrow().len() > MOST_LINES || self.0.received_bytes.get() > MOST_RECEIVED_BYTES
     }
 
     /// How many lines there are.

@@ -151,6 +151,21 @@ impl Listener for Written {
     }
 }
 
+/// A capture that says which file cannot be written.
+struct Captured {
+    name: String,
+    capture: Capture<BufWriter<File>>,
+}
+
+impl Listener for Captured {
+    fn hear(&mut self, event: Event<'_>) -> io::Result<()> {
+        let heard = self.capture.hear(event);
+        heard.map_err(|error| {
+            io::Error::new(error.kind(), format!("the capture {} cannot be written: {error}", self.name))
+        })
+    }
+}
+
 /// Those who listen. The human report gives way to one that is sent to standard output.
 pub(super) fn audience(args: &OutputArgs) -> Result<Audience, Trouble> {
     let mut listeners: Vec<Box<dyn Listener>> = Vec::new();
@@ -171,7 +186,7 @@ pub(super) fn audience(args: &OutputArgs) -> Result<Audience, Trouble> {
         let file = File::create(path);
         let name = path.display();
         let file = file.map_err(|error| Trouble::new(format!("the capture {name} cannot be written: {error}")))?;
-        listeners.push(Box::new(Capture::new(BufWriter::new(file))));
+        listeners.push(Box::new(Captured { name: name.to_string(), capture: Capture::new(BufWriter::new(file)) }));
     }
     Ok(Audience::new(listeners))
 }

@@ -321,9 +321,29 @@ pub(crate) fn reads_5_0_as_3_1_1() -> Box<dyn Liar> {
 
 /// What is too large for one subscriber reaches nobody.
 pub(crate) fn drops_large_messages_for_all() -> Box<dyn Liar> {
-    liar(|passing| match passing.from_server() {
-        Some(Packet::Publish(publish)) if publish.payload().len() > 500 => {}
-        _ => passing.pass(),
+    let mut limits: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut least: BTreeMap<String, u32> = BTreeMap::new();
+    liar(move |passing| {
+        match passing.from_client() {
+            Some(Packet::Connect(connect)) => {
+                limits.extend(connect.properties.maximum_packet_size().map(|limit| (passing.connection, limit)));
+            }
+            Some(Packet::Subscribe(subscribe)) => {
+                let limit = limits.get(&passing.connection);
+                let filters = subscribe.subscriptions.iter().map(|subscription| subscription.filter.to_string());
+                least.extend(filters.zip(limit.into_iter().copied().cycle()));
+            }
+            _ => {}
+        }
+        let is_lost = match passing.from_server() {
+            Some(Packet::Publish(publish)) => {
+                least.get(publish.topic()).is_some_and(|limit| passing.raw.len() > *limit as usize)
+            }
+            _ => false,
+        };
+        if !is_lost {
+            passing.pass();
+        }
     })
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod granting;
 pub(crate) mod judge;
 pub(crate) mod many;
+pub(crate) mod not_offered;
 pub(crate) mod offer;
 pub(crate) mod rows;
 pub(crate) mod sharing;

@@ -247,7 +247,7 @@ pub(crate) async fn message_by(peer: &mut Peer, payload: &[u8], by: Duration) ->
         Some(last) if last.payload() == payload => Ok(last),
         other => {
             let came = if other.is_some() { "others came" } else { "none came" };
-            let wanted = String::from_utf8_lossy(payload).into_owned();
+            let wanted = in_short(payload);
             Err(Halt::fail(format!("expected {} to receive the message \"{wanted}\", but {came}", peer.actor())))
         }
     }
@@ -274,10 +274,19 @@ pub(crate) fn carries(came: &Properties, given: &Properties) -> bool {
     by_kind(came) == by_kind(given)
 }
 
+/// The beginning of a payload.
+fn in_short(payload: &[u8]) -> String {
+    const LETTERS: usize = 40;
+    let text = String::from_utf8_lossy(payload);
+    match text.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
 /// A message in few words.
 pub(crate) fn shown(message: &Publish) -> String {
-    let payload = String::from_utf8_lossy(message.payload());
-    let payload: String = payload.chars().take(40).collect();
+    let payload = in_short(message.payload());
     format!(
         "{} \"{payload}\" (QoS {}{}{})",
         message.topic(),

@@ -182,6 +182,11 @@ fn a_filter_that_takes_nothing_is_told() {
 
 fn a_report_that_cannot_be_written_is_told_before_anything_runs() {
     refuses(&["--report", "json=/no/such/folder/report.json"], "/no/such/folder/report.json cannot be written");
+    // What is found out only later says which file it is, too.
+    if std::path::Path::new("/dev/full").exists() {
+        refuses(&["--report", "json=/dev/full", "MQTT-3.1.0"], "the report /dev/full cannot be written");
+        refuses(&["--pcap", "/dev/full", "MQTT-3.1.0"], "the capture /dev/full cannot be written");
+    }
 }
 
 fn wrong_words_are_refused_with_what_is_expected() {

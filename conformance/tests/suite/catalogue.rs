@@ -10,7 +10,8 @@ use squall_codec::version::Version;
 use squall_conformance::{
     profile::Profile,
     select::all,
-    statement::{Key, catalogue},
+    statement::{Chapter, Key, catalogue},
+    tally::coverage,
 };
 
 fn project() -> PathBuf {
@@ -218,4 +219,39 @@ fn no_test_is_lost_where_trials_stand_in_tables() {
     for path in with_tables {
         assert!(!read(&path).contains("#[test]"), "{}: its name belongs into the table TESTS", path.display());
     }
+}
+
+/// Of each chapter: tested, observable at a server, all.
+fn covered() -> String {
+    const VERSIONS: [Version; 2] = [Version::V3_1_1, Version::V5_0];
+    let row = |title: &str, belongs: &dyn Fn(Key<'_>, &squall_conformance::statement::Statement) -> bool| {
+        let cells = VERSIONS.map(|version| {
+            let counts = coverage(|key, statement| key.version == version && belongs(key, statement));
+            match counts.total {
+                0 => "·".to_owned(),
+                total => format!("{} / {} / {total}", counts.tested, counts.observable),
+            }
+        });
+        format!("| {title} | {} |\n", cells.join(" | "))
+    };
+    let mut out = String::from("| tested / observable at a server / all | MQTT 3.1.1 | MQTT 5.0 |\n|---|--:|--:|\n");
+    for chapter in Chapter::ALL {
+        out += &row(chapter.title(), &|_, statement| statement.chapter() == chapter);
+    }
+    out + &row("**all**", &|_, _| true)
+}
+
+/// `SQUALL_BLESS=1` draws them anew.
+#[test]
+fn the_readme_says_what_is_tested_of_what_can_be() {
+    let page = project().join("README.md");
+    let text = read(&page);
+    let (begin, end) = ("<!-- coverage -->\n", "<!-- end of coverage -->\n");
+    let (before, rest) = text.split_once(begin).expect("the page has a place for the coverage");
+    let (_, after) = rest.split_once(end).expect("the coverage ends");
+    let drawn = format!("{before}{begin}\n{}\n{end}{after}", covered());
+    if std::env::var_os("SQUALL_BLESS").is_some() {
+        fs::write(&page, &drawn).expect("the page can be written");
+    }
+    assert!(text == drawn, "README.md has another coverage than the tests; SQUALL_BLESS=1 draws it anew");
 }

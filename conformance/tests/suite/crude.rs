@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bytes::Bytes;
 use squall_codec::version::Version;
 use squall_conformance::{
     crude,
@@ -12,7 +13,10 @@ use squall_conformance::{
     select::{Planned, all},
     statement::{Key, catalogue},
 };
-use squall_scenarios::{liar::Liar, verdict::Verdict};
+use squall_scenarios::{
+    liar::{Direction, Liar, Lie},
+    verdict::Verdict,
+};
 
 /// Every test but those of 3.1, which are those of 3.1.1.
 fn tests() -> Vec<Planned> {
@@ -115,4 +119,34 @@ fn a_server_that_answers_nothing_is_left_in_bounded_time() {
 #[test]
 fn a_server_that_sends_one_byte_a_minute_is_left_in_bounded_time() {
     ends_in_bounded_time(crude::drips);
+}
+
+/// Answers as it should, and sends messages without end besides.
+#[derive(Default)]
+struct Flood {
+    is_open: BTreeSet<u64>,
+}
+
+impl Liar for Flood {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        let is_connack = raw.first() == Some(&0x20);
+        out.push(Lie::Frame(connection, direction, raw));
+        if direction == Direction::ToClient && is_connack && self.is_open.insert(connection) {
+            let message = Bytes::from_static(b"\x30\x06\x00\x01a\x00yy");
+            out.extend(std::iter::repeat_n(Lie::Frame(connection, direction, message), 30_000));
+        }
+    }
+}
+
+#[test]
+fn who_sends_without_end_is_read_no_further() {
+    keep_panics_of_tests_quiet();
+    let named = |name: &str| all().into_iter().find(|planned| planned.test.name == name).expect(name);
+    for name in ["a_session_is_resumed", "a_publisher_gets_its_own_message"] {
+        let entry = in_virtual_time(&named(name), Some(Box::new(Flood::default())));
+        let reason = entry.reason.unwrap_or_default();
+        assert_eq!(entry.verdict, Verdict::Inconclusive, "{name}: {reason}");
+        assert!(reason.contains("sends without end"), "{name}: {reason}");
+        assert!(entry.transcript.len() <= 100, "{name}: {} lines are kept", entry.transcript.len());
+    }
 }

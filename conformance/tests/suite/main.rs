@@ -3,6 +3,8 @@
 //!
 //! One program for all of it, since each one of its own costs another link of the whole crate.
 
+#[cfg(feature = "own-broker")]
+mod bounded;
 mod catalogue;
 mod crude;
 mod documented;

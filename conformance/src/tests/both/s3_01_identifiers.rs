@@ -131,7 +131,7 @@ pub(crate) fn other_version(stage: &Stage) -> Stage {
 pub(crate) async fn speaks_both(other: &Stage) -> Result<(), Halt> {
     let mut peer = Peer::connected(other, "interpreter").await.map_err(|halt| Halt {
         verdict: Verdict::Unsupported,
-        reason: format!("the server does not take clients of {}: {}", other.version(), halt.reason),
+        reason: format!("the server does not take clients of {} here: {}", other.version(), halt.reason),
         ..halt
     })?;
     peer.disconnect().await;

@@ -369,6 +369,8 @@ pub(crate) async fn an_empty_payload_is_delivered(stage: &Stage) -> Outcome {
 
 /// All byte values, and sizes around the steps of the Remaining Length.
 pub(crate) async fn payloads_pass_unchanged(stage: &Stage) -> Outcome {
+    /// At most.
+    const FIXED_HEADER: usize = 5;
     let topic = stage.topic("binary");
     let mut watcher = Peer::connected(stage, "watcher").await?;
     watcher.subscribed(&topic, Qos::AtMostOnce).await?;
@@ -383,7 +385,7 @@ pub(crate) async fn payloads_pass_unchanged(stage: &Stage) -> Outcome {
     let mut evidence: Option<Evidence> = None;
     for payload in payloads {
         let payload: Vec<u8> = payload;
-        if payload.len() + 200 > limit as usize {
+        if payload.len() + around + FIXED_HEADER > limit as usize {
             continue;
         }
         let published = publisher.published(&topic, Qos::AtMostOnce, &payload, false).await;

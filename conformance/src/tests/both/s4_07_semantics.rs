@@ -264,6 +264,9 @@ fn deep(stage: &Stage, levels: usize) -> String {
 /// A hundred levels must work. What lies beyond may be refused: servers bound it for safety.
 pub(crate) async fn a_hundred_levels_are_not_too_many(stage: &Stage) -> Outcome {
     let mut bystander = Peer::connected(stage, "bystander").await?;
+    // A server that takes no message of this QoS from anybody does not mind the levels.
+    let qos = Qos::AtLeastOnce.min(offer::highest_qos(&bystander));
+    bystander.published(&stage.topic("shallow"), qos, b"shallow", false).await?;
     let mut evidence = match tried(stage, &deep(stage, 100), "a topic of 100 levels").await? {
         Taken::Delivered(evidence) => evidence,
         Taken::Refused(evidence) => {

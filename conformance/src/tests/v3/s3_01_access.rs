@@ -96,6 +96,11 @@ async fn a_client_identifier_that_is_rejected_gets_return_code_2(stage: &Stage) 
         (ReasonCode::ClientIdentifierNotValid, None) => {
             Err(Halt::fail("CONNACK 0x02 came, and the connection stayed open").at(at))
         }
+        // It says that something else than the identifier is in the way: a server may want identifiers that begin in its own way.
+        (ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword | ReasonCode::ServerUnavailable, Some(_)) => {
+            let reason = format!("the client is refused for another reason than its identifier: {}", connack.reason);
+            Err(Halt::unsupported(reason).at(at))
+        }
         (reason, _) => Err(Halt::fail(format!("expected CONNACK 0x02 for a rejected identifier, got {reason}")).at(at)),
     }
 }

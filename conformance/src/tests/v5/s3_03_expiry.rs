@@ -64,7 +64,8 @@ const MANY: usize = 25;
 /// A message that waits longer than it may live: not delivered, not retained. One that may live longer is.
 async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
     let topic = stage.topic("expiring");
-    tidied(stage, &ABSENT, &[&topic], async {
+    let sessions = [&ABSENT[..], &["reader"]].concat();
+    tidied(stage, &sessions, &[&topic], async {
         for actor in ABSENT {
             let mut absent = lasting_peer(stage, actor).await?;
             offer::qos(&absent, Qos::AtLeastOnce)?;
@@ -107,10 +108,11 @@ async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
             }
             let Some(long) = received.iter().find(|copy| copy.payload() == b"long") else {
                 let reason = "a message that may live longer did not come";
-                return Err(match received.first() {
-                    Some(first) => Halt::fail(format!("{reason} behind {MANY} that expired")).at(first),
-                    None => Halt::inconclusive(format!("{reason} either")),
-                });
+                let Some(first) = received.first() else {
+                    return Err(Halt::inconclusive(format!("{reason} either")));
+                };
+                queues_so_many(stage).await?;
+                return Err(Halt::fail(format!("{reason} behind {MANY} that expired")).at(first));
             };
             if retains {
                 let mut late = Peer::connected(stage, &stage.fresh("late")).await?;
@@ -125,6 +127,29 @@ async fn an_expired_message_is_not_delivered(stage: &Stage) -> Outcome {
         .await
     })
     .await
+}
+
+/// The control: as many messages that do not expire wait for an absent client. A server may bound what it queues, and then the
+/// place is taken by what has not expired yet.
+async fn queues_so_many(stage: &Stage) -> Result<(), Halt> {
+    let topic = stage.topic("queued");
+    let mut reader = lasting_peer(stage, "reader").await?;
+    reader.subscribed(&topic, Qos::AtLeastOnce).await?;
+    reader.disconnect().await;
+    farewell(&mut reader).await;
+    let mut writer = Peer::connected(stage, "writer").await?;
+    for payload in std::iter::repeat_n(&b"waits"[..], MANY + 1).chain([&b"last"[..]]) {
+        writer.published(&topic, Qos::AtLeastOnce, payload, false).await?;
+    }
+    let (mut reader, _) = Peer::connect(stage, "reader", lasting(stage, "reader")).await.prepared()?;
+    let last = |seen: &[Delivery]| seen.iter().any(|copy| copy.payload() == b"last");
+    let received = collect(&mut reader, last).await?;
+    reader.disconnect().await;
+    if last(&received) {
+        return Ok(());
+    }
+    let reason = format!("the server keeps only {} of {} messages for an absent client", received.len(), MANY + 2);
+    Err(received.first().map_or_else(|| Halt::inconclusive(&reason), |first| Halt::inconclusive(&reason).at(first)))
 }
 
 /// What is left of the Message Expiry Interval: at once nearly all, after a wait what the wait left.
