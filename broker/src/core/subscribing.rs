@@ -137,7 +137,10 @@ impl Broker {
         self.sessions[key].scans.retain(|scan| scan.filter != filter);
         // Section 4.8.2: a Shared Subscription gets no retained messages.
         if wanted && filter.share_name().is_none() {
-            scans.retain(|scan: &Scan| scan.filter != filter);
+            // [MQTT-3.8.4-5] A filter that stands there twice is served twice, as long as there are no more of them than subscriptions.
+            if scans.len() >= self.config.limits.subscriptions_per_session {
+                scans.retain(|scan: &Scan| scan.filter != filter);
+            }
             scans.push(self.retained.scan(filter, options.qos, identifier));
         }
         granted(options.qos)

@@ -81,6 +81,28 @@ fn retain_handling_says_when_they_are_sent() {
 }
 
 #[test]
+fn a_filter_that_stands_in_a_subscribe_twice_is_served_as_by_two() {
+    // [MQTT-3.8.4-5]
+    for (handling, times) in
+        [(RetainHandling::Send, 2), (RetainHandling::SendIfNew, 1), (RetainHandling::DoNotSend, 0)]
+    {
+        let mut broker = TestBroker::new();
+        let (alice, bob) = (broker.join(clean(V5, "alice")), broker.join(clean(V5, "bob")));
+        broker.recv(alice, retained("t", "kept"));
+        let mut subscription = Subscription::new(filter("t"), QOS_0);
+        subscription.options.retain_handling = handling;
+        broker.subscribe(bob, Subscribe::new(id(1), vec![subscription.clone(), subscription]));
+        assert_eq!(broker.payloads(bob).len(), times, "{handling:?}");
+    }
+    // One packet is no way around the bounds.
+    let mut broker = TestBroker::with(|config| config.limits.subscriptions_per_session = 3);
+    let (alice, bob) = (broker.join(clean(V5, "alice")), broker.join(clean(V5, "bob")));
+    broker.recv(alice, retained("t", "kept"));
+    broker.subscribe(bob, Subscribe::new(id(1), vec![Subscription::new(filter("t"), QOS_0); 100]));
+    assert!((1..=3).contains(&broker.payloads(bob).len()));
+}
+
+#[test]
 fn a_retained_message_keeps_its_quality_and_properties_and_carries_the_identifier() {
     let mut broker = TestBroker::new();
     let (alice, bob) = (broker.join(clean(V5, "alice")), broker.join(clean(V5, "bob")));
