@@ -95,8 +95,8 @@ pub enum Doing {
     Publish(Message),
     /// It subscribes.
     Subscribe(Subscribing),
-    /// It ends a subscription.
-    Unsubscribe(String),
+    /// It ends subscriptions, with one UNSUBSCRIBE.
+    Unsubscribe(Vec<String>),
     /// It says DISCONNECT.
     Disconnect {
         /// 0x04: its will is to be published.
@@ -152,9 +152,18 @@ pub struct Message {
     pub properties: Properties,
 }
 
-/// A subscription.
+/// A SUBSCRIBE.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscribing {
+    /// What is asked for, at least one, in this order.
+    pub wanted: Vec<Wanted>,
+    /// Subscription Identifier, of all of them.
+    pub identifier: Option<u32>,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
     /// Topic Filter.
     pub filter: String,
     /// Maximum QoS.
@@ -165,8 +174,6 @@ pub struct Subscribing {
     pub retain_as_published: bool,
     /// Retain Handling.
     pub retain_handling: RetainHandling,
-    /// Subscription Identifier.
-    pub identifier: Option<u32>,
 }
 
 impl Connecting {
@@ -269,35 +276,44 @@ impl Message {
     }
 }
 
-impl Subscribing {
+impl Wanted {
     /// With QoS alone.
     pub fn new(filter: impl Into<String>, qos: Qos) -> Self {
-        Subscribing {
+        Wanted {
             filter: filter.into(),
             qos,
             no_local: false,
             retain_as_published: false,
             retain_handling: RetainHandling::default(),
-            identifier: None,
         }
     }
+}
 
-    /// As the client library takes it.
+impl Subscribing {
+    /// To one filter.
+    pub fn to(wanted: Wanted) -> Self {
+        Subscribing { wanted: vec![wanted], identifier: None }
+    }
+
+    /// As the client library takes it: what stands in SUBSCRIBE.
     ///
     /// # Panics
     /// As [`Connecting::options`].
-    pub fn subscription(&self, version: Version, place: &dyn Fn(&str) -> String) -> (Subscription, Properties) {
-        let mut subscription = Subscription::new(placed_filter(&self.filter, place), self.qos);
-        let mut properties = Properties::new();
-        if version.has_properties() {
-            subscription.options.no_local = self.no_local;
-            subscription.options.retain_as_published = self.retain_as_published;
-            subscription.options.retain_handling = self.retain_handling;
-            if let Some(identifier) = self.identifier {
-                properties.push(Property::SubscriptionIdentifier(identifier));
+    pub fn subscriptions(&self, version: Version, place: &dyn Fn(&str) -> String) -> (Vec<Subscription>, Properties) {
+        let subscription = |wanted: &Wanted| {
+            let mut subscription = Subscription::new(placed_filter(&wanted.filter, place), wanted.qos);
+            if version.has_properties() {
+                subscription.options.no_local = wanted.no_local;
+                subscription.options.retain_as_published = wanted.retain_as_published;
+                subscription.options.retain_handling = wanted.retain_handling;
             }
-        }
-        (subscription, properties)
+            subscription
+        };
+        let identifier = self.identifier.filter(|_| version.has_properties());
+        (
+            self.wanted.iter().map(subscription).collect(),
+            identifier.map(Property::SubscriptionIdentifier).into_iter().collect(),
+        )
     }
 }
 

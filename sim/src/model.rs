@@ -12,6 +12,7 @@ mod delivery;
 mod keeping;
 mod message;
 mod outage;
+mod refusals;
 mod retained;
 mod routing;
 mod session;
@@ -65,6 +66,8 @@ pub struct Terms {
     pub maximum_qos: Qos,
     /// Retained messages that it takes; beyond them it need not keep one.
     pub retained_messages: usize,
+    /// It is set up so that it takes what clients ask for, as long as its store works.
+    pub takes_all: bool,
 }
 
 /// Stands at the edge, and says what is wrong.

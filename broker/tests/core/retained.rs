@@ -83,8 +83,7 @@ fn retain_handling_says_when_they_are_sent() {
 #[test]
 fn a_filter_that_stands_in_a_subscribe_twice_is_served_as_by_two() {
     // [MQTT-3.8.4-5]
-    for (handling, times) in
-        [(RetainHandling::Send, 2), (RetainHandling::SendIfNew, 1), (RetainHandling::DoNotSend, 0)]
+    for (handling, times) in [(RetainHandling::Send, 2), (RetainHandling::SendIfNew, 1), (RetainHandling::DoNotSend, 0)]
     {
         let mut broker = TestBroker::new();
         let (alice, bob) = (broker.join(clean(V5, "alice")), broker.join(clean(V5, "bob")));

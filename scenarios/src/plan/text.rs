@@ -4,7 +4,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use squall_codec::{packet::RetainHandling, property::Property};
 
-use super::{Act, Answering, Connecting, Doing, Message, Plan, Step, Subscribing};
+use super::{Act, Answering, Connecting, Doing, Message, Plan, Step, Subscribing, Wanted};
 use crate::{
     fault::{CutEnd, Delay, FaultKind, Moment, Pass, Trigger},
     liar::Direction,
@@ -90,7 +90,7 @@ fn doing_words(doing: &Doing) -> String {
         Doing::Connect(connecting) => format!("{{ connect: {} }}", braces(&connecting_words(connecting))),
         Doing::Publish(message) => format!("{{ publish: {} }}", braces(&message_words(message))),
         Doing::Subscribe(subscribing) => format!("{{ subscribe: {} }}", braces(&subscribing_words(subscribing))),
-        Doing::Unsubscribe(filter) => format!("{{ unsubscribe: {{ filter: {} }} }}", quoted(filter)),
+        Doing::Unsubscribe(filters) => format!("{{ unsubscribe: {} }}", braces(&unsubscribing_words(filters))),
         Doing::Disconnect { with_will, session_expiry } => {
             let mut words = Vec::new();
             if *with_will {
@@ -167,21 +167,39 @@ fn property_words(property: &Property) -> Option<String> {
 }
 
 fn subscribing_words(subscribing: &Subscribing) -> Vec<String> {
-    let mut words =
-        vec![format!("filter: {}", quoted(&subscribing.filter)), format!("qos: {}", subscribing.qos.bits())];
-    if subscribing.no_local {
+    let mut each = subscribing.wanted.iter().map(wanted_words);
+    let mut words = each.next().unwrap_or_default();
+    words.extend(subscribing.identifier.map(|identifier| format!("subscription_identifier: {identifier}")));
+    words.extend(also(each.map(|words| braces(&words))));
+    words
+}
+
+fn wanted_words(wanted: &Wanted) -> Vec<String> {
+    let mut words = vec![format!("filter: {}", quoted(&wanted.filter)), format!("qos: {}", wanted.qos.bits())];
+    if wanted.no_local {
         words.push("no_local: true".to_owned());
     }
-    if subscribing.retain_as_published {
+    if wanted.retain_as_published {
         words.push("retain_as_published: true".to_owned());
     }
-    match subscribing.retain_handling {
+    match wanted.retain_handling {
         RetainHandling::Send => {}
         RetainHandling::SendIfNew => words.push("retain_handling: send_if_new".to_owned()),
         RetainHandling::DoNotSend => words.push("retain_handling: do_not_send".to_owned()),
     }
-    words.extend(subscribing.identifier.map(|identifier| format!("subscription_identifier: {identifier}")));
     words
+}
+
+fn unsubscribing_words(filters: &[String]) -> Vec<String> {
+    let mut each = filters.iter().map(|filter| quoted(filter));
+    let first = each.next().map(|filter| format!("filter: {filter}"));
+    first.into_iter().chain(also(each)).collect()
+}
+
+/// What stands in the same packet behind the first.
+fn also(others: impl Iterator<Item = String>) -> Option<String> {
+    let others: Vec<String> = others.collect();
+    (!others.is_empty()).then(|| format!("also: [{}]", others.join(", ")))
 }
 
 fn fault_words(link: &str, kind: &FaultKind) -> String {

@@ -23,6 +23,8 @@ type Checked = Result<(), Wrong>;
 /// Longer than this, and a world that lives through every millisecond is not asked to play it.
 const LONGEST_WITHOUT_JUMP: Duration = Duration::from_secs(120);
 
+const ONE_FILTER: &str = "'also' is for storms: elsewhere each packet has one filter";
+
 const RESERVED: [&str; 7] = ["world", "all", "together", "at", "on", "only", "broker"];
 
 /// The first thing that is wrong, with its place.
@@ -419,6 +421,9 @@ impl<'a> Check<'a> {
         if words.filter.is_none() {
             return wrong(place, "filter is missing");
         }
+        if let Some(also) = &words.also {
+            return wrong(also.place, ONE_FILTER);
+        }
         only_5(words.only_5(), old)
     }
 
@@ -426,6 +431,9 @@ impl<'a> Check<'a> {
     fn unsubscribe(&self, words: &UnsubscribeWords, place: Place, old: Option<Version>) -> Checked {
         if words.filter.is_none() {
             return wrong(place, "filter is missing");
+        }
+        if let Some(also) = &words.also {
+            return wrong(also.place, ONE_FILTER);
         }
         only_5(words.only_5(), old)
     }

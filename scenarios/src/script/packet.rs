@@ -164,6 +164,8 @@ fields! {
         filter: Filter,
         qos: QosWord,
         granted: Placed<Reason>,
+        // Only in a storm.
+        also: Placed<Vec<AlsoWords>>,
     } only_5 {
         no_local: bool,
         retain_as_published: bool,
@@ -171,6 +173,17 @@ fields! {
         subscription_identifier: u32,
         user_properties: UserProperties,
     }
+}
+
+/// What a SUBSCRIBE asks for beside its first filter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AlsoWords {
+    pub(crate) filter: Filter,
+    pub(crate) qos: Option<QosWord>,
+    pub(crate) no_local: Option<bool>,
+    pub(crate) retain_as_published: Option<bool>,
+    pub(crate) retain_handling: Option<RetainHandlingWord>,
 }
 
 fields! {
@@ -189,6 +202,8 @@ fields! {
     UnsubscribeWords {
         packet_id: Placed<PacketIdWord>,
         filter: Filter,
+        // Only in a storm.
+        also: Placed<Vec<Filter>>,
     } only_5 {
         user_properties: UserProperties,
     }

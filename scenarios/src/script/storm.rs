@@ -13,7 +13,7 @@ use squall_codec::{
 use super::{
     Kind, Script,
     check::moment_of,
-    packet::{ConnectWords, DisconnectWords, PublishWords, Reconnect, SubscribeWords, WillWords},
+    packet::{ConnectWords, DisconnectWords, PublishWords, Reconnect, SubscribeWords, UnsubscribeWords, WillWords},
     place::{Place, Placed, unknown},
     verb::{self, Step, Verb},
     words::Time,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     outage::{Outage, Stop},
-    plan::{Act, Answering, Connecting, Doing, Message, Plan, Subscribing},
+    plan::{Act, Answering, Connecting, Doing, Message, Plan, Subscribing, Wanted},
 };
 
 type Wrong = (Place, String);
@@ -129,10 +129,7 @@ impl Reader<'_> {
             Verb::Connect(words) => Doing::Connect(Box::new(self.connecting(words, verb.place)?)),
             Verb::Publish(words) => Doing::Publish(message(words, verb.place)?),
             Verb::Subscribe(words) => Doing::Subscribe(subscribing(words, verb.place)?),
-            Verb::Unsubscribe(words) => match &words.filter {
-                Some(filter) => Doing::Unsubscribe(filter.0.clone()),
-                None => return wrong(verb.place, "field 'filter' is missing"),
-            },
+            Verb::Unsubscribe(words) => Doing::Unsubscribe(unsubscribing(words, verb.place)?),
             Verb::Disconnect(words) => disconnect(words),
             other => return wrong(verb.place, format!("nobody {} in a storm: it has no expectations", other.name())),
         })
@@ -226,13 +223,28 @@ fn passed_on(properties: &Properties) -> Properties {
 
 fn subscribing(words: &SubscribeWords, place: Place) -> Result<Subscribing, Wrong> {
     let Some(filter) = &words.filter else { return wrong(place, "field 'filter' is missing") };
-    Ok(Subscribing {
+    let first = Wanted {
         no_local: words.no_local.as_ref().is_some_and(|yes| yes.value),
         retain_as_published: words.retain_as_published.as_ref().is_some_and(|yes| yes.value),
         retain_handling: words.retain_handling.as_ref().map(|word| word.value.into()).unwrap_or_default(),
+        ..Wanted::new(filter.0.clone(), words.qos.map_or(Qos::AtMostOnce, |qos| qos.0))
+    };
+    let also = words.also.iter().flat_map(|also| &also.value).map(|words| Wanted {
+        no_local: words.no_local.unwrap_or_default(),
+        retain_as_published: words.retain_as_published.unwrap_or_default(),
+        retain_handling: words.retain_handling.map(Into::into).unwrap_or_default(),
+        ..Wanted::new(words.filter.0.clone(), words.qos.map_or(Qos::AtMostOnce, |qos| qos.0))
+    });
+    Ok(Subscribing {
+        wanted: std::iter::once(first).chain(also).collect(),
         identifier: words.subscription_identifier.as_ref().map(|identifier| identifier.value),
-        ..Subscribing::new(filter.0.clone(), words.qos.map_or(Qos::AtMostOnce, |qos| qos.0))
     })
+}
+
+fn unsubscribing(words: &UnsubscribeWords, place: Place) -> Result<Vec<String>, Wrong> {
+    let Some(filter) = &words.filter else { return wrong(place, "field 'filter' is missing") };
+    let also = words.also.iter().flat_map(|also| &also.value);
+    Ok(std::iter::once(filter).chain(also).map(|filter| filter.0.clone()).collect())
 }
 
 fn disconnect(words: &DisconnectWords) -> Doing {

@@ -69,6 +69,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         maximum_session_expiry: subject.config.maximum_session_expiry,
         maximum_qos: subject.config.maximum_qos,
         retained_messages: subject.config.limits.retained_messages,
+        takes_all: plan.broker.takes_all(),
     };
     let model = Rc::new(RefCell::new(Model::new(terms)));
     let witness: Rc<RefCell<dyn Witness>> = match options.beside {
@@ -376,12 +377,11 @@ impl<'a> Storm<'a> {
             }
             Doing::Subscribe(subscribing) => {
                 let version = self.network.client_version(client);
-                let (subscription, properties) = subscribing.subscription(version, &place);
-                let subscriptions = vec![subscription];
+                let (subscriptions, properties) = subscribing.subscriptions(version, &place);
                 self.network.operate(client, |token| Input::Subscribe { token, subscriptions, properties })
             }
-            Doing::Unsubscribe(filter) => {
-                let filters = vec![placed_filter(filter, &place)];
+            Doing::Unsubscribe(filters) => {
+                let filters = filters.iter().map(|filter| placed_filter(filter, &place)).collect();
                 self.network.operate(client, |token| Input::Unsubscribe { token, filters })
             }
             Doing::Disconnect { with_will, session_expiry } => {

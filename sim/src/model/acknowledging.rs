@@ -3,6 +3,7 @@
 use squall_codec::{
     packet::{Ack, Publish},
     qos::Qos,
+    version::Version,
     wire::PacketId,
 };
 
@@ -65,8 +66,10 @@ impl Model {
         let of = &self.sessions[session];
         let Some(sending) = of.sending.iter().find(|sending| sending.id == id) else { return };
         let message = &self.messages[sending.message];
-        // Its half of the session may know the identifier from before another client had the other half.
-        if of.was_anothers && sending.qos == Qos::ExactlyOnce {
+        // Its half of the session may know the identifier from before another client had the other half, or from before the server
+        // lost that: one of 3.1 is not told.
+        let may_know = of.was_anothers || self.lines[at].version == Version::V3_1;
+        if may_know && sending.qos == Qos::ExactlyOnce {
             return;
         }
         if !self.handed.contains_key(&(self.lines[at].client, message.key)) {

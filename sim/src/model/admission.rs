@@ -102,6 +102,7 @@ impl Model {
         };
         if connack.reason.is_failure() {
             self.lines[at].excuse = Some("CONNACK says no");
+            self.says_no("CONNECT", connack.reason);
             // It was refused before anything had changed: nobody was taken over.
             if self.is_short()
                 && let Some(older) = self.sessions[session].line
@@ -130,6 +131,9 @@ impl Model {
         let is_silent = version == Version::V3_1 && !connect.clean_start;
         let was_here = self.sessions[session].is_here(self.lines[at].asked);
         let resumes = if is_silent { was_here != Some(false) } else { connack.session_present };
+        if is_silent && was_here.is_none() {
+            self.loosen_session(session);
+        }
         if resumes {
             self.came(Situation::SessionResumed);
         } else if !connect.clean_start && matches!(self.sessions[session].life, Life::Until(..)) {

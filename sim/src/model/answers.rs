@@ -12,6 +12,9 @@ use squall_codec::{
 use super::{Model, Situation, connection::Stage, message::Acceptance};
 use crate::invariants::Invariant;
 
+/// A filter of an UNSUBSCRIBE, and what is known of it: it is there to be taken away, it never was, or nobody can tell.
+pub(super) type Leaving = (String, Option<bool>);
+
 /// Requests without an answer, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
@@ -20,8 +23,7 @@ pub(super) struct Answers {
     pub(super) pubrec: VecDeque<(PacketId, Option<usize>)>,
     pub(super) pubcomp: VecDeque<PacketId>,
     pub(super) suback: VecDeque<(PacketId, Vec<(String, Qos)>)>,
-    /// With what is known of each filter: whether it is there to be taken away.
-    pub(super) unsuback: VecDeque<(PacketId, Vec<(String, bool)>)>,
+    pub(super) unsuback: VecDeque<(PacketId, Vec<Leaving>)>,
     pub(super) pings: u32,
 }
 
@@ -52,7 +54,7 @@ impl Model {
         let Some(((_, message), is_early)) = found else { return self.unasked(PacketKind::Puback, ack.packet_id) };
         self.in_order(PacketKind::Puback, ack.packet_id, is_early);
         self.tells_of_receivers(message, ack);
-        self.accepts(message, !ack.reason.is_failure());
+        self.accepts(message, ack.reason);
     }
 
     pub(super) fn answers_pubrec(&mut self, at: usize, session: usize, ack: &Ack) {
@@ -69,7 +71,7 @@ impl Model {
         } else {
             of.received.insert(ack.packet_id);
         }
-        self.accepts(message, !ack.reason.is_failure());
+        self.accepts(message, ack.reason);
     }
 
     /// "No matching subscribers" (0x10) is said where there are none.
@@ -118,16 +120,26 @@ impl Model {
     }
 
     /// [MQTT-3.11.3-1] [MQTT-3.11.3-2] A reason for each filter, in their order.
-    fn says_what_it_took_away(&mut self, filters: &[(String, bool)], reasons: &[ReasonCode]) {
+    fn says_what_it_took_away(&mut self, filters: &[Leaving], reasons: &[ReasonCode]) {
         if reasons.len() != filters.len() {
             let detail = format!("UNSUBACK has {} reasons for {} filters", reasons.len(), filters.len());
             return self.breach(Invariant::Answers, detail);
         }
         for ((filter, was_there), reason) in filters.iter().zip(reasons) {
-            if *was_there && *reason == ReasonCode::NoSubscriptionExisted {
-                let detail = format!("UNSUBACK knows no subscription to {filter}, which was granted");
-                self.breach(Invariant::Answers, detail);
-            }
+            let detail = match (was_there, reason) {
+                (Some(true), ReasonCode::NoSubscriptionExisted) => {
+                    format!("UNSUBACK knows no subscription to {filter}, which was granted")
+                }
+                (Some(false), ReasonCode::Success) => {
+                    format!("UNSUBACK takes away a subscription to {filter}, which nobody asked for")
+                }
+                (_, reason) if reason.is_failure() => {
+                    self.says_no(&format!("UNSUBSCRIBE from {filter}"), *reason);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.breach(Invariant::Answers, detail);
         }
     }
 
@@ -141,10 +153,10 @@ impl Model {
         }
     }
 
-    fn accepts(&mut self, message: Option<usize>, yes: bool) {
+    fn accepts(&mut self, message: Option<usize>, reason: ReasonCode) {
         let Some(message) = message else { return };
         let of = &mut self.messages[message];
-        if yes {
+        if !reason.is_failure() {
             if of.acceptance != Acceptance::Yes {
                 self.tally.accepted[usize::from(of.qos().bits())] += 1;
             }
@@ -153,6 +165,11 @@ impl Model {
             return;
         }
         of.acceptance = Acceptance::No;
+        let (words, is_to_be_kept) = (of.words(), of.publish.retain);
+        // Retained messages may have come to their bound.
+        if !is_to_be_kept || self.retained.len() < self.terms.retained_messages {
+            self.says_no(&words, reason);
+        }
         for session in &mut self.sessions {
             session.owed.retain(|owed| owed.message != message);
         }

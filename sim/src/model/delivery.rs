@@ -429,6 +429,10 @@ impl Model {
         if self.repeated.contains(&key) && !self.have_all_come(session, key) {
             return known;
         }
+        if near.is_none() && self.was_a_shares(session, publish, key) {
+            return known;
+        }
+        let of = &self.sessions[session];
         let (invariant, detail) = if let Some(near) = near {
             let owed = &self.sessions[session].owed[near];
             let (qos, retain) = (owed.qos.bits(), if owed.retain[1] { 1 } else { 0 });

@@ -5,11 +5,13 @@ use std::{borrow::Cow, time::Duration};
 use squall_codec::{
     packet::{Packet, Publish, RetainHandling, Suback, Subscribe, Subscription, SubscriptionOptions, Unsubscribe},
     qos::Qos,
+    topic::TopicFilter,
     version::Version,
 };
 
 use super::{
     Model, Situation,
+    answers::Leaving,
     message::Message,
     session::{Life, Owed, Subscribed, Why},
     shares::Member,
@@ -136,7 +138,7 @@ impl Model {
                 for subscribed in &mut self.sessions[session].subscriptions {
                     subscribed.is_going |= unsubscribe.filters.contains(&subscribed.filter);
                 }
-                let filters = unsubscribe.filters.iter().map(|filter| (filter.as_str().to_owned(), false)).collect();
+                let filters = unsubscribe.filters.iter().map(|filter| (filter.as_str().to_owned(), None)).collect();
                 self.lines[at].answers.unsuback.push_back((unsubscribe.packet_id, filters));
             }
             Packet::Disconnect(disconnect) => {
@@ -382,7 +384,12 @@ impl Model {
         pending: &[String],
     ) {
         let maximum = self.lines[at].maximum_qos;
+        if self.is_short() && self.lines[at].version == Version::V3_1 {
+            // Section 3.9 of 3.1 has no code that says no: nothing need come of what is granted.
+            return filters.iter().for_each(|(filter, _)| self.need_not_send_retained(session, filter));
+        }
         let mut refused = Vec::new();
+        let mut lower = Vec::new();
         for ((filter, asked), reason) in filters.iter().zip(&suback.reasons) {
             let of = &mut self.sessions[session];
             let Some(subscribed) = of.subscriptions.iter_mut().find(|subscribed| subscribed.filter.as_str() == filter)
@@ -390,7 +397,7 @@ impl Model {
                 continue;
             };
             if reason.is_failure() {
-                refused.push(filter.as_str());
+                refused.push((filter.as_str(), *reason));
                 continue;
             }
             if let Some(qos) = Qos::from_bits(reason.value()) {
@@ -410,6 +417,7 @@ impl Model {
                     continue;
                 }
                 subscribed.options.qos = qos;
+                lower.extend((qos < *asked).then_some((filter, qos, *asked)));
             }
             subscribed.is_sure = true;
             subscribed.is_going = false;
@@ -422,7 +430,11 @@ impl Model {
                 Some(index - 1) == place || subscribed.filter.as_str() != filter
             });
         }
-        refused.into_iter().for_each(|filter| self.is_refused(session, filter));
+        lower.into_iter().for_each(|(filter, granted, asked)| self.grants_qos(filter, granted, asked));
+        for (filter, reason) in refused {
+            self.is_refused(session, filter);
+            self.says_no(&format!("a subscription to {filter}"), reason);
+        }
     }
 
     /// A SUBSCRIBE was refused: what there was before, may still be there.
@@ -450,12 +462,18 @@ impl Model {
         self.hears_otherwise(session);
         let is_short = self.is_short();
         let of = &mut self.sessions[session];
-        let was_there = |filter: &str| {
-            let mut of_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter);
-            of_filter.next().is_some_and(Subscribed::is_certain)
+        let was_there = |place: usize, filter: &TopicFilter| {
+            if !of.ever.contains(filter) {
+                return Some(false);
+            }
+            let mut of_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter == *filter);
+            let is_certain = of_filter.next().is_some_and(Subscribed::is_certain);
+            // The second time it is gone.
+            (is_certain && !unsubscribe.filters[..place].contains(filter)).then_some(true)
         };
-        let filters: Vec<(String, bool)> =
-            unsubscribe.filters.iter().map(|filter| (filter.as_str().to_owned(), was_there(filter.as_str()))).collect();
+        let filters = unsubscribe.filters.iter().enumerate();
+        let filters: Vec<Leaving> =
+            filters.map(|(place, filter)| (filter.as_str().to_owned(), was_there(place, filter))).collect();
         for subscribed in &mut of.subscriptions {
             if filters.iter().any(|(filter, _)| filter == subscribed.filter.as_str()) {
                 // It may be refused, and then there is no answer.

@@ -7,6 +7,7 @@ use squall_codec::{packet::Publish, qos::Qos};
 use super::{
     Model, Situation,
     message::{Acceptance, ByKey},
+    session::Subscribed,
 };
 use crate::invariants::Invariant;
 
@@ -174,6 +175,30 @@ impl Model {
             let member = shared.members.iter().find(|member| member.session == session)?;
             Some((group.filter.as_str(), *member))
         })
+    }
+
+    /// Something with this key has come to a session as if another subscription had asked for it, and `publish` is what comes of that
+    /// one: the earlier may have been a share's. Then it was.
+    pub(super) fn was_a_shares(&mut self, session: usize, publish: &Publish, key: u64) -> bool {
+        let of = &self.sessions[session];
+        let Some(came) = of.first_sent.get(&key) else { return false };
+        let asks = |subscribed: &Subscribed| {
+            subscribed.filter.share_name().is_none()
+                && subscribed.filter.matches(publish.topic())
+                && subscribed.options.qos >= publish.qos
+        };
+        if !of.subscriptions.iter().any(asks) {
+            return false;
+        }
+        for (share, place) in self.shares.places_of(key) {
+            let shared = &mut self.shares.groups[share].owed[place];
+            let has_come = |member: &Member| member.session == session && came[usize::from(member.qos.bits())] > 0;
+            if shared.sent_to.is_none() && shared.members.iter().any(has_come) {
+                shared.sent_to = Some(session);
+                return true;
+            }
+        }
+        false
     }
 
     /// How many messages above QoS 0 may have been allotted to a member that were not sent yet.

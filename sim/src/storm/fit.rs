@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use squall_codec::{property::Properties, qos::Qos, version::Version};
 use squall_scenarios::{
-    plan::{Act, Connecting, Doing, Message, Plan, Step},
+    plan::{Act, Connecting, Doing, Message, Plan, Step, Wanted},
     settings::Settings,
 };
 
@@ -29,7 +29,7 @@ pub struct Offer {
 impl Default for Offer {
     fn default() -> Self {
         Offer {
-            versions: vec![Version::V3_1_1, Version::V5_0],
+            versions: vec![Version::V3_1_1, Version::V5_0, Version::V3_1],
             maximum_qos: Qos::ExactlyOnce,
             retained: true,
             wildcards: true,
@@ -110,10 +110,11 @@ impl Fitting<'_> {
             Doing::Connect(connecting) => {
                 if !self.offer.versions.contains(&connecting.version) {
                     let Some(other) = self.offer.versions.first() else { return false };
-                    connecting.version = *other;
-                    self.leave_out(match *other {
-                        Version::V5_0 => "versions below 5.0: 5.0 is spoken instead",
-                        _ => "5.0: an older version is spoken instead",
+                    let asked = std::mem::replace(&mut connecting.version, *other);
+                    self.leave_out(match (asked, *other) {
+                        (_, Version::V5_0) => "versions below 5.0: 5.0 is spoken instead",
+                        (Version::V5_0, _) => "5.0: an older version is spoken instead",
+                        _ => "3.1 or 3.1.1: the other one is spoken instead",
                     });
                 }
                 self.spoken.insert(who, connecting.version);
@@ -125,31 +126,39 @@ impl Fitting<'_> {
                 }
             }
             Doing::Publish(message) => self.message(who, message),
-            Doing::Subscribe(wanted) => {
-                let is_shared = wanted.filter.starts_with("$share/");
-                if is_shared && (!self.offer.shared || !self.speaks_properties(who)) {
-                    self.leave_out("shared subscriptions");
-                    return false;
-                }
-                if wanted.filter.contains(['+', '#']) && !self.offer.wildcards {
-                    self.leave_out("filters with wildcards");
-                    return false;
-                }
-                if wanted.identifier.is_some() && !self.offer.identifiers {
-                    wanted.identifier = None;
+            Doing::Subscribe(subscribing) => {
+                subscribing.wanted.retain_mut(|wanted| self.wanted(who, wanted));
+                if subscribing.identifier.is_some() && !self.offer.identifiers {
+                    subscribing.identifier = None;
                     self.leave_out("subscription identifiers");
                 }
-                if wanted.qos > self.offer.maximum_qos {
-                    wanted.qos = self.offer.maximum_qos;
-                }
+                return !subscribing.wanted.is_empty();
             }
-            Doing::Unsubscribe(filter) => {
-                let is_shared = filter.starts_with("$share/");
-                let is_known = !is_shared || (self.offer.shared && self.speaks_properties(who));
-                return is_known && (self.offer.wildcards || !filter.contains(['+', '#']));
+            Doing::Unsubscribe(filters) => {
+                filters.retain(|filter| {
+                    let is_shared = filter.starts_with("$share/");
+                    let is_known = !is_shared || (self.offer.shared && self.speaks_properties(who));
+                    is_known && (self.offer.wildcards || !filter.contains(['+', '#']))
+                });
+                return !filters.is_empty();
             }
             Doing::Disconnect { .. } => {}
         }
+        true
+    }
+
+    /// Whether it can be asked for, as it then is.
+    fn wanted(&mut self, who: usize, wanted: &mut Wanted) -> bool {
+        let is_shared = wanted.filter.starts_with("$share/");
+        if is_shared && (!self.offer.shared || !self.speaks_properties(who)) {
+            self.leave_out("shared subscriptions");
+            return false;
+        }
+        if wanted.filter.contains(['+', '#']) && !self.offer.wildcards {
+            self.leave_out("filters with wildcards");
+            return false;
+        }
+        wanted.qos = wanted.qos.min(self.offer.maximum_qos);
         true
     }
 

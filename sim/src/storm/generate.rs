@@ -9,7 +9,7 @@ use squall_codec::{
     version::Version,
     wire::Text,
 };
-use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, Step, Subscribing};
+use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, Step, Subscribing, Wanted};
 
 use super::{
     faults::faults,
@@ -17,6 +17,8 @@ use super::{
 };
 
 pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
+/// Who comes when all the others are done.
+const LAST: &str = "zoe";
 const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "a/c", "b", "b/c", "d/e/f"];
 const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
 const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
@@ -36,6 +38,7 @@ pub fn plan(seed: u64) -> Plan {
         client(seed, &swarm, who, &mut numbers, &mut steps);
     }
     faults(seed, &swarm, &mut steps);
+    last_one(seed, &swarm, &mut steps);
     // By their places: a step is large to be moved about.
     steps.sort_by_cached_key(|step| step.at);
     Plan {
@@ -44,7 +47,7 @@ pub fn plan(seed: u64) -> Plan {
         proves: Vec::new(),
         seed,
         broker: swarm.broker.clone(),
-        actors: names.iter().map(|name| (*name).to_owned()).collect(),
+        actors: names.iter().chain([&LAST]).map(|name| (*name).to_owned()).collect(),
         steps,
         lasts: swarm.lasts,
         calm: calm(&swarm, numbers),
@@ -67,21 +70,29 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
     push(draws.millis(0, 300), Doing::Connect(Box::new(connecting)));
 
     let mut subscribing = Draws::new(seed, "subscriptions", who as u64);
+    let mut several = Draws::new(seed, "several filters", who as u64);
     let mut filters = Vec::new();
     let count = if swarm.has(Feature::Overlap) { subscribing.between(1, 4) } else { subscribing.between(0, 2) };
     for _ in 0..count {
-        let wanted = subscription(&mut subscribing, swarm, version);
-        filters.push(wanted.filter.clone());
+        let mut wanted = subscription(&mut subscribing, swarm, version);
+        also_wanted(&mut several, swarm, version, &mut wanted);
+        filters.extend(wanted.wanted.iter().map(|wanted| wanted.filter.clone()));
         push(subscribing.millis(300, 900), Doing::Subscribe(wanted));
     }
     for _ in 0..subscribing.below(4) {
         let at = subscribing.millis(1_000, 11_500);
         if swarm.has(Feature::Unsubscribe) && !filters.is_empty() && subscribing.happens(50) {
-            let filter = filters[subscribing.below(filters.len())].clone();
-            push(at, Doing::Unsubscribe(filter));
+            let mut ended = vec![filters[subscribing.below(filters.len())].clone()];
+            if swarm.has(Feature::SeveralFilters) && several.happens(50) {
+                // Of one that it never had as well.
+                ended.push(several.one_of(&TOPICS).to_owned());
+                ended.push(filters[several.below(filters.len())].clone());
+            }
+            push(at, Doing::Unsubscribe(ended));
         } else {
-            let wanted = subscription(&mut subscribing, swarm, version);
-            filters.push(wanted.filter.clone());
+            let mut wanted = subscription(&mut subscribing, swarm, version);
+            also_wanted(&mut several, swarm, version, &mut wanted);
+            filters.extend(wanted.wanted.iter().map(|wanted| wanted.filter.clone()));
             push(at, Doing::Subscribe(wanted));
         }
     }
@@ -118,6 +129,19 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
             let topic = if publishing.happens(80) { topic } else { publishing.one_of(&TOPICS) };
             push(at, Doing::Publish(message(seed, &mut publishing, swarm, version, topic, *numbers)));
         }
+    }
+}
+
+/// Who comes at the end of the storm and asks for everything: what is retained by then, whatever has befallen the server's store,
+/// nobody else would see.
+fn last_one(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
+    let mut draws = Draws::new(seed, "last one", 0);
+    let version = draws.one_of(&swarm.versions);
+    let connecting = Connecting { reconnect: Some(draws.millis(20, 200)), ..Connecting::new(version) };
+    for doing in
+        [Doing::Connect(Box::new(connecting)), Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::ExactlyOnce)))]
+    {
+        steps.push(Step::at(swarm.lasts, Act::Client(swarm.clients, doing)));
     }
 }
 
@@ -195,17 +219,27 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
         draws.one_of(&TOPICS)
     };
     let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce, Qos::ExactlyOnce]);
-    let mut wanted = Subscribing::new(called(swarm, filter), qos);
+    let mut wanted = Wanted::new(called(swarm, filter), qos);
     if swarm.has(Feature::Options) && has_properties {
         wanted.no_local = !filter.starts_with('$') && draws.happens(30);
         wanted.retain_as_published = draws.happens(40);
         let handlings = [RetainHandling::Send, RetainHandling::SendIfNew, RetainHandling::DoNotSend];
         wanted.retain_handling = draws.one_of(&handlings);
     }
+    let mut subscribing = Subscribing::to(wanted);
     if swarm.has(Feature::Identifier) && has_properties {
-        wanted.identifier = draws.happens(70).then(|| draws.between(1, 300) as u32);
+        subscribing.identifier = draws.happens(70).then(|| draws.between(1, 300) as u32);
     }
-    wanted
+    subscribing
+}
+
+/// What else the same SUBSCRIBE asks for, now and then.
+fn also_wanted(draws: &mut Draws, swarm: &Swarm, version: Version, subscribing: &mut Subscribing) {
+    if swarm.has(Feature::SeveralFilters) && draws.happens(40) {
+        for _ in 0..draws.between(1, 3) {
+            subscribing.wanted.extend(subscription(draws, swarm, version).wanted);
+        }
+    }
 }
 
 fn message(seed: u64, draws: &mut Draws, swarm: &Swarm, version: Version, topic: &str, number: usize) -> Message {

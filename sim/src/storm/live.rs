@@ -206,10 +206,13 @@ impl Storm<'_> {
             }
             Doing::Publish(message) => Input::Publish { token, message: message.publish(&place) },
             Doing::Subscribe(subscribing) => {
-                let (subscription, properties) = subscribing.subscription(self.spoken[who], &place);
-                Input::Subscribe { token, subscriptions: vec![subscription], properties }
+                let (subscriptions, properties) = subscribing.subscriptions(self.spoken[who], &place);
+                Input::Subscribe { token, subscriptions, properties }
             }
-            Doing::Unsubscribe(filter) => Input::Unsubscribe { token, filters: vec![placed_filter(filter, &place)] },
+            Doing::Unsubscribe(filters) => {
+                let filters = filters.iter().map(|filter| placed_filter(filter, &place)).collect();
+                Input::Unsubscribe { token, filters }
+            }
             Doing::Disconnect { with_will, session_expiry } => {
                 let reason =
                     if *with_will { ReasonCode::DisconnectWithWillMessage } else { ReasonCode::NORMAL_DISCONNECTION };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use squall_codec::property::Properties;
 use squall_scenarios::{
-    plan::{Act, Connecting, Doing, Plan, Step},
+    plan::{Act, Connecting, Doing, Plan, Step, Subscribing},
     settings::{Settings, Storage},
 };
 
@@ -137,11 +137,34 @@ impl Shrinking<'_> {
                 }
                 Act::Client(_, Doing::Subscribe(subscribing)) => {
                     subscribing.identifier = None;
-                    subscribing.no_local = false;
-                    subscribing.retain_as_published = false;
+                    for wanted in &mut subscribing.wanted {
+                        wanted.no_local = false;
+                        wanted.retain_as_published = false;
+                    }
                     self.try_plan(plan);
+                    self.filters(step);
                 }
+                Act::Client(_, Doing::Unsubscribe(_)) => self.filters(step),
                 _ => {}
+            }
+        }
+    }
+
+    /// Takes filters out of a SUBSCRIBE or an UNSUBSCRIBE, as long as one stays.
+    fn filters(&mut self, step: usize) {
+        let mut place = 0;
+        loop {
+            let mut plan = self.plan.clone();
+            let is_less = match &mut plan.steps[step].act {
+                Act::Client(_, Doing::Subscribe(Subscribing { wanted, .. })) => take_out(wanted, place),
+                Act::Client(_, Doing::Unsubscribe(filters)) => take_out(filters, place),
+                _ => false,
+            };
+            if !is_less {
+                return;
+            }
+            if !self.try_plan(plan) {
+                place += 1;
             }
         }
     }
@@ -195,4 +218,13 @@ impl Shrinking<'_> {
         }
         self.try_plan(smaller);
     }
+}
+
+/// Whether there was one at this place, and others beside it.
+fn take_out<T>(all: &mut Vec<T>, place: usize) -> bool {
+    let can = all.len() > 1 && place < all.len();
+    if can {
+        all.remove(place);
+    }
+    can
 }

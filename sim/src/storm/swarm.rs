@@ -127,6 +127,8 @@ kinds! {
         LateAnswers = "late acknowledgements",
         /// Applications that will not have each message.
         Refusals = "messages that are refused",
+        /// SUBSCRIBE and UNSUBSCRIBE with more than one filter.
+        SeveralFilters = "several filters in one packet",
     }
 }
 
@@ -165,7 +167,8 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 4] = [Feature::Properties, Feature::EmptyLevels, Feature::LateAnswers, Feature::Refusals];
+const LATE_COMERS: [Feature; 5] =
+    [Feature::Properties, Feature::EmptyLevels, Feature::LateAnswers, Feature::Refusals, Feature::SeveralFilters];
 
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
 pub(super) const FEW_IDENTIFIERS: [(u16, u16); 4] = [(1, 3), (1, 10), (65_530, 65_535), (65_500, 65_535)];
@@ -197,11 +200,14 @@ impl Swarm {
     /// The swarm of a seed.
     pub fn of(seed: u64) -> Self {
         let mut draws = Draws::new(seed, "swarm", 0);
-        let versions = match draws.below(4) {
+        let mut versions = match draws.below(4) {
             0 => vec![Version::V3_1_1],
             1 => vec![Version::V3_1_1, Version::V5_0],
             _ => vec![Version::V5_0],
         };
+        if Draws::new(seed, "3.1", 0).happens(8) {
+            versions.insert(0, Version::V3_1);
+        }
         // Each feature is in about two of three storms, so that a rare one is not drowned by the others.
         let known = Feature::ALL.iter().copied().filter(|feature| !LATE_COMERS.contains(feature));
         let mut features: Vec<Feature> = known.filter(|_| draws.happens(62)).collect();

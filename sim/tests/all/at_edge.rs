@@ -94,8 +94,9 @@ fn an_honest_broker_is_never_accused() {
 }
 
 /// Broken brokers that nobody can tell from an honest one at the edge of a real server, and why.
-const UNSEEN: [(&str, &str); 12] = [
+const UNSEEN: [(&str, &str); 13] = [
     ("grants less than it says", "SUBACK says so, and a server may"),
+    ("grants QoS 1 for QoS 2", "SUBACK says so, and a server may"),
     ("says nothing to a ping now and then", "the client leaves before anybody would call the answer late"),
     ("keeps sessions for ever", "no client stays away for longer than a clock may be late"),
     ("keeps sessions for a second too long", "a clock may be late"),

@@ -26,8 +26,8 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Found) {
             found.broken.push(scene.breach(Invariant::Retained, delivered.position, detail));
         }
     }
-    for sub in &scene.subs {
-        owed(scene, sub, found);
+    for place in 0..scene.subs.len() {
+        owed(scene, place, found);
     }
 }
 
@@ -68,16 +68,15 @@ fn is_replaced(scene: &Scene<'_>, message: &Published, before: Mark) -> bool {
 }
 
 /// [MQTT-3.3.1-9] [MQTT-3.3.1-10] What was surely retained when SUBSCRIBE came.
-fn owed(scene: &Scene<'_>, sub: &Sub<'_>, found: &mut Found) {
+fn owed(scene: &Scene<'_>, place: usize, found: &mut Found) {
+    let sub = &scene.subs[place];
     let Some((granted, qos)) = sub.granted else { return };
     let client = sub.client;
     let has_properties = scene.lines[sub.line].connect.version.has_properties();
-    let was_there = scene.subs.iter().any(|other| {
-        other.client == client
-            && other.session == sub.session
-            && other.filter == sub.filter
-            && other.asked.position < sub.asked.position
-    });
+    // Perhaps in the same SUBSCRIBE.
+    let is_same =
+        |other: &Sub<'_>| other.client == client && other.session == sub.session && other.filter == sub.filter;
+    let was_there = scene.subs[..place].iter().any(is_same);
     let is_wanted = match sub.options.retain_handling {
         _ if sub.filter.share_name().is_some() => false,
         _ if !has_properties => true,

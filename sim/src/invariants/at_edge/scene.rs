@@ -409,7 +409,10 @@ fn subs_of<'h>(
     asked: Mark,
 ) -> impl Iterator<Item = Sub<'h>> {
     let identifier = subscribe.properties.subscription_identifiers().next();
-    subscribe.subscriptions.iter().map(move |subscription| Sub {
+    let is_asked_for_behind = |place: usize, filter: &TopicFilter| {
+        subscribe.subscriptions[place + 1..].iter().any(|again| again.filter == *filter)
+    };
+    subscribe.subscriptions.iter().enumerate().map(move |(place, subscription)| Sub {
         client,
         session,
         line,
@@ -420,6 +423,6 @@ fn subs_of<'h>(
         granted: None,
         leaves: None,
         left: None,
-        is_replaced: false,
+        is_replaced: is_asked_for_behind(place, &subscription.filter),
     })
 }

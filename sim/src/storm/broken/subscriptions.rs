@@ -1,9 +1,11 @@
 //! Subscriptions, shares, what is retained.
 
 use squall_codec::{
-    packet::{Packet, RetainHandling, Suback, SubscriptionOptions, Unsuback},
+    packet::{Ack, Packet, RetainHandling, Suback, SubscriptionOptions, Unsuback},
+    qos::Qos,
     reason::ReasonCode,
     topic::TopicFilter,
+    version::Version,
     wire::Text,
 };
 
@@ -33,7 +35,7 @@ broken! {
         options(passing, |options| options.retain_handling = RetainHandling::DoNotSend)
     };
     "grants less than it says", [AsSubscribed AtLeastOnce ExactlyOnce Retained SharedOnce], |_, passing| options(passing, |options| {
-        options.qos = squall_codec::qos::Qos::AtMostOnce;
+        options.qos = Qos::AtMostOnce;
     });
     "unsubscribes nobody", [Subscribed SharedOnce AtMostOnce AtLeastOnce ExactlyOnce AsSubscribed Retained], |_, passing| match &passing.packet {
         Packet::Unsubscribe(unsubscribe) => {
@@ -48,6 +50,40 @@ broken! {
             let granted = subscribe.subscriptions.iter().map(|asked| asked.options.qos.bits());
             let reasons = granted.filter_map(ReasonCode::from_value).collect();
             vec![passing.to_client(Packet::Suback(Suback::new(subscribe.packet_id, reasons)))]
+        }
+        _ => passing.on(),
+    };
+    "refuses a subscription now and then", [Serves], |memory, passing| match &passing.packet {
+        Packet::Subscribe(subscribe) if passing.version != Version::V3_1 && memory.now_and_then(3) => {
+            let reasons = vec![ReasonCode::UnspecifiedError; subscribe.subscriptions.len()];
+            vec![passing.to_client(Packet::Suback(Suback::new(subscribe.packet_id, reasons)))]
+        }
+        _ => passing.on(),
+    };
+    "grants QoS 1 for QoS 2", [Serves], |_, passing| options(passing, |options| options.qos = options.qos.min(Qos::AtLeastOnce));
+    "answers several filters in the wrong order", [Serves AsSubscribed], |_, passing| match &passing.packet {
+        Packet::Suback(suback) if suback.reasons.len() > 1 => {
+            let mut other = suback.clone();
+            other.reasons.reverse();
+            passing.with(Packet::Suback(other))
+        }
+        _ => passing.on(),
+    };
+    "takes the first of several filters alone", [Answers], |_, passing| match &passing.packet {
+        Packet::Subscribe(subscribe) if subscribe.subscriptions.len() > 1 => {
+            let mut other = subscribe.clone();
+            other.subscriptions.truncate(1);
+            passing.with(Packet::Subscribe(other))
+        }
+        _ => passing.on(),
+    };
+    "refuses a message now and then", [Serves], |memory, passing| match &passing.packet {
+        Packet::Publish(publish) if passing.goes_up() && passing.version.has_properties() && memory.now_and_then(40) => {
+            let refused = |id| Ack { reason: ReasonCode::QuotaExceeded, ..Ack::new(id) };
+            match (publish.qos, publish.packet_id) {
+                (Qos::AtLeastOnce, Some(id)) => vec![passing.to_client(Packet::Puback(refused(id)))],
+                _ => passing.on(),
+            }
         }
         _ => passing.on(),
     };
