@@ -2,6 +2,7 @@
 //!
 //! Time is virtual and jumps to whatever is due next, so that an idle hour costs nothing. One thread, one order.
 
+mod afterwards;
 pub mod agenda;
 mod broker;
 mod client;

@@ -20,9 +20,13 @@ use squall_scenarios::outage::DiskState;
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Mutex<State>>);
 
+/// Whether a record is lost: what makes a store a broken one.
+pub type Forgets = fn(&Record) -> bool;
+
 #[derive(Debug)]
 struct State {
     kept: Vec<Record>,
+    forgets: Option<Forgets>,
     /// How many were kept when the commit began that is still under way.
     commit: Option<usize>,
     /// The run of the broker that may write.
@@ -47,6 +51,7 @@ impl Journal {
         key[..8].copy_from_slice(&seed.to_le_bytes());
         Journal(Arc::new(Mutex::new(State {
             kept: Vec::new(),
+            forgets: None,
             commit: None,
             run: 0,
             state: DiskState::Well,
@@ -88,6 +93,11 @@ impl Journal {
         self.lock().state = new;
     }
 
+    /// From now on it loses these records, and says nothing.
+    pub fn forgets(&self, these: Forgets) {
+        self.lock().forgets = Some(these);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +120,12 @@ impl Store for JournalStore {
             return Err(StoreError::Io { file: file(), detail: "the broker that had it has ended".to_owned() });
         }
         match state.state {
-            DiskState::Well => state.kept.append(&mut self.group),
+            DiskState::Well => {
+                if let Some(forgets) = state.forgets {
+                    self.group.retain(|record| !forgets(record));
+                }
+                state.kept.append(&mut self.group);
+            }
             DiskState::Full => return Err(StoreError::Full { file: file(), detail: "it is full".to_owned() }),
             DiskState::Broken => return Err(StoreError::Io { file: file(), detail: "it is broken".to_owned() }),
         }

@@ -205,6 +205,7 @@ impl Broker {
             retained_bytes: self.retained.size_bytes(),
             queued_messages: self.sessions.iter().map(|session| session.queue.len()).sum(),
             in_flight: self.sessions.iter().map(|session| session.outgoing.in_flight()).sum(),
+            unreleased: self.sessions.iter().map(|session| session.incoming.awaiting_release().count()).sum(),
             unflushed_bytes: self.connections.values().map(|connection| connection.unflushed.bytes()).sum(),
             ..self.statistics
         }

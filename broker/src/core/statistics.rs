@@ -35,6 +35,8 @@ pub struct Statistics {
     pub held_bytes: usize,
     /// Messages sent and not yet acknowledged.
     pub in_flight: usize,
+    /// QoS 2 messages of clients that were not released.
+    pub unreleased: usize,
     /// Bytes not yet `Flushed`, of all connections.
     pub unflushed_bytes: usize,
     /// Time since the start.

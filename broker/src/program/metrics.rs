@@ -55,6 +55,7 @@ const METRICS: &[Metric] = &[
     state!(queued_bytes, "Size of the messages that wait in sessions"),
     state!(held_bytes, "Size of the messages that wait or are in flight in sessions, and of all wills"),
     state!(in_flight, "Messages sent and not yet acknowledged"),
+    state!(unreleased, "QoS 2 messages received and not yet released"),
     state!(unflushed_bytes, "Packets on their way to all connections"),
     count!(connections_opened, "Network connections that were opened"),
     state!(clients_maximum, "The most clients that were in at once"),

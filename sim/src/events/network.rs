@@ -68,7 +68,7 @@ pub(super) struct Network {
     liar: Option<Box<dyn Liar>>,
     pub(super) links: Links,
     pub(super) transcript: Transcript,
-    witness: Option<Rc<RefCell<dyn Witness>>>,
+    pub(super) witness: Option<Rc<RefCell<dyn Witness>>>,
     pub(super) is_quiet: bool,
     pub(super) has_applications: bool,
     /// Between the clients' cores and their connections.

@@ -16,8 +16,8 @@ use squall_scenarios::{
     fault::{Fault, Moment, Pass, Triggered},
     liar::{Direction, Liar},
     outage::{DiskState, Outage, Stop},
-    plan::{Act, Doing, Plan, placed_filter},
-    transcript::{Transcript, What},
+    plan::{Act, Doing, Plan, Step, placed_filter},
+    transcript::{EntryId, Transcript, What},
 };
 
 use super::{
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     edge::Witness,
     invariants::{Breach, Invariant},
+    journal::Forgets,
     meddler::Meddler,
     model::{Model, Tally, Terms},
     panics,
@@ -35,7 +36,7 @@ use crate::{
     scribe::Both,
     storm::run::StormRun,
     story::TOPIC_ROOT,
-    subject::Subject,
+    subject::{Medium, Subject},
     told::BROKER,
 };
 
@@ -46,6 +47,8 @@ pub struct StormOptions {
     pub liar: Option<Box<dyn Liar>>,
     /// Between the clients' cores and their connections: broken clients.
     pub meddler: Option<Box<dyn Meddler>>,
+    /// What a broker with a journal loses without a word: a broken store.
+    pub forgets: Option<Forgets>,
     /// Nothing is written to the transcript.
     pub is_quiet: bool,
     /// Somebody who stands at the broker's edge beside the model.
@@ -58,6 +61,9 @@ const EVENT_LIMIT: u64 = 5_000_000;
 /// Plays a plan to the end of its calm.
 pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     let subject = Subject::of(&plan.broker, "", plan.seed);
+    if let (Some(forgets), Some(Medium::Journal(journal))) = (options.forgets, &subject.medium) {
+        journal.forgets(forgets);
+    }
     let transcript = Transcript::new();
     let is_quiet = options.is_quiet;
     let terms = Terms {
@@ -111,6 +117,10 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     if outcome.is_ok() {
         breaches.extend(storm.at_rest());
     }
+    let (events, elapsed) = (storm.network.events, storm.network.now);
+    if outcome.is_ok() && breaches.is_empty() {
+        breaches.extend(storm.afterwards());
+    }
     let untouched = storm.network.untouched();
     let placed = storm.network.links.placed();
     let (digest, tally) =
@@ -126,8 +136,8 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         untouched,
         struck: storm.armed.iter().filter_map(|(step, armed)| Some((*step, armed.packet()?))).collect(),
         cuts: storm.network.links.struck(),
-        events: storm.network.events,
-        elapsed: storm.network.now,
+        events,
+        elapsed,
     }
 }
 
@@ -395,9 +405,23 @@ impl<'a> Storm<'a> {
     }
 
     /// What nobody at the edge can see: clients that still wait, and what the broker holds.
+    /// When all that can be seen is right.
+    fn afterwards(&mut self) -> Vec<Breach> {
+        let (at, entry) = (self.network.now, EntryId(self.network.transcript.len()));
+        let may_expire = |step: &Step| match &step.act {
+            Act::Client(_, Doing::Publish(message)) => message.expiry.is_some(),
+            Act::Client(_, Doing::Connect(connecting)) => {
+                connecting.will.as_ref().is_some_and(|(will, _)| will.expiry.is_some())
+            }
+            _ => false,
+        };
+        let found = self.network.afterwards(self.plan.steps.iter().any(may_expire));
+        found.into_iter().map(|(invariant, detail)| Breach { invariant, at, entry, version: None, detail }).collect()
+    }
+
     fn at_rest(&mut self) -> Vec<Breach> {
         let mut breaches = Vec::new();
-        let (at, entry) = (self.network.now, squall_scenarios::transcript::EntryId(self.network.transcript.len()));
+        let (at, entry) = (self.network.now, EntryId(self.network.transcript.len()));
         let mut breach = |invariant, detail| breaches.push(Breach { invariant, at, entry, version: None, detail });
         for (who, client) in self.clients.iter().enumerate() {
             let Some(client) = *client else { continue };

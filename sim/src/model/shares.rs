@@ -44,6 +44,13 @@ pub(super) struct SharedMessage {
     pub(super) or_else: Vec<(usize, usize)>,
 }
 
+impl SharedMessage {
+    /// Somebody may get it. [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
+    fn is_free(&self) -> bool {
+        self.sent_to.is_none() || (self.may_again && self.sent_with < Qos::ExactlyOnce)
+    }
+}
+
 /// All that there are.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
@@ -119,11 +126,7 @@ impl Model {
     }
 
     pub(super) fn take_shared(&mut self, session: usize, publish: &Publish, found: &[(usize, usize)]) -> Option<usize> {
-        // [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
-        let is_free = |&&(share, place): &&(usize, usize)| {
-            let shared = &self.shares.groups[share].owed[place];
-            shared.sent_to.is_none() || (shared.may_again && shared.sent_with < Qos::ExactlyOnce)
-        };
+        let is_free = |&&(share, place): &&(usize, usize)| self.shares.groups[share].owed[place].is_free();
         if let Some(&(share, place)) = found.iter().find(is_free) {
             // Which of two shares it came for, nobody can tell: then neither has to send it.
             if found.len() > 1 {
@@ -132,16 +135,29 @@ impl Model {
             return Some(self.give(session, publish.qos, share, place, found));
         }
         // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
-        let other = found.iter().find_map(|&(share, place)| {
-            let shared = &self.shares.groups[share].owed[place];
-            let other = shared.or_else.iter().find(is_free)?;
-            Some(((share, place), *other, shared.sent_to?))
-        });
-        let ((share, place), (other_share, other_place), holder) = other?;
-        let other = &mut self.shares.groups[other_share].owed[other_place];
-        other.sent_to = Some(holder);
-        other.may_again = false;
+        let mut seen = Vec::new();
+        let &(share, place) = found.iter().find(|&&at| self.makes_room(at, &mut seen))?;
         Some(self.give(session, publish.qos, share, place, found))
+    }
+
+    /// What was taken for this share's, was another's as which it may have come as well; what was taken for that one's, was a third's; until
+    /// one is found that is free.
+    fn makes_room(&mut self, at: (usize, usize), seen: &mut Vec<(usize, usize)>) -> bool {
+        if seen.contains(&at) {
+            return false;
+        }
+        seen.push(at);
+        let shared = &self.shares.groups[at.0].owed[at.1];
+        if shared.is_free() {
+            return true;
+        }
+        let (holder, with, others) = (shared.sent_to, shared.sent_with, shared.or_else.clone());
+        let Some(&other) = others.iter().find(|&&other| self.makes_room(other, seen)) else { return false };
+        let or_else = others.into_iter().filter(|one| *one != other).chain([at]).collect();
+        let moved = &mut self.shares.groups[other.0].owed[other.1];
+        (moved.sent_to, moved.sent_with, moved.or_else) = (holder, with, or_else);
+        moved.may_again = false;
+        true
     }
 
     fn give(&mut self, session: usize, qos: Qos, share: usize, place: usize, found: &[(usize, usize)]) -> usize {

@@ -22,6 +22,8 @@ const LAST: &str = "zoe";
 const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "a/c", "b", "b/c", "d/e/f"];
 const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
 const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
+/// What a whole team has subscribed to.
+const TEAM: &str = "$share/team/#";
 
 /// How long everything that is owed may take at the end: longer than the longest pause of a client that tries again, its
 /// patience with a server that never answers (30 s), and the retransmission of a lost segment.
@@ -73,6 +75,12 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
     let mut several = Draws::new(seed, "several filters", who as u64);
     let mut filters = Vec::new();
     let count = if swarm.has(Feature::Overlap) { subscribing.between(1, 4) } else { subscribing.between(0, 2) };
+    let is_member = swarm.has(Feature::Team) && version.has_properties();
+    if is_member {
+        let mut team = Draws::new(seed, "team", who as u64);
+        let qos = team.one_of(&[Qos::AtLeastOnce, Qos::ExactlyOnce]);
+        push(team.millis(300, 900), Doing::Subscribe(Subscribing::to(Wanted::new(TEAM, qos))));
+    }
     for _ in 0..count {
         let mut wanted = subscription(&mut subscribing, swarm, version);
         also_wanted(&mut several, swarm, version, &mut wanted);
@@ -179,7 +187,8 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
     let has_few = swarm.has(Feature::FewIdentifiers) && draws.happens(60);
     let packet_ids = has_few.then(|| draws.one_of(&FEW_IDENTIFIERS));
     let alias = swarm.has(Feature::Alias) && version.has_properties();
-    Connecting {
+    let is_member = swarm.has(Feature::Team) && version.has_properties();
+    let mut connecting = Connecting {
         client_id: shares_name.then(|| NAMES[0].to_owned()),
         clean_start: clean,
         keep_alive: draws.between(1, 6) as u16,
@@ -191,9 +200,16 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         packet_ids,
         // Two of one name would throw each other out for ever.
         reconnect: has_own_name.then(|| draws.millis(20, 200)),
-        answers: answering(seed, swarm, who, version, receive_maximum.is_some()),
+        answers: answering(seed, swarm, who, version, receive_maximum.is_some() || is_member),
         ..Connecting::new(version)
+    };
+    if is_member {
+        connecting.clean_start = false;
+        connecting.session_expiry = Some(u32::MAX);
+        connecting.maximum_packet_size = None;
+        connecting.receive_maximum = Some(Draws::new(seed, "team window", who as u64).between(1, 3) as u16);
     }
+    connecting
 }
 
 /// What its application says to messages above QoS 0, where it does not leave that to the client. `has_window`: it takes few at a

@@ -129,6 +129,8 @@ kinds! {
         Refusals = "messages that are refused",
         /// SUBSCRIBE and UNSUBSCRIBE with more than one filter.
         SeveralFilters = "several filters in one packet",
+        /// All share one subscription, are slow, and stay: what one of them leaves behind has to come to somebody.
+        Team = "a share of clients that stay",
     }
 }
 
@@ -167,8 +169,14 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 5] =
-    [Feature::Properties, Feature::EmptyLevels, Feature::LateAnswers, Feature::Refusals, Feature::SeveralFilters];
+const LATE_COMERS: [Feature; 6] = [
+    Feature::Properties,
+    Feature::EmptyLevels,
+    Feature::LateAnswers,
+    Feature::Refusals,
+    Feature::SeveralFilters,
+    Feature::Team,
+];
 
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
 pub(super) const FEW_IDENTIFIERS: [(u16, u16); 4] = [(1, 3), (1, 10), (65_530, 65_535), (65_500, 65_535)];
@@ -260,7 +268,12 @@ impl Swarm {
             (broker.first_packet_id, broker.last_packet_id) = (Some(first), Some(last));
         }
         bounds(seed, &mut broker);
-        features.extend(LATE_COMERS.iter().filter(|feature| Draws::new(seed, feature.name(), 0).happens(50)));
+        let comes = |feature: &&Feature| {
+            // Where all are members of it, little else happens to subscriptions.
+            let often = if **feature == Feature::Team { 15 } else { 50 };
+            Draws::new(seed, feature.name(), 0).happens(often)
+        };
+        features.extend(LATE_COMERS.iter().filter(comes));
         Swarm {
             clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
             versions,

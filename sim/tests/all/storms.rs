@@ -3,15 +3,19 @@
 use std::{path::Path, rc::Rc, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
+use squall_broker::core::effect::Record;
 use squall_codec::version::Version;
 use squall_scenarios::{
     liar::{Direction, Liar, Lie},
+    plan::Plan,
     script::Script,
+    settings::Storage,
     verdict::Verdict,
 };
 use squall_sim::{
     events::storm::{StormOptions, play},
     invariants::Invariant,
+    journal::Forgets,
     storm::{
         broken, generate,
         report::Report,
@@ -82,6 +86,31 @@ fn whatever_is_broken_is_noticed_by_what_it_breaks() {
     }
     assert!(all.len() >= 70, "{} broken brokers and clients", all.len());
     assert!(missed.is_empty(), "\n{missed}");
+}
+
+/// What a store may forget: each of them has to be noticed.
+const FORGOTTEN: [(&str, Forgets); 9] = [
+    ("a subscription", |record| matches!(record, Record::Subscribed { .. })),
+    ("the end of a subscription", |record| matches!(record, Record::Unsubscribed { .. })),
+    ("the end of a session", |record| matches!(record, Record::SessionEnded { .. })),
+    ("a retained message", |record| matches!(record, Record::Retained { .. })),
+    ("that a retained message was taken away", |record| matches!(record, Record::RetainedCleared { .. })),
+    ("that a message was sent", |record| matches!(record, Record::Sent { .. })),
+    ("that a message was acknowledged", |record| matches!(record, Record::Settled { .. })),
+    ("that a QoS 2 message was received", |record| matches!(record, Record::Received { .. })),
+    ("that a QoS 2 message was released", |record| matches!(record, Record::Completed { .. })),
+];
+
+#[test]
+fn whatever_a_store_forgets_is_noticed() {
+    let has_journal = |plan: &Plan| plan.broker.store == Some(Storage::Journal);
+    for (what, forgets) in FORGOTTEN {
+        let noticed = (0..300).map(generate::plan).filter(has_journal).any(|plan| {
+            let run = play(&plan, StormOptions { forgets: Some(forgets), is_quiet: true, ..StormOptions::default() });
+            !run.breaches.is_empty() || run.error.is_some()
+        });
+        assert!(noticed, "nobody notices a store that forgets {what}");
+    }
 }
 
 #[test]

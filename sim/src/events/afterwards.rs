@@ -1,0 +1,90 @@
+//! When a storm is over and judged: everybody leaves, the broker is cut off and starts again. It has to hold nothing for those who
+//! are gone, and its store has to say what its memory said.
+
+use squall_broker::core::{
+    effect::{ConnectionId, Input},
+    statistics::Statistics,
+};
+use squall_codec::{
+    packet::{Disconnect, Packet},
+    reason::ReasonCode,
+};
+use squall_scenarios::outage::Stop;
+
+use super::{connection::ServerEnd, network::Network};
+use crate::invariants::Invariant;
+
+/// A figure of the broker's state: what it counts, and how it is read.
+type Figure = (&'static str, fn(&Statistics) -> usize);
+
+/// What outlives the broker. Those of messages may be less behind a start, which drops what has expired.
+const KEPT: [Figure; 11] = [
+    ("sessions", |is| is.sessions),
+    ("subscriptions", |is| is.subscriptions),
+    ("Shared Subscriptions", |is| is.shared_subscriptions),
+    ("bytes of filters", |is| is.filter_bytes),
+    ("messages in flight", |is| is.in_flight),
+    ("QoS 2 messages that were not released", |is| is.unreleased),
+    ("retained messages", |is| is.retained_messages),
+    ("bytes of retained messages", |is| is.retained_bytes),
+    ("messages that wait", |is| is.queued_messages),
+    ("bytes of messages that wait", |is| is.queued_bytes),
+    ("bytes of messages and wills", |is| is.held_bytes),
+];
+
+/// How many of them do not speak of messages that may expire.
+const LASTING: usize = 6;
+
+impl Network {
+    /// What is wrong then. `may_expire`: some messages of this storm do.
+    pub(super) fn afterwards(&mut self, may_expire: bool) -> Vec<(Invariant, String)> {
+        // Nobody looks on any more.
+        self.witness = None;
+        self.is_quiet = true;
+        let open = |index: &usize| self.connections[*index].server != ServerEnd::Closed;
+        let open: Vec<usize> = self.live.iter().copied().filter(open).collect();
+        for index in open {
+            let connection = ConnectionId(index as u64);
+            let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION));
+            self.tell(Input::Packet { connection, packet: goodbye });
+            self.tell(Input::Closed { connection });
+        }
+        self.let_the_store_answer();
+        let Some(before) = self.broker.statistics() else { return Vec::new() };
+        let mut wrong = Vec::new();
+        for (what, count) in [("connections", before.connections), ("clients", before.clients)] {
+            if count > 0 {
+                wrong.push((Invariant::Baseline, format!("all are gone, and the broker still has {count} {what}")));
+            }
+        }
+        if self.broker.subject().medium.is_none() {
+            return wrong;
+        }
+        self.broker.stop(Stop::Crash);
+        if let Err(error) = self.broker.start(self.now) {
+            wrong.push((Invariant::Durable, format!("the broker does not start again: {error}")));
+            return wrong;
+        }
+        let Some(after) = self.broker.statistics() else { return wrong };
+        for (place, (what, figure)) in KEPT.into_iter().enumerate() {
+            let (had, has) = (figure(&before), figure(&after));
+            let detail = format!("all is done, and behind a crash the broker has {has} {what} where it had {had}");
+            if has > had {
+                wrong.push((Invariant::Baseline, detail));
+            } else if has < had && (place < LASTING || !may_expire) {
+                wrong.push((Invariant::Durable, detail));
+            }
+        }
+        wrong
+    }
+
+    fn let_the_store_answer(&mut self) {
+        while !self.broker.is_settled() {
+            self.now = self.broker.deadline().map_or(self.now, |due| due.max(self.now));
+            if let Some(answer) = self.broker.committed(self.now) {
+                self.tell(answer);
+            }
+            self.tell(Input::Tick);
+        }
+    }
+}
