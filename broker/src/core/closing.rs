@@ -185,8 +185,10 @@ impl Broker {
             self.end_session(key);
             return;
         }
-        // Section 4.8.2: others of its shares are there for what it was not sent yet.
-        self.pass_on_shares(key, None);
+        // Section 4.8.2: others of its shares are there for what it was not sent yet, unless all have to go.
+        if !self.shutting_down {
+            self.pass_on_shares(key, None);
+        }
         // [MQTT-3.1.2-23] The session stays.
         let session = &self.sessions[key];
         if session.durable {

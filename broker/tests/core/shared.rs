@@ -286,6 +286,26 @@ fn what_waits_for_a_member_who_leaves_goes_to_one_who_is_busy_and_not_to_one_who
 }
 
 #[test]
+fn a_broker_that_ends_passes_nothing_on() {
+    let mut broker = TestBroker::new();
+    let mut slow = expiring(V5, "slow", 60);
+    slow.properties.push(Property::ReceiveMaximum(1));
+    let slow = broker.join(slow);
+    broker.subscribed(slow, "$share/g/t", QOS_1);
+    let alice = broker.join(clean(V5, "alice"));
+    for packet_id in [1, 2] {
+        broker.recv(alice, publish_at(QOS_1, packet_id, "t", &packet_id.to_string()));
+    }
+    assert_eq!(broker.payloads(slow), ["1"]);
+    // Who joined last is told to go last.
+    let other = broker.join(expiring(V5, "other", 60));
+    broker.subscribed(other, "$share/g/t", QOS_1);
+    broker.input(Input::Shutdown);
+    let is_message = |packet: &Packet| matches!(packet, Packet::Publish(_));
+    assert!(!broker.received(other).iter().any(is_message), "a message leaves for a client that has to go");
+}
+
+#[test]
 fn what_waits_for_a_member_who_leaves_waits_on_for_it_while_the_others_are_away() {
     let mut broker = TestBroker::new();
     let two = broker.join(durable(V5, "two"));
