@@ -230,10 +230,13 @@ impl Model {
                 return Some(message);
             }
             let owed = &self.sessions[session].owed[position];
+            // What another member has had comes to this one only where that one may not have kept it.
+            let is_new = |(share, place): &(usize, usize)| self.shares.groups[*share].owed[*place].sent_to.is_none();
+            let new: Vec<(usize, usize)> = shared.iter().copied().filter(is_new).collect();
             if owed.is_vague
                 && owed.is_due
                 && owed.identifiers != publish.subscription_identifiers
-                && let Some(message) = self.take_shared(session, publish, &shared)
+                && let Some(message) = self.take_shared(session, publish, &new)
             {
                 return Some(message);
             }

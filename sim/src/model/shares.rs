@@ -7,7 +7,7 @@ use squall_codec::{packet::Publish, qos::Qos};
 use super::{
     Model, Situation,
     message::{Acceptance, ByKey},
-    session::Subscribed,
+    session::{Owed, Subscribed},
 };
 use crate::invariants::Invariant;
 
@@ -136,8 +136,21 @@ impl Model {
         }
         // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
         let mut seen = Vec::new();
-        let &(share, place) = found.iter().find(|&&at| self.makes_room(at, &mut seen))?;
+        let is_ours = |&&at: &&(usize, usize)| self.makes_room(at, &mut seen) || self.was_owed_otherwise(at);
+        let &(share, place) = found.iter().find(is_ours)?;
         Some(self.give(session, publish.qos, share, place, found))
+    }
+
+    /// What was taken for this share's, its holder was owed as well for a subscription of its own: then it was that.
+    fn was_owed_otherwise(&mut self, at: (usize, usize)) -> bool {
+        let shared = &self.shares.groups[at.0].owed[at.1];
+        let (Some(holder), key) = (shared.sent_to, self.messages[shared.message].key) else { return false };
+        let is_it = |owed: &Owed| {
+            let qos = owed.least_qos..=owed.qos;
+            self.messages[owed.message].key == key && qos.contains(&shared.sent_with)
+        };
+        let owed = self.sessions[holder].owed.iter().position(is_it);
+        owed.is_some_and(|owed| self.sessions[holder].owed.remove(owed).is_some())
     }
 
     /// What was taken for this share's, was another's as which it may have come as well; what was taken for that one's, was a third's; until
@@ -209,7 +222,7 @@ impl Model {
         for (share, place) in self.shares.places_of(key) {
             let shared = &mut self.shares.groups[share].owed[place];
             let has_come = |member: &Member| member.session == session && came[usize::from(member.qos.bits())] > 0;
-            if shared.sent_to.is_none() && shared.members.iter().any(has_come) {
+            if shared.is_free() && shared.members.iter().any(has_come) {
                 shared.sent_to = Some(session);
                 return true;
             }
