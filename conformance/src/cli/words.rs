@@ -37,8 +37,8 @@ Examples:
   conformance report reports/*.json                  brokers side by side
   conformance self-test                              every test against every liar
 
-Exit status: 0 no rule is broken, 1 a rule is broken (that no baseline accepts), 2 the audit could not run,
-130 it was interrupted: what is known by then is reported.";
+Exit status: 0 no rule is broken, 1 a rule is broken (that no baseline accepts), 2 the audit could not run
+or most of its questions were not reached, 130 it was interrupted: what is known by then is reported.";
 
 /// Audits any MQTT broker against the numbered statements of the standard.
 #[derive(Debug, Parser)]

@@ -300,7 +300,10 @@ fn closing(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let verdict = match (report.exit_status(), &report.gone) {
         (130, _) => "interrupted: exit status 130".to_owned(),
         (2, Some(gone)) => format!("{} was gone at the end ({gone}): exit status 2", report.run.target),
-        (2, None) => format!("{} of our tests broke down: exit status 2", report.internal_errors),
+        (2, None) if report.internal_errors > 0 => {
+            format!("{} of our tests broke down: exit status 2", report.internal_errors)
+        }
+        (2, None) => "most questions were not reached: exit status 2".to_owned(),
         (1, _) if failed.is_empty() => "rules are broken, all of them known to the profile: exit status 1".to_owned(),
         (1, _) if report.cut_short == Some(CutShort::FirstFailure) => {
             "stopped at the first failure: exit status 1".to_owned()

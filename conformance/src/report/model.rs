@@ -453,15 +453,25 @@ impl Report {
         self.tests.iter().filter(failed)
     }
 
-    /// 0: no rule is broken that the baseline does not accept. 1: one is. 2: a test of ours broke down, or the subject
-    /// was gone at the end. 130: the run was interrupted.
+    /// More questions were not reached than were answered: that no rule is broken then says nothing.
+    pub fn is_undecided(&self) -> bool {
+        let tests: Counts = self.tests.iter().map(|test| test.verdict).collect();
+        tests.inconclusive > tests.pass + tests.warn + tests.fail
+    }
+
+    /// 0: no rule is broken that the baseline does not accept. 1: one is. 2: a test of ours broke down, the subject was
+    /// gone at the end, or most questions were not reached. 130: the run was interrupted.
     pub fn exit_status(&self) -> u8 {
         if self.cut_short == Some(CutShort::Interrupted) {
             130
         } else if self.internal_errors > 0 || self.gone.is_some() {
             2
         } else {
-            u8::from(self.broken().next().is_some() || self.failed().next().is_some())
+            match self.broken().next().is_some() || self.failed().next().is_some() {
+                true => 1,
+                false if self.is_undecided() => 2,
+                false => 0,
+            }
         }
     }
 

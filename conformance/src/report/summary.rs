@@ -79,6 +79,7 @@ fn headline(report: &Report, broken: usize) -> (&'static str, String) {
         (None, 0) => ("✅", "no rule is broken".to_owned()),
         (None, _) => ("❌", format!("{} broken", several(broken))),
     }
+        (None, 0) if report.is_undecided() => ("⚠️", "most questions were not reached".to_owned()),
 }
 
 fn listed<'a>(text: &mut String, title: &str, entries: impl Iterator<Item = &'a StatementEntry>) {

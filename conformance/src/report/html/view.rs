@@ -131,7 +131,8 @@ pub(super) fn page(report: &Report) -> Page<'_> {
     let broken = report.broken().count();
     let conclusion = match (report.exit_status(), &report.gone) {
         (2, Some(gone)) => format!("It was gone at the end: {gone}"),
-        (2, None) => format!("{} of our tests broke down", report.internal_errors),
+        (2, None) if report.internal_errors > 0 => format!("{} of our tests broke down", report.internal_errors),
+        (2, None) => "Most questions were not reached".to_owned(),
         (130, _) => format!("Interrupted; {broken} statements broken so far"),
         (0, _) => "No rule is broken".to_owned(),
         _ if broken == 1 => "1 statement is broken".to_owned(),

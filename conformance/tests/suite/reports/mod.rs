@@ -392,6 +392,35 @@ fn the_exit_status_is_that_of_the_worst_verdict() {
 }
 
 #[test]
+#[test]
+fn a_run_that_found_hardly_anything_out_is_no_success() {
+    let mut run = report();
+    run.tests.retain(|test| test.verdict != Verdict::Fail);
+    run.statements.retain(|entry| entry.verdict != Verdict::Fail);
+    let with = |verdicts: &[Verdict]| {
+        let tests = verdicts.iter().map(|verdict| TestEntry { verdict: *verdict, ..run.tests[0].clone() }).collect();
+        Report { tests, ..run.clone() }
+    };
+    for (verdicts, status) in [
+        (&[Verdict::Inconclusive][..], 2),
+        (&[Verdict::Inconclusive, Verdict::Unsupported, Verdict::Unsupported], 2),
+        (&[Verdict::Inconclusive, Verdict::Inconclusive, Verdict::Pass], 2),
+        (&[Verdict::Inconclusive, Verdict::Pass], 0),
+        (&[Verdict::Inconclusive, Verdict::Warn], 0),
+        (&[Verdict::Unsupported], 0),
+        (&[Verdict::Inconclusive, Verdict::Inconclusive, Verdict::Fail], 1),
+    ] {
+        assert_eq!(with(verdicts).exit_status(), status, "{verdicts:?}");
+    }
+    let nothing = with(&[Verdict::Inconclusive]);
+    let mut text = anstream::StripStream::new(Vec::new());
+    human::write(&mut text, &nothing).expect("a vector takes everything");
+    let text = String::from_utf8(text.into_inner()).expect("text");
+    assert!(text.contains("most questions were not reached: exit status 2"), "{text}");
+    assert!(summary::write(&nothing).contains("most questions were not reached"));
+    assert!(html::write(&nothing).contains("Most questions were not reached"));
+}
+
 fn two_reports_are_compared() {
     let before = report();
     let same = diff(&before, &before);
