@@ -14,7 +14,7 @@ use squall_scenarios::{
     transcript::{Transcript, What},
 };
 use tokio::{
-    task::spawn_local,
+    task::{spawn_blocking, spawn_local},
     time::{Instant, sleep, sleep_until},
 };
 
@@ -129,6 +129,11 @@ impl World for Live {
 
     fn sleep_until(&self, at: Duration) -> LocalFuture<'_, ()> {
         Box::pin(sleep_until(self.started + at))
+    }
+
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, ()> {
+        // Whoever asked finds nothing where it panicked.
+        Box::pin(async { drop(spawn_blocking(work).await) })
     }
 
     fn offers(&self, need: Need) -> Result<(), String> {

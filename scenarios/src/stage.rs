@@ -167,6 +167,12 @@ pub trait World {
     /// Resolves at this time of the stage.
     fn sleep_until(&self, at: Duration) -> LocalFuture<'_, ()>;
 
+    /// Does what may take a second of computing. Virtual time stands still meanwhile; where time is real, it is done beside.
+    fn compute(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, ()> {
+        work();
+        Box::pin(std::future::ready(()))
+    }
+
     /// Whether this world has it; if not, why.
     fn offers(&self, need: Need) -> Result<(), String>;
 
@@ -390,6 +396,14 @@ impl Stage {
     }
 
     /// `None` when the time of the stage reaches `at` first. What is ready at that very moment still counts.
+    /// What comes of a computation that may take a second: nobody else waits for it.
+    pub async fn computed<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let work = move || drop(sender.send(work()));
+        self.world.compute(Box::new(work)).await;
+        receiver.try_recv().ok()
+    }
+
     pub async fn by<T>(&self, at: Duration, future: impl Future<Output = T>) -> Option<T> {
         let mut future = std::pin::pin!(future);
         let mut sleep = self.world.sleep_until(at);

@@ -6,6 +6,7 @@
 #[cfg(feature = "own-broker")]
 mod bounded;
 mod catalogue;
+mod computing;
 mod crude;
 mod documented;
 mod far;

@@ -121,17 +121,23 @@ pub(super) async fn begun(stage: &Stage, actor: &str, exchange: &mut dyn Exchang
     Ok((peer, auth))
 }
 
-/// Goes on with what the server said.
-pub(super) fn answered(exchange: &mut dyn Exchange, auth: &Seen<Auth>) -> Result<Option<bytes::Bytes>, Halt> {
-    let data = auth.properties.authentication_data();
-    exchange.answer(data.map(|data| &**data)).map_err(|error| Halt::inconclusive(error).at(auth))
+/// Goes on with what the server said. It may ask for millions of hashes.
+pub(super) async fn answered(
+    stage: &Stage,
+    mut exchange: Box<dyn Exchange>,
+    auth: &Seen<Auth>,
+) -> Result<Option<bytes::Bytes>, Halt> {
+    let data = auth.properties.authentication_data().cloned();
+    let answer = stage.computed(move || exchange.answer(data.as_deref())).await;
+    let answer = answer.unwrap_or_else(|| Err("the answer could not be worked out".to_owned()));
+    answer.map_err(|error| Halt::inconclusive(error).at(auth))
 }
 
 /// A client that came in by an exchange: all that the server said on the way.
 pub(super) async fn authenticated(stage: &Stage, actor: &str) -> Result<(Peer, Seen<Auth>, Seen<Connack>), Halt> {
     let mut exchange = exchange(stage, PASSWORD);
     let (mut peer, first) = begun(stage, actor, &mut *exchange).await?;
-    let data = answered(&mut *exchange, &first)?;
+    let data = answered(stage, exchange, &first).await?;
     peer.send(Packet::Auth(auth(ReasonCode::ContinueAuthentication, Some(METHOD), data))).await;
     let connack = peer.expect::<Connack>().await.prepared()?;
     if connack.reason.is_failure() {
@@ -146,7 +152,7 @@ async fn an_auth_of_the_server_says_that_it_goes_on(stage: &Stage) -> Outcome {
     if first.reason != ReasonCode::ContinueAuthentication {
         return Err(Halt::fail(format!("expected AUTH 0x18 before CONNACK, got {}", first.reason)).at(&first));
     }
-    let data = answered(&mut *exchange, &first)?;
+    let data = answered(stage, exchange, &first).await?;
     peer.send(Packet::Auth(auth(ReasonCode::ContinueAuthentication, Some(METHOD), data))).await;
     let connack = peer.expect::<Connack>().await.prepared()?;
     Ok(Evidence::of(&first).and(&connack))
@@ -171,7 +177,7 @@ async fn an_exchange_that_fails_ends_the_connection(stage: &Stage) -> Outcome {
     authenticated(stage, "control").await?.0.disconnect().await;
     let mut exchange = exchange(stage, "calm-7");
     let (mut peer, first) = begun(stage, "stranger", &mut *exchange).await?;
-    let data = answered(&mut *exchange, &first)?;
+    let data = answered(stage, exchange, &first).await?;
     peer.send(Packet::Auth(auth(ReasonCode::ContinueAuthentication, Some(METHOD), data))).await;
     let codes = [ReasonCode::NotAuthorized, ReasonCode::BadUserNameOrPassword, ReasonCode::BadAuthenticationMethod];
     judge_refusal(stage, "a wrong proof", &codes, &farewell(&mut peer).await)
@@ -197,7 +203,7 @@ async fn auth_keeps_to_the_maximum_packet_size(stage: &Stage) -> Outcome {
 async fn an_auth_without_a_method_does_not_go_on(stage: &Stage) -> Outcome {
     let mut exchange = exchange(stage, PASSWORD);
     let (mut peer, first) = begun(stage, "alice", &mut *exchange).await?;
-    let data = answered(&mut *exchange, &first)?;
+    let data = answered(stage, exchange, &first).await?;
     peer.send(Packet::Auth(auth(ReasonCode::ContinueAuthentication, None, data))).await;
     let codes = [ReasonCode::ProtocolError, ReasonCode::MalformedPacket, ReasonCode::BadAuthenticationMethod];
     judge_refusal(stage, "an AUTH without an Authentication Method", &codes, &farewell(&mut peer).await)
@@ -237,7 +243,7 @@ async fn other_packets_go_on_while_a_client_authenticates_again(stage: &Stage) -
         Next::Packet(packet) if matches!(*packet, Packet::Puback(_)) => Ok(evidence.and(&packet)),
         // It may be answered when the exchange is over.
         _ => {
-            let data = answered(&mut *again, &first)?;
+            let data = answered(stage, again, &first).await?;
             peer.send(Packet::Auth(auth(ReasonCode::ContinueAuthentication, Some(METHOD), data))).await;
             let puback = peer.expect::<Puback>().await;
             Ok(match puback {

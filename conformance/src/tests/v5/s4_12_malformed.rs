@@ -128,7 +128,7 @@ async fn all_end(stage: &Stage, faults: Vec<Fault>, grade: Verdict) -> Outcome {
 async fn ends(stage: &Stage, (name, packet): &Fault, grade: Verdict) -> Outcome {
     let mut exchange = exchange(stage, PASSWORD);
     let (mut peer, first) = begun(stage, &stage.fresh("offender"), &mut *exchange).await?;
-    let data = answered(&mut *exchange, &first)?;
+    let data = answered(stage, exchange, &first).await?;
     let data = data.ok_or_else(|| Halt::inconclusive("the exchange was over before its second step").at(&first))?;
     let method = [vec![PropertyId::AuthenticationMethod as u8], string(METHOD.as_bytes())].concat();
     let right = [method, vec![PropertyId::AuthenticationData as u8], string(&data)].concat();
