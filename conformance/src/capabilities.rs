@@ -64,7 +64,8 @@ pub async fn card(subject: &Subject, bounds: Bounds) -> Result<Card, String> {
     let world = Rc::new(Live::new(subject.dialer(version).clone()));
     let stage = Stage::new(world, version, &run_id(u64::from(std::process::id())), bounds.patience)
         .with_credentials(subject.credentials.clone())
-        .with_keep_alive(subject.keep_alive);
+        .with_keep_alive(subject.keep_alive)
+        .with_topic_root(&subject.topic_root);
     let probe = Probe { stage: &stage, connack: subject.connack.as_ref().filter(|_| version == Version::V5_0) };
     Ok(Card {
         schema: SCHEMA,

@@ -19,7 +19,7 @@ use squall_client::net::{
     url::Scheme,
     websocket::WebSocketConnector,
 };
-use squall_scenarios::stage::Credentials;
+use squall_scenarios::stage::{Credentials, TOPIC_ROOT};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -32,7 +32,7 @@ use crate::target::Target;
 pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 
 /// How to get in, beside the address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// Shown in every CONNECT of a test that is not about credentials.
     pub credentials: Option<Credentials>,
@@ -40,6 +40,14 @@ pub struct Access {
     pub tls: TlsOptions,
     /// A CONNACK of 5.0 that refuses is an answer as well: nobody need come in by CONNECT alone.
     pub may_refuse: bool,
+    /// The topics of tests are below this one.
+    pub topic_root: String,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Access { credentials: None, tls: TlsOptions::default(), may_refuse: false, topic_root: TOPIC_ROOT.to_owned() }
+    }
 }
 
 /// Opens connections to one address. A cheap clone.

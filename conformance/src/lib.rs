@@ -37,6 +37,7 @@ pub mod tally;
 pub mod target;
 pub mod test;
 pub mod tests;
+mod topics;
 pub mod web_socket_frame;
 
 pub use liars::{crude, planted};

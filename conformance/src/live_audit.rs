@@ -20,6 +20,7 @@ use crate::{
     select::Planned,
     sweep::Leftovers,
     test::Isolation,
+    topics::Topics,
 };
 
 /// Seconds for asking once more those whose connection was lost.
@@ -54,13 +55,19 @@ impl Audit<'_> {
     /// # Errors
     /// A report cannot be written.
     pub async fn live(
-        self,
+        mut self,
         subject: &Subject,
         launcher: Option<Rc<Launcher>>,
         audience: &mut Audience,
     ) -> io::Result<Report> {
-        audience.tell(Event::RunStarted(&self.header, self.tests.len()))?;
         let run = run_id(self.header.started_unix);
+        // What was launched here lets everybody use what is asked of it.
+        let topics = match launcher {
+            None => Topics::of(subject, &format!("{run}echo"), self.bounds.patience).await,
+            Some(_) => Topics::default(),
+        };
+        self.header.notes.extend(topics.note());
+        audience.tell(Event::RunStarted(&self.header, self.tests.len()))?;
         let places = launcher.clone().map_or_else(|| Places::Named(Rc::new(subject.clone())), Places::Launched);
         let mut players = Players {
             run: run.clone(),
@@ -68,6 +75,7 @@ impl Audit<'_> {
             bounds: self.bounds,
             launcher: launcher.clone(),
             leftovers: Rc::default(),
+            topics: Rc::new(topics),
             started: Instant::now(),
             done: Vec::new(),
             cut_short: None,
@@ -111,13 +119,14 @@ struct Players {
     started: Instant,
     done: Verdicts,
     cut_short: Option<CutShort>,
+    topics: Rc<Topics>,
 }
 
 impl Players {
     /// One test. `again` tells its names from those of the first time.
     fn play(&self, planned: Planned, again: &str) -> impl Future<Output = Played> + use<> {
         let (bounds, leftovers, places) = (self.bounds, Rc::clone(&self.leftovers), self.places.clone());
-        let launcher = self.launcher.clone();
+        let (launcher, topics) = (self.launcher.clone(), Rc::clone(&self.topics));
         let namespace = format!("{}{}{again}", self.run, base36(planned.number as u64, 3));
         let started_us = micros(self.started.elapsed());
         async move {
@@ -129,8 +138,9 @@ impl Players {
             let stage = Stage::new(Rc::new(world), planned.version, &namespace, bounds.patience)
                 .tolerating(bounds.tolerance)
                 .with_credentials(credentials)
-                .with_keep_alive(keep_alive);
-            let entry = play(&stage, &planned, bounds).await;
+                .with_keep_alive(keep_alive)
+                .with_topic_root(topics.root());
+            let entry = topics.weighed(play(&stage, &planned, bounds).await);
             leftovers.borrow_mut().learn(planned.version, &stage.transcript().entries());
             let mut fell = None;
             if let Some((launcher, instance)) = launcher.zip(instance) {

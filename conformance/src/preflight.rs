@@ -90,6 +90,8 @@ pub struct Subject {
     pub connack: Option<Connack>,
 }
 
+    /// The topics of tests are below this one.
+    pub topic_root: String,
 impl Subject {
     /// Whether it speaks a version.
     ///
@@ -220,8 +222,18 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
         answers.push(answer);
     }
     if spoken.iter().any(|(_, spoken)| spoken.is_ok()) {
-        let (target, elsewhere) = (target.clone(), Vec::new());
-        return Ok(Subject { target, dialer, elsewhere, credentials, keep_alive, spoken, identity, connack });
+        let (target, elsewhere, topic_root) = (target.clone(), Vec::new(), access.topic_root.clone());
+        return Ok(Subject {
+            target,
+            dialer,
+            elsewhere,
+            credentials,
+            keep_alive,
+            topic_root,
+            spoken,
+            identity,
+            connack,
+        });
     }
     let target = target.to_string();
     let not_mqtt = answers.iter().find_map(|answer| match answer {

@@ -127,6 +127,7 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
         Stage::new(Rc::new(world), version, namespace, patience)
             .with_credentials(subject.credentials.clone())
             .with_keep_alive(subject.keep_alive)
+            .with_topic_root(&subject.topic_root)
     };
     let (asking, stage) = (at(world.anew()), at(world));
     if let Ok(Some(reason)) = lacks(&asking, script).await {

@@ -225,6 +225,7 @@ impl Suite {
                 .map(|version| Spoken { version: version.to_string(), spoken: true, reason: None })
                 .collect(),
             strict: self.strict,
+            notes: Vec::new(),
         }
     }
 

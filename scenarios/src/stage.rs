@@ -228,13 +228,16 @@ pub(crate) fn client_id_in(namespace: &str, actor: &str) -> Text {
     Text::new(id).expect("letters and digits are a string of MQTT")
 }
 
-fn topic_in(namespace: &str, below: &str) -> String {
-    format!("squall/{namespace}/{below}")
+/// The topics of all stages are below this one, unless others were named.
+pub const TOPIC_ROOT: &str = "squall";
+
+fn topic_in(root: &str, namespace: &str, below: &str) -> String {
+    format!("{root}/{namespace}/{below}")
 }
 
-/// `Stage::full_topic` of a stage with this namespace.
+/// `Stage::full_topic` of a stage with this namespace and no other root.
 pub(crate) fn full_topic_in(namespace: &str, topic: &str) -> String {
-    if topic.starts_with('$') { topic.to_owned() } else { topic_in(namespace, topic) }
+    if topic.starts_with('$') { topic.to_owned() } else { topic_in(TOPIC_ROOT, namespace, topic) }
 }
 
 /// How a client shows who it is.
@@ -252,6 +255,7 @@ pub struct Stage {
     world: Rc<dyn World>,
     version: Version,
     namespace: Rc<str>,
+    topic_root: Rc<str>,
     patience: Duration,
     tolerance: Duration,
     credentials: Option<Rc<Credentials>>,
@@ -268,6 +272,7 @@ impl Stage {
             world,
             version,
             namespace: Rc::from(namespace),
+            topic_root: Rc::from(TOPIC_ROOT),
             patience,
             tolerance: Duration::ZERO,
             credentials: None,
@@ -281,6 +286,12 @@ impl Stage {
     #[must_use]
     pub fn tolerating(self, tolerance: Duration) -> Self {
         Stage { tolerance, ..self }
+    }
+
+    /// With its topics below this one: whole levels, without a wildcard and without a slash at the end.
+    #[must_use]
+    pub fn with_topic_root(self, root: &str) -> Self {
+        Stage { topic_root: Rc::from(root), ..self }
     }
 
     /// The same stage for actors who speak another version.
@@ -369,14 +380,15 @@ impl Stage {
         client_id_in(&self.namespace, actor)
     }
 
-    /// A topic (or filter) below this test's own root: `topic("a/b")` is `squall/{namespace}/a/b`.
+    /// A topic (or filter) below this test's own root: `topic("a/b")` is `squall/{namespace}/a/b` unless another
+    /// root was named.
     pub fn topic(&self, below: &str) -> String {
-        topic_in(&self.namespace, below)
+        topic_in(&self.topic_root, &self.namespace, below)
     }
 
     /// As `topic`; topics that begin with $ are the server's own and stand as they are.
     pub(crate) fn full_topic(&self, topic: &str) -> String {
-        full_topic_in(&self.namespace, topic)
+        if topic.starts_with('$') { topic.to_owned() } else { self.topic(topic) }
     }
 
     /// Whether a topic is one of this test's.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use squall_client::net::tls::{ClientCertificate, TlsOptions, Trust};
-use squall_codec::wire::Text;
+use squall_codec::{topic::TopicName, wire::Text};
 use squall_conformance::{dial::Access, target::Target};
-use squall_scenarios::stage::Credentials;
+use squall_scenarios::stage::{Credentials, TOPIC_ROOT};
 
 /// Credentials, certificates.
 #[derive(Clone, Debug, Default, Args)]
@@ -30,6 +30,21 @@ pub(super) struct AccessArgs {
     /// Believe any certificate
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
+    /// The topics of tests are below this one: where a rule of the server leaves us only some [default: squall]
+    #[arg(long, value_name = "TOPIC", value_parser = topic_root)]
+    topic_prefix: Option<String>,
+}
+
+/// Whole levels, without a slash at the end.
+fn topic_root(text: &str) -> Result<String, String> {
+    let levels = text.trim_end_matches('/');
+    if levels.starts_with('$') {
+        return Err(format!("'{text}' begins with $: such topics are the server's own"));
+    }
+    let name = Text::new(levels).map_err(|error| error.to_string());
+    name.and_then(|name| TopicName::new(name).map_err(|error| error.to_string()))
+        .map(|_| levels.to_owned())
+        .map_err(|error| format!("'{text}' is no topic: it {error}"))
 }
 
 impl AccessArgs {
@@ -48,6 +63,9 @@ impl AccessArgs {
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
             say("--cert", &cert.display());
             say("--key", &key.display());
+        }
+        if let Some(topics) = &self.topic_prefix {
+            say("--topic-prefix", topics);
         }
         if self.insecure {
             words.push("--insecure".to_owned());
@@ -80,7 +98,9 @@ impl AccessArgs {
         };
         let certificate = self.cert.clone().zip(self.key.clone());
         let certificate = certificate.map(|(chain, key)| ClientCertificate { chain, key });
-        Ok(Access { credentials, tls: TlsOptions { trust, certificate, ..TlsOptions::default() }, may_refuse: false })
+        let topic_root = self.topic_prefix.clone().unwrap_or_else(|| TOPIC_ROOT.to_owned());
+        let tls = TlsOptions { trust, certificate, ..TlsOptions::default() };
+        Ok(Access { credentials, tls, may_refuse: false, topic_root })
     }
 }
 

@@ -85,5 +85,6 @@ pub(super) fn header(selection: &Selection, strict: bool) -> Header {
             .map(|version| Spoken { version: version.to_string(), spoken: true, reason: None })
             .collect(),
         strict,
+        notes: Vec::new(),
     }
 }

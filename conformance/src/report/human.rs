@@ -74,6 +74,9 @@ impl<W: Write> Listener for Human<W> {
         match event {
             Event::RunStarted(header, tests) => {
                 writeln!(self.out, "{}", opening(header, tests))?;
+                for note in &header.notes {
+                    writeln!(self.out, "{}: {note}.", "Note".style(style(Verdict::Warn)))?;
+                }
                 if let Some(progress) = &self.progress {
                     progress.set_length(tests as u64);
                 }

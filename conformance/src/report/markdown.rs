@@ -46,6 +46,9 @@ fn heading(text: &mut String, report: &Report) {
             plain(spoken.reason.as_deref().unwrap_or_default())
         );
     }
+    for note in &run.notes {
+        let _ = writeln!(text, "| note | {} |", plain(note));
+    }
     if let Some(gone) = &report.gone {
         let _ = writeln!(text, "| gone | it could not be reached any more at the end: {} |", plain(gone));
     }

@@ -91,6 +91,9 @@ pub struct Header {
     /// Warnings count as failures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
+    /// What a reader has to know before the verdicts, each in one sentence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A version of the protocol, and whether the subject speaks it.

@@ -37,6 +37,9 @@ pub fn write(report: &Report) -> String {
         let reason = plain(spoken.reason.as_deref().unwrap_or("not spoken"));
         let _ = writeln!(text, "\nMQTT {} is not spoken: {reason}.", spoken.version);
     }
+    for note in &report.run.notes {
+        let _ = writeln!(text, "\nNote: {}.", plain(note));
+    }
     listed(&mut text, "Broken", broken.into_iter());
     let of =
         |verdict| report.statements.iter().filter(move |entry| entry.verdict == verdict && entry.accepted.is_none());

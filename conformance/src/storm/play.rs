@@ -50,6 +50,7 @@ pub async fn play(plan: &Plan, place: &Place) -> (Judged, Transcript) {
         reach: Rc::new(Dialled(Rc::clone(&place.subject))),
         credentials: place.subject.credentials.clone(),
         namespace: place.namespace.clone(),
+        topic_root: place.subject.topic_root.clone(),
         allowance: place.allowance,
     };
     let (judged, standing) = live::play(plan, &field, &links, &transcript).await;

@@ -7,6 +7,8 @@ macro_rules! tests {
 mod cli;
 mod launch;
 mod storm;
+mod stubs;
+mod topics;
 mod transports;
 
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let others = [
         trials("cli", cli::TESTS),
         trials("transports", transports::TESTS),
+        trials("topics", topics::TESTS),
         trials("launch", launch::TESTS),
         trials("storm", storm::TESTS),
     ];

@@ -60,6 +60,8 @@ pub struct Place {
     pub credentials: Option<Credentials>,
     /// Letters and digits that stand before its names: at most 12.
     pub namespace: String,
+    /// Its topics are below this one.
+    pub topic_root: String,
     /// How much time the server is given.
     pub allowance: Allowance,
 }
@@ -158,12 +160,12 @@ pub async fn play(plan: &Plan, place: &Place, links: &Links, transcript: &Transc
     breaches.sort_by_key(|breach| breach.entry);
     let faults = links.placed();
     let tally = Tally { faults, faults_hit: faults.saturating_sub(links.unhit().len()), ..tally(&history) };
-    let judged = Judged { breaches, topic_root: root(&place.namespace), tally, elapsed };
+    let judged = Judged { breaches, topic_root: root(place), tally, elapsed };
     (judged, Standing(Rc::clone(&storm.field.tasks)))
 }
 
-fn root(namespace: &str) -> String {
-    format!("squall/{namespace}/")
+fn root(place: &Place) -> String {
+    format!("{}/{}/", place.topic_root, place.namespace)
 }
 
 struct Storm<'a> {
@@ -193,7 +195,7 @@ impl Storm<'_> {
     }
 
     fn client(&mut self, who: usize, doing: &Doing) {
-        let root = root(&self.place.namespace);
+        let root = root(self.place);
         let place = |name: &str| format!("{root}{name}");
         self.tokens += 1;
         let token = Token(self.tokens);

@@ -12,7 +12,12 @@ use squall_codec::{
     version::Version,
 };
 use squall_scenarios::{
-    faulty_stream::FaultyStream, links::Links, plan::Plan, settings::Settings, stage::LocalFuture, transcript::EntryId,
+    faulty_stream::FaultyStream,
+    links::Links,
+    plan::Plan,
+    settings::Settings,
+    stage::{LocalFuture, TOPIC_ROOT},
+    transcript::EntryId,
 };
 use tokio::time::{Instant, sleep};
 
@@ -68,6 +73,7 @@ pub fn play(plan: &Plan) -> StormRun {
                 reach: Rc::new(Simulated(power.clone())),
                 credentials: None,
                 namespace: NAMESPACE.to_owned(),
+                topic_root: TOPIC_ROOT.to_owned(),
                 allowance: ALLOWANCE,
             };
             let (mut judged, standing) = live::play(&plan, &place, &own, &noted).await;

@@ -21,10 +21,11 @@ use crate::tests::{
 
 /// Filters that begin with a wildcard, have it inside or end with it: each finds what is retained below the test's root.
 fn wild(stage: &Stage) -> [String; 5] {
-    let root = stage.topic("");
-    let levels: Vec<&str> = root.split('/').collect();
-    let (first, own) = (levels[0], levels[1]);
-    ["#".to_owned(), "+/#".to_owned(), format!("+/{own}/#"), format!("{first}/+/found/#"), format!("{first}/{own}/#")]
+    let below = stage.topic("#");
+    let rest = below.split_once('/').map_or("#", |(_, rest)| rest);
+    let above =
+        stage.topic("").trim_end_matches('/').rsplit_once('/').map_or_else(String::new, |(above, _)| above.to_owned());
+    ["#".to_owned(), "+/#".to_owned(), format!("+/{rest}"), format!("{above}/+/found/#"), below.clone()]
 }
 
 /// It comes for every filter that matches, and at no more than the QoS that was granted.

@@ -24,7 +24,7 @@ use crate::tests::{
 /// The level that only topics of this test have.
 fn own_level(stage: &Stage) -> String {
     let topic = stage.topic("");
-    topic.split('/').nth(1).unwrap_or_default().to_owned()
+    topic.rsplit('/').nth(1).unwrap_or_default().to_owned()
 }
 
 /// What a subscriber to one filter must get, and what it must not.

@@ -148,6 +148,7 @@ fn report() -> Report {
                 },
                 Spoken { version: "5.0".to_owned(), spoken: true, reason: None },
             ],
+            notes: Vec::new(),
             strict: false,
         },
         duration_ms: 5_100,
