@@ -2,7 +2,7 @@
 //! another: a test whose connection was lost is asked once more, alone, and so is all that ran or went wrong beside a crash.
 //! Who brings a launched server down alone is told with what it sent last.
 
-use std::{cell::RefCell, future::Future, io, rc::Rc, time::Instant};
+use std::{cell::RefCell, future::Future, io, rc::Rc, time::Instant, vec::IntoIter};
 
 use squall_scenarios::{
     stage::Stage,
@@ -90,8 +90,11 @@ impl Audit<'_> {
         // Those that share come first, so that the others find the subject with nobody else on it.
         let (shared, alone): (Vec<Planned>, Vec<Planned>) =
             spoken.into_iter().partition(|planned| planned.test.isolation == Isolation::Shared);
-        let doubtful = players.side_by_side(shared, &self, audience).await?;
-        players.once_more(doubtful, &self, audience).await?;
+        let mut shared = shared.into_iter();
+        while shared.len() > 0 && players.cut_short.is_none() {
+            let doubtful = players.side_by_side(&mut shared, &self, audience).await?;
+            players.once_more(doubtful, &self, audience).await?;
+        }
         players.one_by_one(alone, &self, audience).await?;
 
         let duration = players.started.elapsed();
@@ -187,19 +190,20 @@ impl Players {
 
     /// Many at a time. What comes back has no verdict yet: it was cut off, or went wrong after another had been, or the server
     /// ended meanwhile, however well it went. Where a server was launched a crash may show only later, so that all that went
-    /// wrong has to wait.
+    /// wrong has to wait. A run that ends at the first failure asks about it before it goes on: nothing more is begun then.
     async fn side_by_side(
         &mut self,
-        tests: Vec<Planned>,
+        waiting: &mut IntoIter<Planned>,
         audit: &Audit<'_>,
         audience: &mut Audience,
     ) -> io::Result<Vec<Played>> {
         let jobs = audit.jobs.max(1);
         let mut doubtful: Vec<Played> = Vec::new();
-        let mut waiting = tests.into_iter();
         let mut running = JoinSet::new();
         while self.cut_short.is_none() {
+            let goes_on = doubtful.is_empty() || !audit.fail_fast;
             while running.len() < jobs
+                && goes_on
                 && let Some(planned) = waiting.next()
             {
                 audience.tell(Event::TestStarted(&planned))?;

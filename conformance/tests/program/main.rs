@@ -5,6 +5,7 @@ macro_rules! tests {
 }
 
 mod cli;
+mod first_failure;
 mod launch;
 mod storm;
 mod stubs;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         trials("cli", cli::TESTS),
         trials("transports", transports::TESTS),
         trials("topics", topics::TESTS),
+        trials("first_failure", first_failure::TESTS),
         trials("launch", launch::TESTS),
         trials("storm", storm::TESTS),
     ];
