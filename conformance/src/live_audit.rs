@@ -119,10 +119,10 @@ struct Players {
     /// Where they are launched.
     launcher: Option<Rc<Launcher>>,
     leftovers: Rc<RefCell<Leftovers>>,
+    topics: Rc<Topics>,
     started: Instant,
     done: Verdicts,
     cut_short: Option<CutShort>,
-    topics: Rc<Topics>,
 }
 
 impl Players {

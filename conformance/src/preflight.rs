@@ -42,8 +42,9 @@ const LONG: u16 = 600;
 const TURNED_AWAY: Duration = Duration::from_secs(2);
 /// Between two connections to a server that closes them.
 const ASKED_AGAIN: Duration = Duration::from_millis(100);
-/// The subject may tell what it is, and is not waited for long.
+/// The subject may tell what it is, and is not waited for long: so long, and so many times as long as it took to answer CONNECT.
 const IDENTITY: Duration = Duration::from_millis(400);
+const IDENTITY_ANSWERS: u32 = 2;
 
 /// Why there is nothing to audit, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +66,13 @@ pub enum Unreachable {
         "{target} accepts connections but did not answer CONNECT in time: is it an MQTT broker, and is this not its port for TLS?"
     )]
     Silent { target: String },
+    #[error(
+        "{target} accepts connections and closes them on CONNECT: is it an MQTT broker, and is this not its port for \
+         another transport (tls://, ws://)?"
+    )]
+    Closes { target: String },
+    #[error("{target} asks for a certificate of ours: --cert FILE and --key FILE show one")]
+    WantsCertificate { target: String },
     #[error("{target} speaks none of the chosen versions: {reasons}")]
     NoVersion { target: String, reasons: String },
 }
@@ -82,6 +90,8 @@ pub struct Subject {
     pub credentials: Option<Credentials>,
     /// What every CONNECT says that is not about it: 0 unless the server does not take that.
     pub keep_alive: u16,
+    /// The topics of tests are below this one.
+    pub topic_root: String,
     /// What was asked for, and why it is not spoken, if so.
     pub spoken: Vec<(Version, Result<(), String>)>,
     /// What it says that it is.
@@ -90,8 +100,6 @@ pub struct Subject {
     pub connack: Option<Connack>,
 }
 
-    /// The topics of tests are below this one.
-    pub topic_root: String,
 impl Subject {
     /// Whether it speaks a version.
     ///
@@ -173,6 +181,8 @@ enum Answer {
     Accepted(Option<Box<Connack>>),
     Refused(String),
     Closed,
+    /// TLS ended for want of a certificate of ours.
+    WantsCertificate,
     NotMqtt(String),
     Silent,
 }
@@ -195,7 +205,9 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
             Ok(Some(mut stream)) => {
                 let left = deadline.saturating_duration_since(Instant::now()) / (versions.len() - position) as u32;
                 let by = Instant::now() + left;
+                let asked = Instant::now();
                 let mut answer = ask(&mut stream, *version, credentials.as_ref(), keep_alive, by).await;
+                let distance = asked.elapsed();
                 if matches!(answer, Answer::Closed | Answer::Refused(_))
                     && let Ok(mut other) = dialer.dial().await
                     && let Answer::Accepted(said) = ask(&mut other, *version, credentials.as_ref(), LONG, by).await
@@ -207,7 +219,9 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
                         connack = said.as_deref().cloned();
                     }
                     if identity.is_none() {
-                        identity = timeout(IDENTITY, identify(&mut stream, *version)).await.ok().flatten();
+                        let patience = IDENTITY.max(by.saturating_duration_since(Instant::now()));
+                        let patience = patience.min(IDENTITY + distance * IDENTITY_ANSWERS);
+                        identity = timeout(patience, identify(&mut stream, *version)).await.ok().flatten();
                     }
                     let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::Success));
                     let _ = stream.write_all(&encoded(&goodbye, *version)).await;
@@ -242,8 +256,12 @@ pub async fn probe(target: &Target, access: &Access, versions: &[Version]) -> Re
     });
     Err(if let Some(excerpt) = not_mqtt {
         Unreachable::NotMqtt { target, excerpt }
+    } else if answers.contains(&Answer::WantsCertificate) {
+        Unreachable::WantsCertificate { target }
     } else if answers.iter().all(|answer| *answer == Answer::Silent) {
         Unreachable::Silent { target }
+    } else if answers.iter().all(|answer| *answer == Answer::Closed) {
+        Unreachable::Closes { target }
     } else {
         let reasons =
             spoken.iter().filter_map(|(version, spoken)| Some(format!("{version}: {}", spoken.as_ref().err()?)));
@@ -267,7 +285,7 @@ pub async fn probe_each(places: &[(Target, Vec<Version>)], access: &Access) -> R
                     None => found,
                 });
             }
-            Err(error @ Unreachable::NoVersion { .. }) => {
+            Err(error @ (Unreachable::NoVersion { .. } | Unreachable::Closes { .. })) => {
                 silent.extend(versions.iter().map(|version| (*version, Err(error.to_string()))));
                 last = Some(error);
             }
@@ -290,6 +308,7 @@ fn verdict(answer: &Answer) -> Result<(), String> {
         Answer::Accepted(_) => return Ok(()),
         Answer::Refused(reason) => format!("CONNECT was refused with {reason}"),
         Answer::Closed => "it closed the connection on CONNECT".to_owned(),
+        Answer::WantsCertificate => "it asks for a certificate of ours".to_owned(),
         Answer::NotMqtt(excerpt) => format!("it answered CONNECT with {excerpt}"),
         Answer::Silent => "it did not answer CONNECT in time".to_owned(),
     })
@@ -381,6 +400,10 @@ async fn ask(
     match timeout_at(deadline, exchange).await {
         // Also who has begun, and does not come to the end.
         Err(_) if !is_whole(&heard) => Answer::Silent,
+        // TLS 1.3 asks after the handshake, and says so in an alert.
+        Ok(Err(error)) if heard.is_empty() && error.to_string().contains("CertificateRequired") => {
+            Answer::WantsCertificate
+        }
         Ok(Err(_)) if heard.is_empty() => Answer::Closed,
         _ if heard.is_empty() => Answer::Closed,
         _ => judge(version, &heard.freeze()),

@@ -396,6 +396,14 @@ impl Stage {
         topic.split('/').any(|level| level == &*self.namespace)
     }
 
+    /// What comes of a computation that may take a second: nobody else waits for it.
+    pub async fn computed<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let work = move || drop(sender.send(work()));
+        self.world.compute(Box::new(work)).await;
+        receiver.try_recv().ok()
+    }
+
     /// A name that this test has not used before.
     pub fn fresh(&self, stem: &str) -> String {
         self.names.set(self.names.get() + 1);
@@ -408,14 +416,6 @@ impl Stage {
     }
 
     /// `None` when the time of the stage reaches `at` first. What is ready at that very moment still counts.
-    /// What comes of a computation that may take a second: nobody else waits for it.
-    pub async fn computed<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let work = move || drop(sender.send(work()));
-        self.world.compute(Box::new(work)).await;
-        receiver.try_recv().ok()
-    }
-
     pub async fn by<T>(&self, at: Duration, future: impl Future<Output = T>) -> Option<T> {
         let mut future = std::pin::pin!(future);
         let mut sleep = self.world.sleep_until(at);

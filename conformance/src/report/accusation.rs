@@ -51,7 +51,7 @@ pub fn write(report: &Report, entry: &StatementEntry, reference: Reference<'_>) 
     );
     let key = entry.key();
     for reading in Key::parse(&key).into_iter().flat_map(|key| catalogue().readings(key)) {
-        let _ = writeln!(text, "A known reading: {}\n", plain(&reading.reading));
+        let _ = writeln!(text, "About the words of this rule: {}\n", plain(&reading.reading));
     }
     let _ = writeln!(text, "## What is wrong\n");
     let _ = writeln!(text, "{}\n", plain(&test.about));

@@ -79,10 +79,10 @@ fn headline(report: &Report, broken: usize) -> (&'static str, String) {
     match (report.cut_short, broken) {
         (Some(CutShort::Interrupted), _) => ("⚠️", format!("interrupted; {} broken so far", several(broken))),
         (Some(CutShort::FirstFailure), _) => ("❌", "stopped at the first failure".to_owned()),
+        (None, 0) if report.is_undecided() => ("⚠️", "most questions were not reached".to_owned()),
         (None, 0) => ("✅", "no rule is broken".to_owned()),
         (None, _) => ("❌", format!("{} broken", several(broken))),
     }
-        (None, 0) if report.is_undecided() => ("⚠️", "most questions were not reached".to_owned()),
 }
 
 fn listed<'a>(text: &mut String, title: &str, entries: impl Iterator<Item = &'a StatementEntry>) {

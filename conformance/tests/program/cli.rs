@@ -123,7 +123,7 @@ fn a_server_that_hangs_up_is_told() {
     let address = server(|mut stream| {
         let _ = stream.read(&mut [0; 64]);
     });
-    refuses(&["--target", &address], "speaks none of the chosen versions");
+    refuses(&["--target", &address], "closes them on CONNECT");
 }
 
 /// A broker of one version that is lost for words after CONNACK.

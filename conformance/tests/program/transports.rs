@@ -38,7 +38,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
 
 /// A server that nobody enters without a name, over all transports.
 struct Guarded {
-    /// TCP, TLS, WebSocket, WebSocket over TLS.
+    /// TCP, TLS, WebSocket, WebSocket over TLS, TLS that asks for a certificate of the client.
     addresses: Vec<SocketAddr>,
     certificate: PathBuf,
     _folder: tempfile::TempDir,
@@ -65,8 +65,12 @@ fn guarded() -> Guarded {
     let (certificate, key_file) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
     std::fs::write(&certificate, params.self_signed(&key).expect("a certificate").pem()).expect("a file");
     std::fs::write(&key_file, key.serialize_pem()).expect("a file");
-    let files = TlsFiles { certificates: certificate.clone(), key: key_file, clients: ClientCertificates::None };
-    let tls = Arc::new(Tls::load(files).expect("good files"));
+    let load = |clients| {
+        let files = TlsFiles { certificates: certificate.clone(), key: key_file.clone(), clients };
+        Arc::new(Tls::load(files).expect("good files"))
+    };
+    let (tls, mutual) =
+        (load(ClientCertificates::None), load(ClientCertificates::Require { authorities: certificate.clone() }));
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -83,6 +87,9 @@ fn guarded() -> Guarded {
                 options.websocket = web.then(WebsocketOptions::default);
                 server.listen(listener, options);
             }
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+            addresses.push(listener.local_addr().expect("it is bound"));
+            server.listen(listener, ListenerOptions { tls: Some(mutual), ..ListenerOptions::named("mutual") });
             sender.send(addresses).expect("someone waits for the addresses");
             server.run(std::future::pending()).await.expect("the listeners accept");
         });
@@ -210,6 +217,7 @@ fn a_transport_that_cannot_be_had_is_told_in_one_sentence() {
         (vec!["--target", &at("tls", 1, "")], "invalid peer certificate"),
         (vec!["--target", &at("tls", 1, ""), "--ca", "/no/such/file.pem"], "/no/such/file.pem"),
         (vec!["--target", &at("tls", 0, ""), "--insecure"], "no TLS"),
+        (vec!["--target", &at("tls", 4, ""), "--insecure"], "asks for a certificate of ours: --cert FILE"),
         (vec!["--target", &at("ws", 0, "/mqtt")], "no WebSocket"),
         (vec!["--target", &at("tcp", 2, "")], "HTTP/1.1"),
         (vec!["--target", &at("tcp", 0, "")], "CONNECT was refused with"),

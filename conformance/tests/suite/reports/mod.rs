@@ -393,7 +393,6 @@ fn the_exit_status_is_that_of_the_worst_verdict() {
 }
 
 #[test]
-#[test]
 fn a_run_that_found_hardly_anything_out_is_no_success() {
     let mut run = report();
     run.tests.retain(|test| test.verdict != Verdict::Fail);
@@ -422,6 +421,7 @@ fn a_run_that_found_hardly_anything_out_is_no_success() {
     assert!(html::write(&nothing).contains("Most questions were not reached"));
 }
 
+#[test]
 fn two_reports_are_compared() {
     let before = report();
     let same = diff(&before, &before);
