@@ -104,6 +104,9 @@ pub enum Doing {
         /// 5.0: another Session Expiry Interval, in seconds.
         session_expiry: Option<u32>,
     },
+    /// These bytes leave on its connection, between two packets, whatever its library thinks of them. Without a connection that
+    /// has let it in, nothing happens.
+    Send(Bytes),
 }
 
 /// The options of a client.

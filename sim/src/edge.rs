@@ -13,6 +13,8 @@ pub enum Edge<'a> {
     Opened(usize),
     /// The server gets a packet.
     ToServer(&'a Packet),
+    /// The server gets bytes that are no packet: behind them it reads nothing.
+    Malformed,
     /// The server sends a packet.
     ToClient(&'a Packet),
     /// The server learns that the connection has ended.

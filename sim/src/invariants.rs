@@ -67,6 +67,8 @@ pub enum Invariant {
     Answers,
     /// The server closes no connection without a reason.
     StaysOpen,
+    /// The server closes a connection whose client breaks a rule.
+    ClosesOnViolation,
     /// The server refuses nothing that it can do, and grants what it is asked for.
     Serves,
     /// What was acknowledged survives a crash and a power failure.
@@ -124,6 +126,9 @@ impl Invariant {
             Invariant::TopicAlias => &["5.0/MQTT-3.3.2-8", "5.0/MQTT-3.3.2-12"],
             Invariant::Answers => &["3.1.1/MQTT-3.8.4-1", "5.0/MQTT-3.8.4-1", "5.0/MQTT-4.6.0-2", "5.0/MQTT-4.6.0-3"],
             Invariant::StaysOpen => &["5.0/MQTT-4.13.2-1"],
+            Invariant::ClosesOnViolation => {
+                &["3.1.1/MQTT-3.1.0-2", "3.1.1/MQTT-4.8.0-1", "5.0/MQTT-3.1.0-2", "5.0/MQTT-4.13.1-1"]
+            }
             Invariant::Serves => &["3.1.1/MQTT-3.8.4-5", "5.0/MQTT-3.8.4-7"],
             Invariant::Durable => &["3.1.1/MQTT-4.1.0-1", "5.0/MQTT-4.1.0-1"],
             Invariant::Progress => &["3.1.1/MQTT-4.4.0-1", "5.0/MQTT-4.4.0-1"],
@@ -157,6 +162,7 @@ impl Invariant {
             Invariant::TopicAlias => "topic alias",
             Invariant::Answers => "answers",
             Invariant::StaysOpen => "stays open",
+            Invariant::ClosesOnViolation => "closes on violation",
             Invariant::Serves => "serves",
             Invariant::Durable => "durable",
             Invariant::Progress => "progress",

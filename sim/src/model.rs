@@ -17,6 +17,7 @@ mod retained;
 mod routing;
 mod session;
 mod shares;
+mod violations;
 mod will;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -173,6 +174,8 @@ situations! {
     KeepAlive = "a silent client is disconnected",
     /// Section 3.3.2.3.4
     AliasUsed = "the server uses a Topic Alias instead of a topic",
+    /// [MQTT-4.13.1-1]
+    RuleBroken = "a client sends what is no packet, or none of its own",
     /// The server goes down.
     DownInFlight = "the server goes down while messages are in flight",
 }
@@ -299,7 +302,8 @@ impl Model {
             self.alarm = None;
             self.wills_due();
             self.keep_alives_due();
-            let next = self.next_will().into_iter().chain(self.next_keep_alive()).min();
+            self.violations_due();
+            let next = self.next_will().into_iter().chain(self.next_keep_alive()).chain(self.next_violation()).min();
             // What is due now and still there waits for its slack.
             self.alarm = next.filter(|next| *next > alarm);
         }
@@ -363,6 +367,10 @@ impl Witness for Model {
                 self.note(connection, 1, |digest| digest_packet(digest, packet));
                 self.tally.received += 1;
                 self.server_gets(connection, packet);
+            }
+            Edge::Malformed => {
+                self.note(connection, 8, |_| {});
+                self.breaks_the_rules(connection);
             }
             Edge::ToClient(packet) => {
                 self.note(connection, 2, |digest| digest_packet(digest, packet));

@@ -47,6 +47,8 @@ impl Witness for Scribe {
                 return self.lines.push((name, Default::default()));
             }
             Edge::ToServer(packet) => Happened::Sent(self.resolved(connection, 0, packet)),
+            // Bytes that are no packet are nobody's packet.
+            Edge::Malformed => return,
             Edge::ToClient(packet) => Happened::Received(self.resolved(connection, 1, packet)),
             Edge::EndedByClient => Happened::Ended { by_server: false, is_reset: false },
             Edge::EndedByServer => Happened::Ended { by_server: true, is_reset: false },

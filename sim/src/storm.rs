@@ -11,3 +11,4 @@ pub mod shrink;
 pub mod swarm;
 pub mod sweep;
 mod threads;
+pub mod violations;

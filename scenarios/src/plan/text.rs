@@ -99,6 +99,10 @@ fn doing_words(doing: &Doing) -> String {
             words.extend(session_expiry.map(|seconds| format!("session_expiry: {}", expiry(seconds))));
             format!("{{ disconnect: {} }}", braces(&words))
         }
+        Doing::Send(bytes) => {
+            let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("{{ send: {{ bytes: \"{}\" }} }}", bytes.join(" "))
+        }
     }
 }
 

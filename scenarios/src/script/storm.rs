@@ -15,7 +15,7 @@ use super::{
     check::moment_of,
     packet::{ConnectWords, DisconnectWords, PublishWords, Reconnect, SubscribeWords, UnsubscribeWords, WillWords},
     place::{Place, Placed, unknown},
-    verb::{self, Step, Verb},
+    verb::{self, Send, Step, Verb},
     words::Time,
     world::WorldVerb,
 };
@@ -131,6 +131,15 @@ impl Reader<'_> {
             Verb::Subscribe(words) => Doing::Subscribe(subscribing(words, verb.place)?),
             Verb::Unsubscribe(words) => Doing::Unsubscribe(unsubscribing(words, verb.place)?),
             Verb::Disconnect(words) => disconnect(words),
+            Verb::Send(packet) => match &**packet {
+                Send::Bytes(bytes) => Doing::Send(bytes.0.clone()),
+                _ => {
+                    return wrong(
+                        verb.place,
+                        "a client sends its packets by itself; beside them it sends bytes: send: { bytes: … }",
+                    );
+                }
+            },
             other => return wrong(verb.place, format!("nobody {} in a storm: it has no expectations", other.name())),
         })
     }

@@ -499,6 +499,7 @@ fn errors_show_line_excerpt_and_the_nearest_word() {
         ("answers without a time", storm("answers: { refuses: 7 }")),
         ("refusal of none", storm("version: \"5.0\", answers: { after: 1s, refuses: 0 }")),
         ("refusal before 5.0", storm("version: \"3.1.1\", answers: { after: 1s, refuses: 7 }")),
+        ("packet of a client in a storm", storm("").replace("connect: {  }", "send: { pingreq: {} }")),
         ("several filters in a story", step("alice: { subscribe: { filter: t, also: [{ filter: u }] } }")),
         ("several filters to end in a story", step("bob: { unsubscribe: { filter: t, also: [u] } }")),
         ("unknown word of another filter", step("alice: { subscribe: { filter: t, also: [{ filtre: u }] } }")),

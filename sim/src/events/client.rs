@@ -210,6 +210,18 @@ impl Network {
         }
     }
 
+    /// Bytes leave that the core of a client knows nothing of, if it has been let in.
+    pub(super) fn client_slips(&mut self, index: usize, bytes: Bytes) {
+        if let Some(connection) = self.clients[index].connection
+            && self.is_connected(index)
+        {
+            if !self.is_quiet {
+                self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
+            }
+            self.write(connection, bytes);
+        }
+    }
+
     /// A packet that has come, or what is made of it, goes to a client's core.
     fn client_hears(&mut self, index: usize, version: Version, packet: Packet) {
         let Some(meddler) = &mut self.meddler else { return self.tell_client(index, Input::Packet { packet }) };

@@ -400,6 +400,7 @@ impl<'a> Storm<'a> {
                 let input = Input::Disconnect { reason, session_expiry_seconds: *session_expiry };
                 return self.network.tell_client(client, input);
             }
+            Doing::Send(bytes) => return self.network.client_slips(client, bytes.clone()),
         };
         self.tokens[who].push(token);
     }

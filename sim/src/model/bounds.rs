@@ -11,7 +11,12 @@ const ROOMY: usize = 1_000;
 impl Model {
     /// Whether one more message above QoS 0 has room in a session, beyond doubt.
     pub(super) fn has_room(&self, session: usize) -> bool {
-        !self.is_narrow() || self.waiting_at_most(session) < self.terms.queued_messages
+        // The same message may come for each of its shares as well.
+        let shares = || {
+            let of = self.sessions[session].subscriptions.iter();
+            of.filter(|subscribed| subscribed.filter.share_name().is_some()).count()
+        };
+        !self.is_narrow() || self.waiting_at_most(session) + shares() < self.terms.queued_messages
     }
 
     /// Whether what is retained is looked up for a new subscription at once, beyond doubt: half of the room is for what is

@@ -27,6 +27,8 @@ pub(super) struct Line {
     pub(super) session: Option<usize>,
     pub(super) version: Version,
     pub(super) connect: Option<Box<Connect>>,
+    /// When the client has broken a rule: the server has to close it.
+    pub(super) violated: Option<Duration>,
     /// Why the server may close it.
     pub(super) excuse: Option<&'static str>,
     pub(super) last_heard: Duration,
@@ -79,6 +81,7 @@ impl Model {
             session: None,
             version: Version::V5_0,
             connect: None,
+            violated: None,
             excuse: None,
             last_heard: self.now,
             asked: self.now,
@@ -108,12 +111,21 @@ impl Model {
             return;
         }
         line.last_heard = self.now;
+        let (stage, is_broken) = (line.stage, line.violated.is_some());
         if let Some(patience) = line.patience {
             let due = self.now + patience + self.terms.slack;
             self.wake_at(due);
         }
-        if let Packet::Connect(connect) = packet {
-            return self.connects(at, connect);
+        if is_broken {
+            return;
+        }
+        match packet {
+            Packet::Connect(connect) if stage == Stage::Open => return self.connects(at, connect),
+            // [MQTT-3.1.0-2] And what only a server sends.
+            Packet::Connect(_) | Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                return self.breaks_the_rules(at);
+            }
+            _ => {}
         }
         let Some(session) = self.lines[at].session.filter(|_| self.lines[at].stage == Stage::In) else {
             // Section 3.1.4: nobody has to wait for CONNACK; the library does, but to go away.
@@ -215,6 +227,7 @@ impl Model {
             },
             Packet::Disconnect(disconnect) => {
                 self.lines[at].said_goodbye = Some(disconnect.reason);
+                self.says_why(at, disconnect.reason);
                 // Bounds that are reached: the client was told why.
                 if matches!(disconnect.reason, ReasonCode::QuotaExceeded | ReasonCode::ServerBusy) {
                     self.lines[at].excuse = Some("a bound was reached");

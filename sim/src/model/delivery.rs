@@ -6,7 +6,7 @@ use squall_codec::{packet::Publish, qos::Qos, wire::PacketId};
 
 use super::{
     Model, Situation,
-    message::{Message, key_of, words_of},
+    message::{Acceptance, Message, key_of, words_of},
     session::{Owed, Sending, Why},
     will::LooseWill,
 };
@@ -210,10 +210,13 @@ impl Model {
         let first = of.owed.iter().position(is_next);
         let perhaps = first.filter(|position| !of.owed[*position].is_due);
         let asked = perhaps.and_then(|_| of.owed.iter().position(asked));
+        // With the QoS that only this one can have, it is this one.
+        let exact = asked.filter(|asked| of.owed[*asked].qos == publish.qos);
+        let exact = exact.filter(|_| first.is_some_and(|first| of.owed[first].qos > publish.qos));
+        let wanted = due.or(exact).or(asked.and(first));
         if let Some(asked) = asked {
             self.sessions[session].owed[asked].is_due = false;
         }
-        let wanted = due.or(asked.and(first));
         if wanted.is_none() && perhaps.is_some() {
             // Whether it came for a share or for the session itself, nobody can tell: then neither has to come.
             for (share, place) in self.shared_for(session, publish, key) {
@@ -293,6 +296,7 @@ impl Model {
     fn sent(&mut self, at: usize, session: usize, position: usize, publish: &Publish) -> usize {
         let owed = self.sessions[session].owed.remove(position).expect("it was found there");
         self.taken = Some(Owed { is_due: false, ..owed.clone() });
+        let is_short = self.is_short();
         let message = &self.messages[owed.message];
         let name = self.sessions[session].name.clone();
         // Of messages with the same words nobody can tell which is which.
@@ -349,6 +353,7 @@ impl Model {
         if owed.why == Why::Live && !message.is_will && is_told_apart {
             let (publisher, qos) = (message.publisher, message.qos());
             let topic = message.publish.topic_bytes();
+            let mut overtaken = Vec::new();
             for earlier in self.sessions[session].owed.iter_mut().take(position) {
                 let before = &self.messages[earlier.message];
                 let is_on_line = earlier.why == Why::Live
@@ -361,14 +366,22 @@ impl Model {
                 if is_on_line && !earlier.is_passed {
                     earlier.is_passed = true;
                     let has_expired = before.expires().is_some_and(|expires| expires <= self.now);
+                    // What may be refused may come to nobody.
+                    let is_sure = before.acceptance == Acceptance::Yes || (self.terms.takes_all && !is_short);
                     if earlier.is_due
+                        && is_sure
                         && earlier.qos > Qos::AtMostOnce
                         && !has_expired
                         && !self.repeated.contains(&before.key)
                     {
                         let detail = format!("{} comes to {name} before {}", message.words(), before.words());
-                        wrong.push((Invariant::Order, detail));
+                        overtaken.push((earlier.message, earlier.is_vague, detail));
                     }
+                }
+            }
+            for (earlier, is_vague, detail) in overtaken {
+                if !(is_vague && self.was_no_shares(session, earlier)) {
+                    wrong.push((Invariant::Order, detail));
                 }
             }
         }

@@ -34,10 +34,8 @@ pub(super) struct SharedMessage {
     pub(super) is_due: bool,
     /// Who was a member when it came: it may be allotted already.
     pub(super) members: Vec<Member>,
-    /// Who was sent it.
-    pub(super) sent_to: Option<usize>,
-    /// With which QoS.
-    pub(super) sent_with: Qos,
+    /// Who was sent it, and how it looked.
+    pub(super) sent_to: Option<Member>,
     /// Its receiver has left before it was done: another may have it.
     pub(super) may_again: bool,
     /// Which others it may have been that was sent, by share and place.
@@ -47,7 +45,7 @@ pub(super) struct SharedMessage {
 impl SharedMessage {
     /// Somebody may get it. [MQTT-4.8.2-5] At QoS 2 it stays with the one who has it.
     fn is_free(&self) -> bool {
-        self.sent_to.is_none() || (self.may_again && self.sent_with < Qos::ExactlyOnce)
+        self.sent_to.is_none_or(|holder| self.may_again && holder.qos < Qos::ExactlyOnce)
     }
 }
 
@@ -83,7 +81,6 @@ impl Shares {
                     is_due,
                     members: vec![member],
                     sent_to: None,
-                    sent_with: Qos::AtMostOnce,
                     may_again: false,
                     or_else: Vec::new(),
                 });
@@ -132,30 +129,48 @@ impl Model {
             if found.len() > 1 {
                 found.iter().for_each(|(share, place)| self.shares.groups[*share].owed[*place].is_due = false);
             }
-            return Some(self.give(session, publish.qos, share, place, found));
+            return Some(self.give(session, publish, (share, place), found));
         }
         // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
-        let mut seen = Vec::new();
-        let is_ours = |&&at: &&(usize, usize)| self.makes_room(at, &mut seen) || self.was_owed_otherwise(at);
-        let &(share, place) = found.iter().find(is_ours)?;
-        Some(self.give(session, publish.qos, share, place, found))
+        let room = [false, true].into_iter().find_map(|otherwise| {
+            let mut seen = Vec::new();
+            found.iter().find(|at| self.makes_room(**at, otherwise, &mut seen))
+        });
+        Some(self.give(session, publish, *room?, found))
     }
 
     /// What was taken for this share's, its holder was owed as well for a subscription of its own: then it was that.
     fn was_owed_otherwise(&mut self, at: (usize, usize)) -> bool {
         let shared = &self.shares.groups[at.0].owed[at.1];
-        let (Some(holder), key) = (shared.sent_to, self.messages[shared.message].key) else { return false };
+        let (Some(had), key) = (shared.sent_to, self.messages[shared.message].key) else { return false };
         let is_it = |owed: &Owed| {
-            let qos = owed.least_qos..=owed.qos;
-            self.messages[owed.message].key == key && qos.contains(&shared.sent_with)
+            let said = |identifier: &u32| owed.identifiers.contains(identifier);
+            self.messages[owed.message].key == key
+                && (owed.least_qos..=owed.qos).contains(&had.qos)
+                && owed.retain[usize::from(had.retain)]
+                && had.identifier.as_ref().map_or(owed.is_vague || owed.identifiers.is_empty(), said)
         };
-        let owed = self.sessions[holder].owed.iter().position(is_it);
-        owed.is_some_and(|owed| self.sessions[holder].owed.remove(owed).is_some())
+        let owed = self.sessions[had.session].owed.iter().position(is_it);
+        owed.is_some_and(|owed| self.sessions[had.session].owed.remove(owed).is_some())
+    }
+
+    /// What a session was sent as a member of a share may have been for a doubtful subscription of its own: then it was that, and somebody
+    /// has the share's still to come.
+    pub(super) fn was_no_shares(&mut self, session: usize, message: usize) -> bool {
+        let mut shared = self.shares.groups.iter_mut().flat_map(|share| &mut share.owed);
+        let is_it = |shared: &&mut SharedMessage| {
+            shared.message == message && shared.sent_to.is_some_and(|had| had.session == session)
+        };
+        let Some(found) = shared.find(is_it) else { return false };
+        found.sent_to = None;
+        let own = self.sessions[session].owed.iter_mut().filter(|owed| owed.message == message);
+        own.for_each(|owed| owed.is_due = false);
+        true
     }
 
     /// What was taken for this share's, was another's as which it may have come as well; what was taken for that one's, was a third's; until
-    /// one is found that is free.
-    fn makes_room(&mut self, at: (usize, usize), seen: &mut Vec<(usize, usize)>) -> bool {
+    /// one is found that is free; or, `otherwise`, one whose holder had it for itself.
+    fn makes_room(&mut self, at: (usize, usize), otherwise: bool, seen: &mut Vec<(usize, usize)>) -> bool {
         if seen.contains(&at) {
             return false;
         }
@@ -164,22 +179,24 @@ impl Model {
         if shared.is_free() {
             return true;
         }
-        let (holder, with, others) = (shared.sent_to, shared.sent_with, shared.or_else.clone());
-        let Some(&other) = others.iter().find(|&&other| self.makes_room(other, seen)) else { return false };
+        let (had, others) = (shared.sent_to, shared.or_else.clone());
+        let Some(&other) = others.iter().find(|&&other| self.makes_room(other, otherwise, seen)) else {
+            return otherwise && self.was_owed_otherwise(at);
+        };
         let or_else = others.into_iter().filter(|one| *one != other).chain([at]).collect();
         let moved = &mut self.shares.groups[other.0].owed[other.1];
-        (moved.sent_to, moved.sent_with, moved.or_else) = (holder, with, or_else);
+        (moved.sent_to, moved.or_else) = (had, or_else);
         moved.may_again = false;
         true
     }
 
-    fn give(&mut self, session: usize, qos: Qos, share: usize, place: usize, found: &[(usize, usize)]) -> usize {
+    fn give(&mut self, session: usize, publish: &Publish, at: (usize, usize), found: &[(usize, usize)]) -> usize {
         self.came(Situation::Shared);
-        let shared = &mut self.shares.groups[share].owed[place];
-        shared.sent_to = Some(session);
-        shared.sent_with = qos;
+        let identifier = publish.subscription_identifiers.first().copied();
+        let shared = &mut self.shares.groups[at.0].owed[at.1];
+        shared.sent_to = Some(Member { session, qos: publish.qos, retain: publish.retain, identifier });
         shared.may_again = false;
-        shared.or_else = found.iter().copied().filter(|other| *other != (share, place)).collect();
+        shared.or_else = found.iter().copied().filter(|other| *other != at).collect();
         shared.message
     }
 
@@ -222,8 +239,9 @@ impl Model {
         for (share, place) in self.shares.places_of(key) {
             let shared = &mut self.shares.groups[share].owed[place];
             let has_come = |member: &Member| member.session == session && came[usize::from(member.qos.bits())] > 0;
-            if shared.is_free() && shared.members.iter().any(has_come) {
-                shared.sent_to = Some(session);
+            let had = shared.members.iter().find(|member| has_come(member)).copied();
+            if shared.is_free() && had.is_some() {
+                shared.sent_to = had;
                 return true;
             }
         }
@@ -234,7 +252,8 @@ impl Model {
     pub(super) fn perhaps_allotted(&self, session: usize) -> usize {
         let is_its = |shared: &&SharedMessage| {
             let mut members = shared.members.iter();
-            (shared.sent_to.is_none() || shared.may_again)
+            // What was taken for this share's may have been another's.
+            (shared.sent_to.is_none() || shared.may_again || !shared.or_else.is_empty())
                 && members.any(|member| member.session == session && member.qos > Qos::AtMostOnce)
         };
         self.shares.groups.iter().map(|share| share.owed.iter().filter(is_its).count()).sum()
@@ -281,7 +300,7 @@ impl Model {
                 let stays = keeps && shared.sent_to.is_none() && shared.members.iter().any(waits);
                 shared.is_due &= !is_member || stays;
                 let is_open = of.sending.iter().any(|sending| sending.message == shared.message);
-                if shared.sent_to == Some(session) && is_open {
+                if shared.sent_to.is_some_and(|had| had.session == session) && is_open {
                     shared.may_again = true;
                 }
             }

@@ -149,6 +149,9 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
         }
         "answers" => "Each request is answered once, and acknowledgements come in the order of what they acknowledge.",
         "stays open" => "A server closes no connection on which nothing was wrong.",
+        "closes on violation" => {
+            "A server closes the connection on which a client sends what it must not, and touches no other."
+        }
         "serves" => "A server that can do what it is asked for does it: it refuses nothing, and grants the QoS.",
         "durable" => "What the server has acknowledged survives a crash and a loss of power.",
         "progress" => "When nothing is in the way any more, whatever is owed arrives.",

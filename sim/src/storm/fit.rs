@@ -143,6 +143,10 @@ impl Fitting<'_> {
                 return !filters.is_empty();
             }
             Doing::Disconnect { .. } => {}
+            Doing::Send(_) => {
+                self.leave_out("packets that break the rules");
+                return false;
+            }
         }
         true
     }

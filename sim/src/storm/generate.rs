@@ -14,6 +14,7 @@ use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, S
 use super::{
     faults::faults,
     swarm::{Draws, FEW_IDENTIFIERS, Feature, Swarm},
+    violations::violation,
 };
 
 pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
@@ -122,6 +123,14 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
         let mut coming = Draws::new(seed, "take-overs", who as u64);
         for _ in 0..coming.below(6) {
             push(coming.millis(600, 11_900), Doing::Connect(Box::new(Connecting::new(version))));
+        }
+    }
+
+    if swarm.has(Feature::Violations) {
+        let mut breaking = Draws::new(seed, "violations", who as u64);
+        for _ in 0..breaking.below(3) {
+            let at = breaking.millis(1_000, 11_900);
+            push(at, Doing::Send(violation(&mut breaking, version)));
         }
     }
 

@@ -220,6 +220,8 @@ impl Storm<'_> {
                     if *with_will { ReasonCode::DisconnectWithWillMessage } else { ReasonCode::NORMAL_DISCONNECTION };
                 Input::Disconnect { reason, session_expiry_seconds: *session_expiry }
             }
+            // Left out where the plan was fitted.
+            Doing::Send(_) => return,
         };
         self.tell(who, input);
     }

@@ -131,6 +131,8 @@ kinds! {
         SeveralFilters = "several filters in one packet",
         /// All share one subscription, are slow, and stay: what one of them leaves behind has to come to somebody.
         Team = "a share of clients that stay",
+        /// What is no packet, or none of a client's.
+        Violations = "packets that break the rules",
     }
 }
 
@@ -169,13 +171,14 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 6] = [
+const LATE_COMERS: [Feature; 7] = [
     Feature::Properties,
     Feature::EmptyLevels,
     Feature::LateAnswers,
     Feature::Refusals,
     Feature::SeveralFilters,
     Feature::Team,
+    Feature::Violations,
 ];
 
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
@@ -270,7 +273,11 @@ impl Swarm {
         bounds(seed, &mut broker);
         let comes = |feature: &&Feature| {
             // Where all are members of it, little else happens to subscriptions.
-            let often = if **feature == Feature::Team { 15 } else { 50 };
+            let often = match feature {
+                Feature::Team => 15,
+                Feature::Violations => 25,
+                _ => 50,
+            };
             Draws::new(seed, feature.name(), 0).happens(often)
         };
         features.extend(LATE_COMERS.iter().filter(comes));

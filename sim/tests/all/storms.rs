@@ -4,22 +4,25 @@ use std::{path::Path, rc::Rc, sync::Arc, thread, time::Duration};
 
 use bytes::Bytes;
 use squall_broker::core::effect::Record;
-use squall_codec::version::Version;
+use squall_codec::{property::Properties, qos::Qos, version::Version};
 use squall_scenarios::{
     liar::{Direction, Liar, Lie},
-    plan::Plan,
+    plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing, Wanted},
     script::Script,
-    settings::Storage,
+    settings::{Settings, Storage},
+    transcript::{Entry, What},
     verdict::Verdict,
 };
 use squall_sim::{
     events::storm::{StormOptions, play},
     invariants::Invariant,
     journal::Forgets,
+    model::Situation,
     storm::{
         broken, generate,
         report::Report,
         sweep::{Breaking, Sweep, Wrong, broken_by, play_quietly},
+        violations::violations,
     },
     story,
     world::VirtualWorld,
@@ -100,6 +103,58 @@ const FORGOTTEN: [(&str, Forgets); 9] = [
     ("that a QoS 2 message was received", |record| matches!(record, Record::Received { .. })),
     ("that a QoS 2 message was released", |record| matches!(record, Record::Completed { .. })),
 ];
+
+#[test]
+fn whoever_breaks_a_rule_is_shown_out_and_nobody_else() {
+    for version in [Version::V3_1, Version::V3_1_1, Version::V5_0] {
+        for (what, bytes) in violations(version) {
+            let rude = Connecting { will: Some((message("gone", "rude"), 0)), ..Connecting::new(version) };
+            let at = |millis, who, doing| Step::at(Duration::from_millis(millis), Act::Client(who, doing));
+            let plan = Plan {
+                title: what.to_owned(),
+                about: None,
+                proves: Vec::new(),
+                seed: 1,
+                broker: Settings::default(),
+                actors: ["alice", "bob"].map(str::to_owned).to_vec(),
+                steps: vec![
+                    at(0, 0, Doing::Connect(Box::new(Connecting::new(version)))),
+                    at(0, 1, Doing::Connect(Box::new(rude))),
+                    at(10, 0, Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::ExactlyOnce)))),
+                    at(20, 1, Doing::Send(bytes)),
+                    // Nobody listens to what comes behind it.
+                    at(20, 1, Doing::Publish(message("behind", "it"))),
+                ],
+                lasts: Duration::from_secs(1),
+                calm: Duration::from_secs(1),
+            };
+            let run = play(&plan, StormOptions::default());
+            assert_eq!((run.error, run.breaches), (None, Vec::new()), "{version}: {what}");
+            assert_eq!(run.tally.situations[Situation::RuleBroken as usize], 1, "{version}: {what}");
+            let told: Vec<String> = run.transcript.entries().into_iter().filter_map(of_alice).collect();
+            assert_eq!(told, ["message squall//gone \"rude\""], "{version}: {what}");
+        }
+    }
+}
+
+fn message(topic: &str, payload: &str) -> Message {
+    Message {
+        topic: topic.to_owned(),
+        payload: payload.to_owned(),
+        qos: Qos::AtMostOnce,
+        retain: false,
+        expiry: None,
+        properties: Properties::new(),
+    }
+}
+
+/// The messages that she was handed.
+fn of_alice(entry: Entry) -> Option<String> {
+    match entry.what {
+        What::Told { summary } if &*entry.actor == "alice" => summary.starts_with("message").then_some(summary),
+        _ => None,
+    }
+}
 
 #[test]
 fn whatever_a_store_forgets_is_noticed() {

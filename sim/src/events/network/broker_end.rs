@@ -36,6 +36,7 @@ impl Network {
         if self.connections[index].up_frames.is_lost() {
             let rest = self.connections[index].up_frames.take_rest();
             if !rest.is_empty() {
+                self.passes(index, Edge::Malformed);
                 self.ask_liar(index, Direction::ToServer, rest, None);
                 self.say_to_broker();
             }
@@ -98,6 +99,9 @@ impl Network {
                 }
                 Ok(None) => break,
                 Err(error) => {
+                    if self.liar.is_none() {
+                        self.passes(index, Edge::Malformed);
+                    }
                     self.connections[index].server = ServerEnd::Deaf;
                     let version = self.connections[index].decoder.version();
                     self.tell(Input::Malformed { connection, version, error });
@@ -217,15 +221,17 @@ impl Network {
             Direction::ToServer => Side::Client,
             Direction::ToClient => Side::Server,
         };
-        // What is no packet passes nobody's mind: the ends of the connection tell what comes of it.
-        if let Ok(packet) = Packet::decode(connection.version.unwrap_or(Version::V5_0), sender, frame.clone()) {
-            if let Packet::Connect(connect) = &packet {
-                connection.version = Some(connect.version);
+        match (Packet::decode(connection.version.unwrap_or(Version::V5_0), sender, frame.clone()), direction) {
+            (Ok(packet), Direction::ToServer) => {
+                if let Packet::Connect(connect) = &packet {
+                    connection.version = Some(connect.version);
+                }
+                self.passes(index, Edge::ToServer(&packet));
             }
-            match direction {
-                Direction::ToServer => self.passes(index, Edge::ToServer(&packet)),
-                Direction::ToClient => self.passes(index, Edge::ToClient(&packet)),
-            }
+            (Ok(packet), Direction::ToClient) => self.passes(index, Edge::ToClient(&packet)),
+            (Err(_), Direction::ToServer) => self.passes(index, Edge::Malformed),
+            // What a server sends that is no packet passes nobody's mind: the ends of the connection tell what comes of it.
+            (Err(_), Direction::ToClient) => {}
         }
     }
 

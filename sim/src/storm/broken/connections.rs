@@ -1,8 +1,9 @@
 //! Connections, sessions, keep alive.
 
 use squall_codec::{
-    packet::Packet,
+    packet::{Disconnect, Packet},
     property::{Property, PropertyId},
+    reason::ReasonCode,
 };
 
 use super::{Broken, broken, without};
@@ -22,6 +23,21 @@ broken! {
             let mut other = connack.clone();
             other.session_present = true;
             passing.with(Packet::Connack(other))
+        }
+        _ => passing.on(),
+    };
+    "minds no packet that is none of a client's", [ClosesOnViolation], |memory, passing| match &passing.packet {
+        Packet::Suback(_) if passing.goes_up() => Vec::new(),
+        // No exchange has the identifier 0: it stands for the first CONNECT.
+        Packet::Connect(_) if !memory.own.insert((passing.connection, 0)) => Vec::new(),
+        _ => passing.on(),
+    };
+    "says that all is well to who has broken a rule", [ClosesOnViolation], |_, passing| match &passing.packet {
+        Packet::Disconnect(told)
+            if !passing.goes_up()
+                && matches!(told.reason, ReasonCode::ProtocolError | ReasonCode::MalformedPacket) =>
+        {
+            passing.with(Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION)))
         }
         _ => passing.on(),
     };

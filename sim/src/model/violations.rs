@@ -1,0 +1,60 @@
+//! Clients that break the rules: the server closes the connection on which it gets what is no packet, or none of a client's
+//! (section 4.13 of 5.0, 4.8 of 3.1.1). Nobody else is touched, which the other invariants see to.
+
+use std::time::Duration;
+
+use squall_codec::reason::ReasonCode;
+
+use super::{
+    Model, Situation,
+    connection::{Line, Stage},
+};
+use crate::invariants::Invariant;
+
+impl Model {
+    pub(super) fn breaks_the_rules(&mut self, at: usize) {
+        let line = &mut self.lines[at];
+        if line.stage == Stage::Over || self.is_down || line.violated.is_some() {
+            return;
+        }
+        line.violated = Some(self.now);
+        line.excuse = Some("its client has broken a rule");
+        line.last_heard = self.now;
+        let due = self.now + self.patience_with_violations();
+        self.came(Situation::RuleBroken);
+        self.wake_at(due);
+    }
+
+    /// What was done before may have to be kept first.
+    fn patience_with_violations(&self) -> Duration {
+        self.terms.slack + 3 * self.terms.sync
+    }
+
+    fn violation_due(&self, line: &Line) -> Option<Duration> {
+        let since = line.violated.filter(|_| line.stage != Stage::Over)?;
+        Some(since + self.patience_with_violations())
+    }
+
+    pub(super) fn next_violation(&self) -> Option<Duration> {
+        self.lines.iter().filter_map(|line| self.violation_due(line)).filter(|due| *due > self.now).min()
+    }
+
+    /// [MQTT-4.13.1-1], and [MQTT-4.8.0-1] of 3.1.1.
+    pub(super) fn violations_due(&mut self) {
+        for at in 0..self.lines.len() {
+            if self.violation_due(&self.lines[at]).is_some_and(|due| due <= self.now) {
+                self.lines[at].violated = None;
+                let detail = "a client has broken a rule, and its connection is still open".to_owned();
+                self.breach(Invariant::ClosesOnViolation, detail);
+            }
+        }
+    }
+
+    /// Section 4.13.1: if the server says why, it says that something was wrong.
+    pub(super) fn says_why(&mut self, at: usize, reason: ReasonCode) {
+        if self.lines[at].violated.is_some() && !reason.is_failure() {
+            let detail = format!("a client has broken a rule, and is told {reason}");
+            self.breach(Invariant::ClosesOnViolation, detail);
+        }
+    }
+}
