@@ -6,13 +6,17 @@ use squall_codec::version::Version;
 use super::swarm::Draws;
 
 /// What is wrong whatever is spoken.
-const ANY: [(&str, &[u8]); 7] = [
+const ANY: [(&str, &[u8]); 5] = [
     ("a packet that only a server sends", &[0x90, 0x03, 0x00, 0x01, 0x00]),
-    ("SUBSCRIBE with wrong flags", &[0x80, 0x06, 0x00, 0x01, 0x00, 0x01, b'a', 0x00]),
     ("a packet without a kind", &[0x00, 0x00]),
     ("a Remaining Length of five bytes", &[0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]),
     ("PUBACK with the packet identifier 0", &[0x40, 0x02, 0x00, 0x00]),
     ("PINGREQ with a payload", &[0xC0, 0x01, 0x00]),
+];
+
+/// What 3.1 does not say: DUP and QoS may stand in the header of any packet there, and a server need not look.
+const SINCE_3_1_1: [(&str, &[u8]); 2] = [
+    ("SUBSCRIBE with wrong flags", &[0x80, 0x06, 0x00, 0x01, 0x00, 0x01, b'a', 0x00]),
     ("PUBREL with wrong flags", &[0x60, 0x02, 0x00, 0x01]),
 ];
 
@@ -34,8 +38,9 @@ const SINCE_5_0: [(&str, &[u8]); 4] = [
 
 /// All, with what is wrong with them.
 pub fn violations(version: Version) -> Vec<(&'static str, Bytes)> {
+    let flags = if version == Version::V3_1 { &[][..] } else { &SINCE_3_1_1[..] };
     let own = if version.has_properties() { &SINCE_5_0[..] } else { &BEFORE_5_0[..] };
-    let written = ANY.iter().chain(own).map(|(what, bytes)| (*what, Bytes::from_static(bytes)));
+    let written = ANY.iter().chain(flags).chain(own).map(|(what, bytes)| (*what, Bytes::from_static(bytes)));
     written.chain([("a second CONNECT", Bytes::from_static(second_connect(version)))]).collect()
 }
 
