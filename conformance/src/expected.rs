@@ -1,9 +1,12 @@
 //! What the table of tests and liars is expected to show beside each test and its own liar. It is data
 //! (`statements/acknowledged.yaml`, `statements/implied.yaml`), each line with its reason.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::statement::{Key, catalogue};
 
@@ -55,6 +58,22 @@ pub fn by_acknowledging() -> BTreeMap<&'static str, &'static str> {
 /// Whether a liar in these words is expected to break the rule of this test.
 pub fn is_implied(liar: &str, test: &str) -> bool {
     implied().iter().any(|line| line.liar == liar && line.tests.iter().any(|name| name == test))
+}
+
+/// The lies and tests that the data joins though the one does not break the other: `broken` has those that do.
+pub fn needless(broken: &BTreeSet<(&str, &str)>) -> Vec<Needless> {
+    let pairs = implied().iter().flat_map(|line| line.tests.iter().map(|test| (line.liar.as_str(), test.as_str())));
+    let needless = pairs.filter(|pair| !broken.contains(pair));
+    needless.map(|(liar, test)| Needless { liar: liar.to_owned(), test: test.to_owned() }).collect()
+}
+
+/// A line that would excuse an accusation which nobody makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Needless {
+    /// In the words of the table of tests.
+    pub liar: String,
+    /// Its name.
+    pub test: String,
 }
 
 /// Whether one of these statements touches one of the others, as the catalogue says.

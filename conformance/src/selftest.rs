@@ -19,7 +19,8 @@ use squall_codec::version::Version;
 use squall_scenarios::{liar::Liar, verdict::Verdict};
 
 use crate::{
-    crude, expected,
+    crude,
+    expected::{self, Needless},
     noticed::{self, Noticed},
     own::in_virtual_time,
     select::{self, Planned},
@@ -57,6 +58,8 @@ pub struct SelfTest {
     pub broken: Vec<Broken>,
     /// Defects with no test in mind, and who notices them: where all tests were asked.
     pub planted: Vec<Noticed>,
+    /// What the data excuses and no test needs: where all tests met all liars.
+    pub needless: Vec<Needless>,
 }
 
 /// A play that ended in a panic.
@@ -131,14 +134,16 @@ impl Row {
 
 impl SelfTest {
     /// 0: every test passes on the honest broker and catches its liar, no other test convicts that liar but for a reason
-    /// that the data gives, some test notices each planted defect, and nothing passes on the crude liars that leave nothing. 1: not so.
+    /// that the data gives, the data gives none that is not needed, some test notices each planted defect, and nothing passes on
+    /// the crude liars that leave nothing. 1: not so.
     pub fn exit_status(&self) -> u8 {
         let rows = self.tests.iter().all(Row::holds);
         let crude = self
             .crude
             .iter()
             .all(|crude| crude.unexpected.is_empty() && (!crude.nothing_may_pass || crude.passed.is_empty()));
-        u8::from(!(rows && crude && self.broken.is_empty() && self.undeclared() == 0 && self.unnoticed() == 0))
+        let data = self.undeclared() == 0 && self.needless.is_empty();
+        u8::from(!(rows && crude && data && self.broken.is_empty() && self.unnoticed() == 0))
     }
 
     /// Tests of other rules that convict a liar, each counted once for each liar, and nothing says why.
@@ -207,6 +212,9 @@ impl SelfTest {
         for broken in &self.broken {
             let liar = broken.liar.as_deref().unwrap_or("the honest broker");
             writeln!(out, "✗ {} {} on {liar}: {}", broken.version, broken.test, broken.reason)?;
+        }
+        for Needless { liar, test } in &self.needless {
+            writeln!(out, "✗ {test} does not convict {liar}, and statements/implied.yaml says that it may")?;
         }
         for noticed in &self.planted {
             let (mark, by) = noticed.by.as_deref().map_or(("✗", "nobody"), |by| (" ", by));
@@ -364,10 +372,19 @@ pub fn run(tests: &[Planned], depth: Depth, stop: &Stop, progress: &(dyn Fn(usiz
         },
         reason: said.reason.clone().unwrap_or_default(),
     });
+    let rows: Vec<Row> = (0..tests.len()).map(row).collect();
+    let complete = depth == Depth::All && verdicts.len() == plays.len();
+    let convicting =
+        rows.iter().flat_map(|row| row.others.iter().map(|other| (row.liar.as_str(), other.name.as_str())));
+    let needless = match complete && is_whole {
+        true => expected::needless(&convicting.collect()),
+        false => Vec::new(),
+    };
     SelfTest {
         schema: SCHEMA,
-        complete: depth == Depth::All && verdicts.len() == plays.len(),
-        tests: (0..tests.len()).map(row).collect(),
+        complete,
+        needless,
+        tests: rows,
         crude: crude::ALL.iter().enumerate().map(crude).collect(),
         broken: broken.collect(),
         planted: if depth == Depth::All && is_whole { noticed::all(&tests) } else { Vec::new() },

@@ -1,10 +1,14 @@
 //! What runs report that are no audit from the command line: the self-test, a clock that is measured, the library.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use squall_codec::version::Version;
 use squall_conformance::{
     event::{Event, Listener},
+    expected::{Needless, implied, needless},
     own,
     select::all,
     selftest::{self, Depth},
@@ -33,9 +37,22 @@ fn a_self_test_tells_who_notices_whose_liar() {
     let mut broken = table.clone();
     broken.tests[0].honest = Verdict::Fail;
     assert_eq!(broken.exit_status(), 1, "a false accusation");
+    let mut broken = table.clone();
+    broken.needless = needless(&BTreeSet::new());
+    assert_eq!(broken.exit_status(), 1, "an excuse that nobody needs");
     let mut broken = table;
     broken.crude[0].passed.push("5.0/a_test".to_owned());
     assert_eq!(broken.exit_status(), 1, "a test that passes where nobody answers");
+}
+
+#[test]
+fn an_excuse_is_needed_by_the_test_that_convicts() {
+    let all: BTreeSet<_> =
+        implied().iter().flat_map(|line| line.tests.iter().map(|test| (line.liar.as_str(), test.as_str()))).collect();
+    assert!(needless(&all).is_empty());
+    let mut fewer = all.clone();
+    let (liar, test) = fewer.pop_first().expect("there are some");
+    assert_eq!(needless(&fewer), [Needless { liar: liar.to_owned(), test: test.to_owned() }]);
 }
 
 #[test]
