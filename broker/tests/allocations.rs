@@ -45,7 +45,7 @@ fn take(broker: &mut Broker, input: Input) -> u64 {
 fn connect(broker: &mut Broker, connection: ConnectionId) {
     take(broker, Input::Opened { connection, peer: PeerInfo::default() });
     let client_id = Text::new(format!("client-{}", connection.0)).expect("a client identifier");
-    let packet = Packet::Connect(Box::new(Connect::new(Version::V3_1_1, client_id)));
+    let packet = Packet::Connect(Connect::new(Version::V3_1_1, client_id));
     take(broker, Input::Packet { connection, packet });
 }
 
@@ -53,7 +53,7 @@ fn connect(broker: &mut Broker, connection: ConnectionId) {
 fn publishes(count: usize) -> Vec<Input> {
     let mut bytes = BytesMut::new();
     let client_id = Text::literal("client");
-    let connect = Packet::Connect(Box::new(Connect::new(Version::V3_1_1, client_id)));
+    let connect = Packet::Connect(Connect::new(Version::V3_1_1, client_id));
     connect.encode(Version::V3_1_1, &mut bytes).expect("a CONNECT");
     let publish = Packet::Publish(Publish::new(&TopicName::literal("room/one"), [7; 64]));
     for _ in 0..count {

@@ -68,7 +68,7 @@ fn connect(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let client_id = Text::new(format!("idle-{number}")).map_err(io::Error::other)?;
     let connect = Connect::new(Version::V3_1_1, client_id);
     let mut out = BytesMut::new();
-    Packet::Connect(Box::new(connect)).encode(Version::V3_1_1, &mut out).map_err(io::Error::other)?;
+    Packet::Connect(connect).encode(Version::V3_1_1, &mut out).map_err(io::Error::other)?;
     stream.write_all(&out)?;
     let mut connack = [0; 4];
     stream.read_exact(&mut connack)?;

@@ -99,18 +99,18 @@ fn bytes(packet: &Packet) -> BytesMut {
 /// alice's CONNECT, with a will on the topic "will".
 fn connect_with_will(payload: &'static [u8]) -> Packet {
     let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
-    connect.will = Some(squall_codec::packet::Will {
+    connect.set_will(Some(squall_codec::packet::Will {
         qos: Qos::AtMostOnce,
         retain: false,
         topic: TopicName::literal("will"),
         payload: bytes::Bytes::from_static(payload),
         properties: Default::default(),
-    });
-    Packet::Connect(Box::new(connect))
+    }));
+    Packet::Connect(connect)
 }
 
 fn connect(client_id: &'static str) -> Packet {
-    Packet::Connect(Box::new(Connect::new(Version::V5_0, Text::literal(client_id))))
+    Packet::Connect(Connect::new(Version::V5_0, Text::literal(client_id)))
 }
 
 fn subscribe(filter: &'static str, qos: Qos) -> Packet {
@@ -308,7 +308,7 @@ async fn keep_alive_runs_on_tokios_clock() {
     let (mut reader, mut writer) = tokio::io::split(client);
     let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
     connect.keep_alive = 10;
-    writer.write_all(&bytes(&Packet::Connect(Box::new(connect)))).await.expect("open");
+    writer.write_all(&bytes(&Packet::Connect(connect))).await.expect("open");
     let mut decoder = Decoder::new(Side::Server, Some(Version::V5_0), u32::MAX);
     let (mut buffer, mut packets) = ([0; 256], Vec::new());
     #[expect(clippy::disallowed_methods, reason = "the test looks at the virtual clock")]

@@ -31,7 +31,7 @@ pub fn arbitrary_packet(u: &mut Unstructured<'_>, version: Version, sender: Side
     let kind = *u.choose(&kinds)?;
     let mut make = Maker { u, version, sender };
     Ok(match kind {
-        PacketKind::Connect => Packet::Connect(Box::new(make.connect()?)),
+        PacketKind::Connect => Packet::Connect(make.connect()?),
         PacketKind::Connack => Packet::Connack(Box::new(make.connack()?)),
         PacketKind::Publish => Packet::Publish(make.publish()?),
         PacketKind::Puback => Packet::Puback(make.ack(Place::Puback)?),
@@ -160,25 +160,25 @@ impl Maker<'_, '_> {
         let mut connect = Connect::new(version, self.u.arbitrary()?);
         connect.clean_start = self.yes()?;
         let may_be_empty = version == Version::V5_0 || version == Version::V3_1_1 && connect.clean_start;
-        if connect.client_id.is_empty() && !may_be_empty {
-            connect.client_id = Text::literal("a");
+        if connect.client_id().is_empty() && !may_be_empty {
+            connect.set_client_id(Text::literal("a"));
         }
         connect.keep_alive = self.u.arbitrary()?;
-        connect.properties = self.properties(Place::Connect)?;
+        connect.set_properties(self.properties(Place::Connect)?);
         if self.yes()? {
-            connect.will = Some(Will {
+            connect.set_will(Some(Will {
                 qos: self.u.arbitrary()?,
                 retain: self.yes()?,
                 topic: self.u.arbitrary()?,
                 payload: self.bytes()?,
                 properties: self.properties(Place::Will)?,
-            });
+            }));
         }
         if self.yes()? {
-            connect.username = Some(self.u.arbitrary()?);
+            connect.set_username(Some(self.u.arbitrary()?));
         }
-        if self.yes()? && (connect.username.is_some() || version.has_properties()) {
-            connect.password = Some(self.bytes()?);
+        if self.yes()? && (connect.username().is_some() || version.has_properties()) {
+            connect.set_password(Some(self.bytes()?));
         }
         Ok(connect)
     }

@@ -14,7 +14,7 @@ use crate::{
     error::{DecodeError, EncodeError},
     packet::PacketKind,
     reason::Side,
-    wire::{Reader, Text, VARIABLE_BYTE_INTEGER_MAX, Writer, variable_len},
+    wire::{Reader, Text, TextView, VARIABLE_BYTE_INTEGER_MAX, Writer, variable_len},
 };
 
 /// A place that may hold properties: a packet, or the will inside CONNECT.
@@ -158,6 +158,10 @@ macro_rules! properties {
             $(properties!(@getter $name $getter $kind $text);)*
         }
 
+        impl<'a> PropertiesView<'a> {
+            $(properties!(@view $name $getter $kind $text);)*
+        }
+
         impl Property {
             /// Reads the value of the property whose identifier was read, in what was checked before.
             #[inline]
@@ -263,6 +267,39 @@ macro_rules! properties {
         #[doc = concat!("The value of ", $text, ", if it is there.")]
         pub fn $getter(&self) -> Option<rust_type!($kind)> {
             self.iter().find_map(|property| match property { Property::$name(value) => Some(*value), _ => None })
+        }
+    };
+    (@view UserProperty $getter:ident $kind:ident $text:literal) => {
+        /// Every User Property, in order.
+        pub fn user_properties(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+            self.iter().filter_map(|(_, value)| match value { ValueView::Pair(name, value) => Some((name, value)), _ => None })
+        }
+    };
+    (@view SubscriptionIdentifier $getter:ident $kind:ident $text:literal) => {
+        /// Every Subscription Identifier, in order.
+        pub fn subscription_identifiers(self) -> impl Iterator<Item = u32> {
+            self.iter().filter_map(|(_, value)| match value { ValueView::Variable(value) => Some(value), _ => None })
+        }
+    };
+    (@view $name:ident $getter:ident Text $text:literal) => {
+        #[doc = concat!("The value of ", $text, ", if it is there.")]
+        pub fn $getter(self) -> Option<TextView<'a>> {
+            match self.value(PropertyId::$name)? {
+                ValueView::Text(value) => Some(TextView::checked(value.as_bytes())),
+                _ => None,
+            }
+        }
+    };
+    (@view $name:ident $getter:ident Binary $text:literal) => {
+        #[doc = concat!("The value of ", $text, ", if it is there.")]
+        pub fn $getter(self) -> Option<&'a [u8]> {
+            match self.value(PropertyId::$name)? { ValueView::Binary(value) => Some(value), _ => None }
+        }
+    };
+    (@view $name:ident $getter:ident $kind:ident $text:literal) => {
+        #[doc = concat!("The value of ", $text, ", if it is there.")]
+        pub fn $getter(self) -> Option<rust_type!($kind)> {
+            match self.value(PropertyId::$name)? { ValueView::$kind(value) => Some(value), _ => None }
         }
     };
 }

@@ -136,11 +136,9 @@ impl Decoder {
         let version = match self.version {
             Some(version) if header.first >> 4 != PacketKind::Connect.number() => version,
             _ => {
-                return match self.read_connect(&header) {
-                    Ok(connect) => {
-                        self.done += header.frame;
-                        Ok(Some(Packet::Connect(connect)))
-                    }
+                let frame = self.cut(header.frame);
+                return match self.read_connect(&header, frame) {
+                    Ok(connect) => Ok(Some(Packet::Connect(connect))),
                     Err(error) => self.fail(error),
                 };
             }
@@ -260,13 +258,12 @@ impl Decoder {
     }
 
     /// A CONNECT is decoded by its own version.
-    fn read_connect(&mut self, header: &Header) -> Result<Box<Connect>, DecodeError> {
-        let Header { first, body, frame, .. } = *header;
-        let version = connect_version(self.sender, &self.bytes()[..frame], body)?;
+    #[inline(always)]
+    fn read_connect(&mut self, header: &Header, frame: Bytes) -> Result<Connect, DecodeError> {
+        let version = connect_version(self.sender, &frame, header.body)?;
         self.version.get_or_insert(version);
-        check_flags(version, PacketKind::Connect, first & 0x0F)?;
-        self.share();
-        Connect::decode(version, &self.bytes()[..frame], self.keep(), body)
+        check_flags(version, PacketKind::Connect, header.first & 0x0F)?;
+        Connect::decode(version, frame, header.body)
     }
 
     /// PUBACK, PUBREC, PUBREL or PUBCOMP without properties, which is most of what comes beside PUBLISH: all that can

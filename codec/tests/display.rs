@@ -23,19 +23,19 @@ fn id(value: u16) -> PacketId {
 fn a_packet_is_one_readable_line() {
     let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
     connect.keep_alive = 30;
-    check(Packet::Connect(Box::new(connect.clone())), "CONNECT 5.0 client_id=alice clean_start=1 keep_alive=30");
-    connect.will = Some(Will {
+    check(Packet::Connect(connect.clone()), "CONNECT 5.0 client_id=alice clean_start=1 keep_alive=30");
+    connect.set_will(Some(Will {
         qos: Qos::AtLeastOnce,
         retain: true,
         topic: TopicName::literal("w/alice"),
         payload: Bytes::from_static(b"gone"),
         properties: Properties::new().with(Property::WillDelayInterval(5)),
-    });
-    connect.username = Some(Text::literal("al ice"));
-    connect.password = Some(Bytes::from_static(b"secret"));
-    connect.properties.push(Property::SessionExpiryInterval(60));
+    }));
+    connect.set_username(Some(Text::literal("al ice")));
+    connect.set_password(Some(Bytes::from_static(b"secret")));
+    connect.push_property(Property::SessionExpiryInterval(60));
     check(
-        Packet::Connect(Box::new(connect)),
+        Packet::Connect(connect),
         "CONNECT 5.0 client_id=alice clean_start=1 keep_alive=30 \
          will=[w/alice qos=1 retain \"gone\" (4 bytes) will_delay_interval=5] \
          username=\"al ice\" password=*** session_expiry_interval=60",

@@ -59,7 +59,7 @@ fn connect(version: Version, change: impl Fn(&mut Connect)) -> Packet {
     let mut connect = Connect::new(version, text("cl"));
     connect.keep_alive = 60;
     change(&mut connect);
-    Packet::Connect(Box::new(connect))
+    Packet::Connect(connect)
 }
 
 fn connack(reason: ReasonCode, session_present: bool, properties: Properties) -> Packet {
@@ -73,7 +73,7 @@ fn connect_of_every_version() {
     check(V3_1_1, Side::Client, "10 0E 0004 'MQTT' 04 02 003C 0002 'cl'", plain(V3_1_1));
     check(V5_0, Side::Client, "10 0F 0004 'MQTT' 05 02 003C 00 0002 'cl'", plain(V5_0));
     // The smallest that the standard allows.
-    let smallest = |version| connect(version, |connect| connect.client_id = text(""));
+    let smallest = |version| connect(version, |connect| connect.set_client_id(text("")));
     check(V3_1_1, Side::Client, "10 0C 0004 'MQTT' 04 02 003C 0000", smallest(V3_1_1));
     check(V5_0, Side::Client, "10 0D 0004 'MQTT' 05 02 003C 00 0000", smallest(V5_0));
 }
@@ -83,15 +83,15 @@ fn connect_with_will_and_credentials() {
     let full = |version| {
         connect(version, |connect| {
             connect.clean_start = false;
-            connect.will = Some(Will {
+            connect.set_will(Some(Will {
                 qos: Qos::ExactlyOnce,
                 retain: true,
                 topic: TopicName::literal("w"),
                 payload: blob(b"bye"),
                 properties: Properties::new(),
-            });
-            connect.username = Some(text("u"));
-            connect.password = Some(blob(&[0, 255]));
+            }));
+            connect.set_username(Some(text("u")));
+            connect.set_password(Some(blob(&[0, 255])));
         })
     };
     // Flags: User Name 80, Password 40, Will Retain 20, Will QoS 2 10, Will 04.
@@ -105,19 +105,21 @@ fn connect_with_will_and_credentials() {
 #[test]
 fn connect_with_every_property() {
     let packet = connect(V5_0, |connect| {
-        connect.client_id = text("");
-        connect.properties = Properties::new()
-            .with(Property::SessionExpiryInterval(0xFFFF_FFFF))
-            .with(Property::ReceiveMaximum(10))
-            .with(Property::MaximumPacketSize(0x0001_0000))
-            .with(Property::TopicAliasMaximum(5))
-            .with(Property::RequestResponseInformation(1))
-            .with(Property::RequestProblemInformation(0))
-            .with(pair("k", "v"))
-            .with(pair("k", "w"))
-            .with(Property::AuthenticationMethod(text("M")))
-            .with(Property::AuthenticationData(blob(&[1, 2])));
-        connect.will = Some(Will {
+        connect.set_client_id(text(""));
+        connect.set_properties(
+            Properties::new()
+                .with(Property::SessionExpiryInterval(0xFFFF_FFFF))
+                .with(Property::ReceiveMaximum(10))
+                .with(Property::MaximumPacketSize(0x0001_0000))
+                .with(Property::TopicAliasMaximum(5))
+                .with(Property::RequestResponseInformation(1))
+                .with(Property::RequestProblemInformation(0))
+                .with(pair("k", "v"))
+                .with(pair("k", "w"))
+                .with(Property::AuthenticationMethod(text("M")))
+                .with(Property::AuthenticationData(blob(&[1, 2]))),
+        );
+        connect.set_will(Some(Will {
             qos: Qos::AtLeastOnce,
             retain: false,
             topic: TopicName::literal("w"),
@@ -130,9 +132,9 @@ fn connect_with_every_property() {
                 .with(Property::ResponseTopic(text("r")))
                 .with(Property::CorrelationData(blob(b"x")))
                 .with(pair("k", "v")),
-        });
+        }));
         // 5.0 allows a password without a user name.
-        connect.password = Some(blob(b"p"));
+        connect.set_password(Some(blob(b"p")));
     });
     check(
         V5_0,
@@ -448,7 +450,7 @@ fn auth_of_5_0() {
 fn connect_of_3_1_may_leave_out_what_its_flags_announce() {
     let without = connect(V3_1, |_| {});
     check_read(V3_1, Side::Client, "10 10 0006 'MQIsdp' 03 C2 003C 0002 'cl'", without);
-    let named = connect(V3_1, |connect| connect.username = Some(text("u")));
+    let named = connect(V3_1, |connect| connect.set_username(Some(text("u"))));
     check_read(V3_1, Side::Client, "10 13 0006 'MQIsdp' 03 C2 003C 0002 'cl' 0001 'u'", named);
     // Bits without a meaning are not looked at.
     check_read(V3_1, Side::Client, "1F 10 0006 'MQIsdp' 03 3B 003C 0002 'cl'", connect(V3_1, |_| {}));
@@ -462,7 +464,7 @@ fn strings_are_kept_as_they_are() {
         V5_0,
         Side::Client,
         "10 1D 0004 'MQTT' 05 00 0000 00 0010 EFBBBF C3A9 E697A5 F09F9880 01 EFBFBF",
-        Packet::Connect(Box::new(odd)),
+        Packet::Connect(odd),
     );
 }
 
@@ -493,7 +495,7 @@ fn what_a_version_cannot_say_is_not_written() {
         refused(Packet::Publish(Publish::new(&name, "").at(Qos::AtLeastOnce, None)), V5_0),
         "PUBLISH with QoS above 0 has no packet identifier"
     );
-    let password = connect(V5_0, |connect| connect.password = Some(Bytes::from(vec![0; 65_536])));
+    let password = connect(V5_0, |connect| connect.set_password(Some(Bytes::from(vec![0; 65_536]))));
     assert_eq!(refused(password, V5_0), "the password of 65536 bytes is longer than 65535");
     let identifier = Property::SubscriptionIdentifier(268_435_456);
     let publish = Publish::new(&name, "").with_properties(&Properties::new().with(identifier));

@@ -190,9 +190,9 @@ fn note(
     };
     match packet {
         Packet::Connect(connect) => {
-            properties(Place::Connect, &connect.properties);
-            if let Some(will) = &connect.will {
-                properties(Place::Will, &will.properties);
+            properties(Place::Connect, &connect.properties().to_owned());
+            if let Some(will) = connect.will() {
+                properties(Place::Will, &will.properties.to_owned());
             }
         }
         Packet::Connack(connack) => {

@@ -26,7 +26,7 @@ fn publish() -> Packet {
 #[test]
 fn a_server_learns_the_version_from_connect() {
     for version in Version::ALL {
-        let connect = Packet::Connect(Box::new(Connect::new(version, Text::literal("alice"))));
+        let connect = Packet::Connect(Connect::new(version, Text::literal("alice")));
         let mut decoder = Decoder::new(Side::Client, None, 1000);
         decoder.extend(&encoded(&connect, version));
         decoder.extend(&encoded(&publish(), version));
@@ -61,7 +61,7 @@ fn what_is_not_connect_is_refused_from_its_first_byte() {
 
 #[test]
 fn a_second_connect_is_a_packet_like_any_other() {
-    let connect = Packet::Connect(Box::new(Connect::new(Version::V5_0, Text::literal("alice"))));
+    let connect = Packet::Connect(Connect::new(Version::V5_0, Text::literal("alice")));
     let mut decoder = Decoder::new(Side::Client, None, 1000);
     decoder.extend(&encoded(&connect, Version::V5_0));
     decoder.extend(&encoded(&connect, Version::V5_0));

@@ -383,10 +383,10 @@ async fn ask(
     let mut connect = Connect::new(version, client_id);
     connect.keep_alive = keep_alive;
     if let Some(credentials) = credentials {
-        connect.username = Some(credentials.username.clone());
-        connect.password.clone_from(&credentials.password);
+        connect.set_username(Some(credentials.username.clone()));
+        connect.set_password(credentials.password.clone());
     }
-    let connect = Packet::Connect(Box::new(connect));
+    let connect = Packet::Connect(connect);
     let mut heard = BytesMut::new();
     let exchange = async {
         stream.write_all(&encoded(&connect, version)).await?;

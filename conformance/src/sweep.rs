@@ -48,15 +48,15 @@ impl Leftovers {
     }
 
     fn learn_connect(&mut self, connect: &Connect) {
-        if let Some(will) = connect.will.as_ref().filter(|will| will.retain) {
-            self.topics.insert((connect.version, will.topic.as_str().to_owned()));
+        if let Some(will) = connect.will().filter(|will| will.retain) {
+            self.topics.insert((connect.version(), will.topic.as_str().to_owned()));
         }
-        let outlives = match connect.version {
-            Version::V5_0 => connect.properties.session_expiry_interval().is_some_and(|seconds| seconds > 0),
+        let outlives = match connect.version() {
+            Version::V5_0 => connect.properties().session_expiry_interval().is_some_and(|seconds| seconds > 0),
             _ => !connect.clean_start,
         };
-        if outlives && !connect.client_id.is_empty() {
-            self.sessions.insert((connect.version, connect.client_id.clone()));
+        if outlives && !connect.client_id().is_empty() {
+            self.sessions.insert((connect.version(), connect.client_id().to_text()));
         }
     }
 
@@ -69,7 +69,7 @@ impl Leftovers {
         let all = async {
             for (version, client_id) in &self.sessions {
                 let mut connect = Peer::hello(&stage(*version), "sweeper");
-                connect.client_id = client_id.clone();
+                connect.set_client_id(client_id.clone());
                 if let Ok((mut peer, _)) = Peer::connect(&stage(*version), "sweeper", connect).await {
                     peer.disconnect().await;
                 }

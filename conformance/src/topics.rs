@@ -122,7 +122,9 @@ impl Topics {
                 Version::ALL.iter().find_map(|version| Packet::decode(*version, Side::Client, frame.clone()).ok());
             match packet {
                 Some(Packet::Publish(publish)) => vec![publish.topic().to_owned()],
-                Some(Packet::Connect(connect)) => connect.will.iter().map(|will| will.topic.to_string()).collect(),
+                Some(Packet::Connect(connect)) => {
+                    connect.will().into_iter().map(|will| will.topic.to_string()).collect()
+                }
                 Some(Packet::Subscribe(subscribe)) => {
                     let filters = subscribe.subscriptions.iter();
                     filters.map(|subscription| without_share(&subscription.filter.to_string()).to_owned()).collect()

@@ -118,7 +118,7 @@ impl Liar for Signature {
             Direction::ToServer => {
                 if let Ok(Packet::Connect(connect)) = Packet::decode(Version::V5_0, Side::Client, raw.clone())
                     && raw.windows(5).any(|bytes| bytes == b"MQTT\x05")
-                    && connect.properties.maximum_packet_size().is_none()
+                    && connect.properties().maximum_packet_size().is_none()
                 {
                     self.signed.insert(connection);
                 }
@@ -167,9 +167,9 @@ impl Liar for TurnsAway {
         let is_older = self.older.contains(&connection);
         let denied = match Packet::decode(Version::V3_1_1, Side::Client, raw.clone()) {
             _ if direction == Direction::ToClient => false,
-            Ok(Packet::Connect(connect)) if connect.version == Version::V3_1_1 => {
+            Ok(Packet::Connect(connect)) if connect.version() == Version::V3_1_1 => {
                 self.older.insert(connection);
-                connect.will.is_some_and(|will| (self.denies)(will.retain, will.qos))
+                connect.will().is_some_and(|will| (self.denies)(will.retain, will.qos))
             }
             Ok(Packet::Publish(publish)) if is_older => (self.denies)(publish.retain, publish.qos),
             _ => false,

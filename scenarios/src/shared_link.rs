@@ -311,7 +311,7 @@ impl Tap {
         while let Some(frame) = splitter.next_frame() {
             let packet = Packet::decode(self.version.unwrap_or(Version::V5_0), sender, frame.clone());
             if let Ok(Packet::Connect(connect)) = &packet {
-                self.version = Some(connect.version);
+                self.version = Some(connect.version());
             }
             let summary = match packet {
                 Ok(packet) => packet.to_string(),

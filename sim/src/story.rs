@@ -103,7 +103,7 @@ pub fn breaches(script: &Script, transcript: &Transcript) -> Vec<Breach> {
 fn shares_its_identifier(history: &History, actor: &str) -> bool {
     let connects = || {
         history.events.iter().filter_map(|event| match &event.what {
-            Happened::Sent(Packet::Connect(connect)) => Some((&*event.connection.actor, &connect.client_id)),
+            Happened::Sent(Packet::Connect(connect)) => Some((&*event.connection.actor, connect.client_id())),
             _ => None,
         })
     };

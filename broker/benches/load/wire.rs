@@ -143,7 +143,7 @@ pub(crate) fn connect(address: SocketAddr, client_id: &str, clean: bool) -> io::
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut connect = Connect::new(VERSION, Text::new(client_id.to_owned()).map_err(io::Error::other)?);
     connect.clean_start = clean;
-    stream.write_all(&encoded(&Packet::Connect(Box::new(connect))))?;
+    stream.write_all(&encoded(&Packet::Connect(connect)))?;
     let mut connack = [0; 4];
     stream.read_exact(&mut connack)?;
     match connack {

@@ -107,20 +107,20 @@ fn packets() -> Vec<(&'static str, Version, Packet)> {
         .with(Property::CorrelationData(Bytes::from_static(&[7; 16])))
         .with(Property::UserProperty((Text::literal("trace"), Text::literal("4bf92f3577b34da6"))));
     let mut connect = Connect::new(V5_0, Text::literal("vehicle-1234"));
-    connect.username = Some(Text::literal("vehicle"));
-    connect.password = Some(Bytes::from_static(b"secret"));
-    connect.properties = Properties::new().with(Property::SessionExpiryInterval(3600));
-    connect.will = Some(Will {
+    connect.set_username(Some(Text::literal("vehicle")));
+    connect.set_password(Some(Bytes::from_static(b"secret")));
+    connect.set_properties(Properties::new().with(Property::SessionExpiryInterval(3600)));
+    connect.set_will(Some(Will {
         qos: Qos::AtLeastOnce,
         retain: true,
         topic: TopicName::literal("fleet/7/vehicle/1234/state"),
         payload: Bytes::from_static(b"offline"),
         properties: Properties::new().with(Property::WillDelayInterval(30)),
-    });
+    }));
     vec![
         ("PUBLISH 3.1.1", V3_1_1, Packet::Publish(publish.clone())),
         ("PUBLISH 5.0 with 5 properties", V5_0, Packet::Publish(publish.with_properties(&properties))),
-        ("CONNECT 5.0 with a will", V5_0, Packet::Connect(Box::new(connect))),
+        ("CONNECT 5.0 with a will", V5_0, Packet::Connect(connect)),
         ("SUBSCRIBE 5.0 with 8 filters", V5_0, subscribe(8, Qos::AtLeastOnce)),
         ("PUBACK 5.0", V5_0, Packet::Puback(Ack::new(PacketId::MIN))),
     ]
@@ -166,7 +166,7 @@ impl World {
     fn connect(&mut self, connection: ConnectionId) {
         self.inputs.push_back(Input::Opened { connection, peer: PeerInfo::default() });
         let client_id = Text::new(format!("client-{}", connection.0)).expect("a Client Identifier");
-        self.give(connection, Packet::Connect(Box::new(Connect::new(V3_1_1, client_id))));
+        self.give(connection, Packet::Connect(Connect::new(V3_1_1, client_id)));
     }
 
     fn publish(&mut self, message: Publish, deliveries: usize) {

@@ -7,7 +7,7 @@ use squall_codec::{
     property::{Properties, Property},
     reason::{ReasonCode, Side},
     version::Version,
-    wire::Text,
+    wire::{Text, TextView},
 };
 
 use super::{
@@ -42,7 +42,7 @@ pub(super) enum Turn {
 impl Enhanced {
     /// Of a CONNECT, where it has a method.
     pub(super) fn of(connect: &Connect) -> Option<Box<Self>> {
-        let method = connect.properties.authentication_method()?.detached();
+        let method = connect.properties().authentication_method()?.to_text();
         Some(Box::new(Enhanced { method, turn: Turn::Authenticator }))
     }
 
@@ -75,19 +75,20 @@ impl Enhanced {
 
 impl Broker {
     /// A CONNECT without fault: who is it?
-    pub(super) fn authenticate(&mut self, id: ConnectionId, connect: Box<Connect>) {
+    pub(super) fn authenticate(&mut self, id: ConnectionId, connect: Connect) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let request = AuthenticationRequest {
-            client_id: connect.client_id.detached(),
-            username: connect.username.as_ref().map(Text::detached),
-            password: connect.password.as_ref().map(detached),
-            method: connect.properties.authentication_method().map(Text::detached),
-            data: connect.properties.authentication_data().map(detached),
+            client_id: connect.client_id().to_text(),
+            username: connect.username().map(TextView::to_text),
+            password: connect.password().map(Bytes::copy_from_slice),
+            method: connect.properties().authentication_method().map(TextView::to_text),
+            data: connect.properties().authentication_data().map(Bytes::copy_from_slice),
             again: false,
             peer: connection.peer.clone(),
         };
         let enhanced = Enhanced::of(&connect);
-        connection.stage = Stage::Authenticating { connect, enhanced, pipelined: Pipelined::default() };
+        connection.stage =
+            Stage::Authenticating { connect: Box::new(connect), enhanced, pipelined: Pipelined::default() };
         self.effects.push_back(Effect::Authenticate { connection: id, request });
     }
 
@@ -98,7 +99,7 @@ impl Broker {
         let Stage::Authenticating { connect, enhanced, pipelined } = &mut connection.stage else { return };
         let fault = match (enhanced, packet) {
             (None, packet) => {
-                let size = packet.encoded_len(connect.version);
+                let size = packet.encoded_len(connect.version());
                 if pipelined.packets.len() < limits.pipelined_packets
                     && pipelined.bytes + size <= limits.pipelined_bytes
                 {
@@ -115,7 +116,7 @@ impl Broker {
             (Some(_), Packet::Disconnect(_)) => return self.close(id, CloseCause::Disconnected),
             (Some(_), _) => NOT_AUTH,
         };
-        let (version, maximum_packet_size) = (connect.version, connect.properties.maximum_packet_size());
+        let (version, maximum_packet_size) = (connect.version(), connect.properties().maximum_packet_size());
         // [MQTT-4.12.0-4]
         self.say_no(id, version, maximum_packet_size, fault.reason, Some(fault.detail));
         self.close(id, fault.cause(Some(version)));
@@ -170,7 +171,7 @@ impl Broker {
         if enhanced.as_ref().is_some_and(|enhanced| !matches!(enhanced.turn, Turn::Authenticator)) {
             return;
         }
-        let maximum = connect.properties.maximum_packet_size();
+        let maximum = connect.properties().maximum_packet_size();
         let refused = match (outcome, enhanced) {
             (AuthenticationOutcome::Refused(reason), _) => {
                 self.statistics.failed_authentications += 1;
@@ -196,13 +197,13 @@ impl Broker {
                 let Stage::Authenticating { connect, enhanced, pipelined } = stage else { return };
                 if let Err(reason) = self.accept(id, &connect, enhanced, user, data) {
                     // [MQTT-3.1.4-6] What came behind the CONNECT is not looked at.
-                    return self.refuse(id, connect.version, maximum, reason);
+                    return self.refuse(id, connect.version(), maximum, reason);
                 }
                 return pipelined.packets.into_iter().for_each(|packet| self.handle_packet(id, packet));
             }
         };
         // [MQTT-4.12.0-1] [MQTT-4.12.0-4]
-        let version = connect.version;
+        let version = connect.version();
         self.refuse(id, version, maximum, refused);
     }
 

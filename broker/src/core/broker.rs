@@ -247,7 +247,8 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let version = match (&connection.stage, &packet) {
             (Stage::Open(open), _) => open.version,
-            (Stage::Authenticating { connect, .. }, _) | (Stage::New, Packet::Connect(connect)) => connect.version,
+            (Stage::Authenticating { connect, .. }, _) => connect.version(),
+            (Stage::New, Packet::Connect(connect)) => connect.version(),
             (Stage::New, _) => Version::V5_0,
         };
         let size = packet.encoded_len(version);

@@ -27,9 +27,9 @@ const NO_EXPIRY: u32 = u32::MAX;
 
 impl Broker {
     /// The first packet of a connection came, and it is a CONNECT.
-    pub(super) fn handle_connect(&mut self, id: ConnectionId, connect: Box<Connect>, size: usize) {
+    pub(super) fn handle_connect(&mut self, id: ConnectionId, connect: Connect, size: usize) {
         if let Err(reason) = self.check_connect(&connect, size) {
-            self.refuse(id, connect.version, connect.properties.maximum_packet_size(), reason);
+            self.refuse(id, connect.version(), connect.properties().maximum_packet_size(), reason);
             return;
         }
         self.authenticate(id, connect);
@@ -43,24 +43,24 @@ impl Broker {
         }
         // Section 4.11. Before 5.0 a client cannot be told where to go.
         if self.config.server_reference.is_some() {
-            return Err(match (connect.version.has_properties(), self.config.server_moved) {
+            return Err(match (connect.version().has_properties(), self.config.server_moved) {
                 (true, true) => ReasonCode::ServerMoved,
                 (true, false) => ReasonCode::UseAnotherServer,
                 (false, _) => ReasonCode::ServerUnavailable,
             });
         }
-        if connect.will.as_ref().is_some_and(|will| !limits.takes_topic(will.topic.as_str())) {
+        if connect.will().is_some_and(|will| !limits.takes_topic(will.topic.as_str())) {
             return Err(ReasonCode::TopicNameInvalid);
         }
         // [MQTT-3.1.3-8]; 3.1.1 [MQTT-3.1.3-9]. Where an empty one can never be right, the decoder has said so.
-        if connect.client_id.is_empty() && !self.config.allow_empty_client_id {
+        if connect.client_id().is_empty() && !self.config.allow_empty_client_id {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
         // 3.1 section 3.1: 1 to 23 characters. [MQTT-3.1.3-5] The other versions take any text.
-        if connect.version == Version::V3_1 && connect.client_id.chars().count() > 23 {
+        if connect.version() == Version::V3_1 && connect.client_id().chars().count() > 23 {
             return Err(ReasonCode::ClientIdentifierNotValid);
         }
-        if let Some(will) = connect.will.as_ref().filter(|_| connect.version.has_properties()) {
+        if let Some(will) = connect.will().filter(|_| connect.version().has_properties()) {
             // [MQTT-3.2.2-12]
             if will.qos > self.config.maximum_qos {
                 return Err(ReasonCode::QosNotSupported);
@@ -83,8 +83,8 @@ impl Broker {
         data: Option<Bytes>,
     ) -> Result<(), ReasonCode> {
         let client_id =
-            if connect.client_id.is_empty() { self.assign_client_id() } else { connect.client_id.detached() };
-        let assigned = connect.client_id.is_empty().then(|| client_id.clone());
+            if connect.client_id().is_empty() { self.assign_client_id() } else { connect.client_id().to_text() };
+        let assigned = connect.client_id().is_empty().then(|| client_id.clone());
         let known = self.sessions.find(&client_id);
         if known.is_none() && self.sessions.len() >= self.config.limits.sessions {
             return Err(ReasonCode::QuotaExceeded);
@@ -110,8 +110,8 @@ impl Broker {
         let mut connack = Connack::new(ReasonCode::Success);
         connack.properties = self.negotiate(connect, assigned);
         announce(enhanced.as_deref(), data, &mut connack.properties);
-        let maximum_packet_size = connect.properties.maximum_packet_size().map_or(usize::MAX, |size| size as usize);
-        if Packet::Connack(Box::new(connack.clone())).encoded_len(connect.version) > maximum_packet_size {
+        let maximum_packet_size = connect.properties().maximum_packet_size().map_or(usize::MAX, |size| size as usize);
+        if Packet::Connack(Box::new(connack.clone())).encoded_len(connect.version()) > maximum_packet_size {
             return Err(ReasonCode::PacketTooLarge);
         }
 
@@ -138,7 +138,7 @@ impl Broker {
         self.open(id, key, connect, enhanced, will, maximum_packet_size);
 
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; 3.1 has no such bit.
-        connack.session_present = resumed && connect.version != Version::V3_1;
+        connack.session_present = resumed && connect.version() != Version::V3_1;
         // [MQTT-3.2.0-1] Before all else. [MQTT-3.1.4-5] [MQTT-3.2.0-2] From here on the stage is another.
         self.send(id, Packet::Connack(Box::new(connack)));
         self.pump(key);
@@ -164,19 +164,19 @@ impl Broker {
         let expiry_seconds = self.expiry_seconds(connect);
         let keep_alive = match self.config.server_keep_alive {
             // [MQTT-3.2.2-21] The server's value holds where the client was told of it.
-            Some(seconds) if connect.version.has_properties() => seconds,
+            Some(seconds) if connect.version().has_properties() => seconds,
             // [MQTT-3.2.2-22]
             _ => connect.keep_alive,
         };
         // [MQTT-3.1.2-22]; 3.1.1 [MQTT-3.1.2-24]
         let silence = (keep_alive > 0).then(|| std::time::Duration::from_millis(u64::from(keep_alive) * 1500));
-        let is_v5 = connect.version.has_properties();
+        let is_v5 = connect.version().has_properties();
         let limits = &self.config.limits;
         let receive_maximum = if is_v5 { limits.receive_maximum } else { u16::MAX };
-        let send_quota = connect.properties.receive_maximum().unwrap_or(u16::MAX).min(limits.in_flight);
+        let send_quota = connect.properties().receive_maximum().unwrap_or(u16::MAX).min(limits.in_flight);
 
         // [MQTT-3.1.2-26] [MQTT-3.1.2-27] None where the client announces none.
-        let aliases = connect.properties.topic_alias_maximum().unwrap_or(0);
+        let aliases = connect.properties().topic_alias_maximum().unwrap_or(0);
         let aliases = u8::try_from(aliases).unwrap_or(u8::MAX).min(limits.topic_aliases_to_client);
 
         // [MQTT-3.1.3-9] Back in time: the will of the connection before is not sent.
@@ -206,13 +206,13 @@ impl Broker {
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.stage = Stage::Open(Open {
-                version: connect.version,
+                version: connect.version(),
                 session: key,
                 silence,
                 last_packet: now,
                 maximum_packet_size,
-                problem_information: is_v5 && connect.properties.request_problem_information() != Some(0),
-                expiry_was_zero: connect.properties.session_expiry_interval().unwrap_or(0) == 0,
+                problem_information: is_v5 && connect.properties().request_problem_information() != Some(0),
+                expiry_was_zero: connect.properties().session_expiry_interval().unwrap_or(0) == 0,
                 aliases: Aliases::new(self.config.limits.topic_alias_maximum),
                 outgoing_aliases: (aliases > 0).then(|| OutgoingAliases::new(aliases)),
                 enhanced,
@@ -223,8 +223,8 @@ impl Broker {
 
     /// Seconds that the session outlives this connection.
     pub(super) fn expiry_seconds(&self, connect: &Connect) -> u32 {
-        match connect.version {
-            Version::V5_0 => self.bounded_expiry(connect.properties.session_expiry_interval().unwrap_or(0)),
+        match connect.version() {
+            Version::V5_0 => self.bounded_expiry(connect.properties().session_expiry_interval().unwrap_or(0)),
             // 3.1.1 [MQTT-3.1.2-6] A clean session ends with its connection; the others have no end.
             _ if connect.clean_start => 0,
             _ => NO_EXPIRY,
@@ -239,11 +239,11 @@ impl Broker {
     /// What CONNACK tells a 5.0 client (section 3.2.2.3). What is as the standard's default is left out.
     fn negotiate(&self, connect: &Connect, assigned: Option<Text>) -> Properties {
         let mut properties = Properties::new();
-        if !connect.version.has_properties() {
+        if !connect.version().has_properties() {
             return properties;
         }
         let limits = &self.config.limits;
-        let asked = connect.properties.session_expiry_interval().unwrap_or(0);
+        let asked = connect.properties().session_expiry_interval().unwrap_or(0);
         if self.bounded_expiry(asked) != asked {
             properties.push(Property::SessionExpiryInterval(self.bounded_expiry(asked)));
         }
@@ -272,7 +272,7 @@ impl Broker {
             properties.push(Property::TopicAliasMaximum(limits.topic_alias_maximum));
         }
         // [MQTT-3.1.2-28]
-        let asked = connect.properties.request_response_information() == Some(1);
+        let asked = connect.properties().request_response_information() == Some(1);
         if let Some(information) = self.config.response_information.as_ref().filter(|_| asked) {
             properties.push(Property::ResponseInformation(information.clone()));
         }

@@ -64,7 +64,7 @@ impl Persistence {
     }
 
     /// Whether a session with this Client Identifier has ended, and a crash would bring it back.
-    pub(super) fn is_ending(&self, client_id: &Text) -> bool {
+    pub(super) fn is_ending(&self, client_id: &str) -> bool {
         self.ending.contains_key(client_id)
     }
 

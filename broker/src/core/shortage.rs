@@ -92,8 +92,8 @@ impl Broker {
     /// Whether a CONNECT would have to be kept, or is told that there is no session where the store still has one.
     pub(super) fn is_short_for_connect(&self, connect: &Connect, known: Option<SessionKey>) -> bool {
         let replaces = known.is_some_and(|key| self.sessions[key].durable || self.sessions[key].will.is_some())
-            || self.persistence.is_ending(&connect.client_id);
-        self.persistence.is_failing() && (replaces || connect.will.is_some() || self.expiry_seconds(connect) > 0)
+            || self.persistence.is_ending(&connect.client_id());
+        self.persistence.is_failing() && (replaces || connect.will().is_some() || self.expiry_seconds(connect) > 0)
     }
 
     /// Whether what this client asks for its session would have to be kept.

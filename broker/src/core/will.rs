@@ -39,14 +39,14 @@ impl StoredWill {
     /// The will of a CONNECT.
     pub(super) fn of(connect: &Connect) -> Option<Self> {
         // 3.1.1 [MQTT-3.1.2-9]; 3.1.1 [MQTT-3.1.2-12]
-        let Will { qos, retain, topic, payload, properties } = connect.will.as_ref()?;
+        let Will { qos, retain, topic, payload, properties } = connect.will()?.to_owned();
         // The delay is the server's business; all others go out with the message, in order ([MQTT-3.1.3-10]).
         let forwarded: Properties =
             properties.iter().filter(|property| !matches!(property, Property::WillDelayInterval(_))).cloned().collect();
-        let mut message = Publish::new(topic, payload).with_properties(&forwarded);
-        message.qos = *qos;
+        let mut message = Publish::new(&topic, payload).with_properties(&forwarded);
+        message.qos = qos;
         // [MQTT-3.1.2-14] [MQTT-3.1.2-15]
-        message.retain = *retain;
+        message.retain = retain;
         Some(StoredWill { message, delay_seconds: properties.will_delay_interval().unwrap_or(0) })
     }
 }

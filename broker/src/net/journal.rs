@@ -40,7 +40,7 @@ impl Who {
         if let Packet::Connect(connect) = packet
             && self.client_id.is_empty()
         {
-            self.client_id = connect.client_id.as_str().into();
+            self.client_id = connect.client_id().as_str().into();
         }
         tracing::debug!(
             target: PACKETS,

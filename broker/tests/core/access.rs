@@ -21,7 +21,7 @@ fn nothing_is_answered_until_the_authenticator_is() {
     let mut broker = TestBroker::new();
     broker.authenticates = Habit::Late;
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice"))));
+    broker.recv(alice, Packet::Connect(clean(V5, "alice")));
     broker.recv(alice, subscribe(1, "t", QOS_0));
     broker.recv(alice, publish("t", "before CONNACK"));
     broker.quiet(alice);
@@ -43,7 +43,7 @@ fn a_refused_client_is_told_why_and_what_it_sent_is_not_looked_at() {
         broker.subscribed(watcher, "#", QOS_0);
         broker.authenticates = Habit::Late;
         let alice = broker.open();
-        broker.recv(alice, Packet::Connect(Box::new(clean(version, "alice"))));
+        broker.recv(alice, Packet::Connect(clean(version, "alice")));
         broker.recv(alice, publish("t", "too early"));
         outcome(&mut broker, alice, AuthenticationOutcome::Refused(reason));
         if let Some(code) = code {
@@ -61,7 +61,7 @@ fn no_take_over_happens_before_the_new_client_is_known() {
     let alice = broker.join(clean(V5, "alice"));
     broker.authenticates = Habit::Late;
     let mallory = broker.open();
-    broker.recv(mallory, Packet::Connect(Box::new(clean(V5, "alice"))));
+    broker.recv(mallory, Packet::Connect(clean(V5, "alice")));
     outcome(&mut broker, mallory, AuthenticationOutcome::Refused(ReasonCode::NotAuthorized));
     broker.quiet(alice);
 }
@@ -71,7 +71,7 @@ fn the_connect_timeout_runs_while_the_authenticator_thinks() {
     let mut broker = TestBroker::new();
     broker.authenticates = Habit::Late;
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice"))));
+    broker.recv(alice, Packet::Connect(clean(V5, "alice")));
     broker.advance(seconds(10));
     assert_eq!(broker.closed(alice), CloseCause::ConnectTimeout);
     outcome(&mut broker, alice, AuthenticationOutcome::Allowed { user: None, data: None });
@@ -83,7 +83,7 @@ fn packets_before_connack_are_bounded() {
     let mut broker = TestBroker::with(|config| config.limits.pipelined_packets = 2);
     broker.authenticates = Habit::Late;
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice"))));
+    broker.recv(alice, Packet::Connect(clean(V5, "alice")));
     broker.recv(alice, Packet::Pingreq);
     broker.recv(alice, Packet::Pingreq);
     broker.quiet(alice);

@@ -11,7 +11,7 @@ use crate::support::*;
 const TOPIC: &str = "sport/tennis/player1";
 
 fn taking(mut connect: Connect, aliases: u16) -> Connect {
-    connect.properties.push(Property::TopicAliasMaximum(aliases));
+    connect.push_property(Property::TopicAliasMaximum(aliases));
     connect
 }
 
@@ -92,7 +92,7 @@ fn another_connection_knows_no_alias_of_the_one_before() {
 fn whether_a_message_is_too_large_does_not_depend_on_the_aliases() {
     let mut connect = taking(clean(V5, "bob"), 5);
     // PUBLISH at QoS 0: 2 bytes of header, 2 + 20 of topic, 1 of properties, and the payload.
-    connect.properties.push(Property::MaximumPacketSize(2 + 22 + 1 + 10));
+    connect.push_property(Property::MaximumPacketSize(2 + 22 + 1 + 10));
     let mut broker = TestBroker::new();
     let bob = broker.join(connect);
     broker.subscribed(bob, "#", QOS_0);

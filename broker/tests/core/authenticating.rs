@@ -96,7 +96,7 @@ fn again(data: &str) -> Packet {
 
 fn asking(method: &str, data: &str) -> Connect {
     let mut connect = clean(V5, "alice");
-    properties(method, data).iter().for_each(|property| connect.properties.push(property.clone()));
+    properties(method, data).iter().for_each(|property| connect.push_property(property.clone()));
     connect
 }
 
@@ -105,7 +105,7 @@ fn begun(connect: Connect) -> (TestBroker, ConnectionId) {
     let mut broker = TestBroker::new();
     broker.authenticator = Some(Box::new(Counter));
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(connect)));
+    broker.recv(alice, Packet::Connect(connect));
     broker.expect(alice, proceed("go on"));
     (broker, alice)
 }
@@ -152,7 +152,7 @@ fn a_method_that_nobody_knows_is_refused() {
     let mut broker = TestBroker::new();
     broker.authenticator = Some(Box::new(squall_broker::core::access::AllowAll));
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(asking("GS2-KRB5", "x"))));
+    broker.recv(alice, Packet::Connect(asking("GS2-KRB5", "x")));
     refused(&mut broker, alice, ReasonCode::BadAuthenticationMethod);
 }
 
@@ -161,7 +161,7 @@ fn only_auth_and_disconnect_may_come_before_the_exchange_is_over() {
     let out_of_place = [
         Packet::Pingreq,
         Packet::Publish(publish("t", "too early")),
-        Packet::Connect(Box::new(asking(METHOD, "one"))),
+        Packet::Connect(asking(METHOD, "one")),
         again("one"),
         auth(ReasonCode::ContinueAuthentication, "OTHER", "two"),
     ];
@@ -203,7 +203,7 @@ fn a_client_without_a_method_is_never_sent_auth() {
         let mut broker = TestBroker::new();
         broker.authenticator = Some(Box::new(Counter));
         let alice = broker.open();
-        broker.recv(alice, Packet::Connect(Box::new(named(clean(version, "alice"), "wrong"))));
+        broker.recv(alice, Packet::Connect(named(clean(version, "alice"), "wrong")));
         if version == V5 {
             refused(&mut broker, alice, ReasonCode::ImplementationSpecificError);
         } else {
@@ -221,11 +221,11 @@ fn a_client_without_a_method_is_never_sent_auth() {
 #[test]
 fn auth_that_is_too_large_for_the_client_ends_the_exchange() {
     let mut connect = asking(METHOD, "large");
-    connect.properties.push(Property::MaximumPacketSize(100));
+    connect.push_property(Property::MaximumPacketSize(100));
     let mut broker = TestBroker::new();
     broker.authenticator = Some(Box::new(Counter));
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(connect)));
+    broker.recv(alice, Packet::Connect(connect));
     refused(&mut broker, alice, ReasonCode::PacketTooLarge);
 }
 
@@ -257,7 +257,7 @@ fn a_failed_re_authentication_ends_the_connection_and_the_will_is_sent() {
     ];
     for (packet, reason) in cases {
         let mut connect = asking(METHOD, "one");
-        connect.will = Some(will("will", "gone"));
+        connect.set_will(Some(will("will", "gone")));
         let (mut broker, alice) = begun(connect);
         for word in ["two", "three"] {
             broker.recv(alice, proceed(word));

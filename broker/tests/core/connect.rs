@@ -104,10 +104,10 @@ fn a_3_1_client_identifier_has_at_most_23_characters() {
 fn a_second_connect_closes_the_connection() {
     let mut broker = TestBroker::new();
     let alice = broker.join(clean(V5, "alice"));
-    broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice"))));
+    broker.recv(alice, Packet::Connect(clean(V5, "alice")));
     broker.disconnected(alice, ReasonCode::ProtocolError);
     let bob = broker.join(clean(V3, "bob"));
-    broker.recv(bob, Packet::Connect(Box::new(clean(V3, "bob"))));
+    broker.recv(bob, Packet::Connect(clean(V3, "bob")));
     let CloseCause::Violation { statement, .. } = broker.closed(bob) else { panic!("no violation") };
     assert_eq!(statement, Some("MQTT-3.1.0-2"));
 }
@@ -137,10 +137,10 @@ fn a_will_beyond_what_the_server_offers_is_refused() {
         config.retain_available = false;
     });
     let mut too_high = clean(V5, "alice");
-    too_high.will = Some(will("w", "gone"));
+    too_high.set_will(Some(will("w", "gone")));
     let mut retained = too_high.clone();
-    too_high.will.as_mut().expect("a will").qos = QOS_2;
-    retained.will.as_mut().expect("a will").retain = true;
+    too_high.change_will(|will| will.qos = QOS_2);
+    retained.change_will(|will| will.retain = true);
     for (connect, reason) in [(too_high, ReasonCode::QosNotSupported), (retained, ReasonCode::RetainNotSupported)] {
         let alice = broker.open();
         assert_eq!(broker.connect(alice, connect).reason, reason);
@@ -152,14 +152,14 @@ fn a_will_beyond_what_the_server_offers_is_refused() {
 fn a_connack_too_large_for_the_client_is_a_refusal_and_one_that_never_fits_is_not_sent() {
     let mut broker = TestBroker::new();
     let mut connect = clean(V5, "");
-    connect.properties.push(Property::MaximumPacketSize(5));
+    connect.push_property(Property::MaximumPacketSize(5));
     let alice = broker.open();
     assert_eq!(broker.connect(alice, connect).reason, ReasonCode::PacketTooLarge);
     broker.closed(alice);
     let mut connect = clean(V5, "");
-    connect.properties.push(Property::MaximumPacketSize(4));
+    connect.push_property(Property::MaximumPacketSize(4));
     let bob = broker.open();
-    broker.recv(bob, Packet::Connect(Box::new(connect)));
+    broker.recv(bob, Packet::Connect(connect));
     broker.closed(bob);
     assert_eq!(broker.statistics().sessions, 0);
 }
@@ -215,7 +215,7 @@ fn clients_are_sent_to_another_server_for_now_or_for_good() {
         assert_eq!(broker.closed(alice), CloseCause::Refused(reason));
         // It is told that much though the reference has no room.
         let mut connect = clean(V5, "bob");
-        connect.properties.push(Property::MaximumPacketSize(5));
+        connect.push_property(Property::MaximumPacketSize(5));
         let bob = broker.open();
         let connack = broker.connect(bob, connect);
         assert_eq!((connack.reason, connack.properties.server_reference()), (reason, None));

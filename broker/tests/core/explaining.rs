@@ -36,7 +36,7 @@ fn a_refusal_says_why_unless_the_client_does_not_want_to_know() {
     assert!(plain.iter().all(Option::is_some), "{plain:?}");
     for wanted in [0, 1] {
         let mut connect = clean(V5, "alice");
-        connect.properties.push(Property::RequestProblemInformation(wanted));
+        connect.push_property(Property::RequestProblemInformation(wanted));
         let told = told(connect);
         assert!(told.iter().all(|text| text.is_some() == (wanted == 1)), "{wanted}: {told:?}");
     }
@@ -45,7 +45,7 @@ fn a_refusal_says_why_unless_the_client_does_not_want_to_know() {
 #[test]
 fn a_reason_string_that_does_not_fit_is_left_out() {
     let mut connect = clean(V5, "alice");
-    connect.properties.push(Property::MaximumPacketSize(40));
+    connect.push_property(Property::MaximumPacketSize(40));
     let told = told(connect);
     assert!(told.iter().all(Option::is_none), "{told:?}");
 }
@@ -55,7 +55,7 @@ fn a_refused_connect_says_why_where_it_fits() {
     for (maximum, told) in [(None, true), (Some(20), false)] {
         let mut broker = TestBroker::with(|config| config.allow_empty_client_id = false);
         let mut connect = clean(V5, "");
-        maximum.into_iter().for_each(|size| connect.properties.push(Property::MaximumPacketSize(size)));
+        maximum.into_iter().for_each(|size| connect.push_property(Property::MaximumPacketSize(size)));
         let alice = broker.open();
         let connack = broker.connect(alice, connect);
         assert_eq!(connack.reason, ReasonCode::ClientIdentifierNotValid);
@@ -67,7 +67,7 @@ fn a_refused_connect_says_why_where_it_fits() {
 fn response_information_is_told_to_those_who_ask_where_there_is_any() {
     let asking = |asked: Option<u8>| {
         let mut connect = clean(V5, "alice");
-        asked.into_iter().for_each(|value| connect.properties.push(Property::RequestResponseInformation(value)));
+        asked.into_iter().for_each(|value| connect.push_property(Property::RequestResponseInformation(value)));
         connect
     };
     for (configured, asked, expected) in [

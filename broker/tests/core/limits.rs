@@ -74,8 +74,8 @@ fn a_will_whose_topic_is_beyond_the_bound_is_refused_with_its_connect() {
         let mut broker = narrow();
         let alice = broker.open();
         let mut connect = clean(version, "alice");
-        connect.will = Some(will(name, "gone"));
-        broker.recv(alice, Packet::Connect(Box::new(connect)));
+        connect.set_will(Some(will(name, "gone")));
+        broker.recv(alice, Packet::Connect(connect));
         if !refused {
             broker.next(alice);
             broker.quiet(alice);
@@ -96,7 +96,7 @@ fn crowded(policy: QueuePolicy, is_there: bool) -> (TestBroker, ConnectionId) {
         config.limits.queue_policy = policy;
     });
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::ReceiveMaximum(1));
     let bob = broker.join(connect);
     broker.subscribed(bob, "t", QOS_1);
     let alice = broker.join(clean(V5, "alice"));
@@ -141,7 +141,7 @@ fn back_after_a_full_queue(receive_maximum: u16) -> (TestBroker, ConnectionId, C
     assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::QueueFull);
     let publisher = broker.join(clean(V5, "carol"));
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(receive_maximum));
+    connect.push_property(Property::ReceiveMaximum(receive_maximum));
     let bob = broker.join(connect);
     (broker, bob, publisher)
 }
@@ -254,10 +254,10 @@ fn connections_from_one_address_are_bounded_in_time() {
 fn a_connect_that_is_larger_than_a_stranger_may_send_is_refused() {
     let connect = |more: usize| -> Connect {
         let mut connect = clean(V5, "alice");
-        connect.username = Some(Text::new("x".repeat(more)).expect("a user name"));
+        connect.set_username(Some(Text::new("x".repeat(more)).expect("a user name")));
         connect
     };
-    let size = Packet::Connect(Box::new(connect(50))).encoded_len(V5);
+    let size = Packet::Connect(connect(50)).encoded_len(V5);
     let mut broker = TestBroker::with(|config| config.limits.connect_packet_size = size as u32);
     broker.join(connect(50));
     let alice = broker.open();
@@ -272,7 +272,7 @@ fn bytes_before_connack_are_bounded() {
     let mut broker = TestBroker::with(|config| config.limits.pipelined_bytes = 2 * size);
     broker.authenticates = Habit::Late;
     let alice = broker.open();
-    broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice"))));
+    broker.recv(alice, Packet::Connect(clean(V5, "alice")));
     for _ in 0..2 {
         broker.recv(alice, packet.clone());
         broker.quiet(alice);
@@ -341,7 +341,7 @@ fn what_all_sessions_hold_together_is_bounded() {
     for (name, payload, taken) in [("dave", "12345678", false), ("erin", "1234567", true)] {
         for version in [V5, V3] {
             let mut connect = clean(version, name);
-            connect.will = Some(will("w", payload));
+            connect.set_will(Some(will("w", payload)));
             let connection = broker.open();
             let reason = broker.connect(connection, connect).reason;
             let refused = if version == V5 { ReasonCode::QuotaExceeded } else { ReasonCode::ServerUnavailable };
@@ -385,7 +385,7 @@ fn retained_messages_that_are_asked_for_go_to_the_queue_within_the_bound_of_all(
             broker.recv(alice, message);
         }
         let mut connect = clean(V5, "bob");
-        connect.properties.push(Property::ReceiveMaximum(1));
+        connect.push_property(Property::ReceiveMaximum(1));
         let bob = broker.join(connect);
         broker.subscribed(bob, "r/+", QOS_1);
         let mut packet_id = broker.next_publish(bob).packet_id.expect("QoS 1").value();
@@ -424,7 +424,7 @@ fn a_will_takes_the_place_of_the_one_before_it() {
     let mut broker = TestBroker::with(|config| config.limits.held_bytes = 10);
     let with_will = || {
         let mut connect = durable(V5, "alice");
-        connect.will = Some(will("w", "123456789"));
+        connect.set_will(Some(will("w", "123456789")));
         connect
     };
     broker.join(with_will());
@@ -432,6 +432,6 @@ fn a_will_takes_the_place_of_the_one_before_it() {
     assert_eq!(broker.statistics().held_bytes, 10);
     let bob = broker.open();
     let mut connect = clean(V5, "bob");
-    connect.will = Some(will("w", ""));
+    connect.set_will(Some(will("w", "")));
     assert_eq!(broker.connect(bob, connect).reason, ReasonCode::QuotaExceeded);
 }

@@ -88,9 +88,9 @@ fn a_reason_is_told_in_words_only_where_it_fits() {
     for (maximum, told) in [(200, true), (20, false)] {
         let mut broker = TestBroker::new();
         let mut connect = clean(V5, "alice");
-        connect.properties.push(squall_codec::property::Property::MaximumPacketSize(maximum));
+        connect.push_property(squall_codec::property::Property::MaximumPacketSize(maximum));
         let alice = broker.join(connect.clone());
-        broker.recv(alice, Packet::Connect(Box::new(connect)));
+        broker.recv(alice, Packet::Connect(connect));
         let Packet::Disconnect(disconnect) = broker.next(alice) else { panic!("no DISCONNECT") };
         assert_eq!(disconnect.properties.reason_string().is_some(), told);
     }

@@ -174,7 +174,7 @@ fn a_will_is_judged_when_it_is_due() {
         let mut connect = expiring(V5, "alice", 100);
         let mut will = will("will", "gone");
         will.properties.push(Property::WillDelayInterval(5));
-        connect.will = Some(will);
+        connect.set_will(Some(will));
         let alice = broker.join(connect);
         broker.drop_connection(alice);
         broker.advance(seconds(1));

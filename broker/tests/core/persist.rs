@@ -20,7 +20,7 @@ fn connack_of_a_kept_session_waits_and_one_of_a_clean_session_does_not() {
     broker.stores = Habit::Late;
     broker.join(clean(V5, "alice"));
     let bob = broker.open();
-    broker.recv(bob, Packet::Connect(Box::new(durable(V5, "bob"))));
+    broker.recv(bob, Packet::Connect(durable(V5, "bob")));
     broker.recv(bob, Packet::Pingreq);
     broker.quiet(bob);
     keep_all(&mut broker);
@@ -33,7 +33,7 @@ fn connack_of_a_clean_session_waits_until_the_one_before_has_ended_in_the_store_
     let (mut broker, _, bob) = late();
     broker.leave_for_good(bob);
     let bob = broker.open();
-    broker.recv(bob, Packet::Connect(Box::new(clean(V5, "bob"))));
+    broker.recv(bob, Packet::Connect(clean(V5, "bob")));
     broker.quiet(bob);
     keep_all(&mut broker);
     assert!(matches!(broker.next(bob), Packet::Connack(connack) if !connack.session_present));
@@ -146,7 +146,7 @@ fn a_connection_that_ends_while_it_waits_is_owed_nothing_more() {
     broker.closed(alice);
     // Before CONNACK has left no DISCONNECT does.
     let carol = broker.open();
-    broker.recv(carol, Packet::Connect(Box::new(durable(V5, "carol"))));
+    broker.recv(carol, Packet::Connect(durable(V5, "carol")));
     broker.recv_bytes(carol, &[0x00, 0x00]);
     broker.closed(carol);
 }
@@ -201,7 +201,7 @@ fn a_will_leaves_when_it_is_kept_that_it_was_published_and_shutdown_waits_for_th
     broker.subscribed(bob, "will", QOS_0);
     for client_id in ["alice", "carol"] {
         let mut connect = clean(V5, client_id);
-        connect.will = Some(will("will", client_id));
+        connect.set_will(Some(will("will", client_id)));
         let connection = broker.join(connect);
         broker.stores = Habit::Late;
         match client_id {
@@ -222,8 +222,8 @@ fn connack_waits_until_the_will_is_kept() {
     broker.stores = Habit::Late;
     let alice = broker.open();
     let mut connect = clean(V5, "alice");
-    connect.will = Some(will("will", "gone"));
-    broker.recv(alice, Packet::Connect(Box::new(connect)));
+    connect.set_will(Some(will("will", "gone")));
+    broker.recv(alice, Packet::Connect(connect));
     broker.quiet(alice);
     keep_all(&mut broker);
     assert!(matches!(broker.next(alice), Packet::Connack(_)));
@@ -267,7 +267,7 @@ fn what_expires_in_the_queue_of_a_kept_session_is_dropped_from_the_store_too() {
     for (connect, dropped) in [(durable(V5, "bob"), 1), (clean(V5, "bob"), 0)] {
         let mut broker = TestBroker::new();
         let mut connect = connect;
-        connect.properties.push(Property::ReceiveMaximum(1));
+        connect.push_property(Property::ReceiveMaximum(1));
         let bob = broker.join(connect);
         broker.subscribed(bob, "t", QOS_1);
         let alice = broker.join(clean(V5, "alice"));
@@ -293,7 +293,7 @@ fn a_message_that_never_left_is_sent_without_dup_on_the_next_connection_and_with
     keep_all(&mut broker);
     // Held a second time, behind CONNACK.
     let bob = broker.open();
-    broker.recv(bob, Packet::Connect(Box::new(durable(V5, "bob"))));
+    broker.recv(bob, Packet::Connect(durable(V5, "bob")));
     broker.quiet(bob);
     broker.drop_connection(bob);
     keep_all(&mut broker);

@@ -156,7 +156,7 @@ fn while_it_is_held_back_its_silence_is_no_sign_of_death() {
 fn a_session_whose_queue_fills_up_holds_its_publisher_back_too() {
     let mut broker = broker();
     let mut connect = clean(V5, "bob");
-    connect.properties.push(squall_codec::property::Property::ReceiveMaximum(1));
+    connect.push_property(squall_codec::property::Property::ReceiveMaximum(1));
     let (alice, bob) = (broker.join(clean(V5, "alice")), broker.join(connect));
     broker.subscribed(bob, "t", QOS_1);
     let (mut sent, mut got) = (0_u16, 0);

@@ -155,8 +155,8 @@ fn a_topic_alias_beyond_the_maximum_closes_the_connection() {
 fn a_message_too_large_for_a_client_is_dropped_for_it_alone() {
     let mut broker = TestBroker::new();
     let mut connect = clean(V5, "small");
-    connect.properties.push(Property::MaximumPacketSize(60));
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::MaximumPacketSize(60));
+    connect.push_property(Property::ReceiveMaximum(1));
     let (small, large) = (broker.join(connect), broker.join(clean(V5, "large")));
     for client in [small, large] {
         broker.subscribed(client, "t", QOS_1);
@@ -177,7 +177,7 @@ fn a_message_too_large_for_a_client_is_dropped_for_it_alone() {
 fn messages_of_one_publisher_keep_their_order() {
     let mut broker = TestBroker::new();
     let mut connect = clean(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(2));
+    connect.push_property(Property::ReceiveMaximum(2));
     let bob = broker.join(connect);
     broker.subscribed(bob, "t", QOS_1);
     let alice = broker.join(clean(V5, "alice"));

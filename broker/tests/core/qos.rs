@@ -138,7 +138,7 @@ fn nothing_is_sent_again_while_the_connection_lives() {
 fn receive_maximum_bounds_what_is_open_and_only_that() {
     let mut broker = TestBroker::new();
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(2));
+    connect.push_property(Property::ReceiveMaximum(2));
     let bob = broker.join(connect);
     broker.subscribed(bob, "t", QOS_2);
     let alice = broker.join(clean(V5, "alice"));
@@ -190,7 +190,7 @@ fn receive_maximum_holds_for_what_is_sent_again() {
     }
     broker.drop_connection(bob);
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::ReceiveMaximum(1));
     let bob = broker.join(connect);
     for payload in ["1", "2", "3"] {
         let message = broker.next_publish(bob);
@@ -210,7 +210,7 @@ fn a_late_acknowledgement_stops_what_was_to_be_sent_again() {
     }
     broker.drop_connection(bob);
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::ReceiveMaximum(1));
     let bob = broker.join(connect);
     assert_eq!(broker.payloads(bob), ["1"]);
     broker.recv(bob, puback(2));
@@ -290,7 +290,7 @@ fn what_has_become_too_large_for_the_client_counts_as_delivered() {
         broker.recv(alice, publish_at(qos, 1, "t", &"long ".repeat(40)));
         broker.drop_connection(bob);
         let mut connect = durable(V5, "bob");
-        connect.properties.push(Property::MaximumPacketSize(100));
+        connect.push_property(Property::MaximumPacketSize(100));
         let bob = broker.join(connect);
         broker.quiet(bob);
         broker.recv(alice, publish_at(QOS_1, 2, "t", "short"));

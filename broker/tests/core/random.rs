@@ -123,24 +123,24 @@ pub(crate) fn input(step: &Step) -> Option<Input> {
             connect.keep_alive = keep_alive.into();
             if version.has_properties() {
                 let expiry_seconds = [0, 1, 5, u32::MAX][usize::from(expiry)];
-                connect.properties.push(Property::SessionExpiryInterval(expiry_seconds));
+                connect.push_property(Property::SessionExpiryInterval(expiry_seconds));
                 if quota == 3 {
-                    connect.properties.push(Property::AuthenticationMethod(Text::literal("M")));
-                    connect.properties.push(Property::TopicAliasMaximum(1));
+                    connect.push_property(Property::AuthenticationMethod(Text::literal("M")));
+                    connect.push_property(Property::TopicAliasMaximum(1));
                 }
                 if quota > 0 {
-                    connect.properties.push(Property::ReceiveMaximum(quota.into()));
-                    connect.properties.push(Property::MaximumPacketSize(u32::from(quota) * 20));
+                    connect.push_property(Property::ReceiveMaximum(quota.into()));
+                    connect.push_property(Property::MaximumPacketSize(u32::from(quota) * 20));
                 }
             }
-            connect.will = has_will.then(|| {
+            connect.set_will(has_will.then(|| {
                 let mut will = will("a/b", "will");
                 if version.has_properties() {
                     will.properties.push(Property::WillDelayInterval(expiry.into()));
                 }
                 will
-            });
-            packet(on, Packet::Connect(Box::new(connect)))
+            }));
+            packet(on, Packet::Connect(connect))
         }
         Step::Publish { on, topic, qos, packet_id, retain, dup, empty } => {
             let mut message = publish(TOPICS[usize::from(topic)], if empty { "" } else { "payload" });

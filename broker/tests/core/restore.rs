@@ -45,7 +45,7 @@ fn with_will(client_id: &str, expiry_seconds: u32, delay_seconds: u32) -> squall
     let mut will = will("will", client_id);
     will.qos = QOS_1;
     will.properties.push(Property::WillDelayInterval(delay_seconds));
-    connect.will = Some(will);
+    connect.set_will(Some(will));
     connect
 }
 
@@ -140,7 +140,7 @@ fn queued_messages_come_in_their_order_with_all_that_they_carry() {
 fn what_was_in_flight_is_sent_again_with_its_identifier_in_its_order() {
     let mut broker = TestBroker::new();
     let mut connect = durable(V5, "bob");
-    connect.properties.push(Property::ReceiveMaximum(3));
+    connect.push_property(Property::ReceiveMaximum(3));
     let bob = broker.join(connect.clone());
     broker.subscribed(bob, "t", QOS_2);
     let alice = broker.join(clean(V5, "alice"));
@@ -442,7 +442,7 @@ fn reconnecting_after_the_restart_keeps_a_delayed_will_from_being_published() {
 fn a_retained_will_is_retained_over_the_crash_that_caused_it() {
     let mut broker = TestBroker::new();
     let mut connect = with_will("alice", 0, 0);
-    connect.will.as_mut().expect("a will").retain = true;
+    connect.change_will(|will| will.retain = true);
     broker.join(connect);
     let broker = broker.restart(seconds(1));
     let mut broker = broker.restart(seconds(1));
@@ -473,7 +473,7 @@ fn a_message_chosen_for_a_member_of_a_share_is_still_shared_after_a_crash() {
 fn what_was_passed_on_from_the_middle_of_a_queue_is_what_a_crash_finds_missing() {
     let mut broker = TestBroker::new();
     let mut request = durable(V5, "slow");
-    request.properties.push(Property::ReceiveMaximum(1));
+    request.push_property(Property::ReceiveMaximum(1));
     let slow = broker.join(request);
     broker.subscribed(slow, "$share/g/t", QOS_1);
     broker.subscribe(slow, subscribe(2, "plain", QOS_1));

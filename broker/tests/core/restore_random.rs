@@ -119,10 +119,10 @@ fn look(prompt: &mut Prompt) -> Vec<String> {
     let version = squall_codec::version::Version::V5_0;
     let mut seen = Vec::new();
     for (connection, client_id) in [(101, "a"), (102, "b")] {
-        let connect = Packet::Connect(Box::new(durable(version, client_id)));
+        let connect = Packet::Connect(durable(version, client_id));
         seen.extend(prompt.packets(ConnectionId(connection), vec![connect]));
     }
-    let connect = || Packet::Connect(Box::new(clean(version, "looks around")));
+    let connect = || Packet::Connect(clean(version, "looks around"));
     let all = |text| Packet::Subscribe(Subscribe::new(id(1), vec![Subscription::new(filter(text), QOS_0)]));
     seen.extend(prompt.packets(ConnectionId(103), vec![connect(), all("#"), all("$x/#")]));
     let mut probes = vec![connect()];

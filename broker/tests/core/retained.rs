@@ -196,7 +196,7 @@ fn more_retained_messages_than_the_queue_holds_all_come_at_the_clients_pace() {
         broker.next(alice);
     }
     let mut slow = clean(V5, "slow");
-    slow.properties.push(Property::ReceiveMaximum(3));
+    slow.push_property(Property::ReceiveMaximum(3));
     let slow = broker.join(slow);
     broker.subscribed(slow, "t/#", QOS_1);
     let mut seen = Vec::new();
@@ -236,7 +236,7 @@ fn retained_messages_wait_for_room_in_bytes_too() {
         broker.next(alice);
     }
     let mut slow = clean(V5, "slow");
-    slow.properties.push(Property::ReceiveMaximum(1));
+    slow.push_property(Property::ReceiveMaximum(1));
     let slow = broker.join(slow);
     broker.subscribed(slow, "t/#", QOS_1);
     for name in names {

@@ -198,7 +198,7 @@ fn state_goes_back_to_nothing_when_everyone_has_left() {
     for version in Version::ALL {
         let mut connect = clean(version, "alice");
         connect.keep_alive = 60;
-        connect.will = Some(will("w", "gone"));
+        connect.set_will(Some(will("w", "gone")));
         let alice = broker.join(connect);
         broker.subscribed(alice, "a/+/b", QOS_2);
         broker.recv(alice, publish_at(QOS_2, 1, "a/x/b", "in flight"));

@@ -70,7 +70,7 @@ fn members_who_are_away_are_passed_over_while_someone_is_there() {
 fn a_member_that_may_be_sent_no_more_is_passed_over_until_it_acknowledges() {
     let mut broker = TestBroker::new();
     let mut connect = clean(V5, "one");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::ReceiveMaximum(1));
     let (one, two) = (broker.join(connect), broker.join(clean(V5, "two")));
     for member in [one, two] {
         broker.subscribed(member, "$share/g/t", QOS_1);
@@ -215,7 +215,7 @@ fn what_waits_for_a_member_goes_to_others_when_its_client_leaves_or_unsubscribes
     for leaves in [true, false] {
         let mut broker = TestBroker::new();
         let mut slow = expiring(V5, "slow", 60);
-        slow.properties.push(Property::ReceiveMaximum(1));
+        slow.push_property(Property::ReceiveMaximum(1));
         let slow = broker.join(slow);
         broker.subscribed(slow, "$share/g/t", QOS_1);
         broker.subscribe(slow, subscribe(2, "plain", QOS_1));
@@ -265,7 +265,7 @@ fn what_waits_for_a_member_who_leaves_goes_to_one_who_is_busy_and_not_to_one_who
     let mut broker = TestBroker::new();
     let busy = |name| {
         let mut connect = expiring(V5, name, 60);
-        connect.properties.push(Property::ReceiveMaximum(1));
+        connect.push_property(Property::ReceiveMaximum(1));
         connect
     };
     let members = ["one", "two", "three"].map(|name| broker.join(busy(name)));
@@ -289,7 +289,7 @@ fn what_waits_for_a_member_who_leaves_goes_to_one_who_is_busy_and_not_to_one_who
 fn a_broker_that_ends_passes_nothing_on() {
     let mut broker = TestBroker::new();
     let mut slow = expiring(V5, "slow", 60);
-    slow.properties.push(Property::ReceiveMaximum(1));
+    slow.push_property(Property::ReceiveMaximum(1));
     let slow = broker.join(slow);
     broker.subscribed(slow, "$share/g/t", QOS_1);
     let alice = broker.join(clean(V5, "alice"));
@@ -310,7 +310,7 @@ fn what_waits_for_a_member_who_leaves_waits_on_for_it_while_the_others_are_away(
     let mut broker = TestBroker::new();
     let two = broker.join(durable(V5, "two"));
     let mut request = durable(V5, "one");
-    request.properties.push(Property::ReceiveMaximum(1));
+    request.push_property(Property::ReceiveMaximum(1));
     let one = broker.join(request);
     for member in [one, two] {
         broker.subscribed(member, "$share/g/t", QOS_1);
@@ -377,7 +377,7 @@ fn join_share(broker: &mut TestBroker, connection: ConnectionId, (qos, retain_as
 fn passed_on(parting: Parting, published: Asked, first: Asked, second: Asked) -> Asked {
     let mut broker = TestBroker::new();
     let mut request = expiring(V5, "one", 60);
-    request.properties.push(Property::ReceiveMaximum(1));
+    request.push_property(Property::ReceiveMaximum(1));
     let one = broker.join(request);
     join_share(&mut broker, one, first);
     broker.subscribe(one, subscribe(2, "plain", QOS_1));
@@ -438,7 +438,7 @@ fn a_message_passed_on_twice_has_the_qos_of_its_publication_again() {
     let mut broker = TestBroker::new();
     let members = ["one", "two", "three"].map(|name| {
         let mut request = expiring(V5, name, 60);
-        request.properties.push(Property::ReceiveMaximum(1));
+        request.push_property(Property::ReceiveMaximum(1));
         let member = broker.join(request);
         broker.subscribed(member, "plain", QOS_1);
         member

@@ -29,7 +29,7 @@ fn recover(broker: &mut TestBroker) {
 fn refused_in_the_end(broker: &mut TestBroker, connect: Connect) {
     broker.stores = Habit::Late;
     let connection = broker.open();
-    broker.recv(connection, Packet::Connect(Box::new(connect)));
+    broker.recv(connection, Packet::Connect(connect));
     fail(broker);
     assert!(matches!(broker.next(connection), Packet::Connack(connack) if connack.reason.is_failure()));
     assert_eq!(broker.closed(connection), CloseCause::StoreFailed);
@@ -40,9 +40,9 @@ fn short() -> (TestBroker, ConnectionId, ConnectionId) {
     let (mut broker, alice, bob) = late();
     // Something that waits: the will of one who goes.
     let mut connect = clean(V5, "carol");
-    connect.will = Some(will("nobody", "x"));
+    connect.set_will(Some(will("nobody", "x")));
     let carol = broker.open();
-    broker.recv(carol, Packet::Connect(Box::new(connect)));
+    broker.recv(carol, Packet::Connect(connect));
     fail(&mut broker);
     assert!(matches!(broker.next(carol), Packet::Connack(connack) if connack.reason == ReasonCode::QuotaExceeded));
     assert_eq!(broker.closed(carol), CloseCause::StoreFailed);
@@ -174,7 +174,7 @@ fn a_will_is_heard_at_once_by_those_who_need_no_store() {
     let mut connections = Vec::new();
     for client_id in ["before", "after"] {
         let mut connect = clean(V5, client_id);
-        connect.will = Some(will("will", client_id));
+        connect.set_will(Some(will("will", client_id)));
         connections.push(broker.join(connect));
     }
     broker.stores = Habit::Late;
@@ -193,7 +193,7 @@ fn the_will_of_who_is_not_let_in_after_all_is_forgotten() {
         let watcher = broker.join(durable(V5, "watcher"));
         broker.subscribed(watcher, "will", QOS_1);
         let mut connect = clean(version, "carol");
-        connect.will = Some(will("will", "x"));
+        connect.set_will(Some(will("will", "x")));
         refused_in_the_end(&mut broker, connect);
         broker.quiet(watcher);
         recover(&mut broker);
@@ -239,7 +239,7 @@ fn with_room_again_everything_that_happened_is_kept_and_everything_is_possible()
 fn a_qos_2_message_waits_in_the_queue_and_holds_up_nothing_else() {
     let mut broker = TestBroker::new();
     let mut request = durable(V5, "bob");
-    request.properties.push(squall_codec::property::Property::ReceiveMaximum(1));
+    request.push_property(squall_codec::property::Property::ReceiveMaximum(1));
     let bob = broker.join(request);
     broker.subscribed(bob, "t", QOS_2);
     let alice = broker.join(clean(V5, "alice"));
@@ -253,14 +253,14 @@ fn a_qos_2_message_waits_in_the_queue_and_holds_up_nothing_else() {
     assert_eq!(broker.disconnected(bob, ReasonCode::QuotaExceeded), CloseCause::StoreFailed);
     recover(&mut broker);
     let mut request = durable(V5, "bob");
-    request.properties.push(squall_codec::property::Property::ReceiveMaximum(1));
+    request.push_property(squall_codec::property::Property::ReceiveMaximum(1));
     let bob = broker.join(request);
     broker.received(bob);
     broker.stores = Habit::Late;
     let mut connect = clean(V5, "carol");
-    connect.will = Some(will("nobody", "x"));
+    connect.set_will(Some(will("nobody", "x")));
     let carol = broker.open();
-    broker.recv(carol, Packet::Connect(Box::new(connect)));
+    broker.recv(carol, Packet::Connect(connect));
     fail(&mut broker);
     broker.recv(bob, puback(first));
     broker.recv(bob, Packet::Pingreq);
@@ -304,7 +304,7 @@ fn what_is_left_of_the_expiry_is_less_after_a_shortage() {
 fn a_member_of_a_share_for_whom_a_message_waits_is_passed_over_though_its_quota_is_free() {
     let mut broker = TestBroker::new();
     let mut request = durable(V5, "bob");
-    request.properties.push(squall_codec::property::Property::ReceiveMaximum(1));
+    request.push_property(squall_codec::property::Property::ReceiveMaximum(1));
     let bob = broker.join(request);
     broker.subscribed(bob, "q", QOS_2);
     let other = broker.join(clean(V5, "other"));

@@ -152,7 +152,7 @@ impl TestBroker {
 
     /// CONNECT on an open connection, and the CONNACK, whatever it says.
     pub(crate) fn connect(&mut self, connection: ConnectionId, connect: Connect) -> Connack {
-        self.recv(connection, Packet::Connect(Box::new(connect)));
+        self.recv(connection, Packet::Connect(connect));
         match self.next(connection) {
             Packet::Connack(connack) => *connack,
             other => panic!("expected CONNACK, got {other:?}"),
@@ -164,7 +164,7 @@ impl TestBroker {
         let Sent(packet) = packet.into();
         let client = self.clients.get_mut(&connection).expect("an open connection");
         if let Packet::Connect(connect) = &packet {
-            client.version.get_or_insert(connect.version);
+            client.version.get_or_insert(connect.version());
         }
         let version = client.version.unwrap_or(Version::V5_0);
         let packet = through_the_wire(version, Side::Client, &packet);
@@ -473,7 +473,7 @@ pub(crate) fn clean(version: Version, client_id: &str) -> Connect {
 
 /// As this user.
 pub(crate) fn named(mut connect: Connect, user: &str) -> Connect {
-    connect.username = Some(Text::new(user).expect("a user name"));
+    connect.set_username(Some(Text::new(user).expect("a user name")));
     connect
 }
 
@@ -487,7 +487,7 @@ pub(crate) fn expiring(version: Version, client_id: &str, seconds: u32) -> Conne
     let mut connect = clean(version, client_id);
     connect.clean_start = false;
     if version.has_properties() {
-        connect.properties.push(Property::SessionExpiryInterval(seconds));
+        connect.push_property(Property::SessionExpiryInterval(seconds));
     }
     connect
 }

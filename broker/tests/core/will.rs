@@ -13,10 +13,10 @@ use crate::support::*;
 
 fn with_will(mut connect: Connect, delay: u32) -> Connect {
     let mut will = will("w", "gone");
-    if connect.version.has_properties() && delay > 0 {
+    if connect.version().has_properties() && delay > 0 {
         will.properties.push(Property::WillDelayInterval(delay));
     }
-    connect.will = Some(will);
+    connect.set_will(Some(will));
     connect
 }
 
@@ -79,7 +79,7 @@ fn it_comes_when_the_server_ends_the_connection() {
     type End = fn(&mut TestBroker, ConnectionId);
     let ends: [End; 3] = [
         |broker, alice| broker.recv_bytes(alice, &[0x00, 0x00]),
-        |broker, alice| broker.recv(alice, Packet::Connect(Box::new(clean(V5, "alice")))),
+        |broker, alice| broker.recv(alice, Packet::Connect(clean(V5, "alice"))),
         |broker, _| broker.advance(seconds(15)),
     ];
     for version in [V3, V5] {
@@ -223,7 +223,7 @@ fn it_is_a_message_with_quality_properties_and_retain() {
     ]
     .into_iter()
     .collect();
-    connect.will = Some(last_words);
+    connect.set_will(Some(last_words));
     let alice = broker.join(connect);
     broker.drop_connection(alice);
     let received = broker.next_publish(watcher);
@@ -246,7 +246,7 @@ fn an_empty_retained_will_clears_the_retained_message() {
     let mut connect = clean(V3, "alice");
     let mut last_words = will("w", "");
     last_words.retain = true;
-    connect.will = Some(last_words);
+    connect.set_will(Some(last_words));
     let alice = broker.join(connect);
     broker.drop_connection(alice);
     assert_eq!(broker.payloads(watcher), [""]);
@@ -260,7 +260,7 @@ fn it_is_queued_for_those_who_are_away() {
     broker.subscribed(bob, "w", QOS_1);
     broker.drop_connection(bob);
     let mut connect = with_will(clean(V5, "alice"), 0);
-    connect.will.as_mut().expect("a will").qos = QOS_1;
+    connect.change_will(|will| will.qos = QOS_1);
     let alice = broker.join(connect);
     broker.drop_connection(alice);
     let bob = broker.join(durable(V5, "bob"));
@@ -272,7 +272,7 @@ fn a_refused_connect_leaves_no_will() {
     let (mut broker, watcher) = watched();
     let alice = broker.open();
     let mut connect = with_will(clean(V5, "alice"), 0);
-    connect.properties.push(Property::AuthenticationMethod(Text::literal("X")));
+    connect.push_property(Property::AuthenticationMethod(Text::literal("X")));
     broker.connect(alice, connect);
     stays_away(&mut broker, watcher);
 }

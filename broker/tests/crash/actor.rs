@@ -89,16 +89,16 @@ impl Actor {
     pub(crate) fn connect(&mut self, broker: &Broker, will: Option<Publish>) {
         let mut connect = Connect::new(Version::V5_0, Text::new(self.name.clone()).expect("a client identifier"));
         connect.clean_start = self.expiry_seconds == 0;
-        connect.properties.push(Property::SessionExpiryInterval(self.expiry_seconds));
-        connect.will = will.map(|will| Will {
+        connect.push_property(Property::SessionExpiryInterval(self.expiry_seconds));
+        connect.set_will(will.map(|will| Will {
             qos: will.qos,
             retain: false,
             topic: will.topic_name().expect("a topic"),
             payload: will.payload_bytes(),
             properties: Default::default(),
-        });
+        }));
         self.link = Some((broker.connect(), Decoder::new(Side::Server, Some(Version::V5_0), u32::MAX)));
-        self.send(&Packet::Connect(Box::new(connect)));
+        self.send(&Packet::Connect(connect));
         let Some(Packet::Connack(connack)) = self.wait() else { panic!("{}: no CONNACK", self.name) };
         assert_eq!(connack.reason, ReasonCode::Success);
         if self.has_session && !connack.session_present {

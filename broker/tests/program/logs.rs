@@ -21,9 +21,9 @@ fn story(arguments: &[&str]) -> String {
     let address = program.address("mqtt");
     let mut alice = Client::over(tcp(address), Version::V5_0);
     let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
-    connect.username = Some(Text::literal("alice"));
-    connect.password = Some(Bytes::from_static(b"open sesame"));
-    alice.send(&Packet::Connect(Box::new(connect)));
+    connect.set_username(Some(Text::literal("alice")));
+    connect.set_password(Some(Bytes::from_static(b"open sesame")));
+    alice.send(&Packet::Connect(connect));
     assert!(matches!(alice.next(), Some(Packet::Connack(_))));
     alice.subscribe("cave/#", Qos::AtMostOnce);
     alice.publish("cave/door", b"forty thieves");
@@ -36,14 +36,14 @@ fn story(arguments: &[&str]) -> String {
     assert_eq!(again.next(), Some(Packet::Pingresp));
     let mut bob = Client::over(tcp(address), Version::V3_1_1);
     let mut connect = Connect::new(Version::V3_1_1, Text::literal("bob"));
-    connect.will = Some(Will {
+    connect.set_will(Some(Will {
         qos: Qos::AtMostOnce,
         retain: false,
         topic: TopicName::new(Text::literal("gone")).expect("a topic"),
         payload: Bytes::new(),
         properties: Properties::default(),
-    });
-    bob.send(&Packet::Connect(Box::new(connect)));
+    }));
+    bob.send(&Packet::Connect(connect));
     assert!(matches!(bob.next(), Some(Packet::Connack(_))));
     let from = bob.stream.local_addr().expect("an address").to_string();
     drop(bob);

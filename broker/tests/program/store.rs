@@ -26,8 +26,8 @@ fn bob(address: std::net::SocketAddr) -> (Client<std::net::TcpStream>, bool) {
     let mut bob = Client::over(tcp(address), Version::V5_0);
     let mut connect = Connect::new(Version::V5_0, Text::literal("bob"));
     connect.clean_start = false;
-    connect.properties.push(Property::SessionExpiryInterval(3600));
-    bob.send(&Packet::Connect(Box::new(connect)));
+    connect.push_property(Property::SessionExpiryInterval(3600));
+    bob.send(&Packet::Connect(connect));
     match bob.next() {
         Some(Packet::Connack(connack)) => (bob, connack.session_present),
         other => panic!("{other:?}"),

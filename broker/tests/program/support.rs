@@ -169,7 +169,7 @@ impl<Io: Read + Write> Client<Io> {
     /// The answer to CONNECT.
     pub(crate) fn connect(&mut self, client_id: &str) -> Packet {
         let connect = Connect::new(self.version, Text::new(client_id).expect("a text"));
-        self.send(&Packet::Connect(Box::new(connect)));
+        self.send(&Packet::Connect(connect));
         self.next().expect("an answer")
     }
 

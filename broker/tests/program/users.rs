@@ -31,9 +31,9 @@ fn passwd(folder: &Path, arguments: &[&str], input: &str) -> Output {
 fn log_in(address: std::net::SocketAddr, name: Option<&str>, password: &str) -> ReasonCode {
     let mut client = Client::over(tcp(address), Version::V5_0);
     let mut connect = Connect::new(Version::V5_0, Text::literal("c"));
-    connect.username = name.map(|name| Text::new(name).expect("a text"));
-    connect.password = name.map(|_| Bytes::copy_from_slice(password.as_bytes()));
-    client.send(&Packet::Connect(Box::new(connect)));
+    connect.set_username(name.map(|name| Text::new(name).expect("a text")));
+    connect.set_password(name.map(|_| Bytes::copy_from_slice(password.as_bytes())));
+    client.send(&Packet::Connect(connect));
     match client.next() {
         Some(Packet::Connack(connack)) => connack.reason,
         other => panic!("{other:?}"),
@@ -147,9 +147,9 @@ fn a_hangup_reloads_passwords_and_rules_and_a_wrong_file_changes_nothing() {
 
     let mut alice = Client::over(tcp(address), Version::V5_0);
     let mut connect = Connect::new(Version::V5_0, Text::literal("alice"));
-    connect.username = Some(Text::literal("alice"));
-    connect.password = Some(Bytes::from_static(b"sesame"));
-    alice.send(&Packet::Connect(Box::new(connect)));
+    connect.set_username(Some(Text::literal("alice")));
+    connect.set_password(Some(Bytes::from_static(b"sesame")));
+    alice.send(&Packet::Connect(connect));
     assert!(matches!(alice.next(), Some(Packet::Connack(connack)) if connack.reason == ReasonCode::Success));
     assert_eq!(alice.granted("a", Qos::AtMostOnce), ReasonCode::GRANTED_QOS_0);
     assert_eq!(alice.granted("b", Qos::AtMostOnce), ReasonCode::NotAuthorized);
@@ -187,9 +187,9 @@ fn passwords_that_are_still_being_checked_do_not_keep_it_from_ending() {
         .map(|_| {
             let mut client = Client::over(tcp(address), Version::V3_1_1);
             let mut connect = Connect::new(Version::V3_1_1, Text::literal(""));
-            connect.username = Some(Text::literal("alice"));
-            connect.password = Some(Bytes::from_static(b"wrong"));
-            client.send(&Packet::Connect(Box::new(connect)));
+            connect.set_username(Some(Text::literal("alice")));
+            connect.set_password(Some(Bytes::from_static(b"wrong")));
+            client.send(&Packet::Connect(connect));
             client
         })
         .collect();

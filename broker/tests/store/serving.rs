@@ -64,8 +64,8 @@ impl Client {
         let mut client = Client(stream, Decoder::new(Side::Server, Some(Version::V5_0), u32::MAX));
         let mut connect = Connect::new(Version::V5_0, squall_codec::wire::Text::literal(name));
         connect.clean_start = expiry_seconds == 0;
-        connect.properties.push(Property::SessionExpiryInterval(expiry_seconds));
-        client.send(&Packet::Connect(Box::new(connect))).await;
+        connect.push_property(Property::SessionExpiryInterval(expiry_seconds));
+        client.send(&Packet::Connect(connect)).await;
         let Packet::Connack(connack) = client.next().await else { panic!("no CONNACK") };
         (client, connack.reason, connack.session_present)
     }

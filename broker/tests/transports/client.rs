@@ -105,7 +105,7 @@ impl Client {
 
     /// CONNECT and CONNACK.
     pub(crate) async fn greet(&mut self, connect: Connect) {
-        self.send(&Packet::Connect(Box::new(connect))).await;
+        self.send(&Packet::Connect(connect)).await;
         let answer = self.next().await;
         assert!(matches!(answer, Some(Packet::Connack(_))), "{answer:?}");
     }
@@ -196,13 +196,13 @@ pub(crate) fn connect(client_id: &'static str) -> Connect {
 /// CONNECT with a will on the topic "will".
 pub(crate) fn connect_with_will(client_id: &'static str, payload: &'static [u8]) -> Connect {
     let mut connect = connect(client_id);
-    connect.will = Some(Will {
+    connect.set_will(Some(Will {
         qos: Qos::AtMostOnce,
         retain: false,
         topic: TopicName::literal("will"),
         payload: Bytes::from_static(payload),
         properties: Default::default(),
-    });
+    }));
     connect
 }
 

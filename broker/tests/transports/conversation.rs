@@ -75,7 +75,7 @@ async fn a_mebibyte_split_at_odd_places_arrives_unchanged() {
 async fn packets_in_one_piece_and_byte_by_byte_are_answered_alike() {
     let server = server(|_| {}).await;
     let all = [
-        bytes(&Packet::Connect(Box::new(connect("alice")))),
+        bytes(&Packet::Connect(connect("alice"))),
         bytes(&publish_at(Qos::AtLeastOnce, 9, "t", b"hi")),
         bytes(&Packet::Pingreq),
     ]

@@ -115,7 +115,7 @@ async fn packets_may_share_a_frame_and_fill_several() {
     let server = server(|_| {}).await;
     for transport in both() {
         let mut socket = open(&server, transport).await;
-        let all = [bytes(&Packet::Connect(Box::new(connect("alice")))), bytes(&Packet::Pingreq)].concat();
+        let all = [bytes(&Packet::Connect(connect("alice"))), bytes(&Packet::Pingreq)].concat();
         let (first, rest) = all.split_at(5);
         let (second, third) = rest.split_at(1);
         // One message in three frames, a ping between them.
@@ -142,7 +142,7 @@ async fn a_frame_that_is_not_binary_ends_the_connection_and_the_will_is_publishe
         let mut watcher = Client::connected(&server, transport, "watcher").await;
         watcher.subscribe("will", Qos::AtMostOnce).await;
         let mut socket = open(&server, transport).await;
-        let connect = bytes(&Packet::Connect(Box::new(connect_with_will("alice", b"broke the rules"))));
+        let connect = bytes(&Packet::Connect(connect_with_will("alice", b"broke the rules")));
         socket.send(Message::Binary(connect.freeze())).await.expect("open");
         assert!(matches!(next(&mut socket).await, Message::Binary(_)));
         // [MQTT-6.0.0-1]
@@ -179,7 +179,7 @@ async fn what_comes_right_behind_the_request_is_read() {
         b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
     // A mask of zeros leaves the bytes as they are.
-    let connect = bytes(&Packet::Connect(Box::new(connect("alice"))));
+    let connect = bytes(&Packet::Connect(connect("alice")));
     let frame = [&[0x82, 0x80 | connect.len() as u8, 0, 0, 0, 0], connect.as_ref()].concat();
     socket.write_all(&[request.as_slice(), &frame].concat()).await.expect("open");
     let mut answer = Vec::new();

@@ -121,9 +121,9 @@ impl Client {
 
 fn connect(version: Version, client_id: &str, username: Option<&str>, password: Option<&str>) -> Packet {
     let mut connect = Connect::new(version, text(client_id));
-    connect.username = username.map(text);
-    connect.password = password.map(|password| Bytes::copy_from_slice(password.as_bytes()));
-    Packet::Connect(Box::new(connect))
+    connect.set_username(username.map(text));
+    connect.set_password(password.map(|password| Bytes::copy_from_slice(password.as_bytes())));
+    Packet::Connect(connect)
 }
 
 async fn log_in(server: &Server, version: Version, username: Option<&str>, password: Option<&str>) -> ReasonCode {
@@ -204,9 +204,9 @@ impl Client {
     /// CONNECT with SCRAM, up to the proof.
     async fn begin_scram(&mut self, scram: &ScramClient) -> String {
         let mut connect = Connect::new(Version::V5_0, text("phone"));
-        connect.properties.push(Property::AuthenticationMethod(text("SCRAM-SHA-256")));
-        connect.properties.push(Property::AuthenticationData(scram.first().into()));
-        self.send(&Packet::Connect(Box::new(connect))).await;
+        connect.push_property(Property::AuthenticationMethod(text("SCRAM-SHA-256")));
+        connect.push_property(Property::AuthenticationData(scram.first().into()));
+        self.send(&Packet::Connect(connect)).await;
         self.challenge().await
     }
 

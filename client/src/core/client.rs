@@ -247,7 +247,7 @@ impl Client {
                 self.phase = Phase::Handshake { until, clean_start, answered: false, exchange };
                 // [MQTT-3.1.2-30] Until CONNACK nothing follows it but AUTH and DISCONNECT.
                 // [MQTT-3.1.0-1] CONNECT is the first packet.
-                self.send(now, Packet::Connect(Box::new(connect)));
+                self.send(now, Packet::Connect(connect));
             }
             // It came too late: nobody wants it any more.
             Phase::Idle | Phase::Waiting { .. } => self.effects.push(Effect::Close),

@@ -14,15 +14,14 @@ use crate::options::{LARGEST_FRAME, Options};
 
 /// CONNECT with this Clean Start.
 pub(super) fn connect(options: &Options, client_id: &Text, clean_start: bool, authentication: Properties) -> Connect {
-    Connect {
-        clean_start,
-        keep_alive: keep_alive_seconds(options),
-        properties: properties(options, &authentication),
-        will: options.will.clone(),
-        username: options.username.clone(),
-        password: password(options),
-        ..Connect::new(options.version, client_id.clone())
-    }
+    let mut connect = Connect::new(options.version, client_id.clone());
+    connect.clean_start = clean_start;
+    connect.keep_alive = keep_alive_seconds(options);
+    connect.set_properties(properties(options, &authentication));
+    connect.set_will(options.will.clone());
+    connect.set_username(options.username.clone());
+    connect.set_password(password(options));
+    connect
 }
 
 /// Whether this connection asks for a session without a past.

@@ -42,19 +42,19 @@ fn connect_is_the_first_packet_and_carries_the_options() {
     });
     client.input(Input::Connect);
     let connect = client.connect_again(success());
-    assert_eq!(connect.client_id, "alice");
+    assert_eq!(connect.client_id(), "alice");
     assert!(connect.clean_start);
     assert_eq!(connect.keep_alive, 30);
-    assert_eq!(connect.will, Some(will));
-    assert_eq!(connect.username.as_deref(), Some("user"));
-    assert_eq!(connect.password.as_deref(), Some(&b"secret"[..]));
+    assert_eq!(connect.will().map(|will| will.to_owned()), Some(will));
+    assert_eq!(connect.username().as_deref(), Some("user"));
+    assert_eq!(connect.password(), Some(&b"secret"[..]));
     let expected = Properties::new()
         .with(Property::SessionExpiryInterval(60))
         .with(Property::ReceiveMaximum(5))
         .with(Property::MaximumPacketSize(1000))
         .with(Property::TopicAliasMaximum(3))
         .with(Property::UserProperty((Text::literal("k"), Text::literal("v"))));
-    assert_eq!(connect.properties, expected);
+    assert_eq!(connect.properties().to_owned(), expected);
     assert!(client.client.is_connected());
 }
 
@@ -65,8 +65,8 @@ fn before_5_0_connect_has_no_properties() {
         let mut client = TestClient::new(options);
         client.input(Input::Connect);
         let connect = client.connect_again(success());
-        assert_eq!(connect.version, version);
-        assert!(connect.properties.is_empty());
+        assert_eq!(connect.version(), version);
+        assert!(connect.properties().is_empty());
     }
 }
 
@@ -74,7 +74,7 @@ fn before_5_0_connect_has_no_properties() {
 fn before_5_0_a_password_without_a_user_name_stays_at_home() {
     let mut client = TestClient::new(Options { password: Some("secret".into()), ..options(Version::V3_1_1) });
     client.input(Input::Connect);
-    assert_eq!(client.connect_again(success()).password, None);
+    assert_eq!(client.connect_again(success()).password(), None);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_assigned_client_id_is_kept_for_the_next_connection() {
     );
     assert_eq!(client.client.client_id(), "given");
     client.lose_and_wait();
-    assert_eq!(client.connect_again(success()).client_id, "given");
+    assert_eq!(client.connect_again(success()).client_id(), "given");
 }
 
 #[test]
@@ -434,14 +434,14 @@ fn connect_says_no_more_than_the_options() {
     for size in [LARGEST_FRAME, u32::MAX, 0] {
         let mut client = TestClient::new(Options { maximum_packet_size: size, ..plain.clone() });
         client.input(Input::Connect);
-        assert_eq!(client.connect_again(success()).properties, Properties::new(), "{size}");
+        assert_eq!(client.connect_again(success()).properties().to_owned(), Properties::new(), "{size}");
     }
     let small = Options { maximum_packet_size: LARGEST_FRAME - 1, receive_maximum: Some(1), ..plain };
     let mut client = TestClient::new(small);
     client.input(Input::Connect);
     let expected =
         Properties::new().with(Property::ReceiveMaximum(1)).with(Property::MaximumPacketSize(LARGEST_FRAME - 1));
-    assert_eq!(client.connect_again(success()).properties, expected);
+    assert_eq!(client.connect_again(success()).properties().to_owned(), expected);
 }
 
 #[test]
@@ -454,8 +454,8 @@ fn before_5_0_no_password_leaves_without_a_user_name() {
             TestClient::new(Options { username: username.clone(), password: password.clone(), ..options(version) });
         client.input(Input::Connect);
         let connect = client.connect_again(success());
-        assert_eq!(connect.password.is_some(), sent, "{version}, {username:?}");
-        assert_eq!(connect.username, username);
+        assert_eq!(connect.password().is_some(), sent, "{version}, {username:?}");
+        assert_eq!(connect.username().as_deref(), username.as_deref());
     }
 }
 

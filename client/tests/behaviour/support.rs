@@ -280,7 +280,7 @@ impl TestClient {
     #[track_caller]
     pub(crate) fn expect_connect(&mut self) -> Connect {
         match self.expect_sent() {
-            Packet::Connect(connect) => *connect,
+            Packet::Connect(connect) => connect,
             other => panic!("expected CONNECT, saw {other}"),
         }
     }

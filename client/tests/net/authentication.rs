@@ -96,8 +96,8 @@ async fn connecting() -> (World, Peer, String) {
     let world = World::new(Options { authentication: Some(Arc::new(scram)), ..lasting() }).await;
     let mut peer = world.accept().await;
     let Some(Packet::Connect(connect)) = peer.next().await else { panic!("expected CONNECT") };
-    assert_eq!((&connect.username, &connect.password), (&None, &None));
-    let first = data(&connect.properties);
+    assert_eq!((connect.username(), connect.password()), (None, None));
+    let first = data(&connect.properties().to_owned());
     (world, peer, first)
 }
 

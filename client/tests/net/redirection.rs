@@ -54,7 +54,7 @@ async fn a_message_that_one_server_did_not_acknowledge_goes_to_the_one_that_it_n
 
     let mut peer = accept(&second).await;
     let Some(Packet::Connect(connect)) = peer.next().await else { panic!("expected CONNECT") };
-    assert_eq!((connect.username.as_deref(), connect.clean_start), (Some("ann"), false));
+    assert_eq!((connect.username().as_deref(), connect.clean_start), (Some("ann"), false));
     let connack = Connack { session_present: true, ..Connack::new(ReasonCode::Success) };
     peer.send(Packet::Connack(Box::new(connack))).await;
     let again = peer.expect_publish().await;

@@ -295,7 +295,7 @@ async fn a_url_is_enough_to_begin_with() {
     let Some(squall_codec::packet::Packet::Connect(connect)) = accept(&listener).await.next().await else {
         panic!("expected CONNECT")
     };
-    assert_eq!(connect.username.as_deref(), Some("ann"));
-    assert_eq!(connect.password.as_deref(), Some(&b"secret"[..]));
+    assert_eq!(connect.username().as_deref(), Some("ann"));
+    assert_eq!(connect.password(), Some(&b"secret"[..]));
     assert!(matches!(open("mqtt//x", options()), Err(OpenError::Url(_))));
 }

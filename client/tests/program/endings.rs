@@ -33,7 +33,7 @@ fn an_interrupt_ends_sub_with_a_goodbye() {
         let server = Server::new();
         let child = server.run(&["sub", "-t", "a", "-V", "3.1.1"]);
         let (mut peer, connect) = server.welcome();
-        assert_eq!(connect.version, Version::V3_1_1);
+        assert_eq!(connect.version(), Version::V3_1_1);
         peer.subscribed(ReasonCode::Success);
         send_signal(&child, signal);
         peer.expect_goodbye();

@@ -51,7 +51,7 @@ impl Server {
         let mut peer = self.accept();
         let Some(Packet::Connect(connect)) = peer.next() else { panic!("expected CONNECT") };
         peer.send(Packet::Connack(Box::new(Connack::new(ReasonCode::Success))));
-        (peer, *connect)
+        (peer, connect)
     }
 }
 
@@ -126,7 +126,7 @@ fn pub_publishes_and_says_goodbye() {
         let server = Server::new();
         let child = server.run(&["pub", "-t", "a/b", "-m", "hello", "-q", "1", "-r", "-i", "me", "-V", version]);
         let (mut peer, connect) = server.welcome();
-        assert_eq!((connect.client_id.as_str(), connect.version), ("me", version.parse().expect("a version")));
+        assert_eq!((connect.client_id().as_str(), connect.version()), ("me", version.parse().expect("a version")));
         let publish = peer.expect_publish();
         assert_eq!((publish.topic(), publish.payload(), publish.retain), ("a/b", &b"hello"[..], true));
         peer.send(Packet::Puback(Ack::new(publish.packet_id.expect("QoS 1 has an identifier"))));
@@ -167,8 +167,8 @@ fn a_refused_connection_is_status_1() {
     let child = server.run(&["sub", "-t", "t", "-u", "user", "-P", "wrong"]);
     let mut peer = server.accept();
     let Some(Packet::Connect(connect)) = peer.next() else { panic!("expected CONNECT") };
-    assert_eq!(connect.username.as_deref(), Some("user"));
-    assert_eq!(connect.password.as_deref(), Some(&b"wrong"[..]));
+    assert_eq!(connect.username().as_deref(), Some("user"));
+    assert_eq!(connect.password(), Some(&b"wrong"[..]));
     peer.send(Packet::Connack(Box::new(Connack::new(ReasonCode::BadUserNameOrPassword))));
     let expected =
         format!("error: 127.0.0.1:{} refused the connection: 0x86 Bad User Name or Password\n", server.port());
@@ -358,8 +358,8 @@ fn properties_of_every_packet_are_said_by_d() {
         "5",
     ]);
     let (mut peer, connect) = server.welcome();
-    assert_eq!(connect.properties.session_expiry_interval(), Some(60));
-    assert_eq!(connect.properties.user_properties().count(), 1);
+    assert_eq!(connect.properties().session_expiry_interval(), Some(60));
+    assert_eq!(connect.properties().user_properties().count(), 1);
     let publish = peer.expect_publish();
     assert_eq!(publish.forwarded_properties().content_type().map(|text| text.as_str()), Some("text/plain"));
     let Some(Packet::Disconnect(disconnect)) = peer.next() else { panic!("expected DISCONNECT") };

@@ -63,21 +63,21 @@ impl fmt::Display for Packet {
 }
 
 fn show_connect(f: &mut fmt::Formatter<'_>, connect: &Connect) -> fmt::Result {
-    write!(f, " {} client_id=", connect.version)?;
-    show_word(f, &connect.client_id)?;
+    write!(f, " {} client_id=", connect.version())?;
+    show_word(f, &connect.client_id())?;
     write!(f, " clean_start={} keep_alive={}", u8::from(connect.clean_start), connect.keep_alive)?;
-    if let Some(will) = &connect.will {
-        show_will(f, will)?;
+    if let Some(will) = connect.will() {
+        show_will(f, &will.to_owned())?;
     }
-    if let Some(username) = &connect.username {
+    if let Some(username) = connect.username() {
         f.write_str(" username=")?;
-        show_word(f, username)?;
+        show_word(f, &username)?;
     }
-    if connect.password.is_some() {
+    if connect.password().is_some() {
         // A transcript is shown to others.
         f.write_str(" password=***")?;
     }
-    show_properties(f, &connect.properties)
+    show_properties(f, &connect.properties().to_owned())
 }
 
 fn show_will(f: &mut fmt::Formatter<'_>, will: &Will) -> fmt::Result {

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Ack, Auth, Connack, Connect, Disconnect, Fields, Packet, PacketKind, Publish, Suback, Subscribe, Unsuback,
-    Unsubscribe,
+    Unsubscribe, connect::decode_version,
 };
 use crate::{
     error::{DecodeError, EncodeError},
@@ -33,7 +33,7 @@ impl Packet {
             return Packet::decode_shared(version, sender, first, frame, body);
         }
         let version = check_connect(sender, first, &frame, body)?;
-        Ok(Packet::Connect(Connect::decode(version, &frame, Keep::Share(&frame), body)?))
+        Ok(Packet::Connect(Connect::decode(version, frame, body)?))
     }
 
     /// Decodes what follows a fixed header that was judged, any but CONNECT's.
@@ -179,7 +179,7 @@ pub(crate) fn connect_version(sender: Side, frame: &[u8], body: usize) -> Result
     if sender == Side::Server {
         return Err(DecodeError::WrongDirection { packet: PacketKind::Connect, sender });
     }
-    Connect::decode_version(&frame[body..])
+    decode_version(&frame[body..])
 }
 
 /// The same, and whether the flags of the fixed header are those of that version.

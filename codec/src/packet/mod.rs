@@ -31,7 +31,7 @@ pub use view::{PacketView, PublishView, SubscribeView, UnsubscribeView};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the standard's packet names")]
 pub enum Packet {
-    Connect(Box<Connect>),
+    Connect(Connect),
     Connack(Box<Connack>),
     Publish(Publish),
     Puback(Ack),

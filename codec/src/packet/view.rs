@@ -84,10 +84,7 @@ impl<'a> PacketView<'a> {
         Ok(match first >> 4 {
             1 => {
                 let version = check_connect(sender, first, frame, body)?;
-                reader = Reader::new(frame, ConnectView::begins(version, body), PacketKind::Connect);
-                let connect = ConnectView::decode(version, &mut reader)?;
-                reader.finish()?;
-                PacketView::Connect(connect).into()
+                PacketView::Connect(ConnectView::decode(version, frame, body)?).into()
             }
             3 => {
                 let fields = Fields::read(version, sender, first, frame, body)?;
@@ -123,7 +120,7 @@ impl PacketView<'_> {
     /// The same, with copies of what it borrows.
     pub fn to_owned(&self) -> Packet {
         match self {
-            PacketView::Connect(connect) => Packet::Connect(Box::new(connect.to_owned())),
+            PacketView::Connect(connect) => Packet::Connect(connect.to_owned()),
             PacketView::Publish(publish) => Packet::Publish(publish.to_owned()),
             PacketView::Subscribe(subscribe) => Packet::Subscribe(subscribe.to_owned()),
             PacketView::Unsubscribe(unsubscribe) => Packet::Unsubscribe(unsubscribe.to_owned()),

@@ -183,6 +183,18 @@ impl<'a> PropertiesView<'a> {
         Ok(view)
     }
 
+    /// Reads a block with its length that was checked before.
+    #[inline]
+    pub(crate) fn again(reader: &mut Reader<'a>) -> Option<Self> {
+        let length = reader.variable("the property length").ok()?;
+        Some(PropertiesView::new(reader.take(length as usize, "the properties").ok()?))
+    }
+
+    /// The same by their values, with copies of what it borrows.
+    pub fn to_owned(self) -> Properties {
+        self.kept(Keep::Copy)
+    }
+
     /// The same by their values, kept.
     #[inline]
     pub(crate) fn kept(self, keep: Keep<'_>) -> Properties {
@@ -216,6 +228,11 @@ impl Properties {
     #[inline]
     pub(crate) fn decode(reader: &mut Reader<'_>, place: Place, sender: Side) -> Result<Self, DecodeError> {
         Ok(PropertiesView::decode(reader, place, sender)?.kept(reader.keep()))
+    }
+
+    /// Bytes of the block without its length.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Bytes of the block with its length.

@@ -34,6 +34,11 @@ impl<'a> PropertiesView<'a> {
         PropertyViews { reader: Reader::new(self.block, 0, PacketKind::Publish) }
     }
 
+    /// The value of the first property with this identifier.
+    pub fn value(self, id: PropertyId) -> Option<ValueView<'a>> {
+        self.iter().find_map(|(one, value)| (one == id).then_some(value))
+    }
+
     pub(crate) const fn as_bytes(self) -> &'a [u8] {
         self.block
     }

@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string where it lies.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn text_view(&mut self, field: &'static str) -> Result<TextView<'a>, DecodeError> {
         let bytes = self.prefixed(field)?;
         if !is_plain(bytes) {

@@ -191,10 +191,53 @@ impl<'a> TextView<'a> {
         as_str(self.0)
     }
 
+    /// A string of its own with the same bytes.
+    pub fn to_text(self) -> Text {
+        self.kept(Keep::Copy)
+    }
+
     /// The same, kept.
     #[inline]
     pub(crate) fn kept(self, keep: Keep<'_>) -> Text {
         Text(keep.bytes(self.0))
+    }
+}
+
+impl Deref for TextView<'_> {
+    type Target = str;
+    #[inline]
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq<str> for TextView<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for TextView<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<Text> for TextView<'_> {
+    fn eq(&self, other: &Text) -> bool {
+        *self.0 == other.0
+    }
+}
+
+impl PartialEq<TextView<'_>> for Text {
+    fn eq(&self, other: &TextView<'_>) -> bool {
+        self.0 == *other.0
+    }
+}
+
+impl fmt::Display for TextView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -18,8 +18,8 @@ use crate::setup::{PASSWORD, USERNAME};
 /// Lets everybody in.
 pub(crate) fn asks_for_no_password() -> Box<dyn Liar> {
     hears_connect(|connect| {
-        connect.username = Some(Text::literal(USERNAME));
-        connect.password = Some(PASSWORD.into());
+        connect.set_username(Some(Text::literal(USERNAME)));
+        connect.set_password(Some(PASSWORD.into()));
     })
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn swaps_the_codes() -> Box<dyn Liar> {
 pub(crate) fn forgets_sessions_over_a_restart() -> Box<dyn Liar> {
     let mut seen: BTreeMap<Text, u32> = BTreeMap::new();
     hears_connect(move |connect| {
-        let times = seen.entry(connect.client_id.clone()).or_insert(0);
+        let times = seen.entry(connect.client_id().to_text()).or_insert(0);
         *times += 1;
         if *times > 1 {
             connect.clean_start = true;

@@ -113,9 +113,10 @@ pub(crate) fn takes_expiry_0_for_none() -> Box<dyn Liar> {
 /// Reads the Session Expiry Interval of this CONNECT as another.
 fn reads_expiry(asked: u32, read: u32) -> Box<dyn Liar> {
     hears_connect(move |connect| {
-        if connect.properties.session_expiry_interval() == Some(asked) {
-            let others = connect.properties.iter().filter(|one| one.id() != PropertyId::SessionExpiryInterval);
-            connect.properties = others.cloned().collect::<Properties>().with(Property::SessionExpiryInterval(read));
+        if connect.properties().session_expiry_interval() == Some(asked) {
+            let properties = connect.properties().to_owned();
+            let others = properties.iter().filter(|one| one.id() != PropertyId::SessionExpiryInterval);
+            connect.set_properties(others.cloned().collect::<Properties>().with(Property::SessionExpiryInterval(read)));
         }
     })
 }
@@ -135,7 +136,7 @@ pub(crate) fn takes_any_expiry_at_disconnect() -> Box<dyn Liar> {
     let mut lasting: BTreeSet<u64> = BTreeSet::new();
     liar(move |passing| match passing.from_client() {
         Some(Packet::Connect(connect)) => {
-            if connect.properties.session_expiry_interval().unwrap_or(0) > 0 {
+            if connect.properties().session_expiry_interval().unwrap_or(0) > 0 {
                 lasting.insert(passing.connection);
             }
             passing.pass();
@@ -160,7 +161,7 @@ fn talkative(kind: PacketKind, property: Property) -> Box<dyn Liar> {
     let mut limited: BTreeSet<u64> = BTreeSet::new();
     liar(move |passing| {
         if let Some(Packet::Connect(connect)) = passing.from_client()
-            && connect.properties.maximum_packet_size().is_some()
+            && connect.properties().maximum_packet_size().is_some()
         {
             limited.insert(passing.connection);
         }

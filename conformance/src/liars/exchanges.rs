@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use squall_codec::{
     packet::{Ack, Connack, Packet},
-    property::{Properties, Property, PropertyId},
+    property::{Property, PropertyId},
     qos::Qos,
     wire::{PacketId, Text},
 };
@@ -258,8 +258,8 @@ fn connects_without(property: PropertyId) -> Box<dyn Liar> {
     liar(move |passing| match passing.from_client() {
         Some(Packet::Connect(connect)) => {
             let mut connect = connect.clone();
-            connect.properties =
-                connect.properties.iter().filter(|one| one.id() != property).cloned().collect::<Properties>();
+            let properties = connect.properties().to_owned();
+            connect.set_properties(properties.iter().filter(|one| one.id() != property).cloned().collect());
             passing.put(&Packet::Connect(connect));
         }
         _ => passing.pass(),
@@ -279,7 +279,7 @@ pub(crate) fn stops_answering_when_the_quota_is_used_up() -> Box<dyn Liar> {
         let quota = quotas.entry(passing.connection).or_default();
         match (&passing.packet, passing.direction) {
             (Some(Packet::Connect(connect)), _) => {
-                quota.size = connect.properties.receive_maximum().unwrap_or(u16::MAX).into();
+                quota.size = connect.properties().receive_maximum().unwrap_or(u16::MAX).into();
             }
             (Some(Packet::Publish(publish)), Direction::ToClient) => quota.open.extend(publish.packet_id),
             (Some(Packet::Puback(ack) | Packet::Pubcomp(ack)), Direction::ToServer) => {

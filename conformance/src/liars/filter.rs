@@ -159,7 +159,7 @@ impl<F: FnMut(&mut Passing<'_>)> Liar for Filter<F> {
         let known = self.versions.get(&connection).copied();
         let packet = Packet::decode(known.unwrap_or(Version::V3_1_1), sender, raw.clone()).ok();
         if let (None, Some(Packet::Connect(connect))) = (known, &packet) {
-            self.versions.insert(connection, connect.version);
+            self.versions.insert(connection, connect.version());
         }
         let version = self.versions.get(&connection).copied().unwrap_or(Version::V3_1_1);
         (self.rewrite)(&mut Passing {

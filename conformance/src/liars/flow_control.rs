@@ -61,10 +61,10 @@ pub(crate) fn gives_credit_for_pubrec() -> Box<dyn Liar> {
     liar(move |passing| {
         let connection = passing.connection;
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            let Some(size) = connect.properties.receive_maximum() else { return passing.pass() };
+            let Some(size) = connect.properties().receive_maximum() else { return passing.pass() };
             windows.insert(connection, Window { size: usize::from(size), ..Window::default() });
             let mut connect = connect.clone();
-            connect.properties = without_receive_maximum(&connect.properties);
+            connect.set_properties(without_receive_maximum(&connect.properties().to_owned()));
             return passing.put(&Packet::Connect(connect));
         }
         let Some(window) = windows.get_mut(&connection) else { return passing.pass() };
@@ -93,9 +93,11 @@ pub(crate) fn gives_credit_for_pubrec() -> Box<dyn Liar> {
 pub(crate) fn carries_the_window_over() -> Box<dyn Liar> {
     let mut first: BTreeMap<Text, u16> = BTreeMap::new();
     hears_connect(move |connect| {
-        let Some(asked) = connect.properties.receive_maximum() else { return };
-        let kept = *first.entry(connect.client_id.clone()).or_insert(asked);
-        connect.properties = without_receive_maximum(&connect.properties).with(Property::ReceiveMaximum(kept));
+        let Some(asked) = connect.properties().receive_maximum() else { return };
+        let kept = *first.entry(connect.client_id().to_text()).or_insert(asked);
+        connect.set_properties(
+            without_receive_maximum(&connect.properties().to_owned()).with(Property::ReceiveMaximum(kept)),
+        );
     })
 }
 
@@ -105,7 +107,7 @@ pub(crate) fn counts_qos_0() -> Box<dyn Liar> {
     liar(move |passing| {
         let connection = passing.connection;
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            left.extend(connect.properties.receive_maximum().map(|size| (connection, usize::from(size))));
+            left.extend(connect.properties().receive_maximum().map(|size| (connection, usize::from(size))));
         }
         if let Some(Packet::Publish(publish)) = passing.from_server()
             && let Some(left) = left.get_mut(&connection)

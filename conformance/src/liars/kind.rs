@@ -102,7 +102,7 @@ pub(crate) fn welcome(passing: &mut Passing<'_>) {
     let version = if level == Some(5) { Version::V5_0 } else { Version::V3_1_1 };
     let id = Text::new(format!("welcome{}", passing.connection)).expect("letters and digits");
     let mut bytes = BytesMut::new();
-    let connect = Packet::Connect(Box::new(Connect::new(version, id)));
+    let connect = Packet::Connect(Connect::new(version, id));
     connect.encode(version, &mut bytes).expect("a faultless CONNECT can be written");
     passing.put_bytes(passing.connection, Direction::ToServer, bytes.freeze());
 }

@@ -29,11 +29,7 @@ pub(crate) fn grants_only_what_may_be_published() -> Box<dyn Liar> {
 
 /// Takes any will.
 pub(crate) fn takes_any_will() -> Box<dyn Liar> {
-    hears_connect(|connect| {
-        if let Some(will) = &mut connect.will {
-            (will.qos, will.retain) = (Qos::AtMostOnce, false);
-        }
-    })
+    hears_connect(|connect| connect.change_will(|will| (will.qos, will.retain) = (Qos::AtMostOnce, false)))
 }
 
 /// Takes retained messages as if they were not.

@@ -169,7 +169,7 @@ pub(crate) fn refuses_long_identifiers() -> Box<dyn Liar> {
     let mut long = BTreeSet::new();
     liar(move |passing| {
         match &passing.packet {
-            Some(Packet::Connect(connect)) if connect.client_id.len() == 23 => {
+            Some(Packet::Connect(connect)) if connect.client_id().len() == 23 => {
                 long.insert(passing.connection);
             }
             Some(Packet::Connack(_)) if long.contains(&passing.connection) => {
@@ -199,8 +199,8 @@ pub(crate) fn refuses_everybody() -> Box<dyn Liar> {
 pub(crate) fn serves_twins() -> Box<dyn Liar> {
     let mut seen: BTreeSet<Text> = BTreeSet::new();
     hears_connect(move |connect| {
-        if !seen.insert(connect.client_id.clone()) {
-            connect.client_id = Text::new(format!("{}x", connect.client_id)).expect("letters and digits");
+        if !seen.insert(connect.client_id().to_text()) {
+            connect.set_client_id(Text::new(format!("{}x", connect.client_id())).expect("letters and digits"));
         }
     })
 }
@@ -224,8 +224,8 @@ pub(crate) fn serves_the_refused() -> Box<dyn Liar> {
 /// Takes the user name for the will's payload.
 pub(crate) fn mixes_fields_up() -> Box<dyn Liar> {
     hears_connect(|connect| {
-        if let (Some(will), Some(user)) = (&mut connect.will, &connect.username) {
-            will.payload = user.as_bytes().clone();
+        if let Some(user) = connect.username().map(|user| user.to_text()) {
+            connect.change_will(|will| will.payload = user.as_bytes().clone());
         }
     })
 }
@@ -238,8 +238,8 @@ pub(crate) fn forgets_the_keep_alive() -> Box<dyn Liar> {
 /// Gives all nameless clients one identifier.
 pub(crate) fn has_one_name_for_the_nameless() -> Box<dyn Liar> {
     hears_connect(|connect| {
-        if connect.client_id.is_empty() {
-            connect.client_id = Text::literal("nameless");
+        if connect.client_id().is_empty() {
+            connect.set_client_id(Text::literal("nameless"));
         }
     })
 }
@@ -258,6 +258,6 @@ pub(crate) fn loses_what_comes_early() -> Box<dyn Liar> {
 /// Does not tell `a` from `A` in client identifiers.
 pub(crate) fn ignores_the_case_of_identifiers() -> Box<dyn Liar> {
     hears_connect(|connect| {
-        connect.client_id = Text::new(connect.client_id.to_lowercase()).expect("letters and digits")
+        connect.set_client_id(Text::new(connect.client_id().to_lowercase()).expect("letters and digits"))
     })
 }

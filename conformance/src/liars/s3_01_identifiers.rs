@@ -15,15 +15,15 @@ use super::{filter::liar, kind::hears_connect};
 /// Reads 23 letters of an identifier.
 pub(crate) fn reads_23_letters_of_identifiers() -> Box<dyn Liar> {
     hears_connect(|connect| {
-        let read: String = connect.client_id.chars().take(23).collect();
-        connect.client_id = Text::new(read).expect("a part of a string is a string");
+        let read: String = connect.client_id().chars().take(23).collect();
+        connect.set_client_id(Text::new(read).expect("a part of a string is a string"));
     })
 }
 
 /// Answers empty credentials with this, or closes without a word.
 fn refuses_empty_credentials(reason: Option<ReasonCode>) -> Box<dyn Liar> {
     liar(move |passing| match passing.from_client() {
-        Some(Packet::Connect(connect)) if connect.username.as_ref().is_some_and(|name| name.is_empty()) => {
+        Some(Packet::Connect(connect)) if connect.username().is_some_and(|name| name.is_empty()) => {
             if let Some(reason) = reason {
                 passing.answer(&Packet::Connack(Box::new(Connack::new(reason))));
             }

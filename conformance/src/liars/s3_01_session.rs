@@ -27,14 +27,14 @@ pub(crate) fn forgets_sessions() -> Box<dyn Liar> {
 pub(crate) fn never_clears_a_session() -> Box<dyn Liar> {
     hears_connect(|connect| {
         connect.clean_start = false;
-        connect.properties = expiring(&connect.properties, 3600);
+        connect.set_properties(expiring(&connect.properties().to_owned(), 3600));
     })
 }
 
 /// Keeps sessions that were not asked to last.
 pub(crate) fn keeps_sessions_that_end() -> Box<dyn Liar> {
     hears(|packet| match packet {
-        Packet::Connect(connect) => connect.properties = expiring(&connect.properties, 3600),
+        Packet::Connect(connect) => connect.set_properties(expiring(&connect.properties().to_owned(), 3600)),
         Packet::Disconnect(disconnect) => {
             disconnect.properties = disconnect.properties.iter().filter(|one| !is_expiry(one)).cloned().collect();
         }
@@ -46,9 +46,9 @@ pub(crate) fn keeps_sessions_that_end() -> Box<dyn Liar> {
 pub(crate) fn keeps_the_first_expiry() -> Box<dyn Liar> {
     let mut first: BTreeMap<Text, u32> = BTreeMap::new();
     hears_connect(move |connect| {
-        let asked = connect.properties.session_expiry_interval().unwrap_or(0);
-        let kept = *first.entry(connect.client_id.clone()).or_insert(asked);
-        connect.properties = expiring(&connect.properties, kept);
+        let asked = connect.properties().session_expiry_interval().unwrap_or(0);
+        let kept = *first.entry(connect.client_id().to_text()).or_insert(asked);
+        connect.set_properties(expiring(&connect.properties().to_owned(), kept));
     })
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn takes_retained_messages_back() -> Box<dyn Liar> {
 
 /// Has no wills.
 pub(crate) fn loses_wills() -> Box<dyn Liar> {
-    hears_connect(|connect| connect.will = None)
+    hears_connect(|connect| connect.set_will(None))
 }
 
 /// Takes its time with wills.
@@ -159,7 +159,7 @@ pub(crate) fn is_slow_with_wills() -> Box<dyn Liar> {
     liar(move |passing| {
         match &passing.packet {
             Some(Packet::Connect(connect)) => {
-                wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
+                wills.extend(connect.will().into_iter().map(|will| will.topic.as_str().to_owned()));
             }
             Some(Packet::Publish(publish))
                 if passing.direction == Direction::ToClient && wills.contains(publish.topic()) =>
@@ -174,11 +174,7 @@ pub(crate) fn is_slow_with_wills() -> Box<dyn Liar> {
 
 /// Changes wills before they are stored.
 fn changes_wills(mut change: impl FnMut(&mut Will) + 'static) -> Box<dyn Liar> {
-    hears_connect(move |connect| {
-        if let Some(will) = &mut connect.will {
-            change(will);
-        }
-    })
+    hears_connect(move |connect| connect.change_will(&mut change))
 }
 
 /// Publishes each will at QoS 0.
@@ -217,9 +213,9 @@ fn without_delay(properties: &Properties) -> Properties {
 /// A will that is delayed waits, though its session has ended: it never comes.
 pub(crate) fn waits_beyond_the_session() -> Box<dyn Liar> {
     hears_connect(|connect| {
-        let delayed = connect.will.as_ref().is_some_and(|will| will.properties.will_delay_interval().is_some());
+        let delayed = connect.will().is_some_and(|will| will.properties.will_delay_interval().is_some());
         if delayed {
-            connect.will = None;
+            connect.set_will(None);
         }
     })
 }
@@ -227,9 +223,9 @@ pub(crate) fn waits_beyond_the_session() -> Box<dyn Liar> {
 /// A client's will stays with its identifier, for connections that have none.
 pub(crate) fn inherits_wills() -> Box<dyn Liar> {
     let mut wills: BTreeMap<Text, Will> = BTreeMap::new();
-    hears_connect(move |connect| match &connect.will {
-        Some(will) => drop(wills.insert(connect.client_id.clone(), will.clone())),
-        None => connect.will = wills.get(&connect.client_id).cloned(),
+    hears_connect(move |connect| match connect.will() {
+        Some(will) => drop(wills.insert(connect.client_id().to_text(), will.to_owned())),
+        None => connect.set_will(wills.get(connect.client_id().as_str()).cloned()),
     })
 }
 
@@ -267,7 +263,7 @@ pub(crate) fn hides_wills_from_wildcards() -> Box<dyn Liar> {
         let connection = passing.connection;
         match &passing.packet {
             Some(Packet::Connect(connect)) => {
-                wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
+                wills.extend(connect.will().into_iter().map(|will| will.topic.as_str().to_owned()));
             }
             Some(Packet::Subscribe(subscribe)) => {
                 exact.extend(subscribe.subscriptions.iter().map(|one| (connection, one.filter.as_str().to_owned())));

@@ -139,7 +139,7 @@ pub(crate) fn refuses_qos_2() -> Box<dyn Liar> {
 
 /// Does not read the client's Maximum Packet Size.
 pub(crate) fn sends_packets_of_any_size() -> Box<dyn Liar> {
-    hears_connect(|connect| connect.properties = without_maximum(&connect.properties))
+    hears_connect(|connect| connect.set_properties(without_maximum(&connect.properties().to_owned())))
 }
 
 fn without_maximum(properties: &Properties) -> Properties {
@@ -152,9 +152,9 @@ pub(crate) fn waits_for_what_it_dropped() -> Box<dyn Liar> {
     liar(move |passing| {
         match passing.packet.clone() {
             Some(Packet::Connect(mut connect)) => {
-                if let Some(limit) = connect.properties.maximum_packet_size() {
+                if let Some(limit) = connect.properties().maximum_packet_size() {
                     limits.insert(passing.connection, limit as usize);
-                    connect.properties = without_maximum(&connect.properties);
+                    connect.set_properties(without_maximum(&connect.properties().to_owned()));
                     return passing.put(&Packet::Connect(connect));
                 }
             }
@@ -294,7 +294,7 @@ pub(crate) fn says_disconnect_to_3_1_1() -> Box<dyn Liar> {
     let mut connections: BTreeMap<Text, u64> = BTreeMap::new();
     liar(move |passing| {
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            let (id, connection) = (connect.client_id.clone(), passing.connection);
+            let (id, connection) = (connect.client_id().to_text(), passing.connection);
             if let Some(old) = connections.insert(id, connection) {
                 passing.put_bytes(old, Direction::ToClient, vec![0xE0, 0].into());
             }
@@ -311,7 +311,7 @@ pub(crate) fn overlooks_auth() -> Box<dyn Liar> {
 /// Reads a CONNECT of 5.0 by the rules of 3.1.1: no password without a user name.
 pub(crate) fn reads_5_0_as_3_1_1() -> Box<dyn Liar> {
     liar(|passing| match passing.from_client() {
-        Some(Packet::Connect(connect)) if connect.password.is_some() && connect.username.is_none() => {
+        Some(Packet::Connect(connect)) if connect.password().is_some() && connect.username().is_none() => {
             passing.answer(&Packet::Connack(Box::new(Connack::new(ReasonCode::MalformedPacket))));
             passing.close();
         }
@@ -326,7 +326,7 @@ pub(crate) fn drops_large_messages_for_all() -> Box<dyn Liar> {
     liar(move |passing| {
         match passing.from_client() {
             Some(Packet::Connect(connect)) => {
-                limits.extend(connect.properties.maximum_packet_size().map(|limit| (passing.connection, limit)));
+                limits.extend(connect.properties().maximum_packet_size().map(|limit| (passing.connection, limit)));
             }
             Some(Packet::Subscribe(subscribe)) => {
                 let limit = limits.get(&passing.connection);

@@ -140,8 +140,9 @@ pub(crate) fn tells_one_identifier() -> Box<dyn Liar> {
 /// Does not read the client's Receive Maximum.
 pub(crate) fn ignores_the_receive_maximum() -> Box<dyn Liar> {
     super::kind::hears_connect(|connect| {
-        connect.properties =
-            connect.properties.iter().filter(|one| !matches!(one, Property::ReceiveMaximum(_))).cloned().collect();
+        let properties = connect.properties().to_owned();
+        let others = properties.iter().filter(|one| !matches!(one, Property::ReceiveMaximum(_)));
+        connect.set_properties(others.cloned().collect());
     })
 }
 

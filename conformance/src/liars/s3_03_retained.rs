@@ -52,7 +52,7 @@ pub(crate) fn lowers_what_is_released_later() -> Box<dyn Liar> {
         let connection = passing.connection;
         match passing.from_client().cloned() {
             Some(Packet::Connect(connect)) => {
-                names.insert(connection, connect.client_id);
+                names.insert(connection, connect.client_id().to_text());
             }
             Some(Packet::Publish(publish)) if publish.retain && publish.qos == Qos::ExactlyOnce => {
                 if let (Some(name), Some(id)) = (names.get(&connection).cloned(), publish.packet_id) {

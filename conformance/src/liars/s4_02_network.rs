@@ -54,7 +54,7 @@ pub(crate) fn lets_others_pay() -> Box<dyn Liar> {
     let mut wills: BTreeSet<String> = BTreeSet::new();
     liar(move |passing| {
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
+            wills.extend(connect.will().into_iter().map(|will| will.topic.as_str().to_owned()));
         }
         if passing.direction == Direction::ToServer && passing.packet.is_none() {
             offended = Some(passing.connection);

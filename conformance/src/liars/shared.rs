@@ -30,10 +30,10 @@ impl Members {
     fn note(&mut self, passing: &Passing<'_>) {
         match passing.from_client() {
             Some(Packet::Connect(connect)) => {
-                if self.names.values().any(|name| *name == connect.client_id) {
+                if self.names.values().any(|name| *name == connect.client_id()) {
                     self.returned.insert(passing.connection);
                 }
-                self.names.insert(passing.connection, connect.client_id.clone());
+                self.names.insert(passing.connection, connect.client_id().to_text());
             }
             Some(Packet::Subscribe(subscribe)) if subscribe.subscriptions.iter().any(|one| is_shared(&one.filter)) => {
                 self.shared.extend(self.names.get(&passing.connection).cloned());

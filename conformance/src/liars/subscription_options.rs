@@ -175,7 +175,7 @@ pub(crate) fn takes_no_local_for_nothing() -> Box<dyn Liar> {
     liar(move |passing| {
         match passing.from_client() {
             Some(Packet::Connect(connect)) => {
-                names.insert(passing.connection, connect.client_id.clone());
+                names.insert(passing.connection, connect.client_id().to_text());
             }
             Some(Packet::Subscribe(subscribe)) if subscribe.subscriptions.iter().any(|one| one.options.no_local) => {
                 choosy.extend(names.get(&passing.connection).cloned());

@@ -61,7 +61,7 @@ pub(crate) fn lasting(stage: &Stage, actor: &str) -> Connect {
     let mut connect = Peer::hello(stage, actor);
     connect.clean_start = false;
     if is_v5(stage) {
-        connect.properties.push(Property::SessionExpiryInterval(LASTING_SECONDS));
+        connect.push_property(Property::SessionExpiryInterval(LASTING_SECONDS));
     }
     connect
 }

@@ -73,7 +73,7 @@ pub(crate) async fn all_connected(stage: &Stage, hellos: Vec<(Connect, String)>)
     let mut peers = Vec::new();
     for (connect, actor) in hellos {
         let mut peer = Peer::open(stage, &actor).await?;
-        peer.send(Packet::Connect(Box::new(connect))).await;
+        peer.send(Packet::Connect(connect)).await;
         peers.push(peer);
     }
     for peer in &mut peers {

@@ -64,7 +64,7 @@ fn asked(stage: &Stage) -> Asked {
         match Packet::decode(stage.version(), Side::Client, bytes.clone()) {
             Ok(Packet::Publish(publish)) => asked.add(publish.retain, publish.qos),
             Ok(Packet::Connect(connect)) => {
-                connect.will.iter().for_each(|will| asked.add(will.retain, will.qos));
+                connect.will().into_iter().for_each(|will| asked.add(will.retain, will.qos));
             }
             _ => {}
         }

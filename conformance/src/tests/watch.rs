@@ -59,7 +59,7 @@ pub(crate) fn text(text: &str) -> Text {
 /// A CONNECT of a clean session with this will.
 pub(crate) fn with_will(stage: &Stage, actor: &str, will: Will) -> Connect {
     let mut connect = Peer::hello(stage, actor);
-    connect.will = Some(will);
+    connect.set_will(Some(will));
     connect
 }
 

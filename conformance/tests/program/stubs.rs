@@ -37,7 +37,7 @@ async fn acknowledge(mut stream: TcpStream, hangs_up: bool) {
         while let Ok(Some(packet)) = decoder.next_packet() {
             let answer = match packet {
                 Packet::Connect(connect) => {
-                    version = connect.version;
+                    version = connect.version();
                     Packet::Connack(Box::new(Connack::new(ReasonCode::Success)))
                 }
                 Packet::Subscribe(subscribe) => {

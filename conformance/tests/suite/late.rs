@@ -40,7 +40,9 @@ impl Liar for Lingers {
     fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
         let mut heard = Packet::decode(Version::V5_0, Side::Client, raw.clone());
         match &mut heard {
-            Ok(Packet::Connect(connect)) => connect.properties = self.longer(&connect.properties, Some(0)),
+            Ok(Packet::Connect(connect)) => {
+                connect.set_properties(self.longer(&connect.properties().to_owned(), Some(0)))
+            }
             // Left out, what CONNECT said stays, and that is longer already.
             Ok(Packet::Disconnect(leave)) => leave.properties = self.longer(&leave.properties, None),
             _ => return out.push(Lie::Frame(connection, direction, raw)),

@@ -66,7 +66,7 @@ async fn let_in(mut stream: TcpStream) {
             if let Packet::Connect(connect) = packet {
                 let mut frame = BytesMut::new();
                 let connack = Packet::Connack(Box::new(Connack::new(ReasonCode::Success)));
-                connack.encode(connect.version, &mut frame).expect("a CONNACK of every version");
+                connack.encode(connect.version(), &mut frame).expect("a CONNACK of every version");
                 if stream.write_all(&frame).await.is_err() {
                     return;
                 }

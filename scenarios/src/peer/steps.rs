@@ -21,7 +21,7 @@ impl Peer {
     /// Opens, sends this CONNECT, and has a CONNACK with success; anything else is `fail` (use `.prepared()`).
     pub async fn connect(stage: &Stage, actor: &str, connect: Connect) -> Result<(Peer, Seen<Connack>), Halt> {
         let mut peer = Peer::open(stage, actor).await?;
-        peer.send(Packet::Connect(Box::new(connect))).await;
+        peer.send(Packet::Connect(connect)).await;
         let connack = peer.expect::<Connack>().await?;
         if connack.reason.is_failure() {
             let reason =
@@ -43,8 +43,8 @@ impl Peer {
         let mut connect = Connect::new(stage.version(), stage.client_id(actor));
         connect.keep_alive = stage.keep_alive();
         if let Some(credentials) = stage.credentials() {
-            connect.username = Some(credentials.username.clone());
-            connect.password.clone_from(&credentials.password);
+            connect.set_username(Some(credentials.username.clone()));
+            connect.set_password(credentials.password.clone());
         }
         connect
     }

@@ -34,15 +34,14 @@ impl Scene<'_> {
 
     pub(super) fn connect(&self, actor: &str, words: &ConnectWords) -> Connect {
         let (username, password) = self.credentials(words);
-        Connect {
-            clean_start: words.clean_start.unwrap_or(true),
-            keep_alive: words.keep_alive.map_or(0, |keep_alive| keep_alive.0),
-            properties: self.if_any(words.properties()),
-            will: words.will.as_ref().map(|will| self.will(will)),
-            username,
-            password,
-            ..Connect::new(self.stage.version(), self.client_id(actor, words))
-        }
+        let mut connect = Connect::new(self.stage.version(), self.client_id(actor, words));
+        connect.clean_start = words.clean_start.unwrap_or(true);
+        connect.keep_alive = words.keep_alive.map_or(0, |keep_alive| keep_alive.0);
+        connect.set_properties(self.if_any(words.properties()));
+        connect.set_will(words.will.as_ref().map(|will| self.will(will)));
+        connect.set_username(username);
+        connect.set_password(password);
+        connect
     }
 
     /// User Name and Password as the story has them; those of the stage where it says nothing of either.

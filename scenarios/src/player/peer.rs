@@ -104,10 +104,10 @@ impl PeerPart {
         let mut proving = self.credentials.proving();
         let mut connect = scene.connect(&self.name, words);
         for property in proving.iter_mut().flat_map(|proving| proving.first()) {
-            connect.properties.push(property);
+            connect.push_property(property);
         }
         let peer = self.peer()?;
-        peer.send(Packet::Connect(Box::new(connect))).await;
+        peer.send(Packet::Connect(connect)).await;
         let expected = format!("expected CONNACK {wanted}");
         let connack = loop {
             let seen = match peer.next_by(deadline).await {
@@ -156,7 +156,7 @@ impl PeerPart {
 
     async fn send(&mut self, scene: &Scene<'_>, packet: &Send) -> Result<(), Halt> {
         let packet = match packet {
-            Send::Connect(words) => Packet::Connect(Box::new(scene.connect(&self.name, words))),
+            Send::Connect(words) => Packet::Connect(scene.connect(&self.name, words)),
             Send::Publish(words) => Packet::Publish(scene.publish(words, None)?),
             Send::Puback(words) => Packet::Puback(scene.ack(words)?),
             Send::Pubrec(words) => Packet::Pubrec(scene.ack(words)?),

@@ -66,7 +66,7 @@ pub fn judge(history: &History, until: Duration, allowance: &Allowance) -> Found
     found.broken.extend(walked.by_server.iter().cloned());
     found.broken.retain(|breach| is_told_apart(&scene, breach));
     for breach in &mut found.broken {
-        breach.version = line_of(&scene, breach).map(|line| line.connect.version);
+        breach.version = line_of(&scene, breach).map(|line| line.connect.version());
     }
     conversations::judge(&scene, &mut found);
     clocks::judge(&scene, &mut found);

@@ -109,7 +109,7 @@ pub(super) fn walk(history: &History) -> Walked {
     for dialogue in std::mem::take(&mut walk.dialogues).into_values() {
         for (position, packet) in dialogue.early {
             if let Packet::Publish(publish) = packet {
-                walk.publishes(position, &dialogue.connect.client_id, &publish);
+                walk.publishes(position, &dialogue.connect.client_id(), &publish);
             }
         }
     }
@@ -136,12 +136,12 @@ impl Walk<'_> {
             // Who is turned down changes nothing.
             Happened::Received(Packet::Connack(_)) => {
                 let Some(dialogue) = self.dialogues.get(name) else { return };
-                let client = self.clients.get_mut(dialogue.connect.client_id.as_str());
+                let client = self.clients.get_mut(dialogue.connect.client_id().as_str());
                 client.map(|client| client.unanswered.remove(name));
             }
             Happened::Received(packet) => {
                 let Some(dialogue) = self.dialogues.get(name) else { return };
-                let version = dialogue.connect.version;
+                let version = dialogue.connect.version();
                 if let Some(client) = dialogue.client.clone() {
                     self.received(position, name, version, &client, packet);
                 }
@@ -149,7 +149,7 @@ impl Walk<'_> {
             Happened::Hindered => {}
             Happened::Ended { .. } => {
                 let Some(dialogue) = self.dialogues.get(name) else { return };
-                let asked = self.clients.get_mut(dialogue.connect.client_id.as_str());
+                let asked = self.clients.get_mut(dialogue.connect.client_id().as_str());
                 if let Some(has_ended) = asked.and_then(|client| client.unanswered.get_mut(name)) {
                     *has_ended = true;
                 }
@@ -163,15 +163,15 @@ impl Walk<'_> {
     }
 
     fn connects(&mut self, position: usize, name: &ConnectionName, connect: &Connect) {
-        let id = connect.client_id.as_str();
+        let id = connect.client_id().as_str();
         if !id.is_empty() {
             self.clients.entry(id.to_owned()).or_default().unanswered.insert(name.clone(), false);
         }
-        if let Some(will) = &connect.will {
+        if let Some(will) = connect.will() {
             self.walked.published.push(Published {
                 position,
-                publisher: connect.client_id.to_string(),
-                key: (will.topic.as_str().to_owned(), will.payload.clone()),
+                publisher: connect.client_id().to_string(),
+                key: (will.topic.as_str().to_owned(), will.payload.to_vec().into()),
                 qos: will.qos,
                 retain: will.retain,
                 is_will: true,
@@ -188,14 +188,14 @@ impl Walk<'_> {
         let Some(dialogue) = self.dialogues.get_mut(name).filter(|dialogue| dialogue.client.is_none()) else { return };
         let connect = &dialogue.connect;
         let assigned = connack.properties.assigned_client_identifier().map(ToString::to_string);
-        let id = match connect.client_id.as_str() {
+        let id = match connect.client_id().as_str() {
             "" => assigned.unwrap_or_else(|| name.to_string()),
             own => own.to_owned(),
         };
         dialogue.client = Some(id.clone());
         let early = std::mem::take(&mut dialogue.early);
         // 3.1 does not say whether there was a session.
-        let is_silent = connect.version == Version::V3_1 && !connect.clean_start;
+        let is_silent = connect.version() == Version::V3_1 && !connect.clean_start;
         let keeps_session = (!is_silent).then_some(connack.session_present && !connect.clean_start);
         let client = self.clients.entry(id.clone()).or_default();
         client.unanswered.remove(name);
@@ -205,9 +205,9 @@ impl Walk<'_> {
         client.connection = Some(name.clone());
         client.is_first = keeps_session == Some(false);
         client.asked.clear();
-        client.to_client.begin(keeps_session, connect.properties.receive_maximum().unwrap_or(u16::MAX));
+        client.to_client.begin(keeps_session, connect.properties().receive_maximum().unwrap_or(u16::MAX));
         client.to_server.begin(keeps_session, connack.properties.receive_maximum().unwrap_or(u16::MAX));
-        if connect.properties.maximum_packet_size().is_some() {
+        if connect.properties().maximum_packet_size().is_some() {
             client.to_client.doubt();
         }
         if is_in_doubt {
@@ -238,7 +238,7 @@ impl Walk<'_> {
         match packet {
             Packet::Publish(publish) => {
                 let message = self.walked.published.len();
-                let version = self.dialogues.get(name).map_or(Version::V5_0, |dialogue| dialogue.connect.version);
+                let version = self.dialogues.get(name).map_or(Version::V5_0, |dialogue| dialogue.connect.version());
                 // The client knows all that it has sent itself.
                 let verdict = client.to_server.publish(version, true, publish, message);
                 if !verdict.is_repeat {

@@ -63,17 +63,17 @@ impl Model {
     /// What CONNECT says of its connection, and whose session it asks for.
     fn asks(&mut self, at: usize, connect: &Connect) -> usize {
         let next = self.sessions.len();
-        let session = *self.ids.entry(connect.client_id.clone()).or_insert(next);
+        let session = *self.ids.entry(connect.client_id().to_text()).or_insert(next);
         if session == next {
-            self.sessions.push(Session::new(connect.client_id.as_str().into()));
+            self.sessions.push(Session::new(connect.client_id().as_str().into()));
         }
         let line = &mut self.lines[at];
         line.asked = self.now;
         line.session = Some(session);
-        line.version = connect.version;
-        line.receive_maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
-        line.alias_maximum = connect.properties.topic_alias_maximum().unwrap_or(0);
-        line.maximum_packet_size = connect.properties.maximum_packet_size();
+        line.version = connect.version();
+        line.receive_maximum = connect.properties().receive_maximum().unwrap_or(u16::MAX);
+        line.alias_maximum = connect.properties().topic_alias_maximum().unwrap_or(0);
+        line.maximum_packet_size = connect.properties().maximum_packet_size();
         session
     }
 
@@ -111,7 +111,7 @@ impl Model {
             }
             return;
         }
-        let version = connect.version;
+        let version = connect.version();
         let keep_alive = match connack.properties.server_keep_alive() {
             Some(server) => server,
             None => connect.keep_alive,
@@ -167,8 +167,9 @@ impl Model {
             of.was_anothers |= before.is_some();
             of.from_client.forget();
         }
-        of.will = connect.will.as_ref().map(|will| Will::armed(will, version, self.now));
-        if let Some(will) = &connect.will {
+        let will = connect.will().map(|will| will.to_owned());
+        of.will = will.as_ref().map(|will| Will::armed(will, version, self.now));
+        if let Some(will) = &will {
             self.announce_will(session, will);
         }
     }
@@ -182,7 +183,7 @@ impl Model {
             let detail = format!("Session Present is 1 for {name}, who starts clean");
             return self.breach(Invariant::SessionPresent, detail);
         }
-        if connect.clean_start || connect.version == Version::V3_1 {
+        if connect.clean_start || connect.version() == Version::V3_1 {
             return;
         }
         match was_here {
@@ -200,8 +201,8 @@ impl Model {
 
     /// Session Expiry Interval in seconds, as CONNECT asks for it: CONNACK says so where another one holds (section 3.2.2.3.2).
     pub(super) fn expiry_of(connect: &Connect) -> u32 {
-        match (connect.version.has_properties(), connect.clean_start) {
-            (true, _) => connect.properties.session_expiry_interval().unwrap_or(0),
+        match (connect.version().has_properties(), connect.clean_start) {
+            (true, _) => connect.properties().session_expiry_interval().unwrap_or(0),
             (false, true) => 0,
             // Before 5.0 nobody can say for how long.
             (false, false) => u32::MAX,

@@ -152,8 +152,8 @@ impl Model {
 
     /// The will of a CONNECT that was never answered: it may come or not.
     pub(super) fn will_perhaps(&mut self, session: usize, connect: &packet::Connect) {
-        let Some(will) = &connect.will else { return };
-        let announced = Message::will(will, session, self.now);
+        let Some(will) = connect.will() else { return };
+        let announced = Message::will(&will.to_owned(), session, self.now);
         if self.last_of.contains_key(&announced.key) {
             self.repeated.insert(announced.key);
         }

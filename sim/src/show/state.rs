@@ -166,7 +166,7 @@ impl Walk {
         let name = &event.connection;
         match &event.what {
             Happened::Sent(Packet::Connect(connect)) => {
-                self.dialogues.insert(name.clone(), ((**connect).clone(), None));
+                self.dialogues.insert(name.clone(), (connect.clone(), None));
             }
             Happened::Received(Packet::Connack(connack)) if !connack.reason.is_failure() => {
                 self.connected(name, connack);
@@ -198,7 +198,7 @@ impl Walk {
 
     fn connected(&mut self, name: &ConnectionName, connack: &Connack) {
         let Some((connect, known)) = self.dialogues.get_mut(name).filter(|(_, known)| known.is_none()) else { return };
-        let id = match (connect.client_id.as_str(), connack.properties.assigned_client_identifier()) {
+        let id = match (connect.client_id().as_str(), connack.properties.assigned_client_identifier()) {
             ("", Some(assigned)) => assigned.to_string(),
             ("", None) => name.to_string(),
             (own, _) => own.to_owned(),
@@ -208,7 +208,7 @@ impl Walk {
         self.touched.insert(id.clone());
         let client = self.clients.entry(id).or_default();
         // 3.1 does not say whether there was a session; Clean Session does.
-        let is_kept = connack.session_present || connect.version == Version::V3_1 && !connect.clean_start;
+        let is_kept = connack.session_present || connect.version() == Version::V3_1 && !connect.clean_start;
         if !is_kept {
             client.forget();
         }
@@ -217,19 +217,19 @@ impl Walk {
         client.exists = true;
         client.ended_us = None;
         client.asked.clear();
-        client.expiry = match connect.version {
+        client.expiry = match connect.version() {
             Version::V5_0 => connack
                 .properties
                 .session_expiry_interval()
-                .or(connect.properties.session_expiry_interval())
+                .or(connect.properties().session_expiry_interval())
                 .unwrap_or(0),
             _ if connect.clean_start => 0,
             _ => u32::MAX,
         };
         client.keep_alive = connack.properties.server_keep_alive().unwrap_or(connect.keep_alive);
-        client.receive_maximum = connect.properties.receive_maximum().unwrap_or(u16::MAX);
+        client.receive_maximum = connect.properties().receive_maximum().unwrap_or(u16::MAX);
         client.last_sent_us = self.now;
-        client.will = connect.will.as_ref().map(|will| {
+        client.will = connect.will().map(|will| {
             let retained = if will.retain { ", retained" } else { "" };
             let delay = will.properties.will_delay_interval().unwrap_or(0);
             (format!("{} (QoS {}{retained})", will.topic.as_str(), will.qos), u64::from(delay) * MICROS)

@@ -221,10 +221,10 @@ impl Liar for Filter {
             return out.push(Lie::Frame(connection, direction, raw));
         };
         if let Packet::Connect(connect) = &packet {
-            self.versions.insert(connection, connect.version);
-            self.clients.insert(connection, connect.client_id.to_string());
-            if let Some(will) = &connect.will {
-                self.memory.wills.insert((will.topic.as_str().to_owned(), will.payload.clone()));
+            self.versions.insert(connection, connect.version());
+            self.clients.insert(connection, connect.client_id().to_string());
+            if let Some(will) = connect.will() {
+                self.memory.wills.insert((will.topic.as_str().to_owned(), will.payload.to_vec().into()));
             }
         }
         let version = self.versions.get(&connection).copied().unwrap_or(Version::V5_0);

@@ -81,12 +81,10 @@ impl Party {
             payload: Bytes::from(payload.clone()),
             properties: Properties::new(),
         });
-        let connect = Connect {
-            clean_start: false,
-            properties: [Property::SessionExpiryInterval(u32::MAX)].into_iter().collect(),
-            will,
-            ..Connect::new(Version::V5_0, stage.client_id(self.name))
-        };
+        let mut connect = Connect::new(Version::V5_0, stage.client_id(self.name));
+        connect.clean_start = false;
+        connect.push_property(Property::SessionExpiryInterval(u32::MAX));
+        connect.set_will(will);
         match Peer::connect(stage, self.name, connect).await {
             Ok((peer, connack)) => {
                 if self.known && !connack.session_present {

@@ -123,7 +123,7 @@ impl Made {
         connack.session_present = session_present;
         set(&mut connect, &mut connack);
         self.line(actor, What::Opened);
-        self.sends(actor, Packet::Connect(Box::new(connect)));
+        self.sends(actor, Packet::Connect(connect));
         self.gets(actor, Packet::Connack(Box::new(connack)))
     }
 
@@ -245,7 +245,7 @@ fn a_connect_without_an_answer_may_have_begun_another_session() {
             let tries = |made: &Made| {
                 made.line("bob", What::Ended { how: "RST" });
                 made.line("bob", What::Opened);
-                made.sends("bob", Packet::Connect(Box::new(Connect::new(V5, Text::new("bob").expect("a name")))));
+                made.sends("bob", Packet::Connect(Connect::new(V5, Text::new("bob").expect("a name"))));
             };
             let delivers = |made: &Made| {
                 made.comes_back("bob");
@@ -272,7 +272,7 @@ fn of_two_who_ask_at_once_either_may_be_taken_over() {
         let made = Made::new(V3);
         let asks = |actor: &str| {
             made.line(actor, What::Opened);
-            made.sends(actor, Packet::Connect(Box::new(Connect::new(V3, Text::literal("shared")))));
+            made.sends(actor, Packet::Connect(Connect::new(V3, Text::literal("shared"))));
         };
         let is_let_in = |actor: &str| {
             made.gets(actor, Packet::Connack(Box::new(Connack::new(ReasonCode::Success))));
@@ -326,7 +326,7 @@ fn a_repeat_has_dup_and_nothing_else_has() {
 #[test]
 fn receive_maximum_is_kept_on_each_connection() {
     let made = Made::new(V5);
-    let one_at_a_time = |connect: &mut Connect, _: &mut Connack| connect.properties.push(Property::ReceiveMaximum(1));
+    let one_at_a_time = |connect: &mut Connect, _: &mut Connack| connect.push_property(Property::ReceiveMaximum(1));
     made.connects("bob", false, one_at_a_time).subscribes("bob", "#", Q2).comes("alice");
     for payload in ["one", "two", "three"] {
         made.published(message("t", payload, Q2, 1));

@@ -160,13 +160,13 @@ fn a_close_ends_both_sides() {
             let mut bob = Peer::connected(&stage, "bob").await.expect("connected");
             bob.subscribed(&stage.topic("will"), Qos::AtMostOnce).await.expect("subscribed");
             let mut hello = Peer::hello(&stage, "alice");
-            hello.will = Some(Will {
+            hello.set_will(Some(Will {
                 qos: Qos::AtMostOnce,
                 retain: false,
                 topic: TopicName::new(Text::new(stage.topic("will")).expect("a text")).expect("a topic name"),
                 payload: Bytes::from_static(b"gone"),
                 properties: Properties::new(),
-            });
+            }));
             let (mut alice, _) = Peer::connect(&stage, "alice", hello).await.expect("connected");
             alice.send(Packet::Pingreq).await;
             assert!(matches!(alice.next().await, Next::End(end) if *end == End::Fin));
@@ -183,7 +183,7 @@ fn a_hidden_end_is_not_noticed() {
         Box::pin(async move {
             let mut alice = Peer::connected(&stage, "alice").await.expect("connected");
             // A second CONNECT: the broker says DISCONNECT and hangs up.
-            alice.send(Packet::Connect(Box::new(Peer::hello(&stage, "alice")))).await;
+            alice.send(Packet::Connect(Peer::hello(&stage, "alice"))).await;
             alice.expect::<Disconnect>().await.expect("DISCONNECT passes");
             matches!(alice.next().await, Next::Nothing)
         })

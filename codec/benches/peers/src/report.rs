@@ -110,7 +110,7 @@ impl Report {
         text += "All are built with the same profile, that of the project's release. Decoding starts with all bytes in \
                  the codec's own buffer and ends when each packet was looked at (its topic as a checked string, its \
                  payload, the properties of 5.0) and dropped; what a peer parsed into fields is there, what ours and \
-                 its views keep in place is read there, each property and, of a view, each string. Encoding writes packets that the same codec decoded, one behind the other, into \
+                 its views keep in place is read there, each property and, of a view and of a CONNECT, each string. Encoding writes packets that the same codec decoded, one behind the other, into \
                  a buffer that was used before. A ratio is the median of those of each round, because a machine may change its pace \
                  between them; below 1 means that ours is faster.\n\n";
         text += "| codec | version | MQTT | what a decoded packet is |\n|---|---|---|---|\n";

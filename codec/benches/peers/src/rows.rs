@@ -128,16 +128,16 @@ fn five() -> Properties {
 fn connect(version: Version) -> Packet {
     let mut connect = Connect::new(version, Text::literal("vehicle-1234"));
     connect.keep_alive = 60;
-    connect.username = Some(Text::literal("vehicle"));
-    connect.password = Some(Bytes::from_static(b"secret"));
-    connect.properties = of(version, || {
+    connect.set_username(Some(Text::literal("vehicle")));
+    connect.set_password(Some(Bytes::from_static(b"secret")));
+    connect.set_properties(of(version, || {
         Properties::new()
             .with(Property::SessionExpiryInterval(3600))
             .with(Property::ReceiveMaximum(20))
             .with(Property::TopicAliasMaximum(10))
             .with(Property::UserProperty((Text::literal("model"), Text::literal("x-1"))))
-    });
-    connect.will = Some(Will {
+    }));
+    connect.set_will(Some(Will {
         qos: Qos::AtLeastOnce,
         retain: true,
         topic: TopicName::literal("fleet/7/vehicle/1234/state"),
@@ -147,8 +147,8 @@ fn connect(version: Version) -> Packet {
                 .with(Property::WillDelayInterval(30))
                 .with(Property::ContentType(Text::literal("text/plain")))
         }),
-    });
-    Packet::Connect(Box::new(connect))
+    }));
+    Packet::Connect(connect)
 }
 
 fn subscribe(filters: usize) -> Packet {

@@ -133,7 +133,7 @@ pub(crate) fn garbles_response_information() -> Box<dyn Liar> {
     let mut curious: BTreeSet<u64> = BTreeSet::new();
     liar(move |passing| {
         match &passing.packet {
-            Some(Packet::Connect(connect)) if connect.properties.request_response_information() == Some(1) => {
+            Some(Packet::Connect(connect)) if connect.properties().request_response_information() == Some(1) => {
                 curious.insert(passing.connection);
             }
             Some(Packet::Connack(_)) if curious.contains(&passing.connection) => {

@@ -34,7 +34,7 @@ impl Names {
     /// Notes a CONNECT, and says who is on the connection of this frame.
     fn of(&mut self, passing: &Passing<'_>) -> Option<Visitor> {
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            let visitor = Visitor { name: connect.client_id.clone(), anew: connect.clean_start };
+            let visitor = Visitor { name: connect.client_id().to_text(), anew: connect.clean_start };
             self.0.insert(passing.connection, visitor);
         }
         self.0.get(&passing.connection).cloned()
@@ -104,7 +104,7 @@ pub(crate) fn serves_ten_visits() -> Box<dyn Liar> {
     liar(move |passing| {
         match &passing.packet {
             Some(Packet::Connect(connect)) => {
-                let count = visits.entry(connect.client_id.clone()).or_default();
+                let count = visits.entry(connect.client_id().to_text()).or_default();
                 *count += 1;
                 if *count > 10 {
                     late.insert(passing.connection);
@@ -125,7 +125,7 @@ pub(crate) fn serves_ten_visits() -> Box<dyn Liar> {
 pub(crate) fn loses_wills_of_lasting_sessions() -> Box<dyn Liar> {
     hears_connect(|connect| {
         if !connect.clean_start {
-            connect.will = None;
+            connect.set_will(None);
         }
     })
 }
@@ -138,9 +138,9 @@ pub(crate) fn publishes_a_discarded_will_later() -> Box<dyn Liar> {
         let mut late = None;
         match passing.from_client() {
             Some(Packet::Connect(connect)) => {
-                late = discarded.remove(&connect.client_id);
-                if let Some(will) = connect.will.clone().filter(|_| !connect.clean_start) {
-                    wills.insert(passing.connection, (connect.client_id.clone(), will));
+                late = discarded.remove(connect.client_id().as_str());
+                if let Some(will) = connect.will().map(|will| will.to_owned()).filter(|_| !connect.clean_start) {
+                    wills.insert(passing.connection, (connect.client_id().to_text(), will));
                 }
             }
             Some(Packet::Disconnect(_)) => discarded.extend(wills.remove(&passing.connection)),

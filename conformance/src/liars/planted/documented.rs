@@ -6,8 +6,8 @@ use std::{
 };
 
 use squall_codec::{
-    packet::{Ack, Packet, Publish, RetainHandling},
-    property::{Property, PropertyId},
+    packet::{Ack, Packet, Publish, RetainHandling, WillView},
+    property::PropertyId,
     qos::Qos,
     reason::ReasonCode,
     topic::TopicFilter,
@@ -112,7 +112,7 @@ fn repeats_retained_at_take_over() -> Box<dyn Liar> {
     let mut came: BTreeMap<Text, Publish> = BTreeMap::new();
     liar(move |passing| {
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            names.insert(passing.connection, connect.client_id.clone());
+            names.insert(passing.connection, connect.client_id().to_text());
         }
         passing.pass();
         let Some(name) = names.get(&passing.connection).cloned() else { return };
@@ -186,12 +186,12 @@ fn loses_wills_when_taken_over() -> Box<dyn Liar> {
     liar(move |passing| {
         match &passing.packet {
             Some(Packet::Connect(connect)) => {
-                let taken = wills.remove(&connect.client_id).filter(|_| connect.clean_start);
+                let taken = wills.remove(connect.client_id().as_str()).filter(|_| connect.clean_start);
                 let taken = taken.filter(|(connection, _, _)| passing.connections.contains_key(connection));
                 lost.extend(taken.map(|(_, topic, payload)| (topic, payload)));
-                if let Some(will) = &connect.will {
+                if let Some(will) = connect.will() {
                     let will = (passing.connection, will.topic.as_str().to_owned(), will.payload.to_vec());
-                    wills.insert(connect.client_id.clone(), will);
+                    wills.insert(connect.client_id().to_text(), will);
                 }
             }
             Some(Packet::Publish(publish))
@@ -209,16 +209,13 @@ fn loses_wills_when_taken_over() -> Box<dyn Liar> {
 fn ends_the_longest_sessions() -> Box<dyn Liar> {
     hears_connect(|connect| {
         if connect
-            .properties
+            .properties()
             .session_expiry_interval()
             .is_some_and(|seconds| seconds > 0xFFFF_0000 && seconds < u32::MAX)
         {
-            connect.properties = connect
-                .properties
-                .iter()
-                .filter(|one| one.id() != PropertyId::SessionExpiryInterval)
-                .cloned()
-                .collect();
+            let properties = connect.properties().to_owned();
+            let others = properties.iter().filter(|one| one.id() != PropertyId::SessionExpiryInterval);
+            connect.set_properties(others.cloned().collect());
         }
     })
 }
@@ -229,12 +226,12 @@ fn ends_who_is_back() -> Box<dyn Liar> {
     liar(move |passing| {
         match &passing.packet {
             Some(Packet::Connect(connect)) => {
-                if let Some(delay) = delays.remove(&connect.client_id) {
+                if let Some(delay) = delays.remove(connect.client_id().as_str()) {
                     over.insert(passing.connection, (passing.now + delay, Vec::new()));
                 }
-                let delay = connect.will.as_ref().and_then(|will| will.properties.will_delay_interval());
+                let delay = connect.will().and_then(|will| will.properties.will_delay_interval());
                 if let Some(seconds) = delay.filter(|seconds| *seconds > 0) {
-                    delays.insert(connect.client_id.clone(), Duration::from_secs(seconds.into()));
+                    delays.insert(connect.client_id().to_text(), Duration::from_secs(seconds.into()));
                 }
             }
             Some(Packet::Subscribe(subscribe)) => {
@@ -261,8 +258,9 @@ fn publishes_delayed_wills_twice() -> Box<dyn Liar> {
     liar(move |passing| {
         match &passing.packet {
             Some(Packet::Connect(connect)) => {
-                let waits = |one: &Property| matches!(one, Property::WillDelayInterval(seconds) if *seconds > 0);
-                if let Some(will) = connect.will.as_ref().filter(|will| will.properties.iter().any(waits)) {
+                let waits =
+                    |will: &WillView<'_>| will.properties.will_delay_interval().is_some_and(|seconds| seconds > 0);
+                if let Some(will) = connect.will().filter(waits) {
                     delayed.insert(will.payload.to_vec());
                 }
             }

@@ -114,13 +114,15 @@ pub(super) const ALL: &[Planted] = &[
     }),
     planted("never lets a session expire", V5, || {
         hears(|packet| match packet {
-            Packet::Connect(connect) => connect.properties = with_expiry(&connect.properties, Some(u32::MAX)),
+            Packet::Connect(connect) => {
+                connect.set_properties(with_expiry(&connect.properties().to_owned(), Some(u32::MAX)))
+            }
             Packet::Disconnect(disconnect) => disconnect.properties = with_expiry(&disconnect.properties, None),
             _ => {}
         })
     }),
     planted("lets sessions expire at once", V5, || {
-        hears_connect(|connect| connect.properties = with_expiry(&connect.properties, None))
+        hears_connect(|connect| connect.set_properties(with_expiry(&connect.properties().to_owned(), None)))
     }),
     planted("ignores the Session Expiry Interval of DISCONNECT", V5, || {
         hears(|packet| {
@@ -153,7 +155,7 @@ fn tells_connack(mut change: impl FnMut(&mut Connack) + 'static) -> Box<dyn Liar
 }
 
 fn changes_wills(change: impl Fn(&mut squall_codec::packet::Will) + 'static) -> Box<dyn Liar> {
-    hears_connect(move |connect| connect.will.iter_mut().for_each(&change))
+    hears_connect(move |connect| connect.change_will(&change))
 }
 
 fn with_expiry(properties: &Properties, seconds: Option<u32>) -> Properties {
@@ -165,7 +167,7 @@ fn publishes_wills_twice() -> Box<dyn Liar> {
     let mut wills = BTreeSet::new();
     liar(move |passing| {
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            wills.extend(connect.will.iter().map(|will| will.topic.as_str().to_owned()));
+            wills.extend(connect.will().into_iter().map(|will| will.topic.as_str().to_owned()));
         }
         let copy = match passing.from_server() {
             Some(Packet::Publish(publish)) if wills.contains(publish.topic()) => {

@@ -21,7 +21,7 @@ use crate::liars::{
 pub(super) const ALL: &[Planted] = &[
     planted("refuses an empty will", BOTH, || {
         turns_away(|packet| {
-            let will = if let Packet::Connect(connect) = packet { connect.will.as_ref() } else { None };
+            let will = if let Packet::Connect(connect) = packet { connect.will() } else { None };
             will.is_some_and(|will| will.payload.is_empty())
         })
     }),
@@ -37,7 +37,8 @@ pub(super) const ALL: &[Planted] = &[
     planted("never publishes a will of QoS 2", BOTH, || {
         hears(|packet| {
             if let Packet::Connect(connect) = packet {
-                connect.will = connect.will.take().filter(|will| will.qos != Qos::ExactlyOnce);
+                connect
+                    .set_will(connect.will().map(|will| will.to_owned()).filter(|will| will.qos != Qos::ExactlyOnce));
             }
         })
     }),
@@ -202,7 +203,7 @@ fn ends_who_takes_over() -> Box<dyn Liar> {
     let mut late: BTreeSet<u64> = BTreeSet::new();
     liar(move |passing| {
         if let Some(Packet::Connect(connect)) = passing.from_client() {
-            let former = names.insert(connect.client_id.clone(), passing.connection);
+            let former = names.insert(connect.client_id().to_text(), passing.connection);
             if former.is_some_and(|former| passing.connections.contains_key(&former)) {
                 late.insert(passing.connection);
             }
@@ -263,7 +264,7 @@ fn sends_again_what_was_acknowledged() -> Box<dyn Liar> {
     liar(move |passing| {
         let connection = passing.connection;
         match (passing.packet.clone(), passing.direction) {
-            (Some(Packet::Connect(connect)), _) => drop(names.insert(connection, connect.client_id)),
+            (Some(Packet::Connect(connect)), _) => drop(names.insert(connection, connect.client_id().to_text())),
             (Some(Packet::Publish(publish)), Direction::ToClient) => {
                 sent.extend(publish.packet_id.map(|id| ((connection, id), publish.clone())));
             }

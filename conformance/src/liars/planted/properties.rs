@@ -179,7 +179,7 @@ fn strips(id: PropertyId) -> Box<dyn Liar> {
 
 /// Does not read a property of CONNECT.
 fn forgets(id: PropertyId) -> Box<dyn Liar> {
-    hears_connect(move |connect| connect.properties = without(&connect.properties, id))
+    hears_connect(move |connect| connect.set_properties(without(&connect.properties().to_owned(), id)))
 }
 
 fn says_in_connack(change: impl Fn(&mut Connack) + 'static) -> Box<dyn Liar> {

@@ -48,7 +48,7 @@ pub(super) const ALL: &[Planted] = &[
         let mut wills: BTreeSet<Vec<u8>> = BTreeSet::new();
         stops_at(move |passing| match (&passing.packet, passing.direction) {
             (Some(Packet::Connect(connect)), _) => {
-                let will = connect.will.iter().filter(|will| will.properties.content_type().is_some());
+                let will = connect.will().into_iter().filter(|will| will.properties.content_type().is_some());
                 wills.extend(will.map(|will| will.payload.to_vec()));
                 false
             }

@@ -22,8 +22,10 @@ const CODES: [ReasonCode; 2] = [ReasonCode::BadUserNameOrPassword, ReasonCode::N
 /// Credentials that are not right, in words.
 fn strangers(stage: &Stage) -> [(&'static str, Connect); 3] {
     let with = |username: Option<&'static str>, password: Option<&'static str>| {
-        let (username, password) = (username.map(Text::literal), password.map(Into::into));
-        Connect { username, password, ..Peer::hello(stage, "stranger") }
+        let mut connect = Peer::hello(stage, "stranger");
+        connect.set_username(username.map(Text::literal));
+        connect.set_password(password.map(Into::into));
+        connect
     };
     [
         ("a wrong password", with(Some(USERNAME), Some("calm-7"))),
@@ -35,7 +37,7 @@ fn strangers(stage: &Stage) -> [(&'static str, Connect); 3] {
 /// How a CONNECT with these credentials was answered.
 async fn tried(stage: &Stage, connect: Connect) -> Result<Farewell, Halt> {
     let mut peer = Peer::open(stage, "stranger").await?;
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    peer.send(Packet::Connect(connect)).await;
     Ok(farewell(&mut peer).await)
 }
 
@@ -75,11 +77,7 @@ pub(crate) async fn wrong_credentials_are_told(stage: &Stage) -> Outcome {
 /// A connected client, and one that comes with its identifier and without its password: the first goes on.
 pub(crate) async fn who_is_refused_takes_nobodys_place(stage: &Stage) -> Outcome {
     let mut known = Peer::connected(stage, "known").await?;
-    let connect = Connect {
-        username: Some(Text::literal(USERNAME)),
-        password: Some("calm-7".into()),
-        ..Peer::hello(stage, "known")
-    };
+    let connect = Peer::hello(stage, "known").with_username(Text::literal(USERNAME)).with_password("calm-7".into());
     let seen = tried(stage, connect).await?;
     if let Some((connack, at)) = seen.connack().filter(|(connack, _)| !connack.reason.is_failure()) {
         return Err(Halt::inconclusive(format!("it was accepted: {}", connack.reason)).at(at));

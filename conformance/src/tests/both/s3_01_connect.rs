@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use squall_codec::{
-    packet::{Connack, Connect, Packet, Publish},
+    packet::{Connack, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
     version::Version,
@@ -82,7 +82,7 @@ pub(crate) async fn a_second_connect_closes_the_connection(stage: &Stage) -> Out
     let mut cases = Cases::new();
     for actor in ["offender", "another"] {
         let mut peer = offender_as(stage, "offender").await?;
-        let second = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, actor))));
+        let second = bytes_of(stage, &Packet::Connect(Peer::hello(stage, actor)));
         let offence = if actor == "offender" { "the same CONNECT again" } else { "a CONNECT with another identifier" };
         let codes = [ReasonCode::ProtocolError];
         let sent = peer.send_bytes(&second).await;
@@ -244,9 +244,9 @@ pub(crate) async fn short_alphanumeric_identifiers_are_accepted(stage: &Stage) -
     };
     let mut evidence: Option<Evidence> = None;
     for id in ids.iter().chain(&rest) {
-        let connect = Connect { client_id: Text::literal(id), ..Peer::hello(stage, "short") };
+        let connect = Peer::hello(stage, "short").with_client_id(Text::literal(id));
         let mut peer = Peer::open(stage, "short").await?;
-        peer.send(Packet::Connect(Box::new(connect))).await;
+        peer.send(Packet::Connect(connect)).await;
         let connack = peer.expect::<Connack>().await.map_err(|halt| Halt {
             reason: format!("the identifier \"{id}\" ({} bytes): {}", id.len(), halt.reason),
             ..halt
@@ -265,7 +265,7 @@ pub(crate) async fn short_alphanumeric_identifiers_are_accepted(stage: &Stage) -
 /// A faultless CONNECT.
 pub(crate) async fn a_valid_connect_is_accepted(stage: &Stage) -> Outcome {
     let mut peer = Peer::open(stage, "alice").await?;
-    peer.send(Packet::Connect(Box::new(Peer::hello(stage, "alice")))).await;
+    peer.send(Packet::Connect(Peer::hello(stage, "alice"))).await;
     let connack = peer.expect::<Connack>().await?;
     if connack.reason.is_failure() {
         let reason = format!("expected CONNACK with success, got {}", connack.reason);
@@ -366,10 +366,14 @@ pub(crate) async fn payload_fields_are_read_in_their_order(stage: &Stage) -> Out
     offer::qos(&watcher, Qos::AtLeastOnce)?;
     watcher.subscribed(&topic, Qos::AtLeastOnce).await?;
     let mut connect = with_will(stage, "alice", will(&topic, b"the will"));
-    connect.username.get_or_insert(text("the user"));
-    connect.password.get_or_insert(b"the password".to_vec().into());
+    if connect.username().is_none() {
+        connect.set_username(Some(text("the user")));
+    }
+    if connect.password().is_none() {
+        connect.set_password(Some(b"the password".to_vec().into()));
+    }
     let mut alice = Peer::open(stage, "alice").await?;
-    alice.send(Packet::Connect(Box::new(connect))).await;
+    alice.send(Packet::Connect(connect)).await;
     let connack = alice.expect::<Connack>().await.prepared()?;
     if connack.reason.is_failure() {
         // These credentials are known to nobody.
@@ -396,7 +400,8 @@ pub(crate) async fn payload_fields_are_read_in_their_order(stage: &Stage) -> Out
 /// Whether a message of the user that nobody knows comes to the watcher.
 async fn is_heard(stage: &Stage, watcher: &mut Peer, topic: &str) -> Result<bool, Halt> {
     let mut connect = Peer::hello(stage, "control");
-    (connect.username, connect.password) = (Some(text("the user")), Some(b"the password".to_vec().into()));
+    connect.set_username(Some(text("the user")));
+    connect.set_password(Some(b"the password".to_vec().into()));
     let (mut control, _) = Peer::connect(stage, "control", connect).await.prepared()?;
     control.published(topic, Qos::AtLeastOnce, b"control", false).await?;
     Ok(message(watcher, b"control").await.is_ok())
@@ -442,9 +447,9 @@ pub(crate) async fn empty_identifiers_are_told_apart(stage: &Stage) -> Outcome {
     let mut peers = Vec::new();
     let mut evidence: Option<Evidence> = None;
     for n in 0..2 {
-        let connect = Connect { client_id: text(""), ..Peer::hello(stage, "nameless") };
+        let connect = Peer::hello(stage, "nameless").with_client_id(text(""));
         let mut peer = Peer::open(stage, &format!("nameless{n}")).await?;
-        peer.send(Packet::Connect(Box::new(connect))).await;
+        peer.send(Packet::Connect(connect)).await;
         let connack = match peer.next().await {
             Next::Packet(packet) => packet,
             Next::End(end) => return Err(Halt::unsupported("the server takes no empty client identifier").at(&end)),
@@ -492,7 +497,7 @@ pub(crate) async fn packets_behind_connect_are_served(stage: &Stage) -> Outcome 
     let topic = stage.topic("pipelined");
     let mut peer = Peer::open(stage, "hasty").await?;
     let bytes = [
-        bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "hasty")))),
+        bytes_of(stage, &Packet::Connect(Peer::hello(stage, "hasty"))),
         subscribe(version, 0x82, 1, &[], &[(topic.as_bytes(), 0)]),
         publish(version, 0x30, topic.as_bytes(), None, &[], b"hasty"),
         vec![0xC0, 0],

@@ -30,7 +30,7 @@ enum Taken {
 
 async fn identified(stage: &Stage, client_id: &str, what: &str) -> Result<Taken, Halt> {
     let mut peer = Peer::open(stage, &stage.fresh("named")).await?;
-    let sent = peer.send(Packet::Connect(Box::new(Connect::new(stage.version(), text(client_id))))).await;
+    let sent = peer.send(Packet::Connect(Connect::new(stage.version(), text(client_id)))).await;
     let (connack, at) = match peer.next().await {
         Next::Packet(packet) => match &*packet {
             Packet::Connack(connack) => (connack.reason, At(squall_scenarios::verdict::Witness::entry(&packet))),
@@ -177,7 +177,7 @@ pub(crate) async fn session_present_is_true_across_versions(stage: &Stage) -> Ou
         first.disconnect().await;
         farewell(&mut first).await;
         let mut second = Peer::open(stage, "alice").await?;
-        second.send(Packet::Connect(Box::new(lasting(stage, "alice")))).await;
+        second.send(Packet::Connect(lasting(stage, "alice"))).await;
         let connack: Seen<Connack> = second.expect::<Connack>().await.prepared()?;
         if connack.reason.is_failure() {
             return Err(Halt::inconclusive(format!("the server refused: {}", connack.reason)).at(&connack));

@@ -99,7 +99,7 @@ pub(crate) async fn who_has_no_keep_alive_is_let_in(stage: &Stage) -> Outcome {
     let mut connect = Peer::hello(stage, "free");
     connect.keep_alive = 0;
     let mut peer = Peer::open(stage, "free").await?;
-    let sent = peer.send(Packet::Connect(Box::new(connect))).await;
+    let sent = peer.send(Packet::Connect(connect)).await;
     let answer = peer.next().await;
     let refused = match answer {
         Next::Packet(packet) => match &*packet {
@@ -311,7 +311,7 @@ pub(crate) async fn a_connection_without_connect_is_closed(stage: &Stage) -> Out
     let (_, connack) = Peer::connect(stage, "control", Peer::hello(stage, "control")).await.prepared()?;
     let mut silent = Peer::open(stage, "silent").await?;
     let mut half = Peer::open(stage, "half").await?;
-    let connect = bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "half"))));
+    let connect = bytes_of(stage, &Packet::Connect(Peer::hello(stage, "half")));
     half.send_bytes(&connect[..connect.len() / 2]).await;
     let since = stage.now();
     let until = since + REASONABLE;

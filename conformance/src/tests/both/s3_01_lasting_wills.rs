@@ -27,7 +27,7 @@ pub(crate) async fn a_will_of_a_lasting_session_is_published(stage: &Stage) -> O
         let mut evidence: Option<Evidence> = None;
         for payload in ["of a new session", "of a resumed session"] {
             let mut connect = lasting(stage, "mortal");
-            connect.will = Some(will(&topic, payload.as_bytes()));
+            connect.set_will(Some(will(&topic, payload.as_bytes())));
             let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
             mortal.subscribed(&stage.topic("anchor"), Qos::AtMostOnce).await?;
             mortal.close(End::Fin).await;
@@ -46,7 +46,7 @@ pub(crate) async fn a_discarded_will_does_not_come_with_the_next_connection(stag
     tidied(stage, &["mortal"], &[], async {
         let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
         let mut connect = lasting(stage, "mortal");
-        connect.will = Some(will(&topic, b"discarded"));
+        connect.set_will(Some(will(&topic, b"discarded")));
         let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
         offer::session_expiry(&mortal, 300)?;
         mortal.subscribed(&stage.topic("anchor"), Qos::AtMostOnce).await?;

@@ -157,7 +157,7 @@ pub(crate) async fn a_will_is_published_when_the_server_closes_for_an_error(stag
     let topic = stage.topic("will");
     let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
     let version = stage.version();
-    let second = crate::tests::asking::bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "mortal"))));
+    let second = crate::tests::asking::bytes_of(stage, &Packet::Connect(Peer::hello(stage, "mortal")));
     let mut closed = Vec::new();
     for (what, bytes) in [
         ("a PUBLISH with QoS 3", publish(version, 0x36, stage.topic("t").as_bytes(), Some(1), &[], b"x")),
@@ -187,7 +187,7 @@ pub(crate) async fn a_will_is_published_on_take_over(stage: &Stage) -> Outcome {
         {
             let mut connect = if clean { Peer::hello(stage, actor) } else { lasting(stage, actor) };
             let successor = connect.clone();
-            connect.will = Some(will(&topic, payload.as_bytes()));
+            connect.set_will(Some(will(&topic, payload.as_bytes())));
             let (mut old, _) = Peer::connect(stage, actor, connect).await.prepared()?;
             let (mut new, _) = Peer::connect(stage, actor, successor).await.prepared()?;
             farewell(&mut old).await;

@@ -30,7 +30,7 @@ pub(crate) async fn connack_comes_first(stage: &Stage) -> Outcome {
         }
         let mut alice = Peer::open(stage, "alice").await?;
         let bytes = [
-            bytes_of(stage, &Packet::Connect(Box::new(lasting(stage, "alice")))),
+            bytes_of(stage, &Packet::Connect(lasting(stage, "alice"))),
             subscribe(stage.version(), 0x82, 1, &[], &[(topic.as_bytes(), 1)]),
             publish(stage.version(), 0x32, stage.topic("own").as_bytes(), Some(2), &[], b"x"),
             vec![0xC0, 0],

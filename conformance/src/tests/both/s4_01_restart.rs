@@ -42,7 +42,9 @@ pub(crate) async fn outlives_a_kill(stage: &Stage) -> Result<bool, Halt> {
 }
 
 fn clean(stage: &Stage, actor: &str, clean_start: bool) -> Connect {
-    Connect { clean_start, ..Peer::hello(stage, actor) }
+    let mut connect = Peer::hello(stage, actor);
+    connect.clean_start = clean_start;
+    connect
 }
 
 /// A session, its subscription, messages that wait for it and a retained message, over a restart.
@@ -100,8 +102,8 @@ const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::
 /// Sessions that would have ended while the server was down. The text lets the clock stand meanwhile, and the session end late.
 pub(crate) async fn a_session_that_expired_meanwhile_is_gone(stage: &Stage) -> Outcome {
     let short = |actor: &str| {
-        let mut connect = Connect { clean_start: false, ..Peer::hello(stage, actor) };
-        connect.properties.push(Property::SessionExpiryInterval(2));
+        let mut connect = clean(stage, actor, false);
+        connect.push_property(Property::SessionExpiryInterval(2));
         connect
     };
     tidied(stage, &["bob"], &[], async {

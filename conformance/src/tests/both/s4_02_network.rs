@@ -36,7 +36,7 @@ pub(crate) async fn packets_are_found_in_any_segments(stage: &Stage) -> Outcome 
 /// A client connects, subscribes, publishes to itself, acknowledges and pings.
 async fn whole_story(stage: &Stage, actor: &str) -> Outcome {
     let mut peer = Peer::open(stage, actor).await?;
-    peer.send(Packet::Connect(Box::new(Peer::hello(stage, actor)))).await;
+    peer.send(Packet::Connect(Peer::hello(stage, actor))).await;
     let connack = peer.expect::<Connack>().await?;
     let highest = highest_qos(stage, &peer).await;
     let topic = stage.topic(actor);
@@ -64,7 +64,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 async fn in_pieces(stage: &Stage) -> Outcome {
     let topic = stage.topic("pieces");
     let mut peer = Peer::open(stage, "pieces").await?;
-    send_in_pieces(&mut peer, Packet::Connect(Box::new(Peer::hello(stage, "pieces")))).await;
+    send_in_pieces(&mut peer, Packet::Connect(Peer::hello(stage, "pieces"))).await;
     let connack = peer.expect::<Connack>().await?;
     let subscribe = Subscribe::new(id(1), vec![Subscription::new(filter(&topic), Qos::AtMostOnce)]);
     send_in_pieces(&mut peer, Packet::Subscribe(subscribe)).await;
@@ -175,7 +175,7 @@ pub(crate) async fn a_stuck_connection_is_taken_over_at_once(stage: &Stage) -> O
         flood(stage, &topic).await?;
         let asked = stage.now();
         let mut new = Peer::open(stage, "alice").await?;
-        new.send(Packet::Connect(Box::new(lasting(stage, "alice")))).await;
+        new.send(Packet::Connect(lasting(stage, "alice"))).await;
         let connack = new.expect_by::<Connack>(asked + TOO_LONG).await?;
         if connack.reason.is_failure() {
             return Err(Halt::fail(format!("the new connection was refused: {}", connack.reason)).at(&connack));

@@ -315,7 +315,7 @@ const OUTLASTS: Duration = Duration::from_secs(3);
 pub(crate) async fn a_session_lasts_while_its_connection_is_open(stage: &Stage) -> Outcome {
     let mut connect = Peer::hello(stage, "alice");
     if is_v5(stage) {
-        connect.properties.push(Property::SessionExpiryInterval(1));
+        connect.push_property(Property::SessionExpiryInterval(1));
     }
     let (mut peer, connack) = Peer::connect(stage, "alice", connect).await.prepared()?;
     peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;

@@ -19,7 +19,7 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 const MQTT: &str = "mqtt";
 
 fn connect(stage: &Stage, actor: &str) -> Vec<u8> {
-    bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, actor))))
+    bytes_of(stage, &Packet::Connect(Peer::hello(stage, actor)))
 }
 
 fn pingreq(stage: &Stage) -> Vec<u8> {

@@ -1,10 +1,6 @@
 //! 3.1.3.1, 3.1.4 and 3.9.3: who may come in, and what they may subscribe to.
 
-use squall_codec::{
-    packet::{Connect, Packet},
-    reason::ReasonCode,
-    wire::Text,
-};
+use squall_codec::{packet::Packet, reason::ReasonCode, wire::Text};
 use squall_scenarios::{
     peer::Peer,
     stage::Stage,
@@ -78,8 +74,8 @@ pub(crate) const TESTS: &[Test] = &[
 async fn a_client_identifier_that_is_rejected_gets_return_code_2(stage: &Stage) -> Outcome {
     Peer::connected(stage, "control").await?.disconnect().await;
     let mut peer = Peer::open(stage, "offender").await?;
-    let connect = Connect { client_id: Text::literal(""), ..Peer::hello(stage, "offender") };
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    let connect = Peer::hello(stage, "offender").with_client_id(Text::literal(""));
+    peer.send(Packet::Connect(connect)).await;
     let seen = farewell(&mut peer).await;
     let Some((connack, at)) = seen.connack() else {
         let reason = "no CONNACK came, so that nobody can tell why the client was refused";

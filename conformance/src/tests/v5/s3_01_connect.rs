@@ -286,10 +286,10 @@ async fn nothing_behind_a_refused_connect_is_processed(stage: &Stage) -> Outcome
 
 /// A client without an identifier, whose session lasts: its CONNACK. `unsupported` if the server takes none.
 async fn nameless(stage: &Stage, actor: &str) -> Result<(Peer, Seen<Packet>, String), Halt> {
-    let mut connect = Connect { client_id: text(""), ..Peer::hello(stage, actor) };
-    connect.properties.push(Property::SessionExpiryInterval(60));
+    let mut connect = Peer::hello(stage, actor).with_client_id(text(""));
+    connect.push_property(Property::SessionExpiryInterval(60));
     let mut peer = Peer::open(stage, actor).await?;
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    peer.send(Packet::Connect(connect)).await;
     let packet = match peer.next().await {
         Next::Packet(packet) => packet,
         Next::End(end) => return Err(Halt::unsupported("the server takes no empty client identifier").at(&end)),
@@ -329,7 +329,7 @@ async fn an_assigned_identifier_finds_its_session(stage: &Stage) -> Outcome {
     farewell(&mut first).await;
     let mut connect = Connect::new(stage.version(), text(&id));
     connect.clean_start = false;
-    connect.properties.push(Property::SessionExpiryInterval(60));
+    connect.push_property(Property::SessionExpiryInterval(60));
     let again = Peer::connect(stage, "named", connect).await;
     let outcome = match again {
         Ok((_, second)) if second.session_present => Ok(Evidence::of(&connack).and(&second)),
@@ -413,7 +413,7 @@ async fn a_password_without_a_user_name_is_no_error_of_form(stage: &Stage) -> Ou
 async fn user_properties_are_accepted_everywhere(stage: &Stage) -> Outcome {
     let pair = |value: &str| Property::UserProperty((text("same"), text(value)));
     let mut connect = Peer::hello(stage, "talkative");
-    connect.properties = [pair("1"), pair("2"), pair("1")].into_iter().collect();
+    connect.set_properties([pair("1"), pair("2"), pair("1")].into_iter().collect());
     let (mut peer, connack) = Peer::connect(stage, "talkative", connect).await?;
     let topic = crate::tests::watch::filter(&stage.topic("t"));
     let mut subscribe = squall_codec::packet::Subscribe::new(

@@ -53,7 +53,7 @@ async fn after_a_while(stage: &Stage, actor: &str, asked: u32) -> Result<(bool, 
     let with = || {
         let mut connect = Peer::hello(stage, actor);
         connect.clean_start = false;
-        connect.properties.push(Property::SessionExpiryInterval(asked));
+        connect.push_property(Property::SessionExpiryInterval(asked));
         connect
     };
     let (mut peer, connack) = Peer::connect(stage, actor, with()).await.prepared()?;

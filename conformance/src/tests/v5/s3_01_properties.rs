@@ -133,7 +133,7 @@ async fn no_packet_exceeds_the_maximum_of_the_client(stage: &Stage) -> Outcome {
     const LIMIT: usize = 100;
     let topic = stage.topic("size");
     let mut connect = Peer::hello(stage, "small");
-    connect.properties.push(Property::MaximumPacketSize(LIMIT as u32));
+    connect.push_property(Property::MaximumPacketSize(LIMIT as u32));
     let (mut small, connack) = Peer::connect(stage, "small", connect).await.prepared()?;
     offer::qos(&small, Qos::AtLeastOnce)?;
     small.subscribed(&topic, Qos::AtLeastOnce).await?;
@@ -159,8 +159,8 @@ async fn a_packet_too_large_for_the_client_is_dropped(stage: &Stage) -> Outcome 
     let topic = stage.topic("dropped");
     tidied(stage, &["small"], &[], async {
         let mut connect = lasting(stage, "small");
-        connect.properties.push(Property::MaximumPacketSize(100));
-        connect.properties.push(Property::ReceiveMaximum(1));
+        connect.push_property(Property::MaximumPacketSize(100));
+        connect.push_property(Property::ReceiveMaximum(1));
         let (mut small, _) = Peer::connect(stage, "small", connect).await.prepared()?;
         offer::qos(&small, Qos::AtLeastOnce)?;
         small.subscribed(&topic, Qos::AtLeastOnce).await?;
@@ -191,7 +191,7 @@ async fn a_packet_too_large_for_the_client_is_dropped(stage: &Stage) -> Outcome 
 async fn others_get_what_is_too_large_for_one(stage: &Stage) -> Outcome {
     let topic = stage.topic("large");
     let mut connect = Peer::hello(stage, "small");
-    connect.properties.push(Property::MaximumPacketSize(100));
+    connect.push_property(Property::MaximumPacketSize(100));
     let (mut small, _) = Peer::connect(stage, "small", connect).await.prepared()?;
     small.subscribed(&topic, Qos::AtMostOnce).await?;
     let mut roomy = Peer::connected(stage, "roomy").await?;
@@ -226,7 +226,7 @@ async fn passes_where_nobody_is_small(stage: &Stage, payload: &[u8]) -> Result<(
 async fn aliases(stage: &Stage, maximum: Option<u16>) -> Outcome {
     let mut connect = Peer::hello(stage, "aliased");
     if let Some(maximum) = maximum {
-        connect.properties.push(Property::TopicAliasMaximum(maximum));
+        connect.push_property(Property::TopicAliasMaximum(maximum));
     }
     let (mut peer, _) = Peer::connect(stage, "aliased", connect).await.prepared()?;
     offer::wildcards(&peer)?;
@@ -279,7 +279,7 @@ async fn response_information_is_not_sent_unasked(stage: &Stage) -> Outcome {
     for asked in [None, Some(0)] {
         let mut connect = Peer::hello(stage, "quiet");
         if let Some(asked) = asked {
-            connect.properties.push(Property::RequestResponseInformation(asked));
+            connect.push_property(Property::RequestResponseInformation(asked));
         }
         let (mut peer, connack) = Peer::connect(stage, "quiet", connect).await.prepared()?;
         peer.disconnect().await;
@@ -298,8 +298,8 @@ async fn response_information_may_be_asked_for(stage: &Stage) -> Outcome {
     let mut cases = Cases::new();
     for problems in [0, 1] {
         let mut connect = Peer::hello(stage, "curious");
-        connect.properties.push(Property::RequestResponseInformation(1));
-        connect.properties.push(Property::RequestProblemInformation(problems));
+        connect.push_property(Property::RequestResponseInformation(1));
+        connect.push_property(Property::RequestProblemInformation(problems));
         let outcome = formed(stage, Peer::connect(stage, "curious", connect).await);
         let what = format!("Request Problem Information {problems}");
         let outcome = match outcome {
@@ -317,7 +317,7 @@ async fn response_information_may_be_asked_for(stage: &Stage) -> Outcome {
 /// Request Problem Information 0: no Reason String and no User Property in answers, whatever goes wrong.
 async fn answers_explain_nothing_to_those_who_do_not_ask(stage: &Stage) -> Outcome {
     let mut connect = Peer::hello(stage, "curt");
-    connect.properties.push(Property::RequestProblemInformation(0));
+    connect.push_property(Property::RequestProblemInformation(0));
     let (mut peer, _) = Peer::connect(stage, "curt", connect).await.prepared()?;
     let topic = stage.topic("nobody");
     // What is likely to be refused or to have nothing to do: no subscriber, no subscription, an odd share.

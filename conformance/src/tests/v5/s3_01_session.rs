@@ -198,7 +198,7 @@ pub(crate) fn expiring(stage: &Stage, actor: &str, clean_start: bool, seconds: O
     let mut connect = Peer::hello(stage, actor);
     connect.clean_start = clean_start;
     if let Some(seconds) = seconds {
-        connect.properties.push(Property::SessionExpiryInterval(seconds));
+        connect.push_property(Property::SessionExpiryInterval(seconds));
     }
     connect
 }

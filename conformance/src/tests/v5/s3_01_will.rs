@@ -184,7 +184,7 @@ fn delayed(stage: &Stage, actor: &str, topic: &str, payload: &[u8], delay: u32, 
     let mut last = will(topic, payload);
     last.properties.push(Property::WillDelayInterval(delay));
     let mut connect = with_will(stage, actor, last);
-    connect.properties.push(Property::SessionExpiryInterval(expiry));
+    connect.push_property(Property::SessionExpiryInterval(expiry));
     connect
 }
 

@@ -93,7 +93,7 @@ pub(crate) const TESTS: &[Test] = &[
 /// After a second CONNECT, and behind a PINGREQ: never a second CONNACK.
 async fn at_most_one_connack_comes(stage: &Stage) -> Outcome {
     let mut peer = offender_as(stage, "offender").await?;
-    let second = crate::tests::asking::bytes_of(stage, &Packet::Connect(Box::new(Peer::hello(stage, "offender"))));
+    let second = crate::tests::asking::bytes_of(stage, &Packet::Connect(Peer::hello(stage, "offender")));
     let sent = peer.send_bytes(&second).await;
     let seen = farewell(&mut peer).await;
     match (seen.connack(), &seen.end) {
@@ -210,9 +210,9 @@ async fn a_connack_keeps_to_the_maximum_packet_size(stage: &Stage) -> Outcome {
     let mut control = Peer::connected(stage, "control").await?;
     control.disconnect().await;
     let mut connect = Peer::hello(stage, "tiny");
-    connect.properties.push(Property::MaximumPacketSize(LIMIT));
+    connect.push_property(Property::MaximumPacketSize(LIMIT));
     let mut peer = Peer::open(stage, "tiny").await?;
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    peer.send(Packet::Connect(connect)).await;
     match peer.next().await {
         squall_scenarios::peer::Next::Packet(packet) => {
             let Packet::Connack(connack) = &*packet else {

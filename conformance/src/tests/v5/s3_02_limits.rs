@@ -143,7 +143,7 @@ async fn any_qos_may_be_subscribed_to_below_the_maximum(stage: &Stage) -> Outcom
 /// A CONNECT that must be refused, after one that was accepted.
 async fn refused(stage: &Stage, connect: Connect, offence: &str, codes: &[ReasonCode]) -> Outcome {
     let mut peer = Peer::open(stage, "offender").await?;
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    peer.send(Packet::Connect(connect)).await;
     judge_refusal(stage, offence, codes, &farewell(&mut peer).await)
 }
 
@@ -151,7 +151,7 @@ async fn a_will_above_the_maximum_qos_is_refused(stage: &Stage) -> Outcome {
     let (mut control, _) = limited_qos(stage, "control").await?;
     control.disconnect().await;
     let mut connect = Peer::hello(stage, "offender");
-    connect.will = Some(Will { qos: Qos::ExactlyOnce, ..will(&stage.topic("will"), b"gone") });
+    connect.set_will(Some(Will { qos: Qos::ExactlyOnce, ..will(&stage.topic("will"), b"gone") }));
     refused(stage, connect, "a CONNECT with a will of QoS 2", &[ReasonCode::QosNotSupported]).await
 }
 
@@ -182,7 +182,7 @@ async fn unretained(stage: &Stage, actor: &str) -> Result<Peer, Halt> {
 async fn a_retained_will_is_refused_where_nothing_is_retained(stage: &Stage) -> Outcome {
     unretained(stage, "control").await?.disconnect().await;
     let mut connect = Peer::hello(stage, "offender");
-    connect.will = Some(Will { qos: Qos::AtMostOnce, retain: true, ..will(&stage.topic("will"), b"gone") });
+    connect.set_will(Some(Will { qos: Qos::AtMostOnce, retain: true, ..will(&stage.topic("will"), b"gone") }));
     refused(stage, connect, "a CONNECT with a retained will", &[ReasonCode::RetainNotSupported]).await
 }
 
@@ -314,7 +314,8 @@ const LONGEST: u16 = 20;
 const LATE: Duration = Duration::from_secs(10);
 
 async fn the_server_keep_alive_takes_the_place_of_the_clients(stage: &Stage) -> Outcome {
-    let connect = Connect { keep_alive: ASKED, ..Peer::hello(stage, "silent") };
+    let mut connect = Peer::hello(stage, "silent");
+    connect.keep_alive = ASKED;
     let (mut peer, connack) = Peer::connect(stage, "silent", connect).await.prepared()?;
     let seconds = match connack.properties.server_keep_alive() {
         Some(seconds) if (1..=LONGEST).contains(&seconds) => seconds,
@@ -339,15 +340,13 @@ async fn the_server_keep_alive_takes_the_place_of_the_clients(stage: &Stage) -> 
 async fn a_client_identifier_that_is_rejected_ends_the_connection(stage: &Stage) -> Outcome {
     Peer::connected(stage, "control").await?.disconnect().await;
     let mut peer = Peer::open(stage, "offender").await?;
-    let connect = Connect { client_id: squall_codec::wire::Text::literal(""), ..Peer::hello(stage, "offender") };
-    peer.send(Packet::Connect(Box::new(connect.clone()))).await;
+    let connect = Peer::hello(stage, "offender").with_client_id(squall_codec::wire::Text::literal(""));
+    peer.send(Packet::Connect(connect.clone())).await;
     let seen = farewell(&mut peer).await;
     if let Some((_, at)) = seen.connack().filter(|(connack, _)| !connack.reason.is_failure()) {
         return Err(Halt::unsupported(format!("needs a server {}", Setup::Named.wanted())).at(at));
     }
-    let offence = format!(
-        "a CONNECT without a Client Identifier ({} bytes)",
-        bytes_of(stage, &Packet::Connect(Box::new(connect))).len()
-    );
+    let offence =
+        format!("a CONNECT without a Client Identifier ({} bytes)", bytes_of(stage, &Packet::Connect(connect)).len());
     judge_refusal(stage, &offence, &[ReasonCode::ClientIdentifierNotValid], &seen)
 }

@@ -123,7 +123,7 @@ async fn forwarded(stage: &Stage, maximum: Option<u16>) -> Outcome {
     let actor = stage.fresh("reader");
     let mut connect = Peer::hello(stage, &actor);
     if let Some(maximum) = maximum {
-        connect.properties.push(Property::TopicAliasMaximum(maximum));
+        connect.push_property(Property::TopicAliasMaximum(maximum));
     }
     let (mut reader, _) = Peer::connect(stage, &actor, connect).await.prepared()?;
     offer::topic_aliases(&reader)?;
@@ -155,7 +155,7 @@ async fn a_message_that_is_sent_again_has_its_topic(stage: &Stage) -> Outcome {
     tidied(stage, &["alice"], &[], async {
         let with = |maximum| {
             let mut connect = lasting(stage, "alice");
-            connect.properties.push(Property::TopicAliasMaximum(maximum));
+            connect.push_property(Property::TopicAliasMaximum(maximum));
             connect
         };
         let (mut alice, _) = Peer::connect(stage, "alice", with(5)).await.prepared()?;

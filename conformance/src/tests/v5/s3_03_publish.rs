@@ -239,7 +239,7 @@ async fn a_subscription_identifier_of_a_client_is_not_forwarded(stage: &Stage) -
 async fn the_receive_maximum_of_the_client_is_kept(stage: &Stage) -> Outcome {
     let topic = stage.topic("window");
     let mut connect = Peer::hello(stage, "narrow");
-    connect.properties.push(Property::ReceiveMaximum(2));
+    connect.push_property(Property::ReceiveMaximum(2));
     let (mut narrow, _) = Peer::connect(stage, "narrow", connect).await.prepared()?;
     offer::qos(&narrow, Qos::AtLeastOnce)?;
     narrow.subscribed(&topic, Qos::ExactlyOnce).await?;
@@ -297,7 +297,7 @@ async fn the_receive_maximum_of_the_client_is_kept(stage: &Stage) -> Outcome {
 async fn a_full_window_holds_only_messages_back(stage: &Stage) -> Outcome {
     let topic = stage.topic("full");
     let mut connect = Peer::hello(stage, "narrow");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::ReceiveMaximum(1));
     let (mut narrow, _) = Peer::connect(stage, "narrow", connect).await.prepared()?;
     offer::qos(&narrow, Qos::AtLeastOnce)?;
     narrow.subscribed(&topic, Qos::AtLeastOnce).await?;

@@ -124,12 +124,12 @@ async fn frugal(stage: &Stage) -> Result<(Peer, usize), Halt> {
     /// The largest answer that explains nothing: SUBACK with one code.
     const LEAST: usize = 6;
     let mut connect = Peer::hello(stage, "frugal");
-    connect.properties.push(Property::RequestProblemInformation(1));
+    connect.push_property(Property::RequestProblemInformation(1));
     let (mut measured, connack) = Peer::connect(stage, "frugal", connect.clone()).await.prepared()?;
     let limit = size_of(stage, &connack).max(LEAST) + 2;
     measured.disconnect().await;
     farewell(&mut measured).await;
-    connect.properties.push(Property::MaximumPacketSize(u32::try_from(limit).unwrap_or(u32::MAX)));
+    connect.push_property(Property::MaximumPacketSize(u32::try_from(limit).unwrap_or(u32::MAX)));
     let (peer, _) = Peer::connect(stage, "frugal", connect).await.prepared()?;
     Ok((peer, limit))
 }
@@ -215,7 +215,7 @@ async fn delivered(stage: &Stage, limit: usize) -> Result<Vec<Seen<Packet>>, Hal
     // Room for the message; its PUBREL is to be small.
     let limit = limit.max(topic.len() + 20);
     let mut connect = Peer::hello(stage, "receiver");
-    connect.properties.push(Property::MaximumPacketSize(u32::try_from(limit).unwrap_or(u32::MAX)));
+    connect.push_property(Property::MaximumPacketSize(u32::try_from(limit).unwrap_or(u32::MAX)));
     let (mut peer, _) = Peer::connect(stage, "receiver", connect).await.prepared()?;
     offer::qos(&peer, Qos::ExactlyOnce)?;
     peer.subscribed(&topic, Qos::ExactlyOnce).await?;

@@ -398,7 +398,7 @@ async fn a_retained_message_has_the_identifier_of_its_subscription(stage: &Stage
 async fn under_one_name(stage: &Stage, actor: &str, lasts: bool) -> Result<Peer, Halt> {
     let plain = if lasts { lasting(stage, actor) } else { Peer::hello(stage, actor) };
     let mut named = plain.clone();
-    named.username = Some(Text::literal("squall"));
+    named.set_username(Some(Text::literal("squall")));
     match Peer::connect(stage, actor, named).await {
         Ok((peer, _)) => Ok(peer),
         Err(_) => Peer::connect(stage, actor, plain).await.prepared().map(|(peer, _)| peer),

@@ -141,7 +141,7 @@ async fn disconnected(stage: &Stage, maximum: Option<u32>) -> Result<Vec<(&'stat
     let connect = || {
         let mut connect = Peer::hello(stage, "alice");
         if let Some(maximum) = maximum {
-            connect.properties.push(Property::MaximumPacketSize(maximum));
+            connect.push_property(Property::MaximumPacketSize(maximum));
         }
         connect
     };

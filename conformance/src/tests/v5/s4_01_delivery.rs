@@ -189,7 +189,7 @@ async fn an_expired_session_is_gone(stage: &Stage) -> Outcome {
     tidied(stage, &LEAVERS, &[], async {
         let connecting = |actor: &str| {
             let mut connect = Peer::hello(stage, actor);
-            connect.properties.push(Property::SessionExpiryInterval(LASTS_SECONDS));
+            connect.push_property(Property::SessionExpiryInterval(LASTS_SECONDS));
             connect
         };
         let mut leavers = Vec::new();

@@ -233,7 +233,7 @@ async fn a_qos_2_message_of_an_ended_session_goes_to_nobody(stage: &Stage) -> Ou
     for (case, received, expiry) in [("a", false, 0), ("b", true, 0), ("c", false, 1), ("d", true, 1)] {
         let mut connect = Peer::hello(stage, &chosen_name(case));
         if expiry > 0 {
-            connect.properties.push(Property::SessionExpiryInterval(expiry));
+            connect.push_property(Property::SessionExpiryInterval(expiry));
         }
         let mut chosen = chosen(stage, connect, case, Qos::ExactlyOnce).await?;
         let given = chosen.member.connack().and_then(|connack| connack.properties.session_expiry_interval());

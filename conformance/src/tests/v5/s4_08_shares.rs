@@ -186,7 +186,7 @@ async fn a_shared_message_goes_to_exactly_one_member(stage: &Stage) -> Outcome {
 async fn whoever_is_chosen_a_message_comes_to_a_member(stage: &Stage) -> Outcome {
     let share = shared(stage, "group", "t");
     let mut connect = Peer::hello(stage, "slow");
-    connect.properties.push(Property::ReceiveMaximum(1));
+    connect.push_property(Property::ReceiveMaximum(1));
     let (mut slow, _) = Peer::connect(stage, "slow", connect).await.prepared()?;
     joins(&mut slow, &share, Qos::AtLeastOnce).await?;
     let [mut other] = members(stage, &share, Qos::AtLeastOnce).await?;

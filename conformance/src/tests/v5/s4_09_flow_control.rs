@@ -38,7 +38,7 @@ pub(crate) const TESTS: &[Test] = &[
 /// A subscriber with this Receive Maximum, and three QoS 1 messages for it.
 async fn crowded(stage: &Stage, receive_maximum: u16) -> Result<Peer, Halt> {
     let mut connect = Peer::hello(stage, "alice");
-    connect.properties.push(Property::ReceiveMaximum(receive_maximum));
+    connect.push_property(Property::ReceiveMaximum(receive_maximum));
     let (mut peer, _) = Peer::connect(stage, "alice", connect).await.prepared()?;
     peer.subscribed(&stage.topic("t"), Qos::AtLeastOnce).await?;
     let mut publisher = Peer::connected(stage, "bob").await?;

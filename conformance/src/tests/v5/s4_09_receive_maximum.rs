@@ -114,7 +114,7 @@ async fn more_than_the_receive_maximum_of_the_server_closes_the_connection(stage
 /// A subscriber with this Receive Maximum.
 async fn windowed(stage: &Stage, actor: &str, receive_maximum: u16, qos: Qos) -> Result<Peer, Halt> {
     let mut connect = Peer::hello(stage, actor);
-    connect.properties.push(Property::ReceiveMaximum(receive_maximum));
+    connect.push_property(Property::ReceiveMaximum(receive_maximum));
     let (mut peer, _) = Peer::connect(stage, actor, connect).await.prepared()?;
     offer::qos(&peer, qos)?;
     peer.subscribed(&stage.topic("t"), qos).await?;
@@ -217,7 +217,7 @@ async fn resized(stage: &Stage, actor: &str, before: u16, after: u16) -> Outcome
     let topic = stage.topic(actor);
     let with = |maximum| {
         let mut connect = lasting(stage, actor);
-        connect.properties.push(Property::ReceiveMaximum(maximum));
+        connect.push_property(Property::ReceiveMaximum(maximum));
         connect
     };
     let (mut peer, _) = Peer::connect(stage, actor, with(before)).await.prepared()?;

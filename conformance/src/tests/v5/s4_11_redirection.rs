@@ -27,7 +27,7 @@ pub(crate) const TESTS: &[Test] = &[test!(
 
 async fn a_server_reference_comes_with_a_code_of_redirection(stage: &Stage) -> Outcome {
     let mut peer = Peer::open(stage, "alice").await?;
-    peer.send(Packet::Connect(Box::new(Peer::hello(stage, "alice")))).await;
+    peer.send(Packet::Connect(Peer::hello(stage, "alice"))).await;
     let connack = peer.expect::<Connack>().await.prepared()?;
     let redirects = matches!(connack.reason, ReasonCode::UseAnotherServer | ReasonCode::ServerMoved);
     match connack.properties.server_reference() {

@@ -45,8 +45,8 @@ pub(crate) const TESTS: &[Test] = &[
 
 async fn an_unknown_authentication_method_is_refused(stage: &Stage) -> Outcome {
     let mut connect = Peer::hello(stage, "offender");
-    connect.properties.push(Property::AuthenticationMethod(text("X-UNKNOWN-SQUALL")));
-    let bytes = bytes_of(stage, &Packet::Connect(Box::new(connect)));
+    connect.push_property(Property::AuthenticationMethod(text("X-UNKNOWN-SQUALL")));
+    let bytes = bytes_of(stage, &Packet::Connect(connect));
     let codes = [ReasonCode::BadAuthenticationMethod, ReasonCode::NotAuthorized];
     refuses(stage, "a CONNECT with an unknown Authentication Method", &bytes, &codes).await
 }

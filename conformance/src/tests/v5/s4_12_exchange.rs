@@ -106,9 +106,9 @@ fn auth(reason: ReasonCode, method: Option<&str>, data: Option<bytes::Bytes>) ->
 /// A CONNECT that begins an exchange.
 fn beginning(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Connect {
     let mut connect = Peer::hello(stage, actor);
-    connect.properties.push(Property::AuthenticationMethod(text(METHOD)));
+    connect.push_property(Property::AuthenticationMethod(text(METHOD)));
     if let Some(data) = exchange.first() {
-        connect.properties.push(Property::AuthenticationData(data));
+        connect.push_property(Property::AuthenticationData(data));
     }
     connect
 }
@@ -116,7 +116,7 @@ fn beginning(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Connect
 /// The server's first AUTH of an exchange.
 pub(super) async fn begun(stage: &Stage, actor: &str, exchange: &mut dyn Exchange) -> Result<(Peer, Seen<Auth>), Halt> {
     let mut peer = Peer::open(stage, actor).await?;
-    peer.send(Packet::Connect(Box::new(beginning(stage, actor, exchange)))).await;
+    peer.send(Packet::Connect(beginning(stage, actor, exchange))).await;
     let auth = peer.expect::<Auth>().await.prepared()?;
     Ok((peer, auth))
 }
@@ -189,9 +189,9 @@ const SMALL: u32 = 256;
 async fn auth_keeps_to_the_maximum_packet_size(stage: &Stage) -> Outcome {
     let mut exchange = exchange(stage, PASSWORD);
     let mut connect = beginning(stage, "alice", &mut *exchange);
-    connect.properties.push(Property::MaximumPacketSize(SMALL));
+    connect.push_property(Property::MaximumPacketSize(SMALL));
     let mut peer = Peer::open(stage, "alice").await?;
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    peer.send(Packet::Connect(connect)).await;
     let first = peer.expect::<Auth>().await.prepared()?;
     let size = bytes_of(stage, &Packet::Auth((*first).clone())).len();
     if size > SMALL as usize {

@@ -34,9 +34,9 @@ async fn a_failure_in_connack_is_followed_by_the_end(stage: &Stage) -> Outcome {
     let mut control = Peer::connected(stage, "control").await?;
     control.disconnect().await;
     let mut connect = Peer::hello(stage, "alice");
-    connect.properties.push(Property::AuthenticationMethod(text("X-UNKNOWN-SQUALL")));
+    connect.push_property(Property::AuthenticationMethod(text("X-UNKNOWN-SQUALL")));
     let mut peer = Peer::open(stage, "alice").await?;
-    peer.send(Packet::Connect(Box::new(connect))).await;
+    peer.send(Packet::Connect(connect)).await;
     let seen = farewell(&mut peer).await;
     match (seen.connack(), &seen.end) {
         (Some((connack, at)), _) if !connack.reason.is_failure() => {

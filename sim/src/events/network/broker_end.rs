@@ -224,7 +224,7 @@ impl Network {
         match (Packet::decode(connection.version.unwrap_or(Version::V5_0), sender, frame.clone()), direction) {
             (Ok(packet), Direction::ToServer) => {
                 if let Packet::Connect(connect) = &packet {
-                    connection.version = Some(connect.version);
+                    connection.version = Some(connect.version());
                 }
                 self.passes(index, Edge::ToServer(&packet));
             }

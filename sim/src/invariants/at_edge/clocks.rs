@@ -23,7 +23,7 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Found) {
 fn session_present(scene: &Scene<'_>, at: usize, found: &mut Found) {
     let line = &scene.lines[at];
     let Some((mark, connack)) = line.granted else { return };
-    if line.connect.version == Version::V3_1 {
+    if line.connect.version() == Version::V3_1 {
         return;
     }
     let present = connack.session_present;

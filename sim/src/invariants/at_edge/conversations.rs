@@ -81,7 +81,7 @@ impl Asked {
             Packet::Connack(connack) => {
                 // 3.1 does not say whether there was a session.
                 self.is_resumed =
-                    connack.session_present || line.connect.version < squall_codec::version::Version::V3_1_1;
+                    connack.session_present || line.connect.version() < squall_codec::version::Version::V3_1_1;
                 let is_first = line.granted.is_none_or(|(mark, _)| mark.position == position);
                 if !is_first {
                     return answers("CONNACK came twice".to_owned());
@@ -122,7 +122,7 @@ impl Asked {
             }
             Packet::Suback(suback) => self.counted(packet.kind(), suback.packet_id, Some(suback.reasons.len())),
             Packet::Unsuback(unsuback) => {
-                let count = line.connect.version.has_properties().then_some(unsuback.reasons.len());
+                let count = line.connect.version().has_properties().then_some(unsuback.reasons.len());
                 self.counted(packet.kind(), unsuback.packet_id, count)
             }
             // [MQTT-3.3.2-8] [MQTT-3.1.2-26]
@@ -130,7 +130,7 @@ impl Asked {
                 if let Some(id) = publish.packet_id {
                     self.refused.remove(&id);
                 }
-                let most = line.connect.properties.topic_alias_maximum().unwrap_or(0);
+                let most = line.connect.properties().topic_alias_maximum().unwrap_or(0);
                 match publish.topic_alias {
                     Some(alias) if alias == 0 || alias > most => Some((
                         Invariant::TopicAlias,
@@ -160,12 +160,12 @@ impl Asked {
 
 /// [MQTT-3.1.2-24]
 fn size(line: &Line<'_>, packet: &Packet) -> Option<(Invariant, String)> {
-    let most = line.connect.properties.maximum_packet_size()?;
+    let most = line.connect.properties().maximum_packet_size()?;
     // A history has the topic in the place of its alias.
     if matches!(packet, Packet::Publish(publish) if publish.topic_alias.is_some()) {
         return None;
     }
-    let size = packet.encoded_len(line.connect.version);
+    let size = packet.encoded_len(line.connect.version());
     let detail = format!("{} has {size} bytes where Maximum Packet Size is {most}", packet.kind());
     (size > most as usize).then_some((Invariant::PacketSize, detail))
 }

@@ -84,7 +84,7 @@ fn wrongs(
     if publish.retain && !message.retain {
         wrongs.push((Invariant::AsSubscribed, format!("a message on {topic} has RETAIN, and was published without")));
     }
-    if line.connect.version.has_properties()
+    if line.connect.version().has_properties()
         && let Some(said) = scene.publish(message.position).filter(|_| !message.is_will)
         && !is_passed_on(said, publish)
     {
@@ -122,7 +122,7 @@ fn of_one(
 ) -> Vec<(Invariant, String)> {
     let mut wrongs = Vec::new();
     let mut wrong = |detail| wrongs.push((Invariant::AsSubscribed, detail));
-    let has_properties = line.connect.version.has_properties();
+    let has_properties = line.connect.version().has_properties();
     if let Some((granted, qos)) = sub.granted {
         // 3.1.1 [MQTT-3.8.4-6] [MQTT-3.8.4-8]
         let right = message.qos.min(qos);
@@ -179,7 +179,7 @@ fn expiry(
     if left_after > expires + 4 * scene.allowance.lag {
         return Some((Invariant::MessageExpiry, format!("a message on {topic} has expired and is sent")));
     }
-    if !line.connect.version.has_properties() {
+    if !line.connect.version().has_properties() {
         return None;
     }
     let most = u64::from(seconds) - left_after.saturating_sub(had).as_secs().min(seconds.into());

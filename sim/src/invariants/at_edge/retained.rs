@@ -72,7 +72,7 @@ fn owed(scene: &Scene<'_>, place: usize, found: &mut Found) {
     let sub = &scene.subs[place];
     let Some((granted, qos)) = sub.granted else { return };
     let client = sub.client;
-    let has_properties = scene.lines[sub.line].connect.version.has_properties();
+    let has_properties = scene.lines[sub.line].connect.version().has_properties();
     // Perhaps in the same SUBSCRIBE.
     let is_same =
         |other: &Sub<'_>| other.client == client && other.session == sub.session && other.filter == sub.filter;

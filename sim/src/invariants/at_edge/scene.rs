@@ -144,10 +144,10 @@ impl<'h> Scene<'h> {
         for (position, event) in self.history.events.iter().enumerate() {
             let mark = Mark { position, at: event.at };
             if let Happened::Sent(Packet::Connect(connect)) = &event.what {
-                let client = connect.client_id.as_str();
+                let client = connect.client_id().as_str();
                 if *actors.entry(client).or_insert(&event.connection.actor) != &*event.connection.actor
                     || client.is_empty()
-                    || connect.version == Version::V3_1
+                    || connect.version() == Version::V3_1
                 {
                     self.shared.insert(client);
                 }
@@ -166,7 +166,7 @@ impl<'h> Scene<'h> {
                 Happened::Sent(packet) => {
                     line.silence = line.silence.max(event.at - line.heard);
                     line.heard = event.at;
-                    let (client, session) = (line.connect.client_id.as_str(), line.session);
+                    let (client, session) = (line.connect.client_id().as_str(), line.session);
                     match packet {
                         Packet::Publish(publish) if publish.dup => drop(self.resent.insert(publish.payload_bytes())),
                         Packet::Disconnect(disconnect) => line.leaves = Some((mark, disconnect)),
@@ -200,13 +200,13 @@ impl<'h> Scene<'h> {
                 }
                 Happened::Received(packet) => {
                     line.spoke = event.at;
-                    line.sent_bytes += packet.encoded_len(line.connect.version);
+                    line.sent_bytes += packet.encoded_len(line.connect.version());
                     match packet {
                         Packet::Connack(connack) if !line.is_answered => {
                             line.is_answered = true;
                             if !connack.reason.is_failure() {
                                 line.granted = Some((mark, connack));
-                                let client = line.connect.client_id.as_str();
+                                let client = line.connect.client_id().as_str();
                                 if connack.session_present && self.may_be_another_session(at) {
                                     self.shared.insert(client);
                                 }
@@ -256,7 +256,7 @@ impl<'h> Scene<'h> {
 
     pub(super) fn breach(&self, invariant: Invariant, position: usize, detail: String) -> Breach {
         let event = &self.history.events[position];
-        let version = self.line_of(&event.connection).map(|line| self.lines[line].connect.version);
+        let version = self.line_of(&event.connection).map(|line| self.lines[line].connect.version());
         Breach { version, ..Breach::new(invariant, event, detail) }
     }
 
@@ -311,14 +311,14 @@ impl<'h> Scene<'h> {
 
     /// Its newest session.
     pub(super) fn session_at_the_end(&self, client: &str) -> usize {
-        let of_client = self.lines.iter().filter(|line| line.connect.client_id.as_str() == client);
+        let of_client = self.lines.iter().filter(|line| line.connect.client_id().as_str() == client);
         of_client.map(|line| line.session).max().unwrap_or(0)
     }
 
     /// Whether some packet may have been too large for one of its connections.
     pub(super) fn takes_all_sizes(&self, client: &str) -> bool {
-        let mut of_client = self.lines.iter().filter(|line| line.connect.client_id.as_str() == client);
-        of_client.all(|line| line.connect.properties.maximum_packet_size().is_none())
+        let mut of_client = self.lines.iter().filter(|line| line.connect.client_id().as_str() == client);
+        of_client.all(|line| line.connect.properties().maximum_packet_size().is_none())
     }
 
     /// Deliveries of a message to a client behind a position.
@@ -338,7 +338,7 @@ impl<'h> Scene<'h> {
         let line = &self.lines[at];
         self.lines.iter().enumerate().any(|(other, one)| {
             other != at
-                && one.connect.client_id == line.connect.client_id
+                && one.connect.client_id() == line.connect.client_id()
                 && one.asked.position < position
                 && (one.asked.position > line.asked.position
                     || one.granted.is_some_and(|(granted, _)| granted.position > line.asked.position)
@@ -368,7 +368,7 @@ impl<'h> Line<'h> {
     }
 
     pub(super) fn client(&self) -> &'h str {
-        self.connect.client_id.as_str()
+        self.connect.client_id().as_str()
     }
 
     /// In seconds, as the server has it.
@@ -387,12 +387,12 @@ impl<'h> Line<'h> {
     pub(super) fn expiry(&self) -> (Duration, Duration) {
         let forever = Duration::from_secs(u64::from(u32::MAX));
         let of = |seconds: u32| if seconds == u32::MAX { forever } else { Duration::from_secs(seconds.into()) };
-        let own = match (self.connect.version.has_properties(), self.granted) {
+        let own = match (self.connect.version().has_properties(), self.granted) {
             (false, _) if self.connect.clean_start => Duration::ZERO,
             (false, _) => forever,
             (true, granted) => {
                 let said = granted.and_then(|(_, connack)| connack.properties.session_expiry_interval());
-                of(said.or(self.connect.properties.session_expiry_interval()).unwrap_or(0))
+                of(said.or(self.connect.properties().session_expiry_interval()).unwrap_or(0))
             }
         };
         let changed = self.leaves.and_then(|(_, disconnect)| disconnect.properties.session_expiry_interval()).map(of);

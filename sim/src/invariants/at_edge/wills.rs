@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use squall_codec::{packet::Will, qos::Qos, reason::ReasonCode};
+use squall_codec::{packet::WillView, qos::Qos, reason::ReasonCode};
 
 use super::{
     Found,
@@ -33,11 +33,11 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Found) {
     let mut wills: BTreeMap<Key, Wills> = BTreeMap::new();
     for at in 0..scene.lines.len() {
         let line = &scene.lines[at];
-        let Some(will) = &line.connect.will else { continue };
-        let of = wills.entry((will.topic.as_str().to_owned(), will.payload.clone())).or_default();
+        let Some(will) = line.connect.will() else { continue };
+        let of = wills.entry((will.topic.as_str().to_owned(), will.payload.to_vec().into())).or_default();
         of.qos = of.qos.max(Some(will.qos));
         of.is_retained |= will.retain;
-        match fate(scene, at, will) {
+        match fate(scene, at, &will) {
             Fate::Never => {}
             Fate::Perhaps => of.at_most += 1,
             Fate::Goes(mark, by) => {
@@ -54,7 +54,7 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Found) {
     }
 }
 
-fn fate(scene: &Scene<'_>, at: usize, will: &Will) -> Fate {
+fn fate(scene: &Scene<'_>, at: usize, will: &WillView<'_>) -> Fate {
     let line = &scene.lines[at];
     if line.is_answered && line.granted.is_none() {
         return Fate::Never;
@@ -71,7 +71,7 @@ fn fate(scene: &Scene<'_>, at: usize, will: &Will) -> Fate {
             _ => Fate::Perhaps,
         };
     }
-    let delay = will.properties.will_delay_interval().filter(|_| line.connect.version.has_properties()).unwrap_or(0);
+    let delay = will.properties.will_delay_interval().filter(|_| line.connect.version().has_properties()).unwrap_or(0);
     let waits = Duration::from_secs(delay.into()).min(line.expiry().1);
     let end = over.mark.at + waits;
     // The server may learn of the end after it has met the next connection.

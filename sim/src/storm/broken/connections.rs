@@ -60,8 +60,8 @@ broken! {
     "keeps sessions for ever", [SessionPresent Will], |_, passing| match &passing.packet {
         Packet::Connect(connect) if passing.version.has_properties() => {
             let mut other = connect.clone();
-            other.properties = without(&connect.properties, PropertyId::SessionExpiryInterval);
-            other.properties.push(Property::SessionExpiryInterval(u32::MAX));
+            other.set_properties(without(&connect.properties().to_owned(), PropertyId::SessionExpiryInterval));
+            other.push_property(Property::SessionExpiryInterval(u32::MAX));
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),
@@ -69,7 +69,7 @@ broken! {
     "keeps no session", [SessionPresent Will], |_, passing| match &passing.packet {
         Packet::Connect(connect) if passing.version.has_properties() => {
             let mut other = connect.clone();
-            other.properties = without(&connect.properties, PropertyId::SessionExpiryInterval);
+            other.set_properties(without(&connect.properties().to_owned(), PropertyId::SessionExpiryInterval));
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),
@@ -77,9 +77,9 @@ broken! {
     "keeps sessions for a second too long", [SessionPresent Will], |_, passing| match &passing.packet {
         Packet::Connect(connect) if passing.version.has_properties() => {
             let mut other = connect.clone();
-            let asked = connect.properties.session_expiry_interval().unwrap_or(0);
-            other.properties = without(&connect.properties, PropertyId::SessionExpiryInterval);
-            other.properties.push(Property::SessionExpiryInterval(asked.saturating_add(u32::from(asked > 0))));
+            let asked = connect.properties().session_expiry_interval().unwrap_or(0);
+            other.set_properties(without(&connect.properties().to_owned(), PropertyId::SessionExpiryInterval));
+            other.push_property(Property::SessionExpiryInterval(asked.saturating_add(u32::from(asked > 0))));
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),

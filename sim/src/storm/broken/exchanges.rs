@@ -53,7 +53,7 @@ broken! {
     "does not care for Receive Maximum", [ReceiveMaximum], |_, passing| match &passing.packet {
         Packet::Connect(connect) => {
             let mut other = connect.clone();
-            other.properties = super::without(&connect.properties, squall_codec::property::PropertyId::ReceiveMaximum);
+            other.set_properties(super::without(&connect.properties().to_owned(), squall_codec::property::PropertyId::ReceiveMaximum));
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),

@@ -42,9 +42,7 @@ broken! {
     "does not let wills wait", [Will], |_, passing| match &passing.packet {
         Packet::Connect(connect) => {
             let mut other = connect.clone();
-            if let Some(will) = &mut other.will {
-                will.properties = without(&will.properties, PropertyId::WillDelayInterval);
-            }
+            other.change_will(|will| will.properties = without(&will.properties, PropertyId::WillDelayInterval));
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),
@@ -52,7 +50,7 @@ broken! {
     "forgets wills", [Will SharedOnce], |_, passing| match &passing.packet {
         Packet::Connect(connect) => {
             let mut other = connect.clone();
-            other.will = None;
+            other.set_will(None);
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),
@@ -60,9 +58,7 @@ broken! {
     "retains no wills", [Retained Will AsSubscribed], |_, passing| match &passing.packet {
         Packet::Connect(connect) => {
             let mut other = connect.clone();
-            if let Some(will) = &mut other.will {
-                will.retain = false;
-            }
+            other.change_will(|will| will.retain = false);
             passing.with(Packet::Connect(other))
         }
         _ => passing.on(),

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use squall_codec::{
-    packet::{Packet, PacketView},
+    packet::{ConnectView, Packet, PacketView},
     reason::Side,
     stream::Decoder,
     version::Version,
@@ -34,14 +34,34 @@ fn decoder(version: Version) -> Decoder {
 }
 
 fn look(packet: &Packet) {
-    if let Packet::Publish(publish) = packet {
-        black_box(publish.topic());
-        black_box(publish.payload());
-        publish.forwarded_views().for_each(|property| {
+    match packet {
+        Packet::Publish(publish) => {
+            black_box(publish.topic());
+            black_box(publish.payload());
+            publish.forwarded_views().for_each(|property| {
+                black_box(property);
+            });
+        }
+        Packet::Connect(connect) => look_at_connect(&connect.view()),
+        _ => {}
+    }
+    black_box(packet);
+}
+
+fn look_at_connect(connect: &ConnectView<'_>) {
+    black_box(connect.client_id().as_str());
+    black_box(connect.username().map(|username| username.as_str()));
+    black_box(connect.password());
+    connect.properties().iter().for_each(|property| {
+        black_box(property);
+    });
+    if let Some(will) = connect.will() {
+        black_box(will.topic.as_str());
+        black_box(will.payload);
+        will.properties.iter().for_each(|property| {
             black_box(property);
         });
     }
-    black_box(packet);
 }
 
 fn look_at_view(packet: &PacketView<'_>) {
@@ -53,19 +73,7 @@ fn look_at_view(packet: &PacketView<'_>) {
                 black_box(property);
             });
         }
-        PacketView::Connect(connect) => {
-            black_box(connect.client_id.as_str());
-            black_box(connect.username.map(|username| username.as_str()));
-            connect.properties.iter().for_each(|property| {
-                black_box(property);
-            });
-            if let Some(will) = &connect.will {
-                black_box(will.topic.as_str());
-                will.properties.iter().for_each(|property| {
-                    black_box(property);
-                });
-            }
-        }
+        PacketView::Connect(connect) => look_at_connect(connect),
         PacketView::Subscribe(subscribe) => {
             subscribe.subscriptions().for_each(|(filter, options)| {
                 black_box((filter.as_str(), options));
@@ -110,7 +118,7 @@ impl Codec for Squall {
     }
 
     fn remark(&self) -> &'static str {
-        "owns: a PUBLISH shares the read buffer"
+        "owns: PUBLISH and CONNECT share the read buffer"
     }
 
     fn begin(&mut self) {
