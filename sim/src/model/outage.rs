@@ -122,10 +122,13 @@ impl Model {
         for line in &mut self.lines {
             line.stage = Stage::Over;
         }
-        for share in &mut self.shares.groups {
-            for shared in &mut share.owed {
-                shared.is_due = false;
-                shared.may_again = true;
+        let is_short = self.is_short();
+        for shared in self.shares.groups.iter_mut().flat_map(|share| &mut share.owed) {
+            shared.is_due = false;
+            shared.may_again = true;
+            // That it went from one member to another, a store that fails has not kept.
+            if is_short {
+                shared.sent_to = None;
             }
         }
         if !self.terms.is_durable {
