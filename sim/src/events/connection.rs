@@ -98,6 +98,8 @@ pub(super) struct Connection {
     pub(super) version: Option<Version>,
     pub(super) decoder: Decoder,
     pub(super) server: ServerEnd,
+    /// The broker wants to hear nothing of it for a while.
+    pub(super) held_back: bool,
     outbox: VecDeque<Outgoing>,
     /// Bytes of `Effect::Send` that have left whole, and of which the broker has not heard.
     left: usize,
@@ -127,6 +129,7 @@ impl Connection {
             version: None,
             decoder: Decoder::new(Side::Client, None, maximum_packet_size),
             server: ServerEnd::Open,
+            held_back: false,
             outbox: VecDeque::new(),
             left: 0,
             server_end: None,
@@ -372,6 +375,21 @@ impl Connection {
         self.writer = Some(waker.clone());
     }
 
+    /// Whether the broker takes what comes, and now.
+    pub(super) fn is_heard(&self) -> bool {
+        self.server == ServerEnd::Open && !self.held_back
+    }
+
+    /// Whether what has come is left where it is.
+    fn is_held_back(&self) -> bool {
+        self.server == ServerEnd::Open && self.held_back
+    }
+
+    /// What has come up by now, and is heard.
+    pub(super) fn arrives(&mut self, now: Duration) -> Option<Arrival> {
+        if self.is_held_back() { None } else { self.up.pop(now) }
+    }
+
     /// Whether nothing can happen on this connection any more.
     pub(super) fn is_over(&self) -> bool {
         self.server == ServerEnd::Closed
@@ -391,6 +409,7 @@ impl Connection {
         let [to_server, to_client] = self.link_due;
         // What has arrived and is not read by a peer waits for the peer, not for a time.
         let to_client = to_client.filter(|due| *due > now);
-        sooner(sooner(self.up.next(), self.down.next()), sooner(to_server, to_client))
+        let up = self.up.next().filter(|_| !self.is_held_back());
+        sooner(sooner(up, self.down.next()), sooner(to_server, to_client))
     }
 }

@@ -87,6 +87,8 @@ pub(super) struct Network {
     pub(super) flushing: Vec<usize>,
     /// What the liar says to the broker: the broker hears it when it has finished what it is doing.
     pub(super) said_to_broker: VecDeque<SaidToBroker>,
+    /// Those that were held back, and go on.
+    pub(super) resumed: VecDeque<usize>,
     pub(super) clients: Vec<WholeClient>,
     pub(super) client_agenda: Agenda,
     pub(super) sleepers: Sleepers,
@@ -153,6 +155,7 @@ impl Network {
             changes: 0,
             flushing: Vec::new(),
             said_to_broker: VecDeque::new(),
+            resumed: VecDeque::new(),
             clients: Vec::new(),
             client_agenda: Agenda::default(),
             sleepers: Sleepers::default(),
@@ -246,6 +249,7 @@ impl Network {
             }
             self.tick_clients();
             self.tell_of_flushed();
+            self.catch_up();
             let has_more = !self.agenda.is_empty() || self.client_agenda.is_due(self.now);
             let is_settled = !has_more && self.said_to_broker.is_empty();
             if is_settled && self.changes == self.links.changes() || self.events > event_limit {
@@ -314,7 +318,7 @@ impl Network {
     fn move_up(&mut self, index: usize) {
         let (now, latency) = (self.now, self.latency);
         self.events += self.connections[index].climb(now, latency);
-        while let Some(arrival) = self.connections[index].up.pop(now) {
+        while let Some(arrival) = self.connections[index].arrives(now) {
             self.events += 1;
             match arrival {
                 Arrival::Bytes(bytes) => self.reach_broker(index, bytes),

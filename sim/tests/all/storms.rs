@@ -6,6 +6,7 @@ use bytes::Bytes;
 use squall_broker::core::effect::Record;
 use squall_codec::{property::Properties, qos::Qos, version::Version};
 use squall_scenarios::{
+    fault::FaultKind,
     liar::{Direction, Liar, Lie},
     plan::{Act, Connecting, Doing, Message, Plan, Step, Subscribing, Wanted},
     script::Script,
@@ -135,6 +136,39 @@ fn whoever_breaks_a_rule_is_shown_out_and_nobody_else() {
             assert_eq!(told, ["message squall//gone \"rude\""], "{version}: {what}");
         }
     }
+}
+
+/// Where a reader lags for less than the broker's patience, its publisher is not read from meanwhile, and nothing is dropped.
+#[test]
+fn a_publisher_is_held_back_for_the_only_reader_that_lags() {
+    const MESSAGES: usize = 60;
+    let at = |millis, act| Step::at(Duration::from_millis(millis), act);
+    let connects = || Doing::Connect(Box::new(Connecting::new(Version::V5_0)));
+    let mut steps = vec![
+        at(0, Act::Client(0, connects())),
+        at(0, Act::Client(1, connects())),
+        at(10, Act::Client(0, Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::AtLeastOnce))))),
+        at(20, Act::Link(Some(0), FaultKind::StallReading)),
+    ];
+    steps.extend((0..MESSAGES).map(|number| {
+        let number = number.to_string();
+        at(30, Act::Client(1, Doing::Publish(Message { qos: Qos::AtLeastOnce, ..message("a", &number) })))
+    }));
+    steps.push(at(500, Act::Link(Some(0), FaultKind::Heal { reset: false })));
+    let plan = Plan {
+        title: "a reader that lags".to_owned(),
+        about: None,
+        proves: Vec::new(),
+        seed: 1,
+        broker: Settings { in_flight: Some(1), queued_messages: Some(40), ..Settings::default() },
+        actors: ["alice", "bob"].map(str::to_owned).to_vec(),
+        steps,
+        lasts: Duration::from_secs(1),
+        calm: Duration::from_secs(5),
+    };
+    let run = play(&plan, StormOptions::default());
+    assert_eq!((run.error, run.breaches), (None, Vec::new()));
+    assert_eq!(run.transcript.entries().into_iter().filter_map(of_alice).count(), MESSAGES);
 }
 
 fn message(topic: &str, payload: &str) -> Message {

@@ -87,8 +87,13 @@ impl Network {
             return;
         }
         self.connections[index].decoder.extend_shared(bytes);
-        // The broker may close while one of these packets is handled: what follows it is not read.
-        while self.connections[index].server == ServerEnd::Open {
+        self.hear(index);
+    }
+
+    /// What has come on a connection and is whole.
+    fn hear(&mut self, index: usize) {
+        // The broker may close while one of these packets is handled, or may want to hear no more of it: what follows it is not read.
+        while self.connections[index].is_heard() {
             let connection = ConnectionId(index as u64);
             match self.connections[index].decoder.next_packet() {
                 Ok(Some(packet)) => {
@@ -145,8 +150,11 @@ impl Network {
                 Effect::Continue { connection, exchange, data } => {
                     self.answers.push_back((connection, exchange.next(data)));
                 }
-                // Advice to a driver that could stop reading. Here what has arrived is heard.
-                Effect::Pause { .. } | Effect::Resume { .. } => {}
+                Effect::Pause { connection } => self.connections[connection.0 as usize].held_back = true,
+                Effect::Resume { connection } => {
+                    self.connections[connection.0 as usize].held_back = false;
+                    self.resumed.push_back(connection.0 as usize);
+                }
                 Effect::Persist { seq, record } => self.broker.persist(seq, record),
             }
         }
@@ -171,6 +179,15 @@ impl Network {
         if has_left && !self.latency.is_zero() {
             self.agenda.note(index, Some(self.now + self.latency));
         } else {
+            self.agenda.touch(index);
+        }
+    }
+
+    /// Those go on who were held back.
+    pub(super) fn catch_up(&mut self) {
+        while let Some(index) = self.resumed.pop_front() {
+            self.events += 1;
+            self.hear(index);
             self.agenda.touch(index);
         }
     }
