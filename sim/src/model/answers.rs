@@ -206,6 +206,10 @@ impl Model {
     }
 
     fn outstanding_of(&mut self, session: usize) {
+        let vague = self.sessions[session].owed.iter().filter(|owed| owed.is_due && owed.is_vague);
+        for message in vague.map(|owed| owed.message).collect::<Vec<_>>() {
+            self.was_no_shares(session, message);
+        }
         let now = self.now;
         let of = &self.sessions[session];
         let name = of.name.clone();

@@ -89,6 +89,10 @@ impl Model {
         let known = self.last_of.get(&key).copied();
         if let (Some(id), Some(message)) = (publish.packet_id, known) {
             let qos = publish.qos;
+            let is_this = |sending: &Sending| sending.id == id && self.messages[sending.message].key == key;
+            if publish.dup && of.perhaps_sending.iter().any(is_this) {
+                return;
+            }
             of.perhaps_sending.push(Sending::new(id, message, qos, (at, self.tally.delivered), None));
         }
     }
