@@ -449,7 +449,7 @@ impl Model {
         if self.repeated.contains(&key) && !self.have_all_come(session, key) {
             return known;
         }
-        if near.is_none() && self.was_a_shares(session, publish, key) {
+        if near.is_none() && self.was_a_shares(session, (publish.topic(), publish.qos), key) {
             return known;
         }
         let of = &self.sessions[session];

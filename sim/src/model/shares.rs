@@ -151,7 +151,12 @@ impl Model {
                 && had.identifier.as_ref().map_or(owed.is_vague || owed.identifiers.is_empty(), said)
         };
         let owed = self.sessions[had.session].owed.iter().position(is_it);
-        owed.is_some_and(|owed| self.sessions[had.session].owed.remove(owed).is_some())
+        if let Some(owed) = owed {
+            return self.sessions[had.session].owed.remove(owed).is_some();
+        }
+        // What was taken for that may have been another share's.
+        let topic = self.messages[shared.message].publish.topic().to_owned();
+        self.was_a_shares(had.session, (&topic, had.qos), key)
     }
 
     /// What a session was sent as a member of a share may have been for a doubtful subscription of its own: then it was that, and somebody
@@ -223,15 +228,15 @@ impl Model {
         })
     }
 
-    /// Something with this key has come to a session as if another subscription had asked for it, and `publish` is what comes of that
-    /// one: the earlier may have been a share's. Then it was.
-    pub(super) fn was_a_shares(&mut self, session: usize, publish: &Publish, key: u64) -> bool {
+    /// Something with this key has come to a session as if another subscription had asked for it, and what comes of that one has this
+    /// topic and QoS: the earlier may have been a share's. Then it was.
+    pub(super) fn was_a_shares(&mut self, session: usize, (topic, qos): (&str, Qos), key: u64) -> bool {
         let of = &self.sessions[session];
         let Some(came) = of.first_sent.get(&key) else { return false };
         let asks = |subscribed: &Subscribed| {
             subscribed.filter.share_name().is_none()
-                && subscribed.filter.matches(publish.topic())
-                && subscribed.options.qos >= publish.qos
+                && subscribed.filter.matches(topic)
+                && subscribed.options.qos >= qos
         };
         if !of.subscriptions.iter().any(asks) {
             return false;
