@@ -25,15 +25,26 @@ pub(crate) const TESTS: &[crate::Test] = tests![
 
 /// Our broker, where everybody may publish below `ours/to` alone, and read what there is.
 fn strict() -> SocketAddr {
-    served(|listener| async {
+    let rules = [("ours/to/#", Actions::READ_WRITE), ("#", Actions::READ)].map(|(filter, actions)| {
+        let filter = RuleFilter::literal(filter).expect("it is a Topic Filter");
+        Rule { whom: Whom::Everybody, verdict: Rules::Allow, actions, filter }
+    });
+    ours(Some(Acl::new(rules)))
+}
+
+/// Our broker as it is.
+pub(crate) fn honest() -> SocketAddr {
+    ours(None)
+}
+
+fn ours(acl: Option<Acl>) -> SocketAddr {
+    served(move |listener| async move {
         let mut options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
-        let rules = [("ours/to/#", Actions::READ_WRITE), ("#", Actions::READ)].map(|(filter, actions)| {
-            let filter = RuleFilter::literal(filter).expect("it is a Topic Filter");
-            Rule { whom: Whom::Everybody, verdict: Rules::Allow, actions, filter }
-        });
-        options.config.acl = Arc::new(Acl::new(rules));
+        if let Some(acl) = acl {
+            options.config.acl = Arc::new(acl);
+        }
         let mut server = Server::new(options);
-        server.listen(listener, ListenerOptions::named("strict"));
+        server.listen(listener, ListenerOptions::named("ours"));
         server.run(std::future::pending()).await.expect("the listener accepts");
     })
 }
