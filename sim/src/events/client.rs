@@ -203,11 +203,15 @@ impl Network {
         if let Some(connection) = self.clients[index].connection
             && let Some(bytes) = self.frames.of(packet, version)
         {
-            if !self.is_quiet {
-                self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
-            }
-            self.write(connection, bytes);
+            self.leaves_client(connection, bytes);
         }
+    }
+
+    fn leaves_client(&mut self, connection: usize, bytes: Bytes) {
+        if !self.is_quiet {
+            self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
+        }
+        self.write(connection, bytes);
     }
 
     /// Bytes leave that the core of a client knows nothing of, if it has been let in.
@@ -215,10 +219,7 @@ impl Network {
         if let Some(connection) = self.clients[index].connection
             && self.is_connected(index)
         {
-            if !self.is_quiet {
-                self.connections[connection].link.observe(self.now, Direction::ToServer, &bytes);
-            }
-            self.write(connection, bytes);
+            self.leaves_client(connection, bytes);
         }
     }
 
