@@ -1,6 +1,8 @@
 //! Each test passes on our honest broker: in the events world, in turmoil, and over TCP.
 
-use std::{net::SocketAddr, process::ExitCode, rc::Rc, sync::mpsc, thread, time::Duration};
+mod served;
+
+use std::{net::SocketAddr, process::ExitCode, rc::Rc, time::Duration};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use squall_broker::{
@@ -27,7 +29,9 @@ use squall_scenarios::{
     stage::{Need, Stage, World},
     verdict::Verdict,
 };
-use tokio::{net::TcpListener, task::LocalSet};
+use tokio::task::LocalSet;
+
+use served::served;
 
 /// Tests over TCP wait for the network and for clocks: many run beside each other.
 const TRIALS_AT_A_TIME: usize = 12;
@@ -85,24 +89,17 @@ fn passes(entry: &TestEntry) -> Result<Completion, Failed> {
     Err(format!("{}: {reason}\n{}", entry.verdict, lines.join("\n")).into())
 }
 
-/// Our broker on a free loopback port, on a thread of its own, for as long as this process lives.
+/// Our broker on a free loopback port, for as long as this process lives.
 fn start_broker(setup: Setup) -> SocketAddr {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-            sender.send(listener.local_addr().expect("it is bound")).expect("someone waits for the address");
-            let subject = own::subject(setup);
-            let options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
-            let options = ServerOptions { authenticator: subject.authenticator, ..options.with_config(subject.config) };
-            let mut server = Server::new(options);
-            let websocket = (setup == Setup::WebSocket).then(WebsocketOptions::default);
-            server.listen(listener, ListenerOptions { websocket, ..ListenerOptions::named("tcp") });
-            server.run(std::future::pending()).await.expect("the listener accepts");
-        });
-    });
-    receiver.recv().expect("the broker starts")
+    served(move |listener| async move {
+        let subject = own::subject(setup);
+        let options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
+        let options = ServerOptions { authenticator: subject.authenticator, ..options.with_config(subject.config) };
+        let mut server = Server::new(options);
+        let websocket = (setup == Setup::WebSocket).then(WebsocketOptions::default);
+        server.listen(listener, ListenerOptions { websocket, ..ListenerOptions::named("tcp") });
+        server.run(std::future::pending()).await.expect("the listener accepts");
+    })
 }
 
 fn over_tcp(planned: &Planned, address: SocketAddr) -> Result<Completion, Failed> {

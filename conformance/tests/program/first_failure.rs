@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use squall_conformance::{report::model::CutShort, suite::Suite};
 
-use crate::{stubs::acknowledges_everything, topics::honest};
+use crate::{storm::broker, stubs::acknowledges_everything};
 
 pub(crate) const TESTS: &[crate::Test] = tests![a_connection_that_was_cut_is_asked_about_before_more_is_begun,];
 
@@ -19,7 +19,7 @@ fn a_connection_that_was_cut_is_asked_about_before_more_is_begun() {
         suite.run(&address.to_string()).expect("it is reached")
     };
     // Where nothing fails the same questions cost little.
-    let whole = run(Suite::new(), honest());
+    let whole = run(Suite::new(), broker(None));
     assert_eq!(whole.cut_short, None);
     let short = run(Suite::new().fail_fast(), acknowledges_everything(true));
     assert_eq!(short.cut_short, Some(CutShort::FirstFailure));

@@ -7,6 +7,8 @@ macro_rules! tests {
 mod cli;
 mod first_failure;
 mod launch;
+#[path = "../served/mod.rs"]
+mod served;
 mod storm;
 mod stubs;
 mod topics;

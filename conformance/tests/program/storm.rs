@@ -58,7 +58,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
 ];
 
 /// Our broker at a port of its own, behind a filter if there is one. It ends with the process.
-fn broker(broken: Option<&'static Broken>) -> SocketAddr {
+pub(crate) fn broker(broken: Option<&'static Broken>) -> SocketAddr {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,6 +1,6 @@
 //! Servers on a real socket that are hardly any.
 
-use std::{net::SocketAddr, sync::mpsc, thread};
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use squall_codec::{
@@ -12,22 +12,10 @@ use squall_codec::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
-/// Runs a server on a thread of its own.
-pub(crate) fn served<F: Future<Output = ()>>(serve: impl FnOnce(TcpListener) -> F + Send + 'static) -> SocketAddr {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-            sender.send(listener.local_addr().expect("it is bound")).expect("someone waits for the address");
-            serve(listener).await;
-        });
-    });
-    receiver.recv().expect("the server starts")
-}
+use crate::served::served;
 
 async fn acknowledge(mut stream: TcpStream, hangs_up: bool) {
     let mut decoder = Decoder::new(Side::Client, None, u32::MAX);

@@ -15,7 +15,7 @@ use squall_broker::{
 use squall_conformance::{dial::Access, report::model::Report, suite::Suite};
 use squall_scenarios::verdict::Verdict;
 
-use crate::stubs::{acknowledges_everything, served};
+use crate::{served::served, stubs::acknowledges_everything};
 
 pub(crate) const TESTS: &[crate::Test] = tests![
     who_says_that_topics_are_forbidden_is_not_accused_of_losing_messages,
@@ -25,26 +25,15 @@ pub(crate) const TESTS: &[crate::Test] = tests![
 
 /// Our broker, where everybody may publish below `ours/to` alone, and read what there is.
 fn strict() -> SocketAddr {
-    let rules = [("ours/to/#", Actions::READ_WRITE), ("#", Actions::READ)].map(|(filter, actions)| {
-        let filter = RuleFilter::literal(filter).expect("it is a Topic Filter");
-        Rule { whom: Whom::Everybody, verdict: Rules::Allow, actions, filter }
-    });
-    ours(Some(Acl::new(rules)))
-}
-
-/// Our broker as it is.
-pub(crate) fn honest() -> SocketAddr {
-    ours(None)
-}
-
-fn ours(acl: Option<Acl>) -> SocketAddr {
-    served(move |listener| async move {
+    served(|listener| async {
         let mut options = ServerOptions::new(HashKey([1, 2]), Duration::from_secs(1_800_000_000));
-        if let Some(acl) = acl {
-            options.config.acl = Arc::new(acl);
-        }
+        let rules = [("ours/to/#", Actions::READ_WRITE), ("#", Actions::READ)].map(|(filter, actions)| {
+            let filter = RuleFilter::literal(filter).expect("it is a Topic Filter");
+            Rule { whom: Whom::Everybody, verdict: Rules::Allow, actions, filter }
+        });
+        options.config.acl = Arc::new(Acl::new(rules));
         let mut server = Server::new(options);
-        server.listen(listener, ListenerOptions::named("ours"));
+        server.listen(listener, ListenerOptions::named("strict"));
         server.run(std::future::pending()).await.expect("the listener accepts");
     })
 }
