@@ -62,8 +62,14 @@ impl Audit<'_> {
     ) -> io::Result<Report> {
         let run = run_id(self.header.started_unix);
         // What was launched here lets everybody use what is asked of it.
+        let namespace = format!("{run}echo");
         let topics = match launcher {
-            None => Topics::of(subject, &format!("{run}echo"), self.bounds.patience).await,
+            // Whoever asks to stop does not wait for the answer.
+            None => tokio::select! {
+                biased;
+                () = self.stop.asked() => Topics::default(),
+                topics = Topics::of(subject, &namespace, self.bounds.patience) => topics,
+            },
             Some(_) => Topics::default(),
         };
         self.header.notes.extend(topics.note());

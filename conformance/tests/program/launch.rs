@@ -219,9 +219,12 @@ fn signal(name: &str, whom: &str) {
     assert!(told.expect("kill is there").success());
 }
 
+/// What has not come by then does not come any more.
+pub(crate) const HANGS: Duration = Duration::from_secs(20);
+
 /// Whether it comes true in time.
-fn until(is: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
+pub(crate) fn until(mut is: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + HANGS;
     while !is() {
         if Instant::now() > deadline {
             return false;

@@ -27,9 +27,7 @@ const TRIALS_AT_A_TIME: usize = 6;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TRIALS_AT_A_TIME);
-    // What is promised within a time is asked while nothing else computes.
-    let promised = libtest_mimic::run(&arguments, trials("cli", cli::IN_TIME).collect());
-    let others = [
+    let tests = [
         trials("cli", cli::TESTS),
         trials("transports", transports::TESTS),
         trials("topics", topics::TESTS),
@@ -37,8 +35,7 @@ fn main() -> ExitCode {
         trials("launch", launch::TESTS),
         trials("storm", storm::TESTS),
     ];
-    let others = libtest_mimic::run(&arguments, others.into_iter().flatten().collect());
-    if promised.has_failed() { promised.exit_code() } else { others.exit_code() }
+    libtest_mimic::run(&arguments, tests.into_iter().flatten().collect()).exit_code()
 }
 
 fn trials(module: &'static str, tests: &'static [Test]) -> impl Iterator<Item = Trial> {

@@ -9,10 +9,15 @@ use squall_codec::{
     stream::Decoder,
     version::Version,
 };
-use squall_conformance::{dial::Access, preflight::probe, target::Target};
+use squall_conformance::{
+    dial::Access,
+    preflight::{Unreachable, probe},
+    target::Target,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    time::Instant,
 };
 
 fn written(text: &str) -> Result<String, String> {
@@ -99,4 +104,23 @@ async fn who_turns_somebody_away_still_answers_and_who_turns_everybody_away_does
         let subject = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("in time").expect("it lets in");
         assert_eq!(subject.answers().await, answers, "{clients}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_answers_is_told_in_less_than_five_seconds() {
+    // The clock stands while anything is on its way, and jumps once everybody waits.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let target: Target = listener.local_addr().expect("a port").to_string().parse().expect("an address");
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let versions = [Version::V3_1_1, Version::V5_0];
+    let began = Instant::now();
+    let error = probe(&target, &Access::default(), &versions).await.expect_err("nobody answers");
+    assert!(matches!(error, Unreachable::Silent { .. }), "{error}");
+    let waited = began.elapsed();
+    assert!(waited > Duration::from_secs(1) && waited < Duration::from_secs(5), "{waited:?}");
 }
