@@ -5,6 +5,8 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -122,11 +124,21 @@ impl Running {
         self.child.wait().expect("an end")
     }
 
-    /// Waits for the end, and returns what was said until then.
+    /// Waits for the end, and returns what was said until then. Who hangs is killed, which the status tells.
+    #[expect(clippy::disallowed_methods, reason = "a pipe is read while somebody else watches the time")]
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
-        let mut told = String::new();
-        self.pipes().stderr.read_to_string(&mut told).expect("text");
-        (self.child.wait().expect("an end"), told)
+        let Pipes { mut stderr, stdout: _stdout } = self.pipes.take().expect("nobody has hung up");
+        let (said, told) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            let mut told = String::new();
+            stderr.read_to_string(&mut told).expect("text");
+            let _ = said.send(());
+            told
+        });
+        if told.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.child.kill().expect("it hangs");
+        }
+        (self.child.wait().expect("an end"), reader.join().expect("text"))
     }
 }
 
