@@ -449,7 +449,7 @@ impl Patient {
     }
 
     /// It says so, reports what it knows, and does not wait for an answer any more.
-    fn is_interrupted(mut self) {
+    fn ends_when_interrupted(mut self) {
         let asked = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill is there");
         assert!(asked.success());
         assert!(until(|| self.child.try_wait().expect("its status").is_some()), "it still waits");
@@ -487,7 +487,7 @@ fn an_interrupted_run_tells_what_it_knows() {
     let mut first = [0; 8];
     audit.child.stdout.as_mut().expect("it is piped").read_exact(&mut first).expect("the first line");
     assert_eq!(&first, b"Auditing");
-    audit.is_interrupted();
+    audit.ends_when_interrupted();
 }
 
 fn a_run_that_is_interrupted_before_its_first_test_does_not_wait_for_an_answer() {
@@ -507,7 +507,7 @@ fn a_run_that_is_interrupted_before_its_first_test_does_not_wait_for_an_answer()
     for asked in ["the identity", "the topics"] {
         subscribed.recv_timeout(HANGS).expect(asked);
     }
-    audit.is_interrupted();
+    audit.ends_when_interrupted();
 }
 
 fn every_form_of_a_report_and_a_capture_are_written_at_once() {
