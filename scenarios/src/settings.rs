@@ -70,6 +70,8 @@ pub struct Settings {
     pub queued_messages: Option<usize>,
     /// What a full queue does.
     pub queue_policy: Option<QueuePolicy>,
+    /// Bytes of memory on their way to one client: beyond them QoS 0 is dropped, and the rest waits.
+    pub unflushed_soft: Option<usize>,
     /// Retained messages.
     pub retained_messages: Option<usize>,
     /// Levels of a topic.

@@ -53,6 +53,8 @@ pub enum Invariant {
     SessionPresent,
     /// One connection for each Client Identifier: the older one is closed.
     TakeOver,
+    /// Who comes without a Client Identifier is told one that nobody else has.
+    AssignedIdentifier,
     /// A will is published once or never, at its time.
     Will,
     /// A silent client is disconnected after one and a half times its Keep Alive.
@@ -117,6 +119,9 @@ impl Invariant {
                 &["3.1.1/MQTT-3.2.2-1", "3.1.1/MQTT-3.2.2-2", "5.0/MQTT-3.2.2-2", "5.0/MQTT-3.2.2-3"]
             }
             Invariant::TakeOver => &["3.1.1/MQTT-3.1.4-2", "5.0/MQTT-3.1.4-3"],
+            Invariant::AssignedIdentifier => {
+                &["3.1.1/MQTT-3.1.3-6", "5.0/MQTT-3.1.3-6", "5.0/MQTT-3.1.3-7", "5.0/MQTT-3.2.2-16"]
+            }
             Invariant::Will => &["3.1.1/MQTT-3.1.2-8", "3.1.1/MQTT-3.1.2-10", "5.0/MQTT-3.1.2-8", "5.0/MQTT-3.1.2-10"],
             Invariant::KeepAlive => &["3.1.1/MQTT-3.1.2-24", "5.0/MQTT-3.1.2-22"],
             Invariant::MessageExpiry => &["5.0/MQTT-3.3.2-5", "5.0/MQTT-3.3.2-6"],
@@ -155,6 +160,7 @@ impl Invariant {
             Invariant::SharedOnce => "shared once",
             Invariant::SessionPresent => "session present",
             Invariant::TakeOver => "take-over",
+            Invariant::AssignedIdentifier => "assigned identifier",
             Invariant::Will => "will",
             Invariant::KeepAlive => "keep alive",
             Invariant::MessageExpiry => "message expiry",

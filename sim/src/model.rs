@@ -61,6 +61,8 @@ pub struct Terms {
     pub queued_messages: usize,
     /// What happens to those beyond.
     pub queue_policy: QueuePolicy,
+    /// Bytes of memory on their way to one client, beyond which QoS 0 is dropped.
+    pub unflushed_soft: usize,
     /// The longest Session Expiry Interval in seconds.
     pub maximum_session_expiry: u32,
     /// The highest QoS that it grants.

@@ -140,6 +140,7 @@ fn config(settings: &Settings) -> Config {
     set(&mut limits.subscriptions_per_session, settings.subscriptions_per_session);
     set(&mut limits.in_flight, settings.in_flight);
     set(&mut limits.queued_messages, settings.queued_messages);
+    set(&mut limits.unflushed_soft, settings.unflushed_soft);
     set(&mut limits.retained_messages, settings.retained_messages);
     set(&mut config.maximum_qos, settings.maximum_qos);
     set(&mut config.retain_available, settings.retain_available);

@@ -295,6 +295,7 @@ fn settings(settings: &Settings) -> Vec<String> {
     word("in_flight", settings.in_flight.map(number));
     word("queued_messages", settings.queued_messages.map(number));
     word("queue_policy", policy);
+    word("unflushed_soft", settings.unflushed_soft.map(number));
     word("retained_messages", settings.retained_messages.map(number));
     word("topic_levels", settings.topic_levels.map(number));
     word("sys_interval", settings.sys_interval.map(time));

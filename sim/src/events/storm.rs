@@ -72,6 +72,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         sync: subject.sync,
         queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
         queue_policy: subject.config.limits.queue_policy,
+        unflushed_soft: subject.config.limits.unflushed_soft,
         maximum_session_expiry: subject.config.maximum_session_expiry,
         maximum_qos: subject.config.maximum_qos,
         retained_messages: subject.config.limits.retained_messages,
@@ -246,7 +247,8 @@ impl<'a> Storm<'a> {
         for who in 0..self.clients.len() {
             let Some(client) = self.clients[who] else { continue };
             let id = self.network.client_id(client);
-            let input = if seen.contains(&id) {
+            // Those without a name share none.
+            let input = if seen.contains(&id) && !id.is_empty() {
                 Input::Disconnect { reason: ReasonCode::NORMAL_DISCONNECTION, session_expiry_seconds: None }
             } else {
                 Input::Connect

@@ -93,7 +93,12 @@ impl Model {
         }
         // What came at QoS 1, for another subscription perhaps, may be handed over as often as it comes.
         let exactly = usize::from(publish.qos.bits());
-        let most = self.sessions[session].first_sent.get(&key).map_or(0, |by_qos| by_qos[exactly]);
+        // Who has no name begins with a session of its own each time.
+        let mut last = None;
+        let sessions = self.lines.iter().filter(|line| line.client == client).filter_map(|line| line.session);
+        let sessions = sessions.filter(|session| last.replace(*session) != Some(*session));
+        let sent = sessions.filter_map(|session| self.sessions[session].first_sent.get(&key));
+        let most: u32 = sent.map(|by_qos| by_qos[exactly]).sum();
         let count = self.handed.get(&(client, key)).map_or(0, |by_qos| by_qos[exactly]);
         // [MQTT-4.3.3-9] Whether the server hears of a refusal or not: behind it the message is a new one.
         let again = self.refused.get(&(client, key)).copied().unwrap_or(0);

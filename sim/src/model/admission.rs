@@ -62,10 +62,13 @@ impl Model {
 
     /// What CONNECT says of its connection, and whose session it asks for.
     fn asks(&mut self, at: usize, connect: &Connect) -> usize {
-        let next = self.sessions.len();
-        let session = *self.ids.entry(connect.client_id().to_text()).or_insert(next);
+        let (next, id) = (self.sessions.len(), connect.client_id().to_text());
+        // [MQTT-3.1.3-6] Who has no name has a session of its own, whoever else has none.
+        let session = if id.is_empty() { next } else { *self.ids.entry(id).or_insert(next) };
         if session == next {
-            self.sessions.push(Session::new(connect.client_id().as_str().into()));
+            let name = connect.client_id();
+            let name = if name.as_str().is_empty() { "a client without a name" } else { name.as_str() };
+            self.sessions.push(Session::new(name.into()));
         }
         let line = &mut self.lines[at];
         line.asked = self.now;
@@ -119,6 +122,7 @@ impl Model {
         let line = &mut self.lines[at];
         line.stage = Stage::In;
         line.maximum_qos = connack.properties.maximum_qos().and_then(Qos::from_bits).unwrap_or(Qos::ExactlyOnce);
+        line.server_alias_maximum = connack.properties.topic_alias_maximum().unwrap_or(0);
         line.patience = (keep_alive > 0).then(|| Duration::from_millis(1500 * u64::from(keep_alive)));
         // It counts from CONNECT, whenever CONNACK leaves.
         if let Some(patience) = line.patience {
@@ -126,6 +130,7 @@ impl Model {
             self.wake_at(due);
         }
         self.check_session_present(at, session, &connect, connack);
+        self.learn_name(session, &connect, connack);
 
         // 3.1 does not say whether there was one.
         let is_silent = version == Version::V3_1 && !connect.clean_start;
@@ -196,6 +201,29 @@ impl Model {
                 self.breach(Invariant::SessionPresent, detail);
             }
             _ => {}
+        }
+    }
+
+    /// [MQTT-3.1.3-7] [MQTT-3.2.2-16] Only 5.0 has words for it.
+    fn learn_name(&mut self, session: usize, connect: &Connect, connack: &Connack) {
+        let is_asked_for = connect.client_id().as_str().is_empty() && connect.version().has_properties();
+        match connack.properties.assigned_client_identifier() {
+            Some(name) if is_asked_for && !name.is_empty() => {
+                let other = self.ids.insert(name.clone(), session);
+                if other.is_some_and(|other| self.sessions[other].is_here(self.now) == Some(true)) {
+                    let detail = format!("{name} is assigned, and is the name of another session");
+                    self.breach(Invariant::AssignedIdentifier, detail);
+                }
+                self.sessions[session].name = name.as_str().into();
+            }
+            _ if is_asked_for => {
+                self.breach(Invariant::AssignedIdentifier, "a client without a name is told none".to_owned());
+            }
+            Some(name) => {
+                let detail = format!("{name} is assigned to a client that has not asked for a name");
+                self.breach(Invariant::AssignedIdentifier, detail);
+            }
+            None => {}
         }
     }
 

@@ -5,6 +5,9 @@ use squall_codec::qos::Qos;
 
 use super::Model;
 
+/// Bytes that may be on their way to one client: more than all of a storm.
+const ROOMY_BYTES: usize = 1 << 20;
+
 /// Messages that may wait for one client: as many as no storm has.
 const ROOMY: usize = 1_000;
 
@@ -19,10 +22,16 @@ impl Model {
         !self.is_narrow() || self.waiting_at_most(session) + shares() < self.terms.queued_messages
     }
 
+    /// Whether who is there is sent everything at once, beyond doubt: else QoS 0 is dropped where a client does not read.
+    pub(super) fn is_never_held_up(&self) -> bool {
+        self.terms.unflushed_soft >= ROOMY_BYTES
+    }
+
     /// Whether what is retained is looked up for a new subscription at once, beyond doubt: half of the room is for what is
-    /// published.
+    /// published, and who is sent nothing for a while is looked up nothing either.
     pub(super) fn has_room_for_retained(&self, session: usize) -> bool {
-        !self.is_narrow() || self.waiting_at_most(session) < self.terms.queued_messages / 2
+        let has_room = !self.is_narrow() || self.waiting_at_most(session) < self.terms.queued_messages / 2;
+        has_room && self.is_never_held_up()
     }
 
     /// Messages above QoS 0 that wait for a session, or may.

@@ -49,6 +49,8 @@ pub(super) struct Line {
     /// As CONNACK has it.
     pub(super) maximum_qos: Qos,
     pub(super) alias_maximum: u16,
+    /// As CONNACK has it.
+    pub(super) server_alias_maximum: u16,
     pub(super) maximum_packet_size: Option<u32>,
 }
 
@@ -94,6 +96,7 @@ impl Model {
             receive_maximum: u16::MAX,
             maximum_qos: Qos::ExactlyOnce,
             alias_maximum: 0,
+            server_alias_maximum: 0,
             maximum_packet_size: None,
         });
     }
@@ -121,10 +124,7 @@ impl Model {
         }
         match packet {
             Packet::Connect(connect) if stage == Stage::Open => return self.connects(at, connect),
-            // [MQTT-3.1.0-2] And what only a server sends.
-            Packet::Connect(_) | Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
-                return self.breaks_the_rules(at);
-            }
+            _ if self.lines[at].forbids(packet) => return self.breaks_the_rules(at),
             _ => {}
         }
         let Some(session) = self.lines[at].session.filter(|_| self.lines[at].stage == Stage::In) else {

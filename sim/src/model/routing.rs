@@ -215,7 +215,7 @@ impl Model {
             if is_here == Some(false) {
                 continue;
             }
-            let has_room = self.has_room(at);
+            let (has_room, is_never_held_up) = (self.has_room(at), self.is_never_held_up());
             let session = &mut self.sessions[at];
             let mut owed: Option<Owed> = None;
             let (mut is_sure, mut waits) = (false, false);
@@ -227,9 +227,12 @@ impl Model {
                 if subscribed.filter.share_name().is_some() {
                     let filter = subscribed.filter.as_str();
                     // It may be too large for one of them.
-                    let is_there =
-                        session.line.is_some() && subscribed.is_certain() && session.smallest.is_none() && has_room;
                     let qos = subscribed.options.qos.min(publish.qos);
+                    let is_there = session.line.is_some()
+                        && subscribed.is_certain()
+                        && session.smallest.is_none()
+                        && has_room
+                        && (is_never_held_up || qos > Qos::AtMostOnce);
                     let retain = topic_retain && subscribed.options.retain_as_published;
                     let member = Member { session: at, qos, retain, identifier: subscribed.identifier };
                     self.shares.offer(filter, (message, key), member, is_due && is_there);
@@ -290,7 +293,7 @@ impl Model {
             } else {
                 waits = true;
             }
-            let is_placed = is_at_hand && (has_room || owed.qos == Qos::AtMostOnce);
+            let is_placed = is_at_hand && if owed.qos == Qos::AtMostOnce { is_never_held_up } else { has_room };
             owed.is_due = is_due && is_sure && fits && is_placed && is_here == Some(true);
             session.owed.push_back(owed);
             if waits && !has_room {

@@ -3,13 +3,38 @@
 
 use std::time::Duration;
 
-use squall_codec::reason::ReasonCode;
+use squall_codec::{packet::Packet, reason::ReasonCode};
 
 use super::{
     Model, Situation,
     connection::{Line, Stage},
 };
 use crate::invariants::Invariant;
+
+impl Line {
+    /// Whether no client may send this packet here, however well it is written.
+    pub(super) fn forbids(&self, packet: &Packet) -> bool {
+        match packet {
+            // [MQTT-3.1.0-2] And what only a server sends.
+            Packet::Connect(_) | Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                true
+            }
+            // Section 4.12: nobody here has named an Authentication Method.
+            Packet::Auth(_) => true,
+            // [MQTT-3.2.2-11] [MQTT-3.2.2-17]
+            Packet::Publish(publish) => {
+                let has_alias = |alias| (1..=self.server_alias_maximum).contains(&alias);
+                publish.qos > self.maximum_qos || !publish.topic_alias.is_none_or(has_alias)
+            }
+            // [MQTT-3.8.3-4]
+            Packet::Subscribe(subscribe) => subscribe
+                .subscriptions
+                .iter()
+                .any(|wanted| wanted.options.no_local && wanted.filter.share_name().is_some()),
+            _ => false,
+        }
+    }
+}
 
 impl Model {
     pub(super) fn breaks_the_rules(&mut self, at: usize) {

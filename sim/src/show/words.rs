@@ -144,6 +144,9 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
             "A new subscription gets the last message that was retained on each topic that it matches, unless its Retain \
              Handling asks for something else."
         }
+        "assigned identifier" => {
+            "A client that comes without a Client Identifier is told one that no other session has, and no other client is."
+        }
         "topic alias" => {
             "A Topic Alias stands for the topic that it was given on this connection, and never above the maximum."
         }

@@ -118,6 +118,11 @@ impl Fitting<'_> {
                     });
                 }
                 self.spoken.insert(who, connecting.version);
+                // A server may refuse them, and nobody who stands at an edge could tell them apart.
+                if connecting.client_id.as_ref().is_some_and(String::is_empty) {
+                    connecting.client_id = None;
+                    self.leave_out("clients without a name: they have one");
+                }
                 if !connecting.version.has_properties() {
                     before_5_0(connecting);
                 }

@@ -130,7 +130,7 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
         let mut breaking = Draws::new(seed, "violations", who as u64);
         for _ in 0..breaking.below(3) {
             let at = breaking.millis(1_000, 11_900);
-            push(at, Doing::Send(violation(&mut breaking, version)));
+            push(at, Doing::Send(violation(&mut breaking, version, &swarm.broker)));
         }
     }
 
@@ -212,6 +212,11 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         answers: answering(seed, swarm, who, version, receive_maximum.is_some() || is_member),
         ..Connecting::new(version)
     };
+    // 3.1 has no client without a name, and CONNACK with one may be too large for some.
+    if swarm.has(Feature::Unnamed) && version != Version::V3_1 && has_own_name && !is_small {
+        let mut unnamed = Draws::new(seed, "unnamed", who as u64);
+        connecting.client_id = unnamed.happens(60).then(String::new);
+    }
     if is_member {
         connecting.clean_start = false;
         connecting.session_expiry = Some(u32::MAX);

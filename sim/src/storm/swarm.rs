@@ -131,6 +131,8 @@ kinds! {
         SeveralFilters = "several filters in one packet",
         /// All share one subscription, are slow, and stay: what one of them leaves behind has to come to somebody.
         Team = "a share of clients that stay",
+        /// Clients without a Client Identifier.
+        Unnamed = "clients without a name",
         /// What is no packet, or none of a client's.
         Violations = "packets that break the rules",
     }
@@ -171,13 +173,14 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 7] = [
+const LATE_COMERS: [Feature; 8] = [
     Feature::Properties,
     Feature::EmptyLevels,
     Feature::LateAnswers,
     Feature::Refusals,
     Feature::SeveralFilters,
     Feature::Team,
+    Feature::Unnamed,
     Feature::Violations,
 ];
 
@@ -275,7 +278,7 @@ impl Swarm {
             // Where all are members of it, little else happens to subscriptions.
             let often = match feature {
                 Feature::Team => 15,
-                Feature::Violations => 25,
+                Feature::Violations | Feature::Unnamed => 25,
                 _ => 50,
             };
             Draws::new(seed, feature.name(), 0).happens(often)
@@ -319,6 +322,9 @@ fn bounds(seed: u64, broker: &mut Settings) {
         broker.queued_messages = Some(draws.between(1, 20));
         let policies = [QueuePolicy::DropNewest, QueuePolicy::DropOldest, QueuePolicy::Disconnect];
         broker.queue_policy = Some(draws.one_of(&policies));
+    }
+    if draws.happens(8) {
+        broker.unflushed_soft = Some(draws.between(1, 16) * 1_024);
     }
 }
 

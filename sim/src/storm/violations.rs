@@ -2,45 +2,90 @@
 
 use bytes::Bytes;
 use squall_codec::version::Version;
+use squall_scenarios::settings::Settings;
 
 use super::swarm::Draws;
 
 /// What is wrong whatever is spoken.
-const ANY: [(&str, &[u8]); 5] = [
-    ("a packet that only a server sends", &[0x90, 0x03, 0x00, 0x01, 0x00]),
-    ("a packet without a kind", &[0x00, 0x00]),
-    ("a Remaining Length of five bytes", &[0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x01]),
-    ("PUBACK with the packet identifier 0", &[0x40, 0x02, 0x00, 0x00]),
-    ("PINGREQ with a payload", &[0xC0, 0x01, 0x00]),
+const ANY: [(&str, &[u8]); 6] = [
+    ("a packet that only a server sends", b"\x90\x03\x00\x01\x00"),
+    ("a packet without a kind", b"\x00\x00"),
+    ("a Remaining Length of five bytes", b"\x30\xFF\xFF\xFF\xFF\x01"),
+    ("PUBACK with the packet identifier 0", b"\x40\x02\x00\x00"),
+    ("PINGREQ with a payload", b"\xC0\x01\x00"),
+    ("PUBLISH that ends within its topic", b"\x30\x03\x00\x04a"),
 ];
 
 /// What 3.1 does not say: DUP and QoS may stand in the header of any packet there, and a server need not look.
-const SINCE_3_1_1: [(&str, &[u8]); 2] = [
-    ("SUBSCRIBE with wrong flags", &[0x80, 0x06, 0x00, 0x01, 0x00, 0x01, b'a', 0x00]),
-    ("PUBREL with wrong flags", &[0x60, 0x02, 0x00, 0x01]),
+const SINCE_3_1_1: [(&str, &[u8]); 3] = [
+    ("SUBSCRIBE with wrong flags", b"\x80\x06\x00\x01\x00\x01a\x00"),
+    ("PUBREL with wrong flags", b"\x60\x02\x00\x01"),
+    ("DISCONNECT with wrong flags", b"\xE1\x00"),
 ];
 
-/// What its version makes wrong.
-const BEFORE_5_0: [(&str, &[u8]); 3] = [
-    ("SUBSCRIBE without a filter", &[0x82, 0x02, 0x00, 0x01]),
-    ("PUBLISH with QoS 3", &[0x36, 0x05, 0x00, 0x01, b'a', 0x00, 0x01]),
-    ("PUBLISH to a filter", &[0x30, 0x03, 0x00, 0x01, b'#']),
+/// The same, as 3.1.1 writes it.
+const ONLY_3_1_1: [(&str, &[u8]); 3] = [
+    ("PUBLISH of QoS 0 that says that it comes again", b"\x38\x03\x00\x01a"),
+    ("PUBLISH to a topic with the letter U+0000", b"\x30\x04\x00\x02\x61\x00"),
+    ("PUBLISH to no topic", b"\x30\x02\x00\x00"),
 ];
-const SINCE_5_0: [(&str, &[u8]); 4] = [
-    ("SUBSCRIBE without a filter", &[0x82, 0x03, 0x00, 0x01, 0x00]),
-    ("PUBLISH with QoS 3", &[0x36, 0x06, 0x00, 0x01, b'a', 0x00, 0x01, 0x00]),
-    ("PUBLISH to a filter", &[0x30, 0x04, 0x00, 0x01, b'#', 0x00]),
-    (
-        "PUBLISH with a property that it cannot have",
-        &[0x30, 0x09, 0x00, 0x01, b'a', 0x05, 0x11, 0x00, 0x00, 0x00, 0x01],
-    ),
+
+/// What 3.1 and 3.1.1 write alike.
+const BEFORE_5_0: [(&str, &[u8]); 10] = [
+    ("SUBSCRIBE without a filter", b"\x82\x02\x00\x01"),
+    ("SUBSCRIBE to an empty filter", b"\x82\x05\x00\x01\x00\x00\x00"),
+    ("SUBSCRIBE to a filter with # before its end", b"\x82\x08\x00\x01\x00\x03#/a\x00"),
+    ("SUBSCRIBE with QoS 3", b"\x82\x06\x00\x01\x00\x01a\x03"),
+    ("SUBSCRIBE with the packet identifier 0", b"\x82\x06\x00\x00\x00\x01a\x00"),
+    ("UNSUBSCRIBE without a filter", b"\xA2\x02\x00\x01"),
+    ("PUBLISH with QoS 3", b"\x36\x05\x00\x01a\x00\x01"),
+    ("PUBLISH of QoS 1 with the packet identifier 0", b"\x32\x05\x00\x01a\x00\x00"),
+    ("PUBLISH to a filter", b"\x30\x03\x00\x01#"),
+    ("PUBLISH to a topic that is no UTF-8", b"\x30\x04\x00\x02\xC3\x28"),
 ];
+
+/// The same in 5.0, and what is wrong there alone.
+const SINCE_5_0: [(&str, &[u8]); 27] = [
+    ("SUBSCRIBE without a filter", b"\x82\x03\x00\x01\x00"),
+    ("SUBSCRIBE to an empty filter", b"\x82\x06\x00\x01\x00\x00\x00\x00"),
+    ("SUBSCRIBE to a filter with # before its end", b"\x82\x09\x00\x01\x00\x00\x03#/a\x00"),
+    ("SUBSCRIBE with QoS 3", b"\x82\x07\x00\x01\x00\x00\x01a\x03"),
+    ("SUBSCRIBE with the packet identifier 0", b"\x82\x07\x00\x00\x00\x00\x01a\x00"),
+    ("UNSUBSCRIBE without a filter", b"\xA2\x03\x00\x01\x00"),
+    ("PUBLISH with QoS 3", b"\x36\x06\x00\x01a\x00\x01\x00"),
+    ("PUBLISH of QoS 1 with the packet identifier 0", b"\x32\x06\x00\x01a\x00\x00\x00"),
+    ("PUBLISH to a filter", b"\x30\x04\x00\x01#\x00"),
+    ("PUBLISH to a topic that is no UTF-8", b"\x30\x05\x00\x02\xC3\x28\x00"),
+    ("PUBLISH of QoS 0 that says that it comes again", b"\x38\x04\x00\x01a\x00"),
+    ("PUBLISH to a topic with the letter U+0000", b"\x30\x05\x00\x02\x61\x00\x00"),
+    ("PUBLISH to no topic", b"\x30\x03\x00\x00\x00"),
+    ("PUBLISH with a property that it cannot have", b"\x30\x09\x00\x01a\x05\x11\x00\x00\x00\x01"),
+    ("PUBLISH with a property twice", b"\x30\x08\x00\x01a\x04\x01\x00\x01\x00"),
+    ("PUBLISH with the Topic Alias 0", b"\x30\x07\x00\x01a\x03\x23\x00\x00"),
+    ("PUBLISH with a Topic Alias above the highest", b"\x30\x07\x00\x01a\x03\x23\xFF\xFF"),
+    ("PUBLISH with a Subscription Identifier", b"\x30\x06\x00\x01a\x02\x0B\x01"),
+    ("PUBLISH with a Response Topic that is a filter", b"\x30\x08\x00\x01a\x04\x08\x00\x01#"),
+    ("SUBSCRIBE with the Subscription Identifier 0", b"\x82\x09\x00\x01\x02\x0B\x00\x00\x01a\x00"),
+    ("SUBSCRIBE with Retain Handling 3", b"\x82\x07\x00\x01\x00\x00\x01a\x30"),
+    ("SUBSCRIBE with reserved options", b"\x82\x07\x00\x01\x00\x00\x01a\xC0"),
+    ("SUBSCRIBE to a share with No Local", b"\x82\x10\x00\x01\x00\x00\x0A$share/g/a\x04"),
+    ("SUBSCRIBE to a share without a name", b"\x82\x0F\x00\x01\x00\x00\x09$share//a\x00"),
+    ("PUBREL with an unknown reason", b"\x62\x03\x00\x01\x01"),
+    ("DISCONNECT with a reason that only a server has", b"\xE0\x01\x8B"),
+    ("AUTH without a method", b"\xF0\x00"),
+];
+
+/// [MQTT-3.2.2-11] Where that is not QoS 2.
+const ABOVE_THE_HIGHEST_QOS: &[u8] = b"\x34\x06\x00\x01a\x00\x01\x00";
 
 /// All, with what is wrong with them.
 pub fn violations(version: Version) -> Vec<(&'static str, Bytes)> {
-    let flags = if version == Version::V3_1 { &[][..] } else { &SINCE_3_1_1[..] };
-    let own = if version.has_properties() { &SINCE_5_0[..] } else { &BEFORE_5_0[..] };
-    let written = ANY.iter().chain(flags).chain(own).map(|(what, bytes)| (*what, Bytes::from_static(bytes)));
+    let tables: &[&[(&'static str, &'static [u8])]] = match version {
+        Version::V3_1 => &[&ANY, &BEFORE_5_0],
+        Version::V3_1_1 => &[&ANY, &SINCE_3_1_1, &ONLY_3_1_1, &BEFORE_5_0],
+        Version::V5_0 => &[&ANY, &SINCE_3_1_1, &SINCE_5_0],
+    };
+    let written = tables.iter().copied().flatten().map(|(what, bytes)| (*what, Bytes::from_static(bytes)));
     written.chain([("a second CONNECT", Bytes::from_static(second_connect(version)))]).collect()
 }
 
@@ -53,8 +98,11 @@ const fn second_connect(version: Version) -> &'static [u8] {
     }
 }
 
-/// One of them.
-pub(super) fn violation(draws: &mut Draws, version: Version) -> Bytes {
+/// One of them, or what is wrong at a broker that is set up so.
+pub(super) fn violation(draws: &mut Draws, version: Version, broker: &Settings) -> Bytes {
     let mut all = violations(version);
+    if version.has_properties() && broker.maximum_qos.is_some() {
+        all.push(("PUBLISH above the highest QoS", Bytes::from_static(ABOVE_THE_HIGHEST_QOS)));
+    }
     all.swap_remove(draws.below(all.len())).1
 }

@@ -54,6 +54,7 @@ pub fn fitted(plan: &Plan) -> Fitted {
     fitted.left_out.retain(|left_out| left_out.what != SETTINGS);
     let broker = &mut fitted.plan.broker;
     (broker.queued_messages, broker.queue_policy, broker.retained_messages) = (None, None, None);
+    broker.unflushed_soft = None;
     fitted
 }
 

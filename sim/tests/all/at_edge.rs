@@ -94,7 +94,7 @@ fn an_honest_broker_is_never_accused() {
 }
 
 /// Broken brokers that nobody can tell from an honest one at the edge of a real server, and why.
-const UNSEEN: [(&str, &str); 15] = [
+const UNSEEN: [(&str, &str); 17] = [
     ("grants less than it says", "SUBACK says so, and a server may"),
     ("grants QoS 1 for QoS 2", "SUBACK says so, and a server may"),
     ("says nothing to a ping now and then", "the client leaves before anybody would call the answer late"),
@@ -108,6 +108,8 @@ const UNSEEN: [(&str, &str); 15] = [
     ("retains no wills", "a will and a message may have met in any order"),
     ("acknowledges what its store cannot keep", "no storm makes the disk of a real server fail"),
     ("grants a subscription that its store cannot keep", "no storm makes the disk of a real server fail"),
+    ("gives everybody without a name the same one", "everybody has a name there"),
+    ("tells nobody the name that it has given", "everybody has a name there"),
     ("minds no packet that is none of a client's", "no client of a real server's storm breaks a rule"),
     ("says that all is well to who has broken a rule", "no client of a real server's storm breaks a rule"),
 ];

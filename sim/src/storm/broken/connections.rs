@@ -4,6 +4,7 @@ use squall_codec::{
     packet::{Disconnect, Packet},
     property::{Property, PropertyId},
     reason::ReasonCode,
+    wire::Text,
 };
 
 use super::{Broken, broken, without};
@@ -38,6 +39,24 @@ broken! {
                 && matches!(told.reason, ReasonCode::ProtocolError | ReasonCode::MalformedPacket) =>
         {
             passing.with(Packet::Disconnect(Disconnect::new(ReasonCode::NORMAL_DISCONNECTION)))
+        }
+        _ => passing.on(),
+    };
+    "gives everybody without a name the same one", [AssignedIdentifier], |_, passing| match &passing.packet {
+        Packet::Connack(connack) if connack.properties.assigned_client_identifier().is_some() => {
+            let mut other = connack.clone();
+            let name = Property::AssignedClientIdentifier(Text::literal("nobody"));
+            other.properties = without(&connack.properties, PropertyId::AssignedClientIdentifier);
+            other.properties.push(name);
+            passing.with(Packet::Connack(other))
+        }
+        _ => passing.on(),
+    };
+    "tells nobody the name that it has given", [AssignedIdentifier], |_, passing| match &passing.packet {
+        Packet::Connack(connack) if connack.properties.assigned_client_identifier().is_some() => {
+            let mut other = connack.clone();
+            other.properties = without(&connack.properties, PropertyId::AssignedClientIdentifier);
+            passing.with(Packet::Connack(other))
         }
         _ => passing.on(),
     };
