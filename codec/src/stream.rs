@@ -392,11 +392,15 @@ impl Decoder {
     /// Nothing is to be done before a frame has so many bytes.
     #[inline(never)]
     fn wait_for(&mut self, frame: usize) {
-        // Room for the rest, so that a buffer does not grow byte by byte; no more of it than comes in one read.
+        // Room for the rest, so that a buffer does not grow byte by byte; no more of it is asked for than comes in one read.
         let room = (frame - self.pending_bytes()).min(ONE_READ);
         if !self.input.is_empty() || self.room() < room {
             self.gather(room);
-            self.pending.reserve(room);
+            // What is there of a frame moves to the front of the buffer. Where that has no room the buffer grows by more
+            // than the frame needs, so that it is done once for what comes in one read, and not for each frame.
+            if !self.pending.try_reclaim(room) {
+                self.pending.reserve(ONE_READ);
+            }
         }
         self.needed = self.done + frame;
     }

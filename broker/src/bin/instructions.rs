@@ -73,7 +73,12 @@ fn operations() -> Vec<Operation> {
         let mut out = BytesMut::new();
         packet.encode(version, &mut out).expect("a packet of this version");
         let read = Bytes::from(out.repeat(100));
-        operations.push((format!("codec: decode 100 {name}"), Box::new(move || decode(version, &read))));
+        let whole = read.clone();
+        operations.push((format!("codec: decode 100 {name}"), Box::new(move || decode(version, [&whole[..]]))));
+        if let Packet::Publish(_) = packet {
+            let name = format!("codec: decode 100 {name}, in pieces of 64 B");
+            operations.push((name, Box::new(move || decode(version, read.chunks(64)))));
+        }
         let mut out = BytesMut::with_capacity(4096);
         operations.push((
             format!("codec: encode {name}"),
@@ -132,11 +137,13 @@ fn subscribe(filters: usize, qos: Qos) -> Packet {
     Packet::Subscribe(Subscribe::new(PacketId::MIN, subscriptions))
 }
 
-fn decode(version: Version, read: &[u8]) {
+fn decode<'a>(version: Version, pieces: impl IntoIterator<Item = &'a [u8]>) {
     let mut decoder = Decoder::new(Side::Client, Some(version), u32::MAX);
-    decoder.extend(read);
-    while let Some(packet) = decoder.next_packet().expect("well-formed") {
-        black_box(packet);
+    for piece in pieces {
+        decoder.extend(piece);
+        while let Some(packet) = decoder.next_packet().expect("well-formed") {
+            black_box(packet);
+        }
     }
 }
 
