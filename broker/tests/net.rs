@@ -7,7 +7,10 @@ use std::{future::Future, io, net::SocketAddr, time::Duration};
 use bytes::BytesMut;
 use squall_broker::{
     core::{HashKey, config::Config},
-    net::server::{ServerOptions, serve},
+    net::{
+        server::{ServerOptions, serve},
+        transport::Transport,
+    },
 };
 use squall_codec::{
     packet::{Connect, Packet, Publish, Subscribe, Subscription},
@@ -332,11 +335,9 @@ fn pipes() -> (Pipes, tokio::sync::mpsc::UnboundedSender<tokio::io::DuplexStream
 }
 
 impl squall_broker::net::listener::Listener for Pipes {
-    type Io = tokio::io::DuplexStream;
-
-    async fn accept(&self) -> io::Result<(Self::Io, squall_broker::core::effect::PeerInfo)> {
+    async fn accept(&self) -> io::Result<(Transport, squall_broker::core::effect::PeerInfo)> {
         match self.0.lock().await.recv().await {
-            Some(pipe) => Ok((pipe, Default::default())),
+            Some(pipe) => Ok((Transport::new(pipe), Default::default())),
             None => std::future::pending().await,
         }
     }

@@ -13,9 +13,8 @@ use std::{
 };
 
 use squall_client::net::{
-    connector::Connector,
+    connector::{ByteStream, Connector},
     tls::{TlsConnector, TlsError, TlsOptions},
-    transport::ByteStream,
     url::Scheme,
     websocket::WebSocketConnector,
 };

@@ -9,22 +9,17 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     connection::{self, Conversation},
     listener::{Listener, ListenerOptions},
     mailbox::mailbox,
     server::ToCore,
+    transport::Transport,
 };
 #[cfg(feature = "transports")]
-use super::{
-    mailbox, proxy,
-    transport::{self, Transport},
-};
+use super::{mailbox, proxy, transport};
 #[cfg(feature = "transports")]
 use crate::core::effect::Input;
 use crate::core::{
@@ -80,8 +75,20 @@ pub(super) async fn accept<L: Listener>(listener: L, options: ListenerOptions, d
         };
         peer.listener = Arc::clone(&options.name);
         let connection = ConnectionId(door.last.fetch_add(1, Ordering::Relaxed) + 1);
-        tokio::spawn(attend(connection, io, peer, permit, Arc::clone(&options), Arc::clone(&door)));
+        welcome(connection, io, peer, permit, Arc::clone(&options), Arc::clone(&door));
     }
+}
+
+/// Apart from `accept`, of which there is one for each type of listener: what a connection needs is compiled once.
+fn welcome(
+    connection: ConnectionId,
+    io: Transport,
+    peer: PeerInfo,
+    permit: OwnedSemaphorePermit,
+    options: Arc<ListenerOptions>,
+    door: Arc<Door>,
+) {
+    tokio::spawn(attend(connection, io, peer, permit, options, door));
 }
 
 /// The life of one connection. The core knows of it from the beginning: what the handshakes of its transport take is a
@@ -90,9 +97,9 @@ pub(super) async fn accept<L: Listener>(listener: L, options: ListenerOptions, d
     not(feature = "transports"),
     expect(unused_mut, unused_variables, reason = "plain TCP takes no preparation")
 )]
-async fn attend<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn attend(
     connection: ConnectionId,
-    mut io: Io,
+    mut io: Transport,
     mut peer: PeerInfo,
     permit: OwnedSemaphorePermit,
     options: Arc<ListenerOptions>,
@@ -107,26 +114,19 @@ async fn attend<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         return;
     }
     #[cfg(feature = "transports")]
-    let io = if options.tls.is_none() && options.websocket.is_none() {
-        Transport::Plain(io)
-    } else {
+    if options.tls.is_some() || options.websocket.is_some() {
         match Box::pin(prepare(connection, io, &options, &door, &mut mailbox)).await {
-            Some(io) => io,
+            Some(ready) => io = ready,
             None => return,
         }
-    };
+    }
     Conversation::new(connection, io, door.maximum_packet_size, door.core.clone(), mailbox).hold().await;
     drop(permit);
 }
 
 /// Whom the proxy speaks for. `false`: there is no talking to it.
 #[cfg(feature = "transports")]
-async fn learn_address<Io: AsyncRead + Unpin>(
-    connection: ConnectionId,
-    io: &mut Io,
-    peer: &mut PeerInfo,
-    door: &Door,
-) -> bool {
+async fn learn_address(connection: ConnectionId, io: &mut Transport, peer: &mut PeerInfo, door: &Door) -> bool {
     let header = tokio::time::timeout(door.patience, proxy::read_header(io)).await;
     match header.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(address) => {
@@ -142,13 +142,13 @@ async fn learn_address<Io: AsyncRead + Unpin>(
 
 /// The handshakes, until they are over or the core has lost patience.
 #[cfg(feature = "transports")]
-async fn prepare<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+async fn prepare(
     connection: ConnectionId,
-    io: Io,
+    io: Transport,
     options: &ListenerOptions,
     door: &Door,
     mailbox: &mut mailbox::Receiver,
-) -> Option<Transport<Io>> {
+) -> Option<Transport> {
     let established = tokio::select! {
         biased;
         () = mailbox.ended() => return None,

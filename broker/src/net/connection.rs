@@ -24,6 +24,7 @@ use tokio::{
 use super::{
     mailbox::{Outgoing, Receiver},
     server::{Flush, ToCore},
+    transport::Transport,
 };
 use crate::core::effect::{ConnectionId, Input};
 
@@ -50,9 +51,9 @@ pub(super) struct Core {
 }
 
 /// One connection whose transport stands.
-pub(super) struct Conversation<Io> {
+pub(super) struct Conversation {
     connection: ConnectionId,
-    io: Io,
+    io: Transport,
     decoder: Decoder,
     core: Core,
     mailbox: Receiver,
@@ -85,10 +86,10 @@ struct Progress {
     out_of_patience: bool,
 }
 
-impl<Io: AsyncRead + AsyncWrite + Unpin + Send> Conversation<Io> {
+impl Conversation {
     pub(super) fn new(
         connection: ConnectionId,
-        io: Io,
+        io: Transport,
         maximum_packet_size: u32,
         core: Core,
         mailbox: Receiver,

@@ -2,11 +2,9 @@
 
 use std::{future::Future, io, sync::Arc};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
 
+use super::transport::Transport;
 #[cfg(feature = "transports")]
 use super::{tls::Tls, websocket::options::WebsocketOptions};
 use crate::core::effect::PeerInfo;
@@ -14,14 +12,10 @@ use crate::core::effect::PeerInfo;
 /// What a listener takes if it is not told otherwise; `Limits::connections` counts those of all listeners.
 const MAXIMUM_CONNECTIONS: usize = 100_000;
 
-/// Accepts Network Connections: TCP, and what stands for it in a simulated network. Each is an ordered stream of bytes both
-/// ways that loses none ([MQTT-4.2.0-1]).
+/// Accepts Network Connections: TCP, and what stands for it in a simulated network.
 pub trait Listener: Send + Sync + 'static {
-    /// One connection.
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
     /// The next connection.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, PeerInfo)>> + Send;
+    fn accept(&self) -> impl Future<Output = io::Result<(Transport, PeerInfo)>> + Send;
 }
 
 /// The settings of one listener.
@@ -66,12 +60,10 @@ impl Default for ListenerOptions {
 }
 
 impl Listener for TcpListener {
-    type Io = TcpStream;
-
-    async fn accept(&self) -> io::Result<(TcpStream, PeerInfo)> {
+    async fn accept(&self) -> io::Result<(Transport, PeerInfo)> {
         let (stream, address) = TcpListener::accept(self).await?;
         // An acknowledgement is small and must not wait for the one before it to be acknowledged by TCP.
         stream.set_nodelay(true)?;
-        Ok((stream, PeerInfo { address: Some(address), ..PeerInfo::default() }))
+        Ok((stream.into(), PeerInfo { address: Some(address), ..PeerInfo::default() }))
     }
 }

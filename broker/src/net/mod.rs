@@ -15,7 +15,6 @@ mod proxy;
 pub mod server;
 #[cfg(feature = "transports")]
 pub mod tls;
-#[cfg(feature = "transports")]
-mod transport;
+pub mod transport;
 #[cfg(feature = "transports")]
 pub mod websocket;

@@ -114,6 +114,9 @@ pub(super) struct Flush {
     pub(super) bytes: usize,
 }
 
+/// A server that runs, until it is told to end.
+type Running<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+
 /// A server before it runs: what it is, and where it listens.
 ///
 /// ```
@@ -174,13 +177,22 @@ impl Server {
     ///
     /// # Errors
     /// When a listener cannot accept any more: the others are closed with it. Or when the store cannot be read.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+        self.run_until(pin!(shutdown)).await
+    }
+
+    /// In a box that is made here: a future is compiled where it is first held by its type, so this one once, and not in
+    /// each program that runs a server.
+    fn run_until<'a>(self, shutdown: Pin<&'a mut (dyn Future<Output = ()> + Send)>) -> Running<'a> {
+        Box::pin(self.hold(shutdown))
+    }
+
+    async fn hold(mut self, mut shutdown: Pin<&mut (dyn Future<Output = ()> + Send)>) -> io::Result<()> {
         self.restore().map_err(io::Error::other)?;
         let Server { mut core, to_core, mut inputs, mut flushed, door, accepting } = self;
         // From here the channel lives as long as those who speak through it.
         drop((to_core, door));
         let mut listeners: JoinSet<io::Error> = accepting.into_iter().collect();
-        let mut shutdown = pin!(shutdown);
         let outcome = tokio::select! {
             biased;
             () = &mut shutdown => Ok(()),
@@ -242,7 +254,7 @@ impl ServerHandle {
 pub async fn serve<L: Listener>(
     listener: L,
     options: ServerOptions,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let mut server = Server::new(options);
     server.listen(listener, ListenerOptions::default());

@@ -14,9 +14,10 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 use squall_codec::wire::Text;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+
+use super::transport::Transport;
 
 /// What clients may ask for by ALPN; those that do not ask are welcome too. The second is what a WebSocket begins with.
 const APPLICATION_PROTOCOLS: [&[u8]; 2] = [b"mqtt", b"http/1.1"];
@@ -137,10 +138,7 @@ impl Tls {
     }
 
     /// The handshake.
-    pub(super) async fn accept<Io>(&self, io: Io) -> io::Result<TlsStream<Io>>
-    where
-        Io: AsyncRead + AsyncWrite + Unpin,
-    {
+    pub(super) async fn accept(&self, io: Transport) -> io::Result<TlsStream<Transport>> {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         TlsAcceptor::from(config).accept(io).await
     }
@@ -154,7 +152,7 @@ impl fmt::Debug for Tls {
 
 /// The name in the certificate that the client has proved: Common Name; where there is none the first Subject Alternative
 /// Name that is text.
-pub(super) fn certificate_name<Io>(stream: &TlsStream<Io>) -> Option<Text> {
+pub(super) fn certificate_name(stream: &TlsStream<Transport>) -> Option<Text> {
     let (_, session) = stream.get_ref();
     name_in(session.peer_certificates()?.first()?)
 }

@@ -1,6 +1,6 @@
 //! How a Network Connection comes to be. The broker's counterpart is its `Listener`.
 
-use std::{future::Future, io};
+use std::{future::Future, io, pin::Pin};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,6 +23,32 @@ pub trait Connector: Send + 'static {
     fn connect_to(&mut self, server: &Address) -> impl Future<Output = io::Result<Self::Io>> + Send {
         let what = format!("this transport cannot go on to {}", server.host);
         async { Err(io::Error::new(io::ErrorKind::Unsupported, what)) }
+    }
+}
+
+/// An ordered, lossless stream of bytes, whatever it is made of.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
+
+/// Any [`Connector`], and any stream of its, behind a pointer: so the driver is compiled once, here, and not again for each
+/// transport and in each program that starts a client.
+pub(super) trait AnyConnector: Send {
+    /// A new connection to this server, or to the one that the connector knows.
+    fn open<'a>(&'a mut self, server: Option<&'a Address>) -> Opening<'a>;
+}
+
+type Opening<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send + 'a>>;
+
+impl<C: Connector> AnyConnector for C {
+    fn open<'a>(&'a mut self, server: Option<&'a Address>) -> Opening<'a> {
+        Box::pin(async move {
+            let stream = match server {
+                None => self.connect().await?,
+                Some(server) => self.connect_to(server).await?,
+            };
+            Ok(Box::new(stream) as Box<dyn ByteStream>)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! One task for each client: bytes to packets, effects to bytes, requests to inputs and outcomes to answers.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, pin::Pin, sync::Arc, time::Duration};
 
 use squall_codec::{reason::Side, stream::Decoder};
 use tokio::{
@@ -13,7 +13,7 @@ use tracing::debug;
 use super::{
     carrier::{Carrier, EVENTS, Wish},
     clock::{Clock, Timer},
-    connector::Connector,
+    connector::{AnyConnector, ByteStream, Connector},
     handle::{Events, Handle},
     inbox::Inbox,
     keeper::{Keeper, Store},
@@ -47,7 +47,7 @@ pub fn start<C: Connector>(
     seed: u64,
 ) -> (Handle, Messages, Events, impl Future<Output = ()> + Send) {
     let options = Options { durable: false, ..options };
-    prepare(options, connector, seed, Keeper::new(None), None)
+    prepare(options, Box::new(connector), seed, Keeper::new(None), None)
 }
 
 /// As [`start`], with a store that outlives the process. The client takes up the session that is kept there: what was
@@ -64,16 +64,17 @@ pub fn start_with_store<C: Connector>(
 ) -> io::Result<(Handle, Messages, Events, impl Future<Output = ()> + Send)> {
     let options = Options { durable: true, ..options };
     let kept = store.load()?;
-    Ok(prepare(options, connector, seed, Keeper::new(Some(store)), Some(kept)))
+    Ok(prepare(options, Box::new(connector), seed, Keeper::new(Some(store)), Some(kept)))
 }
 
-fn prepare<C: Connector>(
+/// The future is boxed here, where its type is known: it is compiled where that is done.
+fn prepare(
     options: Options,
-    connector: C,
+    connector: Box<dyn AnyConnector>,
     seed: u64,
     keeper: Keeper,
     kept: Option<Kept>,
-) -> (Handle, Messages, Events, impl Future<Output = ()> + Send) {
+) -> (Handle, Messages, Events, Pin<Box<dyn Future<Output = ()> + Send>>) {
     let (publishes_in, publishes) = mpsc::channel(REQUESTS);
     let (commands_in, commands) = mpsc::channel(REQUESTS);
     let acks = Arc::new(Acks::default());
@@ -94,17 +95,17 @@ fn prepare<C: Connector>(
         let carrier = Carrier::new(client, clock, router, events, acks, keeper);
         Driver { carrier, requests, timer: Timer::new(clock), connector }.run().await;
     };
-    (handle, messages, Events(events_out), driver)
+    (handle, messages, Events(events_out), Box::pin(driver))
 }
 
-struct Driver<C> {
+struct Driver {
     carrier: Carrier,
     requests: Requests,
     timer: Timer,
-    connector: C,
+    connector: Box<dyn AnyConnector>,
 }
 
-impl<C: Connector> Driver<C> {
+impl Driver {
     async fn run(mut self) {
         self.carrier.input(Input::Connect);
         while !self.carrier.client.is_idle() {
@@ -130,15 +131,9 @@ impl<C: Connector> Driver<C> {
         }
     }
 
-    async fn open(&mut self, server: Option<Address>) -> Option<C::Io> {
+    async fn open(&mut self, server: Option<Address>) -> Option<Box<dyn ByteStream>> {
         let Driver { carrier, requests, timer, connector } = self;
-        let connecting = async {
-            match &server {
-                None => connector.connect().await,
-                Some(server) => connector.connect_to(server).await,
-            }
-        };
-        match carrier.wait(requests, timer, connecting).await? {
+        match carrier.wait(requests, timer, connector.open(server.as_ref())).await? {
             Ok(stream) => {
                 carrier.input(Input::Opened);
                 Some(stream)
@@ -178,7 +173,7 @@ impl Carrier {
     }
 
     /// Moves bytes until the connection ends, by either side.
-    async fn connected<S: AsyncRead + AsyncWrite>(&mut self, requests: &mut Requests, timer: &mut Timer, stream: S) {
+    async fn connected(&mut self, requests: &mut Requests, timer: &mut Timer, stream: Box<dyn ByteStream>) {
         let options = self.client.options();
         let mut decoder = Decoder::new(Side::Server, Some(options.version), options.maximum_packet_size);
         let (mut reader, mut writer) = tokio::io::split(stream);

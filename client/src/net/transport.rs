@@ -4,12 +4,11 @@ use std::io;
 
 use bytes::Bytes;
 use squall_codec::wire::{Text, TextError};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 
 use super::{
     clock::seed_of_this_run,
-    connector::{Connector, TcpConnector},
+    connector::{ByteStream, Connector, TcpConnector},
     driver::start,
     handle::{Events, Handle},
     messages::Messages,
@@ -21,11 +20,6 @@ use crate::{core::redirection::Address, options::Options};
 
 /// Where MQTT lives on servers whose URL names no path.
 const WEB_SOCKET_PATH: &str = "/mqtt";
-
-/// An ordered, lossless stream of bytes, whatever it is made of.
-pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
 /// Reaches the server of a URL.
 #[derive(Clone)]

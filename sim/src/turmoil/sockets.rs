@@ -3,7 +3,10 @@
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use squall_broker::{core::effect::PeerInfo, net::listener::Listener};
+use squall_broker::{
+    core::effect::PeerInfo,
+    net::{listener::Listener, transport::Transport},
+};
 use squall_client::net::connector::Connector;
 use squall_scenarios::{
     faulty_stream::{FaultyStream, StreamWire},
@@ -38,11 +41,9 @@ impl SimulatedListener {
 }
 
 impl Listener for SimulatedListener {
-    type Io = TcpStream;
-
-    async fn accept(&self) -> io::Result<(TcpStream, PeerInfo)> {
+    async fn accept(&self) -> io::Result<(Transport, PeerInfo)> {
         let (stream, _) = self.0.accept().await?;
-        Ok((stream, PeerInfo::default()))
+        Ok((Transport::new(stream), PeerInfo::default()))
     }
 }
 
