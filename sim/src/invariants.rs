@@ -14,7 +14,7 @@ mod walk;
 
 use std::{fmt, time::Duration};
 
-use squall_codec::version::Version;
+use squall_codec::{packet::Publish, version::Version};
 use squall_scenarios::transcript::EntryId;
 
 use crate::history::{Event, History};
@@ -198,12 +198,14 @@ pub struct Breach {
     pub version: Option<Version>,
     /// What was seen, in one sentence.
     pub detail: String,
+    /// The message that never came, with its topic in full, or of which this is told behind everything else.
+    pub about: Option<Box<Publish>>,
 }
 
 impl Breach {
     fn new(invariant: Invariant, event: &Event, detail: String) -> Self {
         let detail = format!("{}: {detail}", event.connection);
-        Breach { invariant, at: event.at, entry: event.entry, version: None, detail }
+        Breach { invariant, at: event.at, entry: event.entry, version: None, detail, about: None }
     }
 
     /// The statements that it stands for: of the version that is spoken there, or of all.

@@ -284,6 +284,11 @@ impl Model {
     }
 
     fn breach(&mut self, invariant: Invariant, detail: String) {
+        self.breach_about(invariant, detail, None);
+    }
+
+    /// The message, by its place, is told with it where nothing that happens then shows it.
+    fn breach_about(&mut self, invariant: Invariant, detail: String, message: Option<usize>) {
         // A server that has gone wrong once goes wrong at each step: the first ones tell.
         const MOST: usize = 100;
         if self.breaches.len() < MOST {
@@ -293,6 +298,7 @@ impl Model {
                 entry: EntryId(self.position),
                 version: None,
                 detail,
+                about: message.map(|message| Box::new(self.messages[message].publish.clone())),
             });
         }
     }

@@ -17,6 +17,7 @@ use crate::{
     history::{Happened, History},
     invariants::{self, Breach},
     run::Run,
+    storm::run::StormRun,
     subject::Subject,
     turmoil,
     world::VirtualWorld,
@@ -57,8 +58,13 @@ fn play_storm(world: VirtualWorld, script: &Script, plan: &Plan, version: Versio
     let run = match world {
         VirtualWorld::Events => storm::play(plan, StormOptions::default()),
         VirtualWorld::Turmoil => turmoil::storm::play(plan),
-    }
-    .into_run();
+    };
+    judged(script, version, run)
+}
+
+/// What a storm comes to, as a script's play does.
+pub fn judged(script: &Script, version: Version, run: StormRun) -> Run<Played> {
+    let run = run.into_run();
     let first = run.noticed.first();
     let played = Played {
         file: script.file().to_owned(),

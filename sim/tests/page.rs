@@ -12,7 +12,7 @@ use squall_sim::{
     show::html,
     trace::model::{Line, Trace},
 };
-use told::{played, script, twice};
+use told::{never_came, played, script, twice};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -21,6 +21,10 @@ fn main() {
         Trial::ignorable_test("a_fragment_chooses_an_event", a_fragment_chooses_an_event),
         Trial::ignorable_test("keys_move_search_zoom_and_help", keys_move_search_zoom_and_help),
         Trial::ignorable_test("a_broken_promise_comes_first", a_broken_promise_comes_first),
+        Trial::ignorable_test(
+            "a_message_that_never_came_is_told_from_its_beginning",
+            a_message_that_never_came_is_told_from_its_beginning,
+        ),
         Trial::ignorable_test("what_is_said_stays_text", what_is_said_stays_text),
         Trial::ignorable_test("five_thousand_events_are_not_slow", five_thousand_events_are_not_slow),
     ];
@@ -193,6 +197,23 @@ fn a_broken_promise_comes_first() -> Result<Completion, Failed> {
     place("came 2 times and was published for 1")?;
     place("How it came about")?;
     place("Show it in the diagram")?;
+    Ok(Completion::Completed)
+}
+
+fn a_message_that_never_came_is_told_from_its_beginning() -> Result<Completion, Failed> {
+    let trace = never_came();
+    let seen = opened!(&html::draw(&trace), "");
+    seen.is_well(trace.lines.len() + trace.breaches.len())?;
+    let begin = seen.dom.find("How it came about").ok_or("nothing says how it came about")?;
+    let end = begin + seen.dom[begin..].find("Show it in the diagram").ok_or("it has no end")?;
+    let told = &seen.dom[begin..end];
+    let mut from = 0;
+    // In the order of time, and without what has nothing to do with it.
+    for step in ["SUBSCRIBE", "a/+", "RST", "opens a connection", "PUBLISH", "lost", "PUBACK", "all has come to rest"] {
+        from += told[from..].find(step).ok_or_else(|| Failed::from(format!("no '{step}' behind {from} in {told}")))?;
+    }
+    check(!told.contains("else"), "a filter that does not match is told")?;
+    check(!seen.dom.contains("could not end"), "it is told twice")?;
     Ok(Completion::Completed)
 }
 

@@ -34,7 +34,7 @@ use crate::{
     panics,
     run::{DEFAULT_LATENCY, RunError},
     scribe::Both,
-    storm::run::StormRun,
+    storm::run::{StormRun, note_the_end},
     story::TOPIC_ROOT,
     subject::{Medium, Subject},
     told::BROKER,
@@ -111,7 +111,10 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     let outcome = catch_unwind(AssertUnwindSafe(|| storm.play()))
         .unwrap_or_else(|panic| Err(RunError::Panicked(panics::message(&*panic))));
     let mut breaches = match model.try_borrow_mut() {
-        Ok(mut model) if outcome.is_ok() => model.rest(storm.network.now),
+        Ok(mut model) if outcome.is_ok() => {
+            model.stands_at(transcript.len());
+            model.rest(storm.network.now)
+        }
         Ok(model) => model.breaches().to_vec(),
         Err(_) => Vec::new(),
     };
@@ -121,6 +124,9 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     let (events, elapsed) = (storm.network.events, storm.network.now);
     if outcome.is_ok() && breaches.is_empty() {
         breaches.extend(storm.afterwards());
+    }
+    if !is_quiet {
+        note_the_end(&transcript, &breaches, elapsed);
     }
     let untouched = storm.network.untouched();
     let placed = storm.network.links.placed();
@@ -419,13 +425,17 @@ impl<'a> Storm<'a> {
             _ => false,
         };
         let found = self.network.afterwards(self.plan.steps.iter().any(may_expire));
-        found.into_iter().map(|(invariant, detail)| Breach { invariant, at, entry, version: None, detail }).collect()
+        found
+            .into_iter()
+            .map(|(invariant, detail)| Breach { invariant, at, entry, version: None, detail, about: None })
+            .collect()
     }
 
     fn at_rest(&mut self) -> Vec<Breach> {
         let mut breaches = Vec::new();
         let (at, entry) = (self.network.now, EntryId(self.network.transcript.len()));
-        let mut breach = |invariant, detail| breaches.push(Breach { invariant, at, entry, version: None, detail });
+        let mut breach =
+            |invariant, detail| breaches.push(Breach { invariant, at, entry, version: None, detail, about: None });
         for (who, client) in self.clients.iter().enumerate() {
             let Some(client) = *client else { continue };
             let tokens = std::mem::take(&mut self.tokens[who]);
@@ -441,10 +451,10 @@ impl<'a> Storm<'a> {
                 .filter_map(|who| self.clients[who])
                 .all(|client| self.network.is_connected(client));
             if unflushed_bytes > 0 {
-                breach(Invariant::Baseline, format!("the broker still has {unflushed_bytes} bytes to write"));
+                breach(Invariant::Baseline, format!("bytes that the broker still has to write: {unflushed_bytes}"));
             }
             if in_flight > 0 && are_all_here {
-                breach(Invariant::Baseline, format!("the broker still has {in_flight} messages in flight"));
+                breach(Invariant::Baseline, format!("messages that the broker still has in flight: {in_flight}"));
             }
         }
         breaches

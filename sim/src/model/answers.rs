@@ -240,12 +240,12 @@ impl Model {
                 (_, _, Qos::AtLeastOnce) => Invariant::AtLeastOnce,
                 (_, _, Qos::AtMostOnce) => Invariant::Progress,
             };
-            found.push((invariant, format!("{} was owed to {name} and never came", message.words())));
+            found.push((invariant, format!("{} was owed to {name} and never came", message.words()), owed.message));
         }
         for copy in of.copies.iter().filter(|copy| copy.is_due) {
             let (message, identifiers) = (self.messages[copy.message].words(), &copy.identifiers);
             let detail = format!("{message} came to {name} without Subscription Identifiers {identifiers:?}");
-            found.push((Invariant::AsSubscribed, detail));
+            found.push((Invariant::AsSubscribed, detail, copy.message));
         }
         for sending in &of.sending {
             let message = self.messages[sending.message].words();
@@ -254,11 +254,11 @@ impl Model {
                 (true, false) => format!("PUBREL {} was never sent to {name}", sending.id),
                 (true, true) => format!("PUBREL {} was never completed by {name}", sending.id),
             };
-            found.push((Invariant::Progress, missing));
+            found.push((Invariant::Progress, missing, sending.message));
         }
         self.tally.situations[Situation::MessageExpired as usize] += expired;
-        for (invariant, detail) in found {
-            self.breach(invariant, detail);
+        for (invariant, detail, message) in found {
+            self.breach_about(invariant, detail, Some(message));
         }
     }
 }

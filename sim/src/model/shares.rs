@@ -321,12 +321,13 @@ impl Model {
                 // It may wait for one who is away.
                 let are_here = shared.members.iter().all(|member| self.sessions[member.session].line.is_some());
                 if is_accepted && are_here && message.expires().is_none_or(|expires| expires > self.now) {
-                    found.push(format!("{} came to no member of {}", message.words(), share.filter));
+                    let detail = format!("{} came to no member of {}", message.words(), share.filter);
+                    found.push((detail, shared.message));
                 }
             }
         }
-        for detail in found {
-            self.breach(Invariant::SharedOnce, detail);
+        for (detail, message) in found {
+            self.breach_about(Invariant::SharedOnce, detail, Some(message));
         }
     }
 }

@@ -265,13 +265,15 @@ impl Model {
                 let of = &self.sessions[*to];
                 if of.line.is_some() && of.ends == *ends && !will.sent_to.contains(to) {
                     let words = self.messages[will.message].words();
-                    found.push(format!(
-                        "the will {words} of a connection that a crash has ended never came to {}",
-                        of.name
-                    ));
+                    let name = &of.name;
+                    let detail =
+                        format!("the will {words} of a connection that a crash has ended never came to {name}");
+                    found.push((detail, will.message));
                 }
             }
         }
-        found.into_iter().for_each(|detail| self.breach(Invariant::Will, detail));
+        for (detail, message) in found {
+            self.breach_about(Invariant::Will, detail, Some(message));
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! What went wrong, told so that somebody who sees MQTT for the first time can follow: what was promised, what was seen, and the
 //! packets that lead there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use squall_codec::{packet::PacketKind, version::Version};
+use squall_codec::{
+    packet::{Packet, PacketKind},
+    reason::Side,
+    topic::TopicFilter,
+    version::Version,
+};
 use squall_scenarios::{
     dissect::{self, Value},
     verdict::Verdict,
@@ -59,13 +64,16 @@ pub(super) fn of(trace: &Trace) -> Vec<Violation> {
                 statements: keys,
                 seen: trace.shown(&breach.detail),
                 seq: Some(breach.seq),
-                steps: steps(trace, &told, breach.seq),
+                // What has not come has no line of its own: where it began, and all that it met.
+                steps: steps(trace, &told, breach.about.unwrap_or(breach.seq), breach.seq),
                 excerpt: String::new(),
             }
         })
         .collect();
     let end = &trace.end;
-    if matches!(end.verdict, Verdict::Fail | Verdict::Inconclusive | Verdict::Warn) {
+    // The end of a play that is judged by what must hold says the first of these once more.
+    let is_told = end.line.is_none() && trace.breaches.iter().any(|breach| end.reason.contains(&breach.detail));
+    if matches!(end.verdict, Verdict::Fail | Verdict::Inconclusive | Verdict::Warn) && !is_told {
         let title = match end.line {
             Some(line) => format!("The story was not borne out at line {line}"),
             None => "The play could not end".to_owned(),
@@ -77,16 +85,17 @@ pub(super) fn of(trace: &Trace) -> Vec<Violation> {
             statements: trace.header.proves.iter().filter(known).cloned().collect(),
             seen: trace.shown(&end.reason),
             seq: end.seq,
-            steps: end.seq.map_or_else(Vec::new, |seq| steps(trace, &told, seq)),
+            steps: end.seq.map_or_else(Vec::new, |seq| steps(trace, &told, seq, seq)),
             excerpt: end.excerpt.clone().unwrap_or_default(),
         });
     }
     violations
 }
 
-/// The packets that have to do with the one at this line: the same message wherever it went, and the exchange it is part of.
-fn steps(trace: &Trace, told: &[Option<Told>], seq: usize) -> Vec<usize> {
-    let Some(line) = trace.lines.get(seq) else { return Vec::new() };
+/// The packets that have to do with the one at this line, until it showed at another: the same message wherever it went, and the
+/// exchange it is part of; of a message that never came, who has asked for it as well.
+fn steps(trace: &Trace, told: &[Option<Told>], seq: usize, showed: usize) -> Vec<usize> {
+    let (Some(line), true) = (trace.lines.get(showed), seq < trace.lines.len()) else { return Vec::new() };
     let Some(about) = &told[seq] else { return vec![seq] };
     let message = about.message.clone().or_else(|| {
         // An acknowledgement is about the PUBLISH with its identifier.
@@ -98,6 +107,14 @@ fn steps(trace: &Trace, told: &[Option<Told>], seq: usize) -> Vec<usize> {
     for one in told.iter().flatten().filter(|one| message.is_some() && one.message == message) {
         exchanges.extend(one.exchange.as_ref().map(|exchange| (exchange, ())));
     }
+    let never_came = message.as_ref().filter(|_| seq != showed).map(|(topic, _)| topic);
+    let asks_for_it = |told: &Option<Told>| {
+        never_came
+            .is_some_and(|topic| told.as_ref().is_some_and(|told| told.filters.iter().any(|one| one.matches(topic))))
+    };
+    let mut concerned: BTreeSet<&str> = exchanges.keys().map(|exchange| exchange.node.as_str()).collect();
+    concerned
+        .extend(trace.lines.iter().zip(told).filter(|(_, told)| asks_for_it(told)).map(|(line, _)| line.node.as_str()));
     let mut steps: Vec<usize> = trace
         .lines
         .iter()
@@ -111,9 +128,10 @@ fn steps(trace: &Trace, told: &[Option<Told>], seq: usize) -> Vec<usize> {
             });
             // What broke the connections on which it travelled.
             let broke = matches!(other.what, Happening::Fault | Happening::Ended | Happening::Opened)
-                && other.seq <= seq
-                && exchanges.keys().any(|exchange| exchange.node == other.node);
-            other.seq == seq || other.at_us <= line.at_us && (of_message || broke && is_a_turn(other))
+                && other.seq <= showed
+                && concerned.contains(other.node.as_str());
+            let leads_there = of_message || asks_for_it(told) || broke && is_a_turn(other);
+            other.seq == showed || other.at_us <= line.at_us && leads_there
         })
         .map(|(other, _)| other.seq)
         .collect();
@@ -144,9 +162,12 @@ struct Exchange {
 }
 
 /// What a frame says about messages.
+#[derive(Default)]
 struct Told {
     message: Option<(String, String)>,
     exchange: Option<Exchange>,
+    /// What it asks for.
+    filters: Vec<TopicFilter>,
 }
 
 impl Told {
@@ -156,6 +177,13 @@ impl Told {
         let to_broker = match kind {
             PacketKind::Publish | PacketKind::Pubrel => sent,
             PacketKind::Puback | PacketKind::Pubrec | PacketKind::Pubcomp => !sent,
+            PacketKind::Subscribe if sent => {
+                let Ok(Packet::Subscribe(asked)) = Packet::decode(version, Side::Client, line.bytes.clone()) else {
+                    return None;
+                };
+                let filters = asked.subscriptions.into_iter().map(|one| one.filter).collect();
+                return Some(Told { filters, ..Told::default() });
+            }
             _ => return None,
         };
         let fields = dissect::fields(&line.bytes, version);
@@ -169,6 +197,6 @@ impl Told {
             (text("Topic Name"), text("Payload"))
         });
         let exchange = packet_id.map(|packet_id| Exchange { node: line.node.clone(), to_broker, packet_id });
-        Some(Told { message, exchange })
+        Some(Told { message, exchange, filters: Vec::new() })
     }
 }

@@ -1,13 +1,14 @@
 //! What became of a plan, in whichever world.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use squall_scenarios::transcript::Transcript;
+use squall_scenarios::transcript::{Transcript, What};
 
 use crate::{
     invariants::Breach,
     model::Tally,
     run::{Run, RunError},
+    told::BROKER,
 };
 
 /// What became of a plan.
@@ -35,6 +36,14 @@ pub struct StormRun {
     pub events: u64,
     /// The virtual time at its end.
     pub elapsed: Duration,
+}
+
+/// What shows only when all has come to rest has a line of its own, as everything that shows has.
+pub(crate) fn note_the_end(transcript: &Transcript, breaches: &[Breach], at: Duration) {
+    if breaches.iter().any(|breach| breach.entry.0 >= transcript.len()) {
+        let summary = "all has come to rest: what is owed must have come by now".to_owned();
+        transcript.record(at, &Rc::from(BROKER), 0, What::Fault { summary });
+    }
 }
 
 impl StormRun {

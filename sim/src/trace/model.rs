@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use squall_codec::version::Version;
+use squall_codec::{
+    packet::{Packet, Publish},
+    reason::Side,
+    version::Version,
+};
 use squall_scenarios::{
     dissect,
     plan::Plan,
@@ -185,6 +189,9 @@ pub struct Broken {
     pub statements: Vec<String>,
     /// What was seen.
     pub detail: String,
+    /// The line with the PUBLISH that it is about, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<usize>,
 }
 
 /// How it ended: the last line.
@@ -238,7 +245,8 @@ impl Trace {
             hash: HASH.to_owned(),
             digest: format!("{:016x}", run.transcript.digest()),
         };
-        Trace { header, lines, breaches: breaches.iter().map(Broken::from).collect(), end: End::of(run) }
+        let breaches = Broken::all(&breaches, &lines, version);
+        Trace { header, lines, breaches, end: End::of(run) }
     }
 
     /// Of a storm at a real address, as its edge was seen.
@@ -278,7 +286,8 @@ impl Trace {
             seq: first.map(|breach| breach.entry.0),
             elapsed_us: micros(elapsed),
         };
-        Trace { header, lines, breaches: breaches.iter().map(Broken::from).collect(), end }
+        let breaches = Broken::all(breaches, &lines, Version::V5_0);
+        Trace { header, lines, breaches, end }
     }
 
     /// The transcript that this is a trace of.
@@ -369,16 +378,39 @@ impl Line {
     }
 }
 
-impl From<&Breach> for Broken {
-    fn from(breach: &Breach) -> Self {
-        Broken {
+impl Broken {
+    /// `own`: what is spoken where nobody has said so.
+    fn all(breaches: &[Breach], lines: &[Line], own: Version) -> Vec<Broken> {
+        let is_about_one = breaches.iter().any(|breach| breach.about.is_some());
+        let published = if is_about_one { published(lines, own) } else { Vec::new() };
+        let first = |message: &Publish| {
+            let is_same =
+                |other: &Publish| other.topic_bytes() == message.topic_bytes() && other.payload() == message.payload();
+            published.iter().find(|(_, other)| is_same(other)).map(|(seq, _)| *seq)
+        };
+        let broken = |breach: &Breach| Broken {
             breach: breach.invariant.to_string(),
             seq: breach.entry.0,
             at_us: micros(breach.at),
             statements: breach.statements().iter().map(ToString::to_string).collect(),
             detail: breach.detail.clone(),
-        }
+            about: breach.about.as_deref().and_then(first),
+        };
+        breaches.iter().map(broken).collect()
     }
+}
+
+/// Every PUBLISH, with its line.
+fn published(lines: &[Line], own: Version) -> Vec<(usize, Publish)> {
+    let versions = versions_of(lines, own);
+    let decoded = |(line, version): (&Line, &Version)| {
+        let by = if line.what == Happening::Sent { Side::Client } else { Side::Server };
+        match Packet::decode(*version, by, line.bytes.clone()) {
+            Ok(Packet::Publish(publish)) if line.is_frame() => Some((line.seq, publish)),
+            _ => None,
+        }
+    };
+    lines.iter().zip(&versions).filter_map(decoded).collect()
 }
 
 impl End {

@@ -34,7 +34,7 @@ use crate::{
     storm::{
         fit::{Fitted, Offer, SETTINGS, fit},
         live::{self, Field, Place, Reach, Standing},
-        run::StormRun,
+        run::{StormRun, note_the_end},
     },
     story::NAMESPACE,
     subject::Subject,
@@ -90,6 +90,7 @@ pub fn play(plan: &Plan) -> StormRun {
         Ok((judged, so_far)) => (judged.breaches, None, so_far, judged.elapsed),
         Err(error) => (Vec::new(), Some(error), transcript, elapsed),
     };
+    note_the_end(&transcript, &breaches, elapsed);
     StormRun {
         breaches,
         error,
@@ -108,7 +109,7 @@ pub fn play(plan: &Plan) -> StormRun {
 /// What the broker still holds, which nobody at the edge can see: of connections at rest nothing that is to be written, and of those
 /// that have ended nothing at all.
 async fn held(power: &Power, standing: Standing, (at, entry): (Duration, EntryId)) -> Vec<Breach> {
-    let breach = |detail| Breach { invariant: Invariant::Baseline, at, entry, version: None, detail };
+    let breach = |detail| Breach { invariant: Invariant::Baseline, at, entry, version: None, detail, about: None };
     let mut breaches = Vec::new();
     if let Some(Statistics { unflushed_bytes: bytes @ 1.., .. }) = power.statistics().await {
         breaches.push(breach(format!("the broker still has {bytes} bytes to write")));

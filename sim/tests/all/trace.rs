@@ -1,6 +1,6 @@
 //! The trace as a file: what is written is read back, and what is damaged is named with its line.
 
-use crate::told::{played, script, twice};
+use crate::told::{never_came, played, script, twice};
 use squall_codec::version::Version;
 use squall_sim::{
     show::state,
@@ -25,6 +25,7 @@ fn what_is_written_is_read_back_whole() {
     let traces = [
         twice(Version::V5_0),
         twice(Version::V3_1_1),
+        never_came(),
         played(&script("scenarios/will/properties.yaml"), Version::V5_0),
         played(&script("scenarios/restart/delivery_2_before_pubcomp.yaml"), Version::V3_1_1),
         played(&script("scenarios/authentication/scram.yaml"), Version::V5_0),

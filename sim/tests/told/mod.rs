@@ -11,7 +11,10 @@ use squall_scenarios::{
     stage::Stage,
 };
 use squall_sim::{
-    events::{EventsOptions, run},
+    events::{
+        EventsOptions, run,
+        storm::{self, StormOptions},
+    },
     story,
     subject::Subject,
     trace::model::Trace,
@@ -74,6 +77,42 @@ impl Liar for ForgetsExchanges {
 fn shift(bytes: &mut [u8], by: u16) {
     let id = u16::from_be_bytes([bytes[0], bytes[1]]).wrapping_add(by);
     bytes[..2].copy_from_slice(&id.to_be_bytes());
+}
+
+/// A storm in which the broker acknowledges a message and never passes it on; the link of the one it is for was cut before.
+pub(crate) fn never_came() -> Trace {
+    let text = r#"
+title: a message that never comes
+proves: [5.0/MQTT-4.5.0-1]
+seed: 1
+actors: { alice: client, bob: client }
+storm:
+  lasts: 3s
+  calm: 5s
+  steps:
+    - { at: 0s, alice: { connect: { version: "5.0", clean_start: false, session_expiry: 300s, reconnect: { after: 100ms } } } }
+    - { at: 0s, bob: { connect: { version: "5.0", reconnect: never } } }
+    - { at: 100ms, alice: { subscribe: { filter: "a/+", qos: 1 } } }
+    - { at: 100ms, bob: { subscribe: { filter: "else", qos: 1 } } }
+    - { at: 1s, world: { reset: { link: alice } } }
+    - { at: 2s, bob: { publish: { topic: "a/b", payload: "lost", qos: 1 } } }
+"#;
+    let script = Script::parse("never_came.yaml", text).unwrap_or_else(|error| panic!("{error}"));
+    let plan = script.plan().expect("it is a storm");
+    let run = storm::play(plan, StormOptions { liar: Some(Box::new(Loses)), ..StormOptions::default() });
+    let run = story::judged(&script, Version::V5_0, run);
+    Trace::of(&script, VirtualWorld::Events, Version::V5_0, 1, &run)
+}
+
+/// A broker that passes no message on.
+struct Loses;
+
+impl Liar for Loses {
+    fn frame(&mut self, _: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        if direction == Direction::ToServer || raw[0] >> 4 != 3 {
+            out.push(Lie::Frame(connection, direction, raw));
+        }
+    }
 }
 
 /// The story of a subscriber who gets a QoS 2 message twice.
