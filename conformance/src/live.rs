@@ -153,6 +153,9 @@ impl World for Live {
             Need::OwnBroker => {
                 Err("the standard leaves this to the server, and the story tells what our own broker does".to_owned())
             }
+            Need::WholeTree => {
+                Err("others may use this server, and the topics of the story are everybody's".to_owned())
+            }
             Need::Client => Err("whole clients do not play at a real address yet".to_owned()),
             Need::Network => Err("the network between here and a real address cannot be changed".to_owned()),
         }

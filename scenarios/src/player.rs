@@ -15,7 +15,7 @@ use squall_codec::version::Version;
 use crate::{
     fault::FaultKind,
     script::{Act, Kind, Place, Placed, Script, Step, WorldVerb},
-    stage::{LocalFuture, Stage},
+    stage::{LocalFuture, Need, Stage},
     transcript::EntryId,
     verdict::{Halt, Verdict},
 };
@@ -100,7 +100,8 @@ pub async fn play(stage: &Stage, script: &Script) -> Played {
             return ended(Halt::unsupported(reason), None);
         }
     }
-    let scene = Scene::new(stage, script.is_judged_by_invariants());
+    let alone = script.needs().contains(&Need::WholeTree).then(|| stage.clone().alone());
+    let scene = Scene::new(alone.as_ref().unwrap_or(stage), script.is_judged_by_invariants());
     let outcome = perform(&scene, script).await;
     let steps = scene.taken();
     match outcome {
@@ -134,12 +135,21 @@ async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
     for (link, conditions) in script.network() {
         world::begin(scene, link, conditions).await?;
     }
-    world::beside(scene, tell(scene, script)).await?;
+    let mut parts: BTreeMap<&str, Part> = script
+        .cast()
+        .map(|(name, kind)| match kind {
+            Kind::Peer => (name, Part::Peer(Box::new(PeerPart::new(name)))),
+            Kind::Client => (name, Part::Client(ClientPart::new(name))),
+        })
+        .collect();
+    world::beside(scene, tell(scene, script, &mut parts)).await?;
     if scene.goes_on {
+        drop(parts);
         world::calm(scene, script).await;
         return Ok(());
     }
     world::deed_untouched(scene)?;
+    // The actors are still there: that their connections end with the story is nothing that it tells.
     let untouched = scene.stage.world().untouched();
     for fault in &untouched {
         if let Some(place) = scene.place_of(fault) {
@@ -152,14 +162,7 @@ async fn perform(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
 }
 
 /// The steps, one after the other.
-async fn tell(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
-    let mut parts: BTreeMap<&str, Part> = script
-        .cast()
-        .map(|(name, kind)| match kind {
-            Kind::Peer => (name, Part::Peer(Box::new(PeerPart::new(name)))),
-            Kind::Client => (name, Part::Client(ClientPart::new(name))),
-        })
-        .collect();
+async fn tell<'a>(scene: &Scene<'_>, script: &'a Script, parts: &mut BTreeMap<&'a str, Part>) -> Result<(), Missed> {
     for step in script.steps() {
         if !step.value.applies(scene.stage.version()) {
             continue;
@@ -167,7 +170,7 @@ async fn tell(scene: &Scene<'_>, script: &Script) -> Result<(), Missed> {
         match &step.value.act {
             Act::Together(steps) => {
                 wait_for(scene, &step.value).await;
-                together(scene, &mut parts, steps).await?;
+                together(scene, parts, steps).await?;
             }
             Act::World(_) => act(scene, None, step).await?,
             Act::Actor(who, _) => act(scene, parts.get_mut(who.value.as_str()), step).await?,

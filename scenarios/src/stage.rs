@@ -135,6 +135,8 @@ pub enum Need {
     Arrival,
     /// The subject is our own broker: the story is about what the standard leaves to the server.
     OwnBroker,
+    /// Nobody else uses the subject: topics and filters stand as they are written, below no root of their own.
+    WholeTree,
 }
 
 /// The world behind a stage.
@@ -294,6 +296,12 @@ impl Stage {
         Stage { topic_root: Rc::from(root), ..self }
     }
 
+    /// With topics that stand as they are named, where nobody else uses the subject.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Stage { topic_root: Rc::from(""), ..self }
+    }
+
     /// The same stage for actors who speak another version.
     #[must_use]
     pub fn speaking(&self, version: Version) -> Self {
@@ -381,9 +389,13 @@ impl Stage {
     }
 
     /// A topic (or filter) below this test's own root: `topic("a/b")` is `squall/{namespace}/a/b` unless another
-    /// root was named.
+    /// root was named, or none (`alone`).
     pub fn topic(&self, below: &str) -> String {
-        topic_in(&self.topic_root, &self.namespace, below)
+        if self.is_alone() { below.to_owned() } else { topic_in(&self.topic_root, &self.namespace, below) }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.topic_root.is_empty()
     }
 
     /// As `topic`; topics that begin with $ are the server's own and stand as they are.
@@ -393,7 +405,7 @@ impl Stage {
 
     /// Whether a topic is one of this test's.
     pub fn owns(&self, topic: &str) -> bool {
-        topic.split('/').any(|level| level == &*self.namespace)
+        self.is_alone() || topic.split('/').any(|level| level == &*self.namespace)
     }
 
     /// What comes of a computation that may take a second: nobody else waits for it.

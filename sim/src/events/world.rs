@@ -85,6 +85,7 @@ impl World for EventsWorld {
             | Need::PowerLoss
             | Need::Arrival
             | Need::OwnBroker
+            | Need::WholeTree
             | Need::Configuration => Ok(()),
         }
     }

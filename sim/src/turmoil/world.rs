@@ -87,6 +87,7 @@ impl World for TurmoilWorld {
             | Need::PowerLoss
             | Need::Arrival
             | Need::OwnBroker
+            | Need::WholeTree
             | Need::Configuration => Ok(()),
             Need::Jump => Err(format!(
                 "the turmoil world cannot skip idle time: a script of more than {} virtual seconds takes too long",

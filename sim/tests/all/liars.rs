@@ -1,6 +1,6 @@
 //! The events world as the conformance suite uses it: a liar sits on the broker's side of every link.
 
-use std::{rc::Rc, time::Duration};
+use std::{path::Path, rc::Rc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use squall_broker::core::config::Config;
@@ -9,7 +9,7 @@ use squall_codec::{
     property::Properties,
     qos::Qos,
     reason::Side,
-    topic::TopicName,
+    topic::{TopicFilter, TopicName},
     version::Version,
     wire::Text,
 };
@@ -17,9 +17,11 @@ use squall_scenarios::{
     fault::{Fault, FaultKind},
     liar::{Direction, Liar, Lie},
     peer::{Next, Peer},
+    player::play,
+    script::Script,
     stage::{End, LocalFuture, Stage, World},
     transcript::What,
-    verdict::Halt,
+    verdict::{Halt, Verdict},
 };
 use squall_sim::{
     events::{EventsOptions, run},
@@ -299,4 +301,48 @@ fn what_the_broker_writes_reaches_the_liar_frame_by_frame() {
         })
     });
     assert_eq!(run.outcome, Ok(true));
+}
+
+/// Whose first filter is `#` is subscribed to every topic of `$house` in its place.
+fn lets_a_leading_wildcard_match_dollar_topics() -> Option<Box<dyn Liar>> {
+    filter(|connection, direction, raw, out| {
+        let everything = [&[0, 1][..], b"#"].concat();
+        let told = direction == Direction::ToServer
+            && raw[0] == 0x82
+            && raw.windows(everything.len()).any(|window| window == everything);
+        if !told {
+            return pass(connection, direction, raw, out);
+        }
+        let Ok(Packet::Subscribe(mut subscribe)) = Packet::decode(Version::V5_0, Side::Client, raw) else { return };
+        subscribe.subscriptions[0].filter = TopicFilter::try_from("$house/#").expect("a filter");
+        let mut frame = BytesMut::new();
+        Packet::Subscribe(subscribe).encode(Version::V5_0, &mut frame).expect("5.0 has it");
+        pass(connection, direction, frame.freeze(), out);
+    })
+}
+
+#[test]
+fn a_story_of_the_whole_tree_stands_below_no_root() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/sys/wildcards_leave_dollar_topics_out.yaml");
+    let verdict = |liar| {
+        let script = Rc::new(Script::load(&file).expect("it is a script"));
+        with_liar(liar, move |stage| Box::pin(async move { play(&stage, &script).await.verdict })).outcome
+    };
+    assert_eq!(verdict(None), Ok(Verdict::Pass));
+    assert_eq!(verdict(lets_a_leading_wildcard_match_dollar_topics()), Ok(Verdict::Fail));
+}
+
+#[test]
+fn that_connections_end_with_the_story_is_no_effect_of_a_fault() {
+    let verdict = |last: &str| {
+        let story = format!(
+            "title: a delay\nactors: {{ alice: peer, bob: peer }}\nversions: [5.0]\nsteps:\n  \
+             - alice: {{ connect: {{}} }}\n  - bob: {{ connect: {{}} }}\n  \
+             - world: {{ latency: {{ link: bob, time: 200ms }} }}\n  - {last}\n"
+        );
+        let script = Rc::new(Script::parse("delay.yaml", &story).expect("it is a script"));
+        with_liar(None, move |stage| Box::pin(async move { play(&stage, &script).await.verdict })).outcome
+    };
+    assert_eq!(verdict("bob: { publish: { topic: t, payload: late } }"), Ok(Verdict::Pass));
+    assert_eq!(verdict("alice: { publish: { topic: t, payload: prompt } }"), Ok(Verdict::Fail));
 }
