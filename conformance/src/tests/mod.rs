@@ -11,6 +11,7 @@ pub(crate) mod judge;
 pub(crate) mod many;
 pub(crate) mod not_offered;
 pub(crate) mod offer;
+pub(crate) mod property_faults;
 pub(crate) mod rows;
 pub(crate) mod sharing;
 pub(crate) mod v3;

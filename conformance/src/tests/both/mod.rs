@@ -8,6 +8,7 @@ pub(crate) mod s3_01_connect;
 pub(crate) mod s3_01_identifiers;
 pub(crate) mod s3_01_keep_alive;
 pub(crate) mod s3_01_lasting_wills;
+pub(crate) mod s3_01_refusals;
 pub(crate) mod s3_01_session;
 pub(crate) mod s3_01_will;
 pub(crate) mod s3_02_connack;

@@ -20,7 +20,7 @@ use crate::tests::{
 };
 
 /// Each way of being no UTF-8.
-const ILL_FORMED: [(&str, &[u8]); 15] = [
+pub(crate) const ILL_FORMED: [(&str, &[u8]); 15] = [
     ("the byte FF", b"a\xFF"),
     ("the byte FE", b"a\xFE"),
     ("a sequence of five bytes", b"a\xF8\x88\x80\x80\x80"),
@@ -38,7 +38,8 @@ const ILL_FORMED: [(&str, &[u8]); 15] = [
     ("a sequence of three that is broken", b"a\xE2\x28\xA1"),
 ];
 
-const WITH_NULL: [(&str, &[u8]); 2] = [("U+0000", b"a\0b"), ("U+0000 at its end", b"a\0b\0")];
+/// U+0000 within a string and at its end.
+pub(crate) const WITH_NULL: [(&str, &[u8]); 2] = [("U+0000", b"a\0b"), ("U+0000 at its end", b"a\0b\0")];
 
 fn row(name: &'static str, unnoticed: Unnoticed, strings: &[(&str, &[u8])], packet: impl Fn(&[u8]) -> Vec<u8>) -> Row {
     let faults = strings.iter().map(|(what, bad)| (format!("with {what}"), packet(bad)));
@@ -74,6 +75,9 @@ async fn bad_strings_in_topics(stage: &Stage, strings: &[(&str, &[u8])]) -> Outc
     let rows = vec![
         row("a PUBLISH to a topic", unnoticed, strings, |bad| publish(version, 0x30, &below(bad), None, &[], b"bad")),
         row("a SUBSCRIBE to a filter", unnoticed, strings, |bad| subscribe(version, 0x82, 1, &[], &[(&below(bad), 0)])),
+        row("a SUBSCRIBE to a second filter", unnoticed, strings, |bad| {
+            subscribe(version, 0x82, 1, &[], &[(&below(b"good"), 0), (&below(bad), 0)])
+        }),
         row("an UNSUBSCRIBE from a filter", unnoticed, strings, |bad| {
             unsubscribe(version, 0xA2, 1, &[], &[&below(bad)])
         }),

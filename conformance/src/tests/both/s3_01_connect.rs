@@ -1,4 +1,4 @@
-//! 3.1 CONNECT: the packet itself. Sessions and wills have files of their own.
+//! 3.1 CONNECT: who is let in. What is refused, sessions and wills have files of their own.
 
 use std::time::Duration;
 
@@ -17,14 +17,12 @@ use squall_scenarios::{
 
 use crate::tests::{
     asking::{bytes_of, id, is_v5, lasting, lasting_peer},
-    bytes::{RawConnect, flag, publish, subscribe},
+    bytes::{RawConnect, publish, subscribe},
     clock::{close_after_silence, graded},
-    judge::{Cases, Unnoticed, farewell, judge_close, offender_as, parting, refuses},
+    judge::{Cases, Unnoticed, farewell, judge_close, offender_as, parting},
     offer,
     watch::{is_policy, message, name, no_other, rest, text, tidied, up_to_marker, will, with_will},
 };
-
-pub(crate) const MALFORMED: &[ReasonCode] = &[ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
 
 /// Something else than CONNECT comes first: nothing may be answered, and the connection ends.
 pub(crate) async fn the_first_packet_must_be_connect(stage: &Stage) -> Outcome {
@@ -101,14 +99,14 @@ pub(crate) async fn a_foreign_protocol_name_is_not_served(stage: &Stage) -> Outc
     let mut control = Peer::connected(stage, "control").await?;
     control.disconnect().await;
     let mut cases = Cases::new();
-    for foreign in ["MQTX", "mqtt", "MQTTT", ""] {
+    for foreign in [&b"MQTX"[..], b"mqtt", b"MQTTT", b"", b"MQT\xFF", b"MQTT\0"] {
         let mut connect = RawConnect::new(stage, "offender");
-        connect.name = foreign.as_bytes().to_vec();
+        connect.name = foreign.to_vec();
         let mut peer = Peer::open(stage, "offender").await?;
         let sent = peer.send_bytes(&connect.bytes()).await;
         let seen = farewell(&mut peer).await;
         let accepted = seen.connack().filter(|(connack, _)| !connack.reason.is_failure());
-        let name = format!("the protocol name \"{foreign}\"");
+        let name = format!("the protocol name \"{}\"", foreign.escape_ascii());
         cases.add(
             name.clone(),
             match (accepted, &seen.end) {
@@ -123,112 +121,6 @@ pub(crate) async fn a_foreign_protocol_name_is_not_served(stage: &Stage) -> Outc
         );
     }
     cases.finish()
-}
-
-/// Bit 0 of the connect flags.
-pub(crate) async fn the_reserved_connect_flag_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").flagged(flag::RESERVED);
-    refuses(stage, "a CONNECT with its reserved flag set", &connect.bytes(), MALFORMED).await
-}
-
-/// Will Flag 1, and the payload ends before what it promises.
-pub(crate) async fn a_will_that_is_flagged_must_be_there(stage: &Stage) -> Outcome {
-    let mut cases = Cases::new();
-    let promised = RawConnect::new(stage, "offender").flagged(flag::WILL);
-    cases.add("no will", refuses(stage, "a will flag without a will", &promised.bytes(), MALFORMED).await);
-    // In 5.0 the will properties come before the topic.
-    let properties: &[u8] = if is_v5(stage) { &[0] } else { &[] };
-    let half = promised.tail(properties).field(stage.topic("will").as_bytes());
-    cases.add("no payload", refuses(stage, "a will that ends with its topic", &half.bytes(), MALFORMED).await);
-    cases.finish()
-}
-
-pub(crate) async fn a_will_qos_without_a_will_is_refused(stage: &Stage) -> Outcome {
-    let mut cases = Cases::new();
-    for (qos, bits) in [(1, 0x08), (2, 0x10)] {
-        let connect = RawConnect::new(stage, "offender").flagged(bits);
-        let offence = format!("Will QoS {qos} without a will");
-        cases.add(offence.clone(), refuses(stage, &offence, &connect.bytes(), MALFORMED).await);
-    }
-    cases.finish()
-}
-
-pub(crate) async fn will_qos_3_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").will(&[], stage.topic("will").as_bytes(), b"gone");
-    refuses(stage, "Will QoS 3", &connect.flagged(flag::WILL_QOS).bytes(), MALFORMED).await
-}
-
-pub(crate) async fn will_retain_without_a_will_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").flagged(flag::WILL_RETAIN);
-    refuses(stage, "Will Retain without a will", &connect.bytes(), MALFORMED).await
-}
-
-pub(crate) async fn a_user_name_without_its_flag_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").field(b"user");
-    refuses(stage, "a user name without its flag", &connect.bytes(), MALFORMED).await
-}
-
-pub(crate) async fn a_user_name_flag_without_user_name_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME);
-    refuses(stage, "a user name flag without a user name", &connect.bytes(), MALFORMED).await
-}
-
-pub(crate) async fn a_password_without_its_flag_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME).field(b"user").field(b"secret");
-    refuses(stage, "a password without its flag", &connect.bytes(), MALFORMED).await
-}
-
-pub(crate) async fn a_password_flag_without_password_is_refused(stage: &Stage) -> Outcome {
-    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME | flag::PASSWORD).field(b"user");
-    refuses(stage, "a password flag without a password", &connect.bytes(), MALFORMED).await
-}
-
-pub(crate) async fn a_connect_without_payload_is_refused(stage: &Stage) -> Outcome {
-    refuses(stage, "a CONNECT without a payload", &RawConnect::without_payload(stage).bytes(), MALFORMED).await
-}
-
-pub(crate) async fn an_ill_formed_client_identifier_is_refused(stage: &Stage) -> Outcome {
-    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::ClientIdentifierNotValid];
-    let mut cases = Cases::new();
-    for bad in [&b"a\xFF"[..], b"a\xED\xA0\x80"] {
-        let connect = RawConnect::without_payload(stage).field(bad);
-        cases.add(
-            "client identifier",
-            refuses(stage, "an ill-formed client identifier", &connect.bytes(), &codes).await,
-        );
-    }
-    cases.finish()
-}
-
-pub(crate) async fn an_ill_formed_will_topic_is_refused(stage: &Stage) -> Outcome {
-    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::TopicNameInvalid];
-    let connect = RawConnect::new(stage, "offender").will(&[], b"will/\xC0\x80", b"gone");
-    refuses(stage, "an ill-formed will topic", &connect.bytes(), &codes).await
-}
-
-pub(crate) async fn an_ill_formed_user_name_is_refused(stage: &Stage) -> Outcome {
-    let codes = [ReasonCode::MalformedPacket, ReasonCode::ProtocolError, ReasonCode::BadUserNameOrPassword];
-    let connect = RawConnect::new(stage, "offender").flagged(flag::USER_NAME).field(b"user\xFF");
-    refuses(stage, "an ill-formed user name", &connect.bytes(), &codes).await
-}
-
-/// CONNECTs that do not conform, each in another way. What comes back is left to the versions.
-pub(crate) fn nonconforming(stage: &Stage) -> Vec<(&'static str, Vec<u8>)> {
-    let good = || RawConnect::new(stage, "offender");
-    let mut too_long = RawConnect::without_payload(stage);
-    // A client identifier that says 200 bytes and has three.
-    too_long.payload = vec![0, 200, b'a', b'b', b'c'];
-    let mut cut = RawConnect::without_payload(stage);
-    // Half a length.
-    cut.payload = vec![0];
-    vec![
-        ("a client identifier longer than the packet", too_long.bytes()),
-        ("a packet that breaks off in a length", cut.bytes()),
-        ("bytes behind the last field", good().tail(b"more").bytes()),
-        ("the first byte 0x12", good().beginning(0x12).bytes()),
-        ("reserved flag", good().flagged(flag::RESERVED).bytes()),
-        ("Will QoS without a will", good().flagged(0x08).bytes()),
-    ]
 }
 
 /// Identifiers of 1, 22 and 23 letters and digits; all 62 are in them.

@@ -20,7 +20,8 @@ use squall_scenarios::{
 use crate::tests::{
     asking::{is_v5, lasting, lasting_peer},
     bytes::publish,
-    judge::{Cases, farewell},
+    judge::{Cases, farewell, farewells},
+    many::all_connected,
     offer,
     watch::{
         Delivery, carries, collect, collect_by, message, message_by, no_other, rest, shown, text, tidied, will,
@@ -409,25 +410,37 @@ pub(crate) async fn a_will_waits_for_an_absent_client(stage: &Stage) -> Outcome 
     .await
 }
 
-/// DISCONNECT with reserved flags is none: the connection ends and the will is published.
+/// DISCONNECT with reserved flags is none, whichever they are: the connection ends and the will is published.
 pub(crate) async fn a_flagged_disconnect_is_none(stage: &Stage) -> Outcome {
     let topic = stage.topic("will");
     let mut watcher = watcher(stage, &topic, Qos::AtLeastOnce).await?;
-    let connect = with_will(stage, "mortal", will(&topic, b"flagged"));
-    let (mut mortal, _) = Peer::connect(stage, "mortal", connect).await.prepared()?;
-    mortal.send_bytes(&[0xE1, 0x00]).await;
-    let seen = farewell(&mut mortal).await;
-    let Some(end) = seen.end else {
-        return Err(Halt::fail(
-            "expected DISCONNECT with the first byte 0xE1 to close the connection, it is still open",
-        ));
-    };
-    let is_flagged = |received: &[Delivery]| received.last().is_some_and(|last| last.payload() == b"flagged");
-    let received = collect_by(&mut watcher, end.at() + GIVEN_UP, is_flagged).await?;
-    if let Some(came) = received.last().filter(|_| is_flagged(&received)) {
-        return Ok(Evidence::of(&end).and(came));
+    let firsts: Vec<u8> = (0xE1..=0xEF).collect();
+    let told = |first: u8| format!("flagged {first:02X}");
+    let hellos = firsts.iter().map(|first| {
+        let actor = stage.fresh("mortal");
+        (with_will(stage, &actor, will(&topic, told(*first).as_bytes())), actor)
+    });
+    let mut mortals = all_connected(stage, hellos.collect()).await?;
+    for (mortal, first) in mortals.iter_mut().zip(&firsts) {
+        mortal.send_bytes(&[*first, 0x00]).await;
     }
-    let reason = "the connection ended, but the will did not come: the packet passed for a normal DISCONNECT";
-    // 3.1.1 wants the client disconnected, which it was.
-    if is_v5(stage) { Err(Halt::fail(reason).at(&end)) } else { Ok(Evidence::of(&end).warn(reason)) }
+    let seen = farewells(stage, &mut mortals).await;
+    let received = collect_by(&mut watcher, stage.now() + GIVEN_UP, |seen| seen.len() >= firsts.len()).await?;
+    let mut cases = Cases::new();
+    for (first, seen) in firsts.iter().zip(seen) {
+        let offence = format!("DISCONNECT with the first byte 0x{first:02X}");
+        let came = received.iter().find(|came| came.payload() == told(*first).as_bytes());
+        let outcome = match (&seen.end, came) {
+            (None, _) => Err(Halt::fail(format!("expected {offence} to close the connection, it is still open"))),
+            (Some(end), Some(came)) => Ok(Evidence::of(end).and(came)),
+            (Some(end), None) => {
+                let reason =
+                    format!("{offence}: the connection ended, but no will came: it passed for a normal DISCONNECT");
+                // 3.1.1 wants the client disconnected, which it was.
+                if is_v5(stage) { Err(Halt::fail(reason).at(end)) } else { Ok(Evidence::of(end).warn(reason)) }
+            }
+        };
+        cases.add(offence, outcome);
+    }
+    cases.finish()
 }

@@ -3,9 +3,9 @@
 
 use squall_codec::{
     packet::PacketKind,
-    property::{Place, PropertyId, PropertyKind},
+    property::{Place, PropertyId},
     qos::Qos,
-    reason::{ReasonCode, Side},
+    reason::ReasonCode,
 };
 use squall_scenarios::{
     peer::Peer,
@@ -17,11 +17,16 @@ use crate::{
     liars::{faults, malformed as liar, s1_5_data_types, s3_01_connect},
     test::{Test, test},
     tests::{
-        asking::{frame, string},
-        bytes::{RawConnect, flag, variable},
+        asking::frame,
+        both::s1_5_data_types::{ILL_FORMED, WITH_NULL},
+        bytes::{RawConnect, flag},
         judge::{Cases, LAG, Unnoticed, farewell, farewells},
         many::{Offence, all_close, all_connected, all_refused},
         offer,
+        property_faults::{
+            ACKNOWLEDGING, CONNECTING, ID, PLACES, SUBSCRIBING, bad_in_any_way, bad_strings, block, cut, foreign,
+            lying, offence, offences, packet, repeated, sample, wrong_codes,
+        },
         watch::{Delivery, collect, collect_by, no_other, up_to_marker, will_taken, with_will},
     },
 };
@@ -54,6 +59,13 @@ pub(crate) const TESTS: &[Test] = &[
     test!(
         no_foreign_property_in_disconnect,
         "A DISCONNECT has each property that it may not have; it is no valid one, and the will is sent.",
+        ["5.0/MQTT-4.13.1-1"],
+        liar::takes_any_disconnect
+    )
+    .should(),
+    test!(
+        a_disconnect_that_cannot_be_read_is_none,
+        "A DISCONNECT has properties twice, lengths that lie, strings that are none, or breaks off; the will is sent.",
         ["5.0/MQTT-4.13.1-1"],
         liar::takes_any_disconnect
     )
@@ -138,99 +150,6 @@ pub(crate) const TESTS: &[Test] = &[
 
 const CODES: &[ReasonCode] = &[ReasonCode::MalformedPacket, ReasonCode::ProtocolError];
 
-/// Every place in which a client may write properties.
-const PLACES: [Place; 10] = [
-    Place::Connect,
-    Place::Will,
-    Place::Publish,
-    Place::Puback,
-    Place::Pubrec,
-    Place::Pubrel,
-    Place::Pubcomp,
-    Place::Subscribe,
-    Place::Unsubscribe,
-    Place::Disconnect,
-];
-const CONNECTING: &[Place] = &[Place::Connect, Place::Will];
-const ACKNOWLEDGING: &[Place] = &[Place::Puback, Place::Pubrec, Place::Pubrel, Place::Pubcomp];
-const SUBSCRIBING: &[Place] = &[Place::Subscribe, Place::Unsubscribe];
-
-fn may_have(place: Place, id: PropertyId) -> bool {
-    id.allowed_in(place) && id.sent_by(place, Side::Client)
-}
-
-/// Identifiers that no property has: those between the others, the first behind them, and some far away.
-fn unknown() -> Vec<Vec<u8>> {
-    let near = (0..0x2C).filter(|id| PropertyId::from_value(*id).is_none());
-    near.chain([0x7F, 0x80, 0x3FFF]).map(|id| variable(id as usize)).collect()
-}
-
-/// A property with a value that it may have.
-pub(super) fn sample(id: PropertyId) -> Vec<u8> {
-    let value = match id.kind() {
-        PropertyKind::Byte | PropertyKind::Variable => vec![1],
-        PropertyKind::Two => vec![0, 1],
-        PropertyKind::Four => vec![0, 0, 0, 1],
-        PropertyKind::Text | PropertyKind::Binary => string(b"a"),
-        PropertyKind::Pair => [string(b"a"), string(b"b")].concat(),
-    };
-    [vec![id as u8], value].concat()
-}
-
-/// A block of properties with its true length.
-pub(super) fn block(content: &[u8]) -> Vec<u8> {
-    [variable(content.len()), content.to_vec()].concat()
-}
-
-/// The identifier of every packet here that has one.
-const ID: [u8; 2] = [0, 9];
-
-/// A packet that is right in all but this block of properties.
-fn packet(stage: &Stage, place: Place, block: &[u8]) -> Vec<u8> {
-    let topic = stage.topic("t");
-    let ack = [&ID[..], &[0], block].concat();
-    match place {
-        Place::Connect => {
-            let mut connect = RawConnect::new(stage, "offender");
-            connect.properties = block.to_vec();
-            connect.bytes()
-        }
-        Place::Will => {
-            let connect = RawConnect::new(stage, "offender").flagged(flag::WILL).tail(block);
-            connect.field(topic.as_bytes()).field(b"x").bytes()
-        }
-        Place::Puback => frame(0x40, &ack),
-        Place::Pubrec => frame(0x50, &ack),
-        Place::Pubrel => frame(0x62, &ack),
-        Place::Pubcomp => frame(0x70, &ack),
-        Place::Subscribe => frame(0x82, &[&ID[..], block, &string(topic.as_bytes()), &[0]].concat()),
-        Place::Unsubscribe => frame(0xA2, &[&ID[..], block, &string(topic.as_bytes())].concat()),
-        Place::Disconnect => frame(0xE0, &[&[0][..], block].concat()),
-        _ => frame(0x32, &[&string(topic.as_bytes())[..], &ID[..], block, b"x"].concat()),
-    }
-}
-
-/// An offence in this place. A PUBREL has a message that it may end.
-fn offence(stage: &Stage, place: Place, name: String, bytes: Vec<u8>) -> Offence {
-    let mut offence = Offence::new(name, bytes);
-    if place == Place::Pubrel {
-        let body = [&string(stage.topic("t").as_bytes())[..], &ID[..], &[0], b"x"].concat();
-        offence.before = frame(0x34, &body);
-    }
-    offence
-}
-
-/// A block of properties that is wrong, in each of these places.
-fn offences(stage: &Stage, places: &[Place], wrong: impl Fn(Place) -> Vec<(String, Vec<u8>)>) -> Vec<Offence> {
-    let in_place = |place: &Place| {
-        let place = *place;
-        wrong(place)
-            .into_iter()
-            .map(move |(name, block)| offence(stage, place, format!("{name} in {place}"), packet(stage, place, &block)))
-    };
-    places.iter().flat_map(in_place).collect()
-}
-
 /// The places of these whose packets the server takes: no acknowledgement without the QoS that it belongs to.
 async fn offered(stage: &Stage, places: &[Place]) -> Result<Vec<Place>, Halt> {
     let mut probe = Peer::connected(stage, "probe").await?;
@@ -243,24 +162,6 @@ async fn offered(stage: &Stage, places: &[Place]) -> Result<Vec<Place>, Halt> {
         _ => true,
     };
     Ok(places.iter().filter(taken).copied().collect())
-}
-
-/// What belongs to another packet, or to none. A Subscription Identifier belongs to PUBLISH, if not to a client's: what
-/// becomes of it is [MQTT-3.3.4-6], and no matter of form.
-fn foreign(place: Place) -> Vec<(String, Vec<u8>)> {
-    strangers(place).into_iter().map(|(name, property)| (name, block(&property))).collect()
-}
-
-/// The properties alone, each with its name.
-pub(super) fn strangers(place: Place) -> Vec<(String, Vec<u8>)> {
-    let of_others = PropertyId::ALL.iter().filter(|id| !id.allowed_in(place));
-    let known = of_others.map(|id| (id.name().to_owned(), sample(*id)));
-    let unknown = unknown().into_iter().map(|id| {
-        let name =
-            format!("the property identifier 0x{}", id.iter().map(|byte| format!("{byte:02X}")).collect::<String>());
-        (name, [id, vec![0, 0, 0, 1]].concat())
-    });
-    known.chain(unknown).collect()
 }
 
 async fn no_foreign_property_in_connect(stage: &Stage) -> Outcome {
@@ -290,9 +191,21 @@ async fn closing(stage: &Stage, places: &[Place], wrong: impl Fn(Place) -> Vec<(
 }
 
 async fn no_foreign_property_in_disconnect(stage: &Stage) -> Outcome {
-    let wrong = foreign(Place::Disconnect);
-    let bytes = wrong.into_iter().map(|(name, block)| (name, packet(stage, Place::Disconnect, &block)));
-    wills_are_sent(stage, &bytes.collect::<Vec<_>>()).await
+    wills_are_sent(stage, &disconnects(stage, foreign(Place::Disconnect))).await
+}
+
+/// A DISCONNECT with each of these blocks.
+fn disconnects(stage: &Stage, blocks: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    blocks.into_iter().map(|(name, block)| (name, packet(stage, Place::Disconnect, &block))).collect()
+}
+
+async fn a_disconnect_that_cannot_be_read_is_none(stage: &Stage) -> Outcome {
+    let place = Place::Disconnect;
+    let mut all = disconnects(stage, [repeated(place), lying(place), bad_in_any_way(place)].concat());
+    let whole = packet(stage, place, &block(&sample(PropertyId::UserProperty)));
+    // It may end before its reason code, or before its properties.
+    all.extend((4..whole.len()).map(|at| (format!("an end after {} bytes", at - 2), cut(&whole, at))));
+    wills_are_sent(stage, &all).await
 }
 
 /// A DISCONNECT that is no valid one: the connection ends in any case, and the will of its client is sent.
@@ -340,20 +253,6 @@ async fn wills_are_sent(stage: &Stage, offences: &[(String, Vec<u8>)]) -> Outcom
     cases.finish()
 }
 
-/// A property twice that is to stand once. The text does not say it of two that a PUBLISH may have.
-fn repeated(place: Place) -> Vec<(String, Vec<u8>)> {
-    let single = |id: &&PropertyId| {
-        let free = place == Place::Publish
-            && matches!(
-                id,
-                PropertyId::PayloadFormatIndicator | PropertyId::MessageExpiryInterval | PropertyId::TopicAlias
-            );
-        may_have(place, **id) && !id.repeats_in(place) && !free
-    };
-    let twice = |id: &PropertyId| (format!("{id} twice"), block(&sample(*id).repeat(2)));
-    PropertyId::ALL.iter().filter(single).map(twice).collect()
-}
-
 async fn no_property_twice_in_connect(stage: &Stage) -> Outcome {
     // Authentication Data needs a method, and a method one that the server knows.
     let codes = [CODES, &[ReasonCode::BadAuthenticationMethod]].concat();
@@ -364,43 +263,21 @@ async fn no_property_twice_in_other_packets(stage: &Stage) -> Outcome {
     let places: Vec<Place> =
         PLACES.into_iter().filter(|place| !CONNECTING.contains(place) && *place != Place::Disconnect).collect();
     let places = offered(stage, &places).await?;
-    all_close(stage, &offences(stage, &places, repeated), CODES, Unnoticed::Warns).await
-}
-
-/// Blocks whose length is not that of what they hold.
-fn lying(place: Place) -> Vec<(String, Vec<u8>)> {
-    let pair = sample(PropertyId::UserProperty);
-    let with_length = |length: Vec<u8>| [length, pair.clone()].concat();
-    let mut lying = vec![
-        ("a Property Length beyond the packet".to_owned(), with_length(variable(2000))),
-        ("a Property Length that takes five bytes".to_owned(), with_length(vec![0xFF, 0xFF, 0xFF, 0xFF, 0x01])),
-        ("a Property Length of four bytes and no end".to_owned(), with_length(vec![0x80, 0x80, 0x80, 0x80])),
-    ];
-    for cut in 1..pair.len() {
-        // The property goes on behind its block: within the block it is cut.
-        lying.push((format!("a Property Length that cuts a property after {cut} bytes"), with_length(variable(cut))));
-    }
-    // Behind the block of a PUBLISH stands its payload, behind that of an acknowledgement nothing is asked for.
-    if !matches!(place, Place::Publish | Place::Pubrel) {
-        lying.push(("a Property Length of 0 before a property".to_owned(), with_length(vec![0])));
-    }
-    lying
+    // Where there are no aliases, one is as wrong as two.
+    let codes = [CODES, &[ReasonCode::TopicAliasInvalid]].concat();
+    all_close(stage, &offences(stage, &places, repeated), &codes, Unnoticed::Warns).await
 }
 
 async fn property_lengths_of_connect_are_checked(stage: &Stage) -> Outcome {
-    all_refused(stage, &offences(stage, CONNECTING, lying), CODES).await
+    let codes = [CODES, &[ReasonCode::BadAuthenticationMethod]].concat();
+    all_refused(stage, &offences(stage, CONNECTING, lying), &codes).await
 }
 
 async fn property_lengths_are_checked(stage: &Stage) -> Outcome {
     let codes = [CODES, &[ReasonCode::TopicFilterInvalid]].concat();
     // Behind the properties of an acknowledgement nothing stands: its packet ends in the property.
-    let places = offered(stage, &[Place::Publish, Place::Subscribe, Place::Unsubscribe, Place::Pubrel]).await?;
+    let places = offered(stage, &[&[Place::Publish], SUBSCRIBING, ACKNOWLEDGING].concat()).await?;
     all_close(stage, &offences(stage, &places, lying), &codes, Unnoticed::FailsIfAnswered).await
-}
-
-/// The fixed header anew around a part of the body.
-fn cut(bytes: &[u8], at: usize) -> Vec<u8> {
-    frame(bytes[0], &bytes[2..at])
 }
 
 async fn a_connect_that_breaks_off_is_refused(stage: &Stage) -> Outcome {
@@ -420,11 +297,11 @@ async fn a_connect_that_breaks_off_is_refused(stage: &Stage) -> Outcome {
 
 async fn a_packet_that_breaks_off_closes_the_connection(stage: &Stage) -> Outcome {
     let mut all = Vec::new();
-    for place in offered(stage, &[Place::Publish, Place::Subscribe, Place::Unsubscribe, Place::Pubrel]).await? {
+    for place in offered(stage, &[&[Place::Publish], SUBSCRIBING, ACKNOWLEDGING].concat()).await? {
         let whole = packet(stage, place, &block(&sample(PropertyId::UserProperty)));
         // The payload of a PUBLISH may be cut; an acknowledgement has forms of two and of three bytes.
         let end = if place == Place::Publish { whole.len() - 1 } else { whole.len() };
-        let short = |at: &usize| place != Place::Pubrel || !matches!(at - 2, 2 | 3);
+        let short = |at: &usize| !ACKNOWLEDGING.contains(&place) || !matches!(at - 2, 2 | 3);
         all.extend(
             (2..end)
                 .filter(short)
@@ -435,36 +312,6 @@ async fn a_packet_that_breaks_off_closes_the_connection(stage: &Stage) -> Outcom
     all_close(stage, &all, &codes, Unnoticed::FailsIfAnswered).await
 }
 
-/// Each way of being no UTF-8: a byte that is none, an overlong form, a surrogate, a sequence that is cut, a character
-/// beyond the last.
-pub(super) const ILL_FORMED: [(&str, &[u8]); 5] = [
-    ("FF", b"a\xFF"),
-    ("C0 80", b"a\xC0\x80"),
-    ("ED A0 80", b"a\xED\xA0\x80"),
-    ("E2 82 and no more", b"a\xE2\x82"),
-    ("F4 90 80 80", b"a\xF4\x90\x80\x80"),
-];
-const NULL: [(&str, &[u8]); 1] = [("U+0000", b"a\0b")];
-
-/// Each string that a place may hold, with each of these in it.
-fn bad_strings(place: Place, kinds: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
-    let mut bad = Vec::new();
-    for id in PropertyId::ALL.iter().filter(|id| may_have(place, **id)) {
-        for (what, bytes) in kinds {
-            let with = |value: Vec<u8>| block(&[vec![*id as u8], value].concat());
-            match id.kind() {
-                PropertyKind::Text => bad.push((format!("{id} with {what}"), with(string(bytes)))),
-                PropertyKind::Pair => {
-                    bad.push((format!("{id} whose name has {what}"), with([string(bytes), string(b"v")].concat())));
-                    bad.push((format!("{id} whose value has {what}"), with([string(b"n"), string(bytes)].concat())));
-                }
-                _ => {}
-            }
-        }
-    }
-    bad
-}
-
 async fn strings_in_properties_of_connect_are_well_formed(stage: &Stage) -> Outcome {
     let codes = [CODES, &[ReasonCode::BadAuthenticationMethod]].concat();
     all_refused(stage, &offences(stage, CONNECTING, |place| bad_strings(place, &ILL_FORMED)), &codes).await
@@ -472,11 +319,7 @@ async fn strings_in_properties_of_connect_are_well_formed(stage: &Stage) -> Outc
 
 async fn no_null_character_in_properties_of_connect(stage: &Stage) -> Outcome {
     let codes = [CODES, &[ReasonCode::BadAuthenticationMethod]].concat();
-    all_refused(stage, &offences(stage, CONNECTING, |place| bad_strings(place, &NULL)), &codes).await
-}
-
-fn bad_in_any_way(place: Place) -> Vec<(String, Vec<u8>)> {
-    bad_strings(place, &[&ILL_FORMED[..], &NULL].concat())
+    all_refused(stage, &offences(stage, CONNECTING, |place| bad_strings(place, &WITH_NULL)), &codes).await
 }
 
 async fn strings_in_properties_of_a_message_are_well_formed(stage: &Stage) -> Outcome {
@@ -497,14 +340,6 @@ async fn strings_in_properties_of_a_message_are_well_formed(stage: &Stage) -> Ou
 async fn strings_in_properties_of_other_packets_are_well_formed(stage: &Stage) -> Outcome {
     let places = offered(stage, &[SUBSCRIBING, ACKNOWLEDGING].concat()).await?;
     all_close(stage, &offences(stage, &places, bad_in_any_way), CODES, Unnoticed::Warns).await
-}
-
-/// Codes that a client may not send in this packet, and values that are no codes.
-pub(super) fn wrong_codes(kind: PacketKind) -> Vec<u8> {
-    // 5.0 Table 2-6 has 0x8C for both sides, and 3.3.4 has a client send 0x9B.
-    let tolerated = |code: &u8| kind == PacketKind::Disconnect && matches!(code, 0x8C | 0x9B);
-    let codes = ReasonCode::ALL.iter().filter(|code| !code.allowed_in(kind, Side::Client)).map(|code| code.value());
-    codes.chain([0x03, 0x42, 0x7F, 0xA3, 0xFF]).filter(|code| !tolerated(code)).collect()
 }
 
 async fn acknowledgements_of_a_client_have_codes_of_their_tables(stage: &Stage) -> Outcome {

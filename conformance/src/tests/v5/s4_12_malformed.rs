@@ -11,18 +11,17 @@ use squall_scenarios::{
     verdict::{Evidence, Halt, Outcome, Verdict},
 };
 
-use super::{
-    s2_2_malformed::{ILL_FORMED, block, sample, strangers, wrong_codes},
-    s4_12_exchange::{METHOD, answered, authenticated, begun, exchange},
-};
+use super::s4_12_exchange::{METHOD, answered, authenticated, begun, exchange};
 use crate::{
     liars::enhanced,
     setup::{PASSWORD, Setup},
     test::{Test, test},
     tests::{
         asking::{frame, string},
+        both::s1_5_data_types::{ILL_FORMED, WITH_NULL},
         bytes::variable,
         judge::{Cases, farewell, judge_refusal},
+        property_faults::{block, sample, strangers, wrong_codes},
         rows::together,
     },
 };
@@ -45,7 +44,7 @@ pub(crate) const TESTS: &[Test] = &[
     .on(Setup::Enhanced),
     test!(
         an_auth_that_cannot_be_read_does_not_go_on,
-        "A client's AUTH has lengths that lie, strings that are no UTF-8, codes that it may not have; the exchange does not go on.",
+        "A client's AUTH has wrong flags, lengths that lie, strings that are none, codes that it may not have, or breaks off; it is not let in.",
         ["5.0/MQTT-4.13.1-1", "5.0/X-TRAILING-BYTES"],
         enhanced::mends_malformed_auth
     )
@@ -98,12 +97,28 @@ async fn an_auth_that_cannot_be_read_does_not_go_on(stage: &Stage) -> Outcome {
     faults.push(("a Property Length that cuts a property".to_owned(), Box::new(short)));
     let more = |right: &[u8]| auth(CONTINUE, &[block(right), sample(PropertyId::UserProperty)].concat());
     faults.push(("bytes behind the properties".to_owned(), Box::new(more)));
-    for (what, bytes) in ILL_FORMED {
+    for (what, bytes) in ILL_FORMED.into_iter().chain(WITH_NULL) {
+        let method = [vec![PropertyId::AuthenticationMethod as u8], string(bytes)].concat();
+        let named = move |right: &[u8]| auth(CONTINUE, &block(&[&method, &right[method_length()..]].concat()));
+        faults.push((format!("Authentication Method with {what}"), Box::new(named)));
         let reason = [vec![PropertyId::ReasonString as u8], string(bytes)].concat();
         faults.push(with(format!("Reason String with {what}"), reason));
-        let pair = [vec![PropertyId::UserProperty as u8], string(b"n"), string(bytes)].concat();
-        faults.push(with(format!("User Property whose value has {what}"), pair));
+        for (part, name, value) in [("name", bytes, &b"v"[..]), ("value", b"n", bytes)] {
+            let pair = [vec![PropertyId::UserProperty as u8], string(name), string(value)].concat();
+            faults.push(with(format!("User Property whose {part} has {what}"), pair));
+        }
     }
+    for first in 0xF1..=0xFFu8 {
+        let flagged = move |right: &[u8]| frame(first, &[&[CONTINUE], &block(right)[..]].concat());
+        faults.push((format!("the first byte 0x{first:02X}"), Box::new(flagged)));
+    }
+    // Up to the first byte of the data: what is longer is cut in the same property.
+    for length in 0..=3 + method_length() + 3 {
+        let cut = move |right: &[u8]| frame(0xF0, &[&[CONTINUE], &block(right)[..]].concat()[..length]);
+        faults.push((format!("an end after {length} bytes"), Box::new(cut)));
+    }
+    let shortened = |right: &[u8]| frame(0xF0, &[&[CONTINUE], &block(right)[..right.len()]].concat());
+    faults.push(("its last byte missing".to_owned(), Box::new(shortened)));
     for code in wrong_codes(PacketKind::Auth) {
         let coded = move |right: &[u8]| auth(code, &block(right));
         faults.push((format!("the code 0x{code:02X}"), Box::new(coded)));
