@@ -63,7 +63,11 @@ pub(super) enum Command {
     Scenarios(ScenariosArgs),
     /// Count what is tested, what could be observed at a server, and all there is
     Coverage,
-    /// Compare two reports (JSON): what newly fails, what is fixed; exit status 1 if something newly fails
+    /// Compare two reports (JSON): what newly fails or is open, what is fixed
+    ///
+    /// Exit status 1 if something fails that did not, or if something that passed or only warned is
+    /// inconclusive now: nobody knows any more whether it holds. What is unsupported now (the server
+    /// says so) or untested (not asked for) is told, and leaves the status 0.
     Diff(DiffArgs),
     /// Draw the statements on which brokers differ as Markdown, from their reports (JSON)
     Report(MatrixArgs),

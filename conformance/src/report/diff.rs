@@ -25,6 +25,8 @@ pub struct Difference {
     pub after: Side,
     /// Fails now, and did not or was not there.
     pub newly_failing: Vec<Change>,
+    /// Passed or only warned, and is inconclusive now: nobody knows any more whether it holds.
+    pub newly_open: Vec<Change>,
     /// Failed, and passes or only warns now.
     pub fixed: Vec<Change>,
     /// Another verdict in any other way.
@@ -85,6 +87,7 @@ pub fn diff(before: &Report, after: &Report) -> Difference {
         before: side(before),
         after: side(after),
         newly_failing: Vec::new(),
+        newly_open: Vec::new(),
         fixed: Vec::new(),
         changed: Vec::new(),
         added: Vec::new(),
@@ -107,6 +110,7 @@ pub fn diff(before: &Report, after: &Report) -> Difference {
         let group = match (change.before, change.after) {
             (was, is) if was == is => continue,
             (_, Some(Verdict::Fail)) => &mut difference.newly_failing,
+            (Some(Verdict::Pass | Verdict::Warn), Some(Verdict::Inconclusive)) => &mut difference.newly_open,
             (Some(Verdict::Fail), Some(Verdict::Pass | Verdict::Warn)) => &mut difference.fixed,
             (Some(_), Some(_)) => &mut difference.changed,
             (None, _) => &mut difference.added,
@@ -118,9 +122,10 @@ pub fn diff(before: &Report, after: &Report) -> Difference {
 }
 
 impl Difference {
-    /// 1 if something newly fails.
+    /// 1 if something newly fails, or held and is inconclusive now. What is unsupported or untested now follows from what
+    /// the subject says that it offers and from what was asked for, and is only told.
     pub fn exit_status(&self) -> u8 {
-        u8::from(!self.newly_failing.is_empty())
+        u8::from(!self.newly_failing.is_empty() || !self.newly_open.is_empty())
     }
 
     /// As JSON.
@@ -140,6 +145,7 @@ impl Difference {
         }
         let groups = [
             ("newly failing", &self.newly_failing),
+            ("newly open", &self.newly_open),
             ("fixed", &self.fixed),
             ("changed", &self.changed),
             ("added", &self.added),

@@ -429,7 +429,7 @@ fn two_reports_are_compared() {
     assert!(same.newly_failing.is_empty() && same.fixed.is_empty() && same.changed.is_empty());
 
     let mut after = report();
-    // The failure is fixed, the pass fails, what was not reached is gone, something new passes.
+    // The failure is fixed, the pass fails, what was not reached is gone, something new passes, what was new is open.
     (after.statements[2].verdict, after.tests[0].verdict) = (Verdict::Pass, Verdict::Pass);
     (after.statements[1].verdict, after.tests[1].verdict) = (Verdict::Fail, Verdict::Fail);
     after.tests.remove(3);
@@ -444,4 +444,38 @@ fn two_reports_are_compared() {
     assert_eq!(json["schema"], "squall-conformance-diff/1");
     assert_eq!(json["newly_failing"][0]["after"], "fail");
     assert_eq!(diff(&after, &before).fixed.len(), difference.newly_failing.len(), "the other way round it is the fix");
+}
+
+#[test]
+fn what_held_and_is_inconclusive_now_is_a_step_back() {
+    let before = report();
+    let now = |verdict: Verdict| {
+        let mut after = report();
+        after.tests[0].verdict = Verdict::Warn;
+        let mut was = after.clone();
+        after.tests[0].verdict = verdict;
+        was.tests[1].verdict = Verdict::Pass;
+        after.tests[1].verdict = verdict;
+        diff(&was, &after)
+    };
+    let open = now(Verdict::Inconclusive);
+    assert_eq!((open.newly_open.len(), open.changed.len(), open.exit_status()), (2, 0, 1));
+    let mut text = anstream::StripStream::new(Vec::new());
+    open.write(&mut text).expect("a vector takes everything");
+    let text = String::from_utf8(text.into_inner()).expect("text");
+    assert!(
+        text.contains("newly open (2)") && text.contains("2 newly open") && text.contains("pass → inconclusive"),
+        "{text}"
+    );
+    // What is not offered any more, or was not asked for, is told.
+    for verdict in [Verdict::Unsupported, Verdict::Untested] {
+        let less = now(verdict);
+        assert_eq!((less.newly_open.len(), less.changed.len(), less.exit_status()), (0, 2, 0), "{verdict}");
+    }
+    // A failure that is not reached any more is no step back, and no fix.
+    let mut after = before.clone();
+    let failed = after.statements.iter_mut().find(|entry| entry.verdict == Verdict::Fail).expect("one fails");
+    failed.verdict = Verdict::Inconclusive;
+    let difference = diff(&before, &after);
+    assert_eq!((difference.fixed.len(), difference.changed.len(), difference.exit_status()), (0, 1, 0));
 }
