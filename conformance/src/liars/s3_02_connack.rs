@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use squall_codec::{
-    packet::{Connack, Disconnect, Packet},
+    packet::{Connack, Connect, Disconnect, Packet},
     property::{Properties, Property},
     qos::Qos,
     reason::ReasonCode,
@@ -148,10 +148,19 @@ fn without_maximum(properties: &Properties) -> Properties {
 
 /// Drops what is too large, and goes on waiting for its acknowledgement.
 pub(crate) fn waits_for_what_it_dropped() -> Box<dyn Liar> {
+    waits_where(|_| true)
+}
+
+/// The same to a client that comes back to its session, and to no other.
+pub(crate) fn waits_for_what_it_dropped_on_return() -> Box<dyn Liar> {
+    waits_where(|connect| !connect.clean_start)
+}
+
+fn waits_where(is_concerned: fn(&Connect) -> bool) -> Box<dyn Liar> {
     let mut limits: BTreeMap<u64, usize> = BTreeMap::new();
     liar(move |passing| {
         match passing.packet.clone() {
-            Some(Packet::Connect(mut connect)) => {
+            Some(Packet::Connect(mut connect)) if is_concerned(&connect) => {
                 if let Some(limit) = connect.properties().maximum_packet_size() {
                     limits.insert(passing.connection, limit as usize);
                     connect.set_properties(without_maximum(&connect.properties().to_owned()));

@@ -7,7 +7,7 @@ use std::{
 
 use squall_codec::{
     packet::{Ack, Packet, Publish, RetainHandling, WillView},
-    property::PropertyId,
+    property::{Property, PropertyId},
     qos::Qos,
     reason::ReasonCode,
     topic::TopicFilter,
@@ -38,6 +38,10 @@ pub(super) const ALL: &[Planted] = &[
     planted("takes a delayed will for the end of a client that is back", V5, ends_who_is_back),
     planted("publishes a delayed will twice", V5, publishes_delayed_wills_twice),
     planted("takes a DISCONNECT of two bytes for an error", V5, wants_a_short_disconnect),
+    planted("sets reserved flags in PUBACK", BOTH, flags_its_puback),
+    planted("says Session Present to whoever asks for no fresh session", BOTH, says_present_to_who_may_have_one),
+    planted("restarts a QoS 2 delivery that has its PUBREC", BOTH, begins_qos_2_anew),
+    planted("sends a byte more than the client takes", V5, sends_a_byte_more),
 ];
 
 /// The first message that is new after a resumption has the packet identifier of the first that came again.
@@ -314,5 +318,69 @@ fn grants_more_than_it_says() -> Box<dyn Liar> {
             }
             _ => passing.pass(),
         }
+    })
+}
+
+fn flags_its_puback() -> Box<dyn Liar> {
+    bends(Direction::ToClient, |bytes| {
+        if bytes[0] == 0x40 {
+            bytes[0] = 0x42;
+        }
+    })
+}
+
+/// Whether there is a session is not looked at.
+fn says_present_to_who_may_have_one() -> Box<dyn Liar> {
+    let mut asking: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| {
+        match passing.packet.clone() {
+            Some(Packet::Connect(connect)) if passing.direction == Direction::ToServer && !connect.clean_start => {
+                asking.insert(passing.connection);
+            }
+            Some(Packet::Connack(mut connack))
+                if !connack.reason.is_failure() && asking.contains(&passing.connection) =>
+            {
+                connack.session_present = true;
+                return passing.put(&Packet::Connack(connack));
+            }
+            _ => {}
+        }
+        passing.pass();
+    })
+}
+
+/// The Maximum Packet Size of a client is greater by one.
+fn sends_a_byte_more() -> Box<dyn Liar> {
+    hears_connect(|connect| {
+        let properties = connect.properties().to_owned();
+        if let Some(limit) = properties.maximum_packet_size() {
+            let others = properties.iter().filter(|property| !matches!(property, Property::MaximumPacketSize(_)));
+            connect.set_properties(others.cloned().chain([Property::MaximumPacketSize(limit + 1)]).collect());
+        }
+    })
+}
+
+/// What is owed on a resumed session is the PUBREL of such a delivery; its PUBLISH is sent in its place.
+fn begins_qos_2_anew() -> Box<dyn Liar> {
+    let mut sent: BTreeMap<PacketId, Publish> = BTreeMap::new();
+    let mut resumed: BTreeSet<u64> = BTreeSet::new();
+    liar(move |passing| {
+        match passing.from_server() {
+            Some(Packet::Connack(connack)) if connack.session_present => {
+                resumed.insert(passing.connection);
+            }
+            Some(Packet::Publish(publish)) if publish.qos == Qos::ExactlyOnce => {
+                if let Some(id) = publish.packet_id {
+                    sent.insert(id, publish.clone());
+                }
+            }
+            Some(Packet::Pubrel(ack)) if resumed.remove(&passing.connection) => {
+                if let Some(publish) = sent.get(&ack.packet_id).cloned() {
+                    return passing.put(&Packet::Publish(publish));
+                }
+            }
+            _ => {}
+        }
+        passing.pass();
     })
 }

@@ -10,6 +10,7 @@ mod s3_01_identifiers;
 mod s3_01_keep_alive;
 mod s3_01_properties;
 mod s3_01_session;
+mod s3_01_size;
 mod s3_01_will;
 mod s3_02_connack;
 mod s3_02_limits;
@@ -63,6 +64,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { version: Version::V5_0, number: "3.1.2.4", title: "Sessions", tests: s3_01_session::TESTS },
     Section { version: Version::V5_0, number: "3.1.2.5", title: "Wills", tests: s3_01_will::TESTS },
     Section { version: Version::V5_0, number: "3.1.2.11", title: "CONNECT Properties", tests: s3_01_properties::TESTS },
+    Section { version: Version::V5_0, number: "3.1.2.11.4", title: "Maximum Packet Size", tests: s3_01_size::TESTS },
     Section { version: Version::V5_0, number: "3.1.3", title: "CONNECT Payload", tests: s3_01_identifiers::TESTS },
     Section { version: Version::V5_0, number: "3.1.2.10", title: "Keep Alive", tests: s3_01_keep_alive::TESTS },
     Section {
