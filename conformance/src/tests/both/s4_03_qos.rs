@@ -240,8 +240,8 @@ pub(crate) async fn messages_of_one_topic_and_qos_keep_their_order(stage: &Stage
 
 async fn in_order(stage: &Stage, qos: Qos) -> Outcome {
     let topic = stage.topic(&format!("order{qos}"));
-    let mut peer = Peer::connected(stage, "alice").await?;
-    let mut publisher = Peer::connected(stage, "bob").await?;
+    let mut peer = Peer::connected(stage, &stage.fresh("alice")).await?;
+    let mut publisher = Peer::connected(stage, &stage.fresh("bob")).await?;
     offer::qos(&publisher, qos)?;
     peer.subscribed(&topic, qos).await?;
     // All are published before the first is acknowledged: they wait in the server, where order can be lost.

@@ -37,13 +37,13 @@ struct Matching<'a> {
 /// Publishes all names and then a marker: exactly those that match must come.
 async fn matching(stage: &Stage, asked: Matching<'_>) -> Outcome {
     let marker = stage.topic("the/end");
-    let mut peer = Peer::connected(stage, "subscriber").await?;
+    let mut peer = Peer::connected(stage, &stage.fresh("subscriber")).await?;
     if filter(&asked.filter).has_wildcard() {
         offer::wildcards(&peer)?;
     }
     peer.subscribed(&asked.filter, Qos::AtMostOnce).await?;
     peer.subscribed(&marker, Qos::AtMostOnce).await?;
-    let mut publisher = Peer::connected(stage, "publisher").await?;
+    let mut publisher = Peer::connected(stage, &stage.fresh("publisher")).await?;
     for topic in asked.matches.iter().chain(asked.others) {
         publisher.published(topic, Qos::AtMostOnce, topic.as_bytes(), false).await?;
     }
@@ -138,7 +138,7 @@ pub(crate) async fn each_name_is_a_topic_of_its_own(stage: &Stage) -> Outcome {
         peer.subscribed(&marker, Qos::AtMostOnce).await?;
         peers.push(peer);
     }
-    let mut publisher = Peer::connected(stage, "publisher").await?;
+    let mut publisher = Peer::connected(stage, &stage.fresh("publisher")).await?;
     for topic in &names {
         publisher.published(topic, Qos::AtMostOnce, topic.as_bytes(), false).await?;
     }
@@ -172,7 +172,7 @@ async fn nothing_but_slashes(stage: &Stage) -> Outcome {
     peer.subscribed("/", Qos::AtMostOnce).await?;
     let marker = stage.topic("the/end");
     peer.subscribed(&marker, Qos::AtMostOnce).await?;
-    let mut publisher = Peer::connected(stage, "publisher").await?;
+    let mut publisher = Peer::connected(stage, &stage.fresh("publisher")).await?;
     for topic in ["/", "//"] {
         let payload = format!("{} on {topic}", stage.topic(""));
         publisher.published(topic, Qos::AtMostOnce, payload.as_bytes(), false).await?;

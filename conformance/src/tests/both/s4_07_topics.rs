@@ -75,8 +75,8 @@ pub(crate) async fn names_are_compared_byte_by_byte(stage: &Stage) -> Outcome {
 }
 
 async fn compared(stage: &Stage, subscribed: &str, other: &str) -> Outcome {
-    let mut peer = Peer::connected(stage, "alice").await?;
-    let mut publisher = Peer::connected(stage, "bob").await?;
+    let mut peer = Peer::connected(stage, &stage.fresh("alice")).await?;
+    let mut publisher = Peer::connected(stage, &stage.fresh("bob")).await?;
     peer.send(subscribe(stage, id(1), &[(subscribed, Qos::AtMostOnce)])).await;
     peer.expect::<Suback>().await.prepared()?;
     publisher.send(Packet::Publish(publish(stage, other, Qos::AtMostOnce, id(1), "other"))).await;

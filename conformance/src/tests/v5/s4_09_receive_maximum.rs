@@ -425,7 +425,7 @@ async fn short_acknowledgements_are_taken(stage: &Stage) -> Outcome {
 /// Two messages for a subscriber with a window of one: the second comes when the first is done with.
 async fn two_messages(stage: &Stage, qos: Qos) -> Result<(Peer, PacketId), Halt> {
     let mut peer = windowed(stage, &stage.fresh("short"), 1, qos).await?;
-    let mut publisher = Peer::connected(stage, "bob").await?;
+    let mut publisher = Peer::connected(stage, &stage.fresh("bob")).await?;
     for payload in ["1", "2"] {
         publisher.published(&stage.topic("t"), qos, payload.as_bytes(), false).await?;
     }
