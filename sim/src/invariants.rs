@@ -14,8 +14,11 @@ mod walk;
 
 use std::{fmt, time::Duration};
 
-use squall_codec::{packet::Publish, version::Version};
-use squall_scenarios::transcript::EntryId;
+use squall_codec::{
+    packet::{Packet, Publish},
+    version::Version,
+};
+use squall_scenarios::{liar::Direction, transcript::EntryId};
 
 use crate::history::{Event, History};
 use walk::walk;
@@ -198,8 +201,24 @@ pub struct Breach {
     pub version: Option<Version>,
     /// What was seen, in one sentence.
     pub detail: String,
-    /// The message that never came, with its topic in full, or of which this is told behind everything else.
-    pub about: Option<Box<Publish>>,
+    /// What it is about, where that has another place in the transcript.
+    pub about: Option<Box<About>>,
+}
+
+/// What a breach is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A message that never came, or of which only the end has shown that it is not done; with its topic in full.
+    Message(Publish),
+    /// A packet that passes the server's edge: its client has sent it before, or gets it later.
+    Passing {
+        /// Which of the actors.
+        actor: usize,
+        /// Where it goes.
+        direction: Direction,
+        /// The packet.
+        packet: Packet,
+    },
 }
 
 impl Breach {

@@ -29,6 +29,7 @@ use squall_codec::{
     wire::Text,
 };
 use squall_scenarios::{
+    liar::Direction,
     outage::{DiskState, Stop},
     transcript::EntryId,
 };
@@ -45,7 +46,7 @@ use self::{
 };
 use crate::{
     edge::{Edge, Witness},
-    invariants::{Breach, Invariant},
+    invariants::{About, Breach, Invariant},
 };
 
 /// What is known of the server, and how exact the clock is.
@@ -298,7 +299,7 @@ impl Model {
                 entry: EntryId(self.position),
                 version: None,
                 detail,
-                about: message.map(|message| Box::new(self.messages[message].publish.clone())),
+                about: message.map(|message| Box::new(About::Message(self.messages[message].publish.clone()))),
             });
         }
     }
@@ -366,6 +367,12 @@ fn digest_packet(digest: &mut Vec<u8>, packet: &Packet) {
 impl Witness for Model {
     fn passes(&mut self, now: Duration, connection: usize, what: Edge<'_>) {
         self.advance(now);
+        let before = self.breaches.len();
+        let passing = match what {
+            Edge::ToServer(packet) => Some((Direction::ToServer, packet)),
+            Edge::ToClient(packet) => Some((Direction::ToClient, packet)),
+            _ => None,
+        };
         match what {
             Edge::Opened(client) => {
                 self.note(connection, 0, |_| {});
@@ -393,6 +400,11 @@ impl Witness for Model {
                 self.note(connection, 4, |_| {});
                 self.ended(connection, true);
             }
+        }
+        if let (Some((direction, packet)), Some(new @ [_, ..])) = (passing, self.breaches.get_mut(before..)) {
+            let actor = self.lines[connection].client;
+            let about = About::Passing { actor, direction, packet: packet.clone() };
+            new.iter_mut().for_each(|breach| breach.about = Some(Box::new(about.clone())));
         }
     }
 

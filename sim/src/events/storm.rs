@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     edge::Witness,
-    invariants::{Breach, Invariant},
+    invariants::{About, Breach, Invariant},
     journal::Forgets,
     meddler::Meddler,
     model::{Model, Tally, Terms},
@@ -120,6 +120,12 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     };
     if outcome.is_ok() {
         breaches.extend(storm.at_rest());
+    }
+    // Clients are numbered as they come, and actors as they stand in the plan.
+    for breach in &mut breaches {
+        if let Some(About::Passing { actor, .. }) = breach.about.as_deref_mut() {
+            *actor = storm.clients.iter().position(|client| *client == Some(*actor)).unwrap_or(*actor);
+        }
     }
     let (events, elapsed) = (storm.network.events, storm.network.now);
     if outcome.is_ok() && breaches.is_empty() {

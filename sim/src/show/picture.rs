@@ -112,7 +112,8 @@ impl Picture {
             let place = picture.rows.iter().position(|row| row.seq == breach.seq);
             let lane = place.and_then(|place| picture.rows[place].lane);
             let row = Row {
-                at_us: breach.at_us,
+                // What the broker has done wrong its client may hear of later.
+                at_us: place.map_or(breach.at_us, |place| breach.at_us.max(picture.rows[place].at_us)),
                 seq: breach.seq,
                 lane,
                 shape: Shape::Mark(Mark::Breach),

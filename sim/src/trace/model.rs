@@ -11,6 +11,7 @@ use squall_codec::{
 };
 use squall_scenarios::{
     dissect,
+    liar::Direction,
     plan::Plan,
     player::Played,
     script::Script,
@@ -21,7 +22,7 @@ use squall_scenarios::{
 use super::cause;
 use crate::{
     history::History,
-    invariants::{self, Breach},
+    invariants::{self, About, Breach},
     run::Run,
     story::TOPIC_ROOT,
     world::VirtualWorld,
@@ -245,8 +246,15 @@ impl Trace {
             hash: HASH.to_owned(),
             digest: format!("{:016x}", run.transcript.digest()),
         };
-        let breaches = Broken::all(&breaches, &lines, version);
-        Trace { header, lines, breaches, end: End::of(run) }
+        let mut end = End::of(run);
+        let first = breaches.first().map(|breach| breach.entry.0);
+        let mut breaches = Broken::all(&breaches, &lines, version, &header.actors);
+        if end.seq.is_some() && end.seq == first && end.line.is_none() {
+            end.seq = breaches.first().map(|breach| breach.seq);
+        }
+        // In the order in which they are written; what was wrong first its client may hear of last.
+        breaches.sort_by_key(|breach| breach.seq);
+        Trace { header, lines, breaches, end }
     }
 
     /// Of a storm at a real address, as its edge was seen.
@@ -286,7 +294,8 @@ impl Trace {
             seq: first.map(|breach| breach.entry.0),
             elapsed_us: micros(elapsed),
         };
-        let breaches = Broken::all(breaches, &lines, Version::V5_0);
+        let mut breaches = Broken::all(breaches, &lines, Version::V5_0, &header.actors);
+        breaches.sort_by_key(|breach| breach.seq);
         Trace { header, lines, breaches, end }
     }
 
@@ -380,37 +389,73 @@ impl Line {
 
 impl Broken {
     /// `own`: what is spoken where nobody has said so.
-    fn all(breaches: &[Breach], lines: &[Line], own: Version) -> Vec<Broken> {
-        let is_about_one = breaches.iter().any(|breach| breach.about.is_some());
-        let published = if is_about_one { published(lines, own) } else { Vec::new() };
-        let first = |message: &Publish| {
-            let is_same =
-                |other: &Publish| other.topic_bytes() == message.topic_bytes() && other.payload() == message.payload();
-            published.iter().find(|(_, other)| is_same(other)).map(|(seq, _)| *seq)
+    fn all(breaches: &[Breach], lines: &[Line], own: Version, actors: &[String]) -> Vec<Broken> {
+        let packets = if breaches.is_empty() { Vec::new() } else { packets_of(lines, own) };
+        let published = |message: &Publish| {
+            let is_same = |packet: &Option<Packet>| match packet {
+                Some(Packet::Publish(other)) => {
+                    other.topic_bytes() == message.topic_bytes() && other.payload() == message.payload()
+                }
+                Some(Packet::Connect(connect)) => connect
+                    .will()
+                    .is_some_and(|will| will.topic.as_str() == message.topic() && will.payload == message.payload()),
+                _ => false,
+            };
+            packets.iter().position(is_same)
         };
-        let broken = |breach: &Breach| Broken {
-            breach: breach.invariant.to_string(),
-            seq: breach.entry.0,
-            at_us: micros(breach.at),
-            statements: breach.statements().iter().map(ToString::to_string).collect(),
-            detail: breach.detail.clone(),
-            about: breach.about.as_deref().and_then(first),
+        let broken = |breach: &Breach| {
+            let showed = breach.entry.0;
+            let (seq, about) = match breach.about.as_deref() {
+                None => (showed, None),
+                Some(About::Message(message)) => (showed, published(message)),
+                Some(About::Passing { actor, direction, packet }) => {
+                    let node = actors.get(*actor).map_or("", String::as_str);
+                    match (passed(lines, &packets, node, *direction, packet, showed), packet) {
+                        (Some(seq), _) => (seq, None),
+                        // It was lost on its way.
+                        (None, Packet::Publish(publish)) => (showed, published(publish)),
+                        (None, _) => (showed, None),
+                    }
+                }
+            };
+            Broken {
+                breach: breach.invariant.to_string(),
+                seq,
+                at_us: micros(breach.at),
+                statements: breach.statements().iter().map(ToString::to_string).collect(),
+                detail: breach.detail.clone(),
+                about,
+            }
         };
         breaches.iter().map(broken).collect()
     }
 }
 
-/// Every PUBLISH, with its line.
-fn published(lines: &[Line], own: Version) -> Vec<(usize, Publish)> {
-    let versions = versions_of(lines, own);
+/// What stands in each line, as far as it is a packet.
+fn packets_of(lines: &[Line], own: Version) -> Vec<Option<Packet>> {
     let decoded = |(line, version): (&Line, &Version)| {
         let by = if line.what == Happening::Sent { Side::Client } else { Side::Server };
-        match Packet::decode(*version, by, line.bytes.clone()) {
-            Ok(Packet::Publish(publish)) if line.is_frame() => Some((line.seq, publish)),
-            _ => None,
-        }
+        Packet::decode(*version, by, line.bytes.clone()).ok().filter(|_| line.is_frame())
     };
-    lines.iter().zip(&versions).filter_map(decoded).collect()
+    lines.iter().zip(&versions_of(lines, own)).map(decoded).collect()
+}
+
+/// Where a packet stands that was at the server's edge at a moment: its client has sent it before, or gets it later, unless that
+/// connection ends.
+fn passed(
+    lines: &[Line],
+    packets: &[Option<Packet>],
+    node: &str,
+    direction: Direction,
+    packet: &Packet,
+    showed: usize,
+) -> Option<usize> {
+    let is_it = |seq: &usize| lines[*seq].node == node && packets[*seq].as_ref() == Some(packet);
+    let is_another = |seq: &usize| lines[*seq].node == node && lines[*seq].what == Happening::Opened;
+    match direction {
+        Direction::ToServer => (0..showed.min(lines.len())).rev().find(is_it),
+        Direction::ToClient => (showed..lines.len()).take_while(|seq| !is_another(seq)).find(is_it),
+    }
 }
 
 impl End {

@@ -19,6 +19,7 @@ use squall_sim::{
     invariants::Invariant,
     journal::Forgets,
     model::Situation,
+    show::html,
     storm::{
         broken, generate,
         report::Report,
@@ -26,6 +27,7 @@ use squall_sim::{
         violations::violations,
     },
     story,
+    trace::{model::Trace, read, write},
     world::VirtualWorld,
 };
 
@@ -271,4 +273,29 @@ fn a_storm_in_a_file_is_played_as_any_story() {
     let played = run.outcome.expect("it ends");
     assert_eq!(played.verdict, Verdict::Pass, "{played}");
     assert!(run.transcript.entries().len() > 50);
+}
+
+/// Whatever is noticed can be shown: none of it stands where nothing happened, and a trace of it is read as it was written.
+#[test]
+fn whatever_is_noticed_is_drawn_and_read_back() {
+    let mut untold = String::new();
+    for (name, _, breaking) in broken::everything() {
+        let noticed = |seed: &u64| !broken_by(&generate::plan(*seed), Some(&*breaking)).is_empty();
+        // A rare one stands for no other shape.
+        let Some(seed) = (0..60).find(noticed) else { continue };
+        let plan = generate::plan(seed);
+        let script = Script::parse("storm.yaml", &plan.to_script()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let Wrong { liar, meddler } = breaking();
+        let run = play(&plan, StormOptions { liar, meddler, ..StormOptions::default() });
+        let run = story::judged(&script, Version::V5_0, run);
+        let trace = Trace::of(&script, VirtualWorld::Events, Version::V5_0, seed, &run);
+        assert!(!trace.breaches.is_empty(), "{name}, seed {seed}");
+        let read = read::parse("trace.jsonl", &write::write(&trace)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(read == trace, "{name}, seed {seed}: it is read otherwise than it was written");
+        let page = html::draw(&trace);
+        if page.contains(r#""steps":[]"#) {
+            untold += &format!("{name}, seed {seed}: {}\n", trace.breaches[0].detail);
+        }
+    }
+    assert!(untold.is_empty(), "nothing leads to them:\n{untold}");
 }
