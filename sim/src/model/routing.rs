@@ -218,7 +218,7 @@ impl Model {
             let (has_room, is_never_held_up) = (self.has_room(at), self.is_never_held_up());
             let session = &mut self.sessions[at];
             let mut owed: Option<Owed> = None;
-            let (mut is_sure, mut waits) = (false, false);
+            let (mut is_sure, mut waits, mut may_be_qos_0) = (false, false, false);
             for (place, subscribed) in session.subscriptions.iter().enumerate() {
                 // [MQTT-3.10.4-2] From UNSUBSCRIBE on, nothing more.
                 if subscribed.is_gone || !subscribed.filter.matches(topic) {
@@ -264,6 +264,8 @@ impl Model {
                 owed.least_qos = owed.least_qos.min(qos);
                 owed.retain[usize::from(retain)] = true;
                 owed.identifiers.extend(subscribed.identifier);
+                // Until SUBACK it may be what it was.
+                may_be_qos_0 |= subscribed.before.iter().any(|(options, _)| options.qos == Qos::AtMostOnce);
                 if subscribed.is_certain() {
                     is_sure = true;
                     owed.main_qos = owed.main_qos.max(qos);
@@ -293,7 +295,9 @@ impl Model {
             } else {
                 waits = true;
             }
-            let is_placed = is_at_hand && if owed.qos == Qos::AtMostOnce { is_never_held_up } else { has_room };
+            may_be_qos_0 |= owed.main_qos == Qos::AtMostOnce;
+            let has_place = has_room || owed.qos == Qos::AtMostOnce;
+            let is_placed = is_at_hand && has_place && (is_never_held_up || !may_be_qos_0);
             owed.is_due = is_due && is_sure && fits && is_placed && is_here == Some(true);
             session.owed.push_back(owed);
             if waits && !has_room {
