@@ -78,8 +78,15 @@ pub fn run<T: 'static>(
     let (told, noted) = (transcript.clone(), links.clone());
     let (seed, distance) = (options.seed, options.latency);
     let outcome = simulated(&options, &links, &mut elapsed, move |power| {
-        play(Rc::new(TurmoilWorld::new(seed, distance, noted, told, power)))
+        let played = play(Rc::new(TurmoilWorld::new(seed, distance, noted, told.clone(), power)));
+        // What ends with the host is no part of the play. It ends in the order of tokio's numbers for its tasks, which are
+        // those of the whole process.
+        Box::pin(async move { (played.await, told.so_far()) })
     });
+    let (outcome, transcript) = match outcome {
+        Ok((played, so_far)) => (Ok(played), so_far),
+        Err(error) => (Err(error), transcript),
+    };
     Run { outcome, transcript, elapsed, untouched: links.unhit(), noticed: Vec::new() }
 }
 

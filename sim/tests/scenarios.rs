@@ -3,9 +3,15 @@
 //! A trial passes when every world that offers what the script needs says `pass`, and when they have seen the same packets
 //! on the same connections, each way in the same order. (How the two ways interleave within a moment is left open: a
 //! driver may read two packets before it answers the first.) A storm waits for nobody and is another one wherever the broker
-//! cannot be made to suffer: each world judges its own.
+//! cannot be made to suffer: each world judges its own. And another process has to see in each world, byte for byte, what this
+//! one sees.
 
-use std::{path::Path, rc::Rc};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    rc::Rc,
+    sync::{Arc, OnceLock},
+};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use squall_codec::version::Version;
@@ -36,23 +42,59 @@ fn trials_of(folder: &Path, file: &Path) -> Vec<Trial> {
     let name = file.strip_prefix(folder).unwrap_or(file).display().to_string();
     match Script::load(file) {
         Err(error) => vec![Trial::test(name, move || Err(error.to_string().into()))],
-        Ok(script) => script
-            .versions()
-            .iter()
-            .map(|version| {
-                let (file, version) = (file.to_owned(), *version);
-                Trial::ignorable_test(format!("{name} in {version}"), move || play(&file, version))
-            })
-            .collect(),
+        Ok(script) => {
+            let elsewhere = Arc::new(Elsewhere { file: file.to_owned(), told: OnceLock::new() });
+            let trial = |version: &Version| {
+                let (elsewhere, version) = (Arc::clone(&elsewhere), *version);
+                Trial::ignorable_test(format!("{name} in {version}"), move || play(&elsewhere, version))
+            };
+            script.versions().iter().map(trial).collect()
+        }
     }
 }
 
-fn play(file: &Path, version: Version) -> Result<Completion, Failed> {
+/// Another process that plays a script, in all its versions.
+struct Elsewhere {
+    file: PathBuf,
+    /// The digests that it printed, or what it said instead.
+    told: OnceLock<Result<String, String>>,
+}
+
+impl Elsewhere {
+    fn told(&self) -> Result<&str, &String> {
+        let told = self.told.get_or_init(|| {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_sim"));
+            program.args(["digests", "--world", "both", "--seed", &SEED.to_string()]).arg(&self.file);
+            let output = program.output().map_err(|error| error.to_string())?;
+            if output.status.success() {
+                String::from_utf8(output.stdout).map_err(|error| error.to_string())
+            } else {
+                Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            }
+        });
+        told.as_deref()
+    }
+
+    /// It has seen the same play.
+    fn saw(&self, world: VirtualWorld, version: Version, transcript: &Transcript) -> Result<(), Failed> {
+        let (version, digest) = (version.to_string(), format!("{:016x}", transcript.digest()));
+        let told = self.told()?;
+        let digests = told.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>());
+        if digests.into_iter().any(|words| words == [&*digest, &*world.to_string(), &*version]) {
+            return Ok(());
+        }
+        Err(format!("{world}, {version}: the digest here is {digest}, and in another process\n{told}").into())
+    }
+}
+
+fn play(elsewhere: &Elsewhere, version: Version) -> Result<Completion, Failed> {
+    let file = &elsewhere.file;
     let script = Rc::new(Script::load(file).map_err(|error| error.to_string())?);
     let mut played: Vec<(VirtualWorld, Transcript)> = Vec::new();
     let mut reasons = Vec::new();
     for world in VirtualWorld::ALL {
         let run = story::play(world, &script, version, SEED);
+        elsewhere.saw(world, version, &run.transcript)?;
         match &run.outcome {
             Ok(outcome) if outcome.verdict == Verdict::Pass => played.push((world, run.transcript)),
             Ok(outcome) if outcome.verdict == Verdict::Unsupported => reasons.push(outcome.reason.clone()),

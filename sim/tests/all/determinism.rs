@@ -57,29 +57,28 @@ fn seeds_differ_where_something_is_random() {
     }
 }
 
+/// The scripts of `../scenarios` are played in two processes by `tests/scenarios.rs`.
 #[test]
 fn two_processes_print_the_same_digests() {
-    for scripts in ["tests/stories", "../scenarios"] {
-        let start = || {
-            Command::new(env!("CARGO_BIN_EXE_sim"))
-                .args(["digests", "--world", "both"])
-                .arg(folder(scripts))
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("the program starts")
-        };
-        let digests = |process: Child| {
-            let output = process.wait_with_output().expect("the program ends");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            String::from_utf8(output.stdout).expect("digests are text")
-        };
-        let (one, other) = (start(), start());
-        let first = digests(one);
-        assert_eq!(first, digests(other));
-        assert!(first.lines().count() > 1, "{first}");
-        assert!(first.lines().any(|line| line.contains("turmoil")), "{first}");
-    }
+    let start = || {
+        Command::new(env!("CARGO_BIN_EXE_sim"))
+            .args(["digests", "--world", "both"])
+            .arg(folder("tests/stories"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    };
+    let digests = |process: Child| {
+        let output = process.wait_with_output().expect("the program ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("digests are text")
+    };
+    let (one, other) = (start(), start());
+    let first = digests(one);
+    assert_eq!(first, digests(other));
+    assert!(first.lines().count() > 1, "{first}");
+    assert!(first.lines().any(|line| line.contains("turmoil")), "{first}");
 }
 
 /// A changed digest is a changed trace: look at it with `sim diff` before the snapshot is renewed.
