@@ -46,13 +46,20 @@ pub enum Place {
 impl Place {
     async fn world(&self, script: &Script, version: Version) -> Result<(Live, Rc<Subject>), String> {
         match self {
-            Place::Named(subject) => Ok((Live::new(subject.dialer(version).clone()), Rc::clone(subject))),
+            Place::Named(subject) => {
+                subject.speaks(version)?;
+                Ok((Live::new(subject.dialer(version).clone()), Rc::clone(subject)))
+            }
             Place::Launched(launcher) => {
                 let restarts = script.needs().contains(&squall_scenarios::stage::Need::Restart);
-                let (setup, isolation) =
-                    if restarts { (Setup::Persistence, Isolation::Own) } else { (Setup::Plain, Isolation::Shared) };
+                let setup = if restarts { Setup::Persistence } else { Setup::Plain };
                 launcher.offers(setup)?;
-                let instance: Rc<Instance> = launcher.instance(setup, isolation).await?;
+                // None is started for what none of them speaks.
+                let mut instance: Rc<Instance> = launcher.instance(Setup::Plain, Isolation::Shared).await?;
+                instance.subject().speaks(version)?;
+                if restarts {
+                    instance = launcher.instance(setup, Isolation::Own).await?;
+                }
                 let subject = Rc::new(instance.subject().clone());
                 Ok((Live::launched(instance, version), subject))
             }
@@ -120,9 +127,6 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
         Ok(found) => found,
         Err(reason) => return unplayed(Verdict::Unsupported, reason),
     };
-    if let Err(reason) = subject.speaks(version) {
-        return unplayed(Verdict::Unsupported, reason);
-    }
     let at = |world: Live| {
         Stage::new(Rc::new(world), version, namespace, patience)
             .with_credentials(subject.credentials.clone())
@@ -130,8 +134,12 @@ async fn one(place: &Place, script: &Script, version: Version, namespace: &str, 
             .with_topic_root(&subject.topic_root)
     };
     let (asking, stage) = (at(world.anew()), at(world));
-    if let Ok(Some(reason)) = lacks(&asking, script).await {
-        return unplayed(Verdict::Unsupported, reason);
+    match lacks(&asking, script).await {
+        Ok(Some(reason)) => return unplayed(Verdict::Unsupported, reason),
+        // It may not be there any more.
+        Err(halt) if script.kills_the_broker() => return unplayed(Verdict::Inconclusive, halt.reason),
+        // What went wrong goes wrong in the story too, where its packets are shown.
+        Ok(None) | Err(_) => {}
     }
     let played = player::play(&stage, script).await;
     Told { played, transcript: stage.transcript().entries().iter().map(Line::from).collect() }

@@ -43,7 +43,7 @@ pub(super) fn run(out: &mut impl Write, args: &ScenariosArgs) -> Result<u8, Trou
         return Err(Trouble::new("there is no script (*.yaml) to play"));
     }
     let versions = if args.mqtt.is_empty() { Version::ALL.to_vec() } else { args.mqtt.clone() };
-    let mut counts = [0_usize; 3];
+    let mut counts = [0_usize; 4];
     let stop = Stop::default();
     signals::listen(&stop);
     in_real_time(async {
@@ -52,7 +52,8 @@ pub(super) fn run(out: &mut impl Write, args: &ScenariosArgs) -> Result<u8, Trou
             match played.verdict {
                 Verdict::Pass | Verdict::Warn => counts[0] += 1,
                 Verdict::Unsupported | Verdict::Untested => counts[1] += 1,
-                Verdict::Fail | Verdict::Inconclusive => counts[2] += 1,
+                Verdict::Fail => counts[2] += 1,
+                Verdict::Inconclusive => counts[3] += 1,
             }
             match played.verdict {
                 Verdict::Unsupported => {
@@ -75,7 +76,8 @@ pub(super) fn run(out: &mut impl Write, args: &ScenariosArgs) -> Result<u8, Trou
             } => played,
         }
     })?;
-    let [passed, skipped, failed] = counts;
-    writeln!(out, "{} plays: {passed} passed, {failed} failed, {skipped} skipped", passed + skipped + failed)?;
-    Ok(u8::from(failed > 0))
+    let [passed, skipped, failed, open] = counts;
+    let all: usize = counts.iter().sum();
+    writeln!(out, "{all} plays: {passed} passed, {failed} failed, {open} inconclusive, {skipped} skipped")?;
+    Ok(u8::from(failed + open > 0))
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use squall_codec::version::Version;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::{
     instance::{HANGS, Instance},
@@ -18,6 +18,8 @@ use crate::{profile::Profile, setup::Setup, test::Isolation};
 
 /// After so many crashes it is not launched again.
 const MOST_CRASHES: usize = 60;
+/// So many start beside each other: some of them take many seconds of a core, and would take minutes all at once.
+const STARTS_AT_A_TIME: usize = 4;
 /// So many tests that brought it down are named.
 const MOST_NAMED: usize = 5;
 
@@ -30,6 +32,7 @@ pub struct Launcher {
     launch: Launch,
     versions: Vec<Version>,
     slots: RefCell<BTreeMap<Setup, Slot>>,
+    starts: Semaphore,
     /// How each that ended by itself did.
     crashes: RefCell<Vec<String>>,
     /// What one did after which it was no more, with nobody beside.
@@ -53,6 +56,7 @@ impl Launcher {
             launch,
             versions,
             slots: RefCell::default(),
+            starts: Semaphore::new(STARTS_AT_A_TIME),
             crashes: RefCell::default(),
             culprits: RefCell::default(),
             suspects: RefCell::default(),
@@ -75,7 +79,10 @@ impl Launcher {
     /// # Errors
     /// One sentence: why there is none.
     pub async fn instance(&self, setup: Setup, isolation: Isolation) -> Result<Rc<Instance>, String> {
-        let start = || async { Instance::start(&self.name, &self.launch, setup, &self.versions).await.map(Rc::new) };
+        let start = || async {
+            let _turn = self.starts.acquire().await.map_err(|error| error.to_string())?;
+            Instance::start(&self.name, &self.launch, setup, &self.versions).await.map(Rc::new)
+        };
         if isolation == Isolation::Own {
             return start().await;
         }

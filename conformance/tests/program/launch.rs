@@ -1,20 +1,25 @@
 //! Brokers that the program starts by itself: how they are found, set up, and stopped.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Output, Stdio},
+    rc::Rc,
     thread,
     time::{Duration, Instant},
 };
 
+use squall_codec::version::Version;
 use squall_conformance::{
-    launch::built_in,
+    launch::{built_in, launcher::Launcher},
+    profile::Profile,
     report::{json, model::Report},
     setup::Setup,
+    test::Isolation,
 };
 use tempfile::TempDir;
+use tokio::task::{JoinSet, LocalSet};
 
 pub(crate) const TESTS: &[crate::Test] = tests![
     mosquitto_is_launched_as_each_test_wants_it,
@@ -28,6 +33,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     each_version_is_asked_at_its_own_address,
     who_lets_nobody_in_by_connect_alone_is_there,
     what_is_run_before_a_broker_holds_nobody_up,
+    few_brokers_start_at_a_time,
 ];
 
 fn conformance(words: &[&str]) -> Output {
@@ -424,4 +430,37 @@ fn what_is_run_before_a_broker_holds_nobody_up() {
         let (seen, reason) = verdict(&report, "5.0", test);
         assert_ne!(seen, "inconclusive", "{test}: {reason}");
     }
+}
+
+/// Each counts who started before it and still runs; none of them ever answers.
+fn few_brokers_start_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (started, counted) = (folder.path().join("started"), folder.path().join("counted"));
+    let script = format!(
+        "echo $$ >> {started}; for other in $(cat {started}); do kill -0 $other 2>/dev/null && echo; done | wc -l >> {counted}; \
+         exec sleep 600",
+        started = started.display(),
+        counted = counted.display(),
+    );
+    let profile = format!(
+        "name = 'Slow'\ntarget = 'a:1'\n[launch]\nprogram = 'sh'\narguments = ['-c', '{script}']\nseconds = 1\n"
+    );
+    let profile = Profile::parse(&profile).expect("a profile");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        let launcher = Rc::new(Launcher::new(&profile, &[Version::V5_0]).expect("it says how it is launched"));
+        let mut starts = JoinSet::new();
+        for _ in 0..9 {
+            let launcher = Rc::clone(&launcher);
+            starts.spawn_local(async move { launcher.instance(Setup::Plain, Isolation::Own).await.map(drop) });
+        }
+        while let Some(end) = starts.join_next().await {
+            let told = end.expect("no panic").expect_err("nobody answers");
+            assert!(told.contains("did not answer within 1 s"), "{told}");
+        }
+    });
+    let counted = fs::read_to_string(&counted).expect("they have counted");
+    let counted: Vec<usize> = counted.split_whitespace().map(|count| count.parse().expect("a number")).collect();
+    assert_eq!(counted.len(), 9, "{counted:?}");
+    assert!(counted.iter().all(|count| *count <= 4), "{counted:?} ran beside each other");
 }
