@@ -103,7 +103,43 @@ const VARIANTS: &[Variant] = &[
         Box::new(Silence(|packet| matches!(packet, Packet::Connack(connack) if connack.reason.is_failure())))
     }),
     habit("signs what it delivers", Version::V3_1, || Box::new(Signature::default())),
+    habit("leaves the closing to who says DISCONNECT", Version::V3_1, || Box::new(Patience::default())),
 ];
+
+/// Does not close the connection of a client that has said DISCONNECT: the client has to, and the server only SHOULD.
+#[derive(Default)]
+struct Patience {
+    let_in: BTreeSet<u64>,
+    leaving: BTreeSet<u64>,
+}
+
+impl Liar for Patience {
+    fn frame(&mut self, _now: Duration, connection: u64, direction: Direction, raw: Bytes, out: &mut Vec<Lie>) {
+        let sender = if direction == Direction::ToServer { Side::Client } else { Side::Server };
+        let decoded = Packet::decode(Version::V5_0, sender, raw.clone())
+            .or_else(|_| Packet::decode(Version::V3_1_1, sender, raw.clone()));
+        match (direction, decoded) {
+            (Direction::ToClient, Ok(Packet::Connack(_))) => drop(self.let_in.insert(connection)),
+            (Direction::ToServer, Ok(Packet::Disconnect(_))) if self.let_in.contains(&connection) => {
+                self.leaving.insert(connection);
+            }
+            // It was none that counts.
+            (Direction::ToClient, Ok(Packet::Disconnect(_))) => drop(self.leaving.remove(&connection)),
+            _ => {}
+        }
+        out.push(Lie::Frame(connection, direction, raw));
+    }
+
+    fn ended(&mut self, _now: Duration, connection: u64, direction: Direction, out: &mut Vec<Lie>) -> bool {
+        if !self.leaving.contains(&connection) {
+            return true;
+        }
+        if direction == Direction::ToServer {
+            out.push(Lie::Close(connection));
+        }
+        false
+    }
+}
 
 /// Writes a User Property of its own before those of each message, and the kinds of properties in another order. Who takes only
 /// packets up to some size gets them as they are.

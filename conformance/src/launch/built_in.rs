@@ -17,6 +17,7 @@ pub const PROFILES: &[(&str, &str)] = &[
     ("mosca", include_str!("../../brokers/mosca.toml")),
     ("mqttv5", include_str!("../../brokers/mqttv5.toml")),
     ("rumqttd", include_str!("../../brokers/rumqttd.toml")),
+    ("rmqttd", include_str!("../../brokers/rmqttd.toml")),
     ("iotcore", include_str!("../../brokers/iotcore.toml")),
     ("nanomq", include_str!("../../brokers/nanomq.toml")),
     ("emqx", include_str!("../../brokers/emqx.toml")),

@@ -437,6 +437,7 @@ async fn user_properties_are_accepted_everywhere(stage: &Stage) -> Outcome {
     let mut disconnect = squall_codec::packet::Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
     disconnect.properties = [pair("1"), pair("2")].into_iter().collect();
     peer.send(Packet::Disconnect(disconnect)).await;
+    peer.close(squall_scenarios::stage::End::Fin).await;
     let seen = farewell(&mut peer).await;
     if let Some((reason, at)) = seen.disconnect() {
         return Err(Halt::fail(format!("DISCONNECT with user properties was answered by DISCONNECT {reason}")).at(at));

@@ -237,12 +237,13 @@ async fn begins(stage: &Stage, actor: &str, expiry: Option<u32>) -> Result<Peer,
     }
 }
 
-/// All of them leave by a DISCONNECT that says this, and have seen the end of their connections.
+/// All of them leave by a DISCONNECT that says this, and have seen the end of their connections: they close them, the server need not.
 async fn leave_with(peers: &mut [Peer], expiry_seconds: u32) {
     for peer in &mut *peers {
         let mut disconnect = Disconnect::new(ReasonCode::NORMAL_DISCONNECTION);
         disconnect.properties.push(Property::SessionExpiryInterval(expiry_seconds));
         peer.send(Packet::Disconnect(disconnect)).await;
+        peer.close(End::Fin).await;
     }
     for peer in peers {
         farewell(peer).await;

@@ -463,7 +463,8 @@ async fn short_pubrel(stage: &Stage, form: Form) -> Outcome {
     Ok(Evidence::of(&pubcomp))
 }
 
-/// The connection ends, and as after any DISCONNECT with success the will is not sent.
+/// As after any DISCONNECT with success the server has nothing more to say, and the will is not sent. That it closes the connection is
+/// no more than a SHOULD, so the client does.
 async fn short_disconnect(stage: &Stage, bytes: &[u8]) -> Outcome {
     let topic = stage.topic("will");
     let mut watcher = Peer::connected(stage, "watcher").await?;
@@ -472,6 +473,7 @@ async fn short_disconnect(stage: &Stage, bytes: &[u8]) -> Outcome {
     let connect = with_will(stage, &actor, will_taken(&watcher, &topic, b"will"));
     let (mut peer, _) = Peer::connect(stage, &actor, connect).await.prepared()?;
     peer.send_bytes(bytes).await;
+    peer.close(End::Fin).await;
     let end = match peer.next().await {
         Next::End(end) => end,
         other => return Err(Halt { entry: other.entry(), ..Halt::fail(format!("expected the end, but {other}")) }),
