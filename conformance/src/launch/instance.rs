@@ -146,7 +146,7 @@ impl Instance {
         sleep(outage.down).await;
         let start = Process::start(&self.program, &self.recipe, self.folder.path());
         let mut process = start.map_err(|error| in_vain(&self.name, &error))?;
-        let back = answers(&mut process, &self.subject, self.seconds).await;
+        let back = back(&mut process, &self.subject, self.seconds).await;
         self.process.replace(Some(process));
         back.map_err(|reason| format!("{} was started again and {reason}", self.name))
     }
@@ -226,18 +226,21 @@ async fn ready(
     }
 }
 
-/// Waits until it takes connections again.
-async fn answers(process: &mut Process, subject: &Subject, seconds: u64) -> Result<(), String> {
+/// Waits until it answers CONNECT again: some take connections before they serve them.
+async fn back(process: &mut Process, subject: &Subject, seconds: u64) -> Result<(), String> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
-        let there = subject.is_there().await;
+        let answers = subject.answers().await;
         if let Some(end) = process.ended() {
             return Err(end);
         }
-        match there {
-            Ok(()) => return Ok(()),
-            Err(_) if Instant::now() < deadline => sleep(ASK).await,
-            Err(error) => return Err(format!("did not answer within {seconds} s: {error}")),
+        if answers {
+            return Ok(());
         }
+        if Instant::now() >= deadline {
+            let why = subject.is_there().await.err().map(|error| format!(": {error}")).unwrap_or_default();
+            return Err(format!("did not answer within {seconds} s{why}"));
+        }
+        sleep(ASK).await;
     }
 }

@@ -18,6 +18,7 @@ use squall_conformance::{
     setup::Setup,
     test::Isolation,
 };
+use squall_scenarios::outage::{Outage, Stop};
 use tempfile::TempDir;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -34,6 +35,7 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     who_lets_nobody_in_by_connect_alone_is_there,
     what_is_run_before_a_broker_holds_nobody_up,
     few_brokers_start_at_a_time,
+    a_broker_is_back_when_it_answers_connect,
 ];
 
 fn conformance(words: &[&str]) -> Output {
@@ -463,4 +465,44 @@ fn few_brokers_start_at_a_time() {
     let counted: Vec<usize> = counted.split_whitespace().map(|count| count.parse().expect("a number")).collect();
     assert_eq!(counted.len(), 9, "{counted:?}");
     assert!(counted.iter().all(|count| *count <= 4), "{counted:?} ran beside each other");
+}
+
+/// A Mosquitto that starts again only when it may; meanwhile somebody takes its connections and serves none.
+fn a_broker_is_back_when_it_answers_connect() {
+    let script = |place: &Path| {
+        let place = place.display();
+        format!(
+            "if test -e {place}/before; then touch {place}/again; until test -e {place}/may; do sleep 0.01; done; fi; \
+             touch {place}/before; exec mosquitto -p {{port}}"
+        )
+    };
+    let launch = |place: &Path| format!("arguments = ['-c', '{}']\n", script(place));
+    let Some((folder, profile)) = of_mosquitto(launch) else { return };
+    let profile = fs::read_to_string(profile).expect("it was written").replace("'mosquitto'", "'sh'");
+    let profile = Profile::parse(&profile).expect("a profile");
+    let there = |name: &str| folder.path().join(name).exists();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, async {
+        let launcher = Launcher::new(&profile, &[Version::V5_0]).expect("it says how it is launched");
+        let instance = launcher.instance(Setup::Plain, Isolation::Own).await.expect("it starts");
+        let address = instance.subject().dialer(Version::V5_0).address();
+        let impostor = async {
+            while !there("again") {
+                tokio::task::yield_now().await;
+            }
+            let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
+            for _ in 0..3 {
+                drop(listener.accept().await.expect("somebody asks"));
+            }
+            drop(listener);
+            fs::write(folder.path().join("may"), "").expect("a file");
+        };
+        let back = async {
+            let crash = Outage { how: Stop::Crash, down: Duration::ZERO };
+            instance.outage(crash).await.expect("it comes back");
+            assert!(there("may"), "it was said to be back before it was started");
+        };
+        tokio::join!(impostor, back);
+        assert!(instance.subject().answers().await, "it is back");
+    });
 }
