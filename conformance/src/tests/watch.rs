@@ -296,7 +296,8 @@ pub(crate) fn shown(message: &Publish) -> String {
     )
 }
 
-fn as_delivery(packet: Seen<Packet>) -> Option<Delivery> {
+/// A PUBLISH, and no other packet.
+pub(crate) fn as_delivery(packet: Seen<Packet>) -> Option<Delivery> {
     let (entry, at) = (packet.entry(), packet.at());
     match packet.into_inner() {
         Packet::Publish(publish) => Some(Delivery { publish, entry, at }),

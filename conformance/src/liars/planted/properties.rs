@@ -50,6 +50,7 @@ pub(super) const ALL: &[Planted] = &[
             }
         })
     }),
+    planted("ends the connection of a client for which a message is too large", V5, ends_at_what_is_too_large),
     planted("says another Subscription Identifier", V5, || {
         delivers(|publish| {
             publish.subscription_identifiers.iter_mut().for_each(|identifier| *identifier += 1);
@@ -228,6 +229,31 @@ fn waits_once_more_for_each() -> Box<dyn Liar> {
             publish.message_expiry_interval = publish.message_expiry_interval.map(left);
             *asked += 1;
             return passing.put(&Packet::Publish(publish));
+        }
+        passing.pass();
+    })
+}
+
+/// The server is told nothing of the limit; whoever has one is cut off where a message exceeds it.
+fn ends_at_what_is_too_large() -> Box<dyn Liar> {
+    let mut limits: BTreeMap<u64, usize> = BTreeMap::new();
+    liar(move |passing| {
+        match passing.packet.clone() {
+            Some(Packet::Connect(mut connect)) => {
+                let properties = connect.properties().to_owned();
+                if let Some(limit) = properties.maximum_packet_size() {
+                    limits.insert(passing.connection, limit as usize);
+                    let others = properties.iter().filter(|one| !matches!(one, Property::MaximumPacketSize(_)));
+                    connect.set_properties(others.cloned().collect());
+                    return passing.put(&Packet::Connect(connect));
+                }
+            }
+            Some(Packet::Publish(_)) if passing.direction == Direction::ToClient => {
+                if limits.get(&passing.connection).is_some_and(|limit| passing.raw.len() > *limit) {
+                    return passing.close();
+                }
+            }
+            _ => {}
         }
         passing.pass();
     })

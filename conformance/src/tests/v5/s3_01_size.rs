@@ -5,7 +5,7 @@ use squall_scenarios::{
     peer::Peer,
     stage::Stage,
     transcript::What,
-    verdict::{Evidence, Halt, Outcome, Preparing},
+    verdict::{Evidence, Halt, Outcome, Preparing, Verdict},
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         asking::{lasting, lasting_peer, resumed},
         judge::{At, farewell},
         offer,
-        watch::{collect, message, tidied},
+        watch::{Delivery, collect, message, tidied},
     },
 };
 
@@ -103,11 +103,12 @@ async fn a_packet_too_large_for_the_client_is_dropped(stage: &Stage) -> Outcome 
         let mut publisher = Peer::connected(stage, "publisher").await?;
         // Little more than that: a server may take only small packets itself.
         let large = vec![b'L'; 200];
-        for payload in [&b"first"[..], &large, b"second"] {
+        publisher.published(&topic, Qos::AtLeastOnce, b"first", false).await?;
+        let first = message(&mut small, b"first").await.prepared()?;
+        for payload in [&large[..], b"second"] {
             publisher.published(&topic, Qos::AtLeastOnce, payload, false).await?;
         }
-        let first = message(&mut small, b"first").await.prepared()?;
-        let second = message(&mut small, b"second").await?;
+        let second = behind_the_large(&mut small, b"second").await?;
         small.disconnect().await;
         crate::tests::judge::farewell(&mut small).await;
         // With room for it, the dropped one does not come back.
@@ -144,8 +145,17 @@ async fn others_get_what_is_too_large_for_one(stage: &Stage) -> Outcome {
             return Err(halt);
         }
     };
-    let after = message(&mut small, b"after").await?;
+    let after = behind_the_large(&mut small, b"after").await?;
     Ok(Evidence::of(&got).and(&after))
+}
+
+/// What follows a message that was too large. Whoever ends the connection there has not gone on as if it had been sent.
+async fn behind_the_large(small: &mut Peer, payload: &[u8]) -> Result<Delivery, Halt> {
+    let message = message(small, payload).await;
+    message.map_err(|halt| match small.is_open() {
+        true => halt,
+        false => Halt { verdict: Verdict::Fail, ..halt },
+    })
 }
 
 /// The control: the message comes to a reader who is alone on its topic.
@@ -188,7 +198,7 @@ async fn what_waited_and_is_too_large_is_dropped(stage: &Stage) -> Outcome {
         if !connack.session_present {
             return Err(Halt::inconclusive("the server did not keep the session (Session Present 0)").at(&connack));
         }
-        let second = message(&mut small, b"second").await?;
+        let second = behind_the_large(&mut small, b"second").await?;
         small.disconnect().await;
         Ok(Evidence::of(&control).and(&connack).and(&second))
     })

@@ -5,9 +5,10 @@ use squall_codec::{
     property::{Properties, Property},
     qos::Qos,
     reason::ReasonCode,
+    wire::PacketId,
 };
 use squall_scenarios::{
-    peer::Peer,
+    peer::{Next, Peer},
     stage::Stage,
     verdict::{Evidence, Halt, Outcome, Preparing},
 };
@@ -28,7 +29,7 @@ use crate::{
         bytes::publish,
         judge::{Unnoticed, closes, offender},
         offer,
-        watch::{Delivery, collect, filter, name, rest, unacknowledged, up_to_marker},
+        watch::{Delivery, as_delivery, collect, fenced, filter, name, rest, unacknowledged, up_to_marker},
     },
 };
 
@@ -271,17 +272,12 @@ async fn the_receive_maximum_of_the_client_is_kept(stage: &Stage) -> Outcome {
         let oldest = open.remove(0);
         let packet_id =
             oldest.packet_id.ok_or_else(|| Halt::inconclusive("the message came with QoS 0").at(&oldest))?;
-        if oldest.qos == Qos::AtLeastOnce {
-            narrow.send(Packet::Puback(Ack::new(packet_id))).await;
-        } else {
-            // Refused: that ends the exchange and gives the place back.
-            narrow.send(Packet::Pubrec(Ack::with_reason(packet_id, ReasonCode::UnspecifiedError))).await;
-        }
-        let more = if open.is_empty() {
+        let mut more = taken(&mut narrow, oldest.qos, packet_id).await?;
+        more.extend(if open.is_empty() && more.is_empty() {
             unacknowledged(&mut narrow, 3).await.prepared()?
         } else {
-            crate::tests::watch::fenced(&mut narrow).await.prepared()?
-        };
+            fenced(&mut narrow).await.prepared()?
+        });
         seen.extend(more.iter().cloned());
         open.extend(more);
     }
@@ -291,6 +287,29 @@ async fn the_receive_maximum_of_the_client_is_kept(stage: &Stage) -> Outcome {
         }
     }
     Ok(Evidence::of(&seen[0]).and_all(&seen[1..]))
+}
+
+/// Takes a message to the end of its exchange, and has those that come meanwhile.
+async fn taken(peer: &mut Peer, qos: Qos, packet_id: PacketId) -> Result<Vec<Delivery>, Halt> {
+    let mut meanwhile = Vec::new();
+    if qos == Qos::AtLeastOnce {
+        peer.send(Packet::Puback(Ack::new(packet_id))).await;
+        return Ok(meanwhile);
+    }
+    peer.send(Packet::Pubrec(Ack::new(packet_id))).await;
+    let by = peer.stage().now() + peer.stage().patience();
+    loop {
+        match peer.next_by(by).await {
+            Next::Packet(packet) if matches!(&*packet, Packet::Pubrel(ack) if ack.packet_id == packet_id) => {
+                peer.send(Packet::Pubcomp(Ack::new(packet_id))).await;
+                return Ok(meanwhile);
+            }
+            Next::Packet(packet) => meanwhile.extend(as_delivery(packet)),
+            Next::Malformed(what) => return Err(Halt::inconclusive(format!("no packet came: {}", *what)).at(&what)),
+            Next::End(end) => return Err(Halt::inconclusive("the connection ended").at(&end)),
+            Next::Nothing => return Err(Halt::inconclusive("no PUBREL came")),
+        }
+    }
 }
 
 /// 5.0: with the window full, everything but PUBLISH is answered.

@@ -119,19 +119,29 @@ fn size_of(stage: &Stage, witness: &impl Witness) -> usize {
     }
 }
 
-/// A client that takes packets of the size of its CONNACK, and hardly more: less a server could not even say welcome.
+/// A client that takes packets of the size of its CONNACK, and hardly more: less a server could not even say welcome. Some leave
+/// themselves a little room.
 async fn frugal(stage: &Stage) -> Result<(Peer, usize), Halt> {
     /// The largest answer that explains nothing: SUBACK with one code.
     const LEAST: usize = 6;
+    /// What is tried beside that, in bytes.
+    const ROOM: [usize; 3] = [2, 4, 8];
     let mut connect = Peer::hello(stage, "frugal");
     connect.push_property(Property::RequestProblemInformation(1));
     let (mut measured, connack) = Peer::connect(stage, "frugal", connect.clone()).await.prepared()?;
-    let limit = size_of(stage, &connack).max(LEAST) + 2;
+    let least = size_of(stage, &connack).max(LEAST);
     measured.disconnect().await;
     farewell(&mut measured).await;
-    connect.push_property(Property::MaximumPacketSize(u32::try_from(limit).unwrap_or(u32::MAX)));
-    let (peer, _) = Peer::connect(stage, "frugal", connect).await.prepared()?;
-    Ok((peer, limit))
+    let mut refused = Halt::inconclusive("no limit was tried");
+    for limit in ROOM.map(|room| least + room) {
+        let mut connect = connect.clone();
+        connect.push_property(Property::MaximumPacketSize(u32::try_from(limit).unwrap_or(u32::MAX)));
+        match Peer::connect(stage, "frugal", connect).await.prepared() {
+            Ok((peer, _)) => return Ok((peer, limit)),
+            Err(halt) => refused = halt,
+        }
+    }
+    Err(refused)
 }
 
 /// What brings answers of this kind, plain ones and such as have something to explain.
