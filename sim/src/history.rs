@@ -66,11 +66,24 @@ pub enum Happened {
     Hindered,
 }
 
+/// The server was taken down, and came back with what it had kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// What stands in the transcript from here on came later.
+    pub entry: EntryId,
+    /// Since the stage began.
+    pub from: Duration,
+    /// When it took connections again; `None`: it has not come back.
+    pub until: Option<Duration>,
+}
+
 /// Everything that clients did and saw, in order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// In the order of the transcript.
     pub events: Vec<Event>,
+    /// When the server was away, in order. A transcript does not tell: this is known to whoever took it down.
+    pub outages: Vec<Away>,
 }
 
 /// What one connection needs to be read.
@@ -113,7 +126,7 @@ impl History {
                 What::Told { .. } => {}
             }
         }
-        History { events }
+        History { events, outages: Vec::new() }
     }
 }
 

@@ -79,6 +79,8 @@ struct Client {
     unanswered: BTreeMap<ConnectionName, bool>,
     /// The session began with this connection.
     is_first: bool,
+    /// The server was away since then: what it has sent shortly before, it may not know.
+    was_away: bool,
     to_client: Exchanges,
     to_server: Exchanges,
     /// SUBSCRIBE packets without an answer: their subscriptions in `Walked::subscribed`.
@@ -102,7 +104,11 @@ struct Walk<'a> {
 
 pub(super) fn walk(history: &History) -> Walked {
     let mut walk = Walk { history, walked: Walked::default(), clients: BTreeMap::new(), dialogues: BTreeMap::new() };
+    let mut outages = history.outages.iter().peekable();
     for (position, event) in history.events.iter().enumerate() {
+        while outages.next_if(|away| away.entry <= event.entry).is_some() {
+            walk.clients.values_mut().for_each(|client| client.was_away = true);
+        }
         walk.event(position, event);
     }
     // Nobody knows whether a server has heard what was sent before a CONNACK that never came.
@@ -210,7 +216,7 @@ impl Walk<'_> {
         if connect.properties().maximum_packet_size().is_some() {
             client.to_client.doubt();
         }
-        if is_in_doubt {
+        if is_in_doubt || std::mem::take(&mut client.was_away) {
             client.to_client.lose_sight();
         }
         if keeps_session != Some(true) || is_in_doubt {

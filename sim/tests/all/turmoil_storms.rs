@@ -64,7 +64,7 @@ fn robbed(run: &StormRun) -> Option<History> {
         event.connection == name && matches!(&event.what, Happened::Sent(packet) if is_it(packet))
     })?;
     let kept = history.events.iter().enumerate().filter(|(position, _)| ![at, answer].contains(position));
-    Some(History { events: kept.map(|(_, event)| event.clone()).collect() })
+    Some(History { events: kept.map(|(_, event)| event.clone()).collect(), ..history.clone() })
 }
 
 #[test]

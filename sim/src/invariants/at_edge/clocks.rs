@@ -53,6 +53,14 @@ fn expected(scene: &Scene<'_>, at: usize) -> Option<bool> {
     match last.over.filter(|over| over.mark.position < asked.position) {
         // It is taken over: a session that ends with its connection may have ended or not.
         None => (!least.is_zero()).then_some(true),
+        Some(over) if last.fell => {
+            // What it had kept, it has kept. How long that lives counts from its end, or from when it was back.
+            let is_sure = last.leaves.is_none() && answered.at + scene.allowance.lag < granted.at + least;
+            is_sure.then_some(true).or_else(|| {
+                let back = scene.back_between(over.mark.at, asked.at)?;
+                (back.saturating_add(most) + grace(scene, most) < asked.at && last.leaves.is_none()).then_some(false)
+            })
+        }
         Some(over) => {
             // A server that closes it has done so some time before that is read.
             let ended = if last.is_hindered || over.by_server {
@@ -79,7 +87,9 @@ fn grace(scene: &Scene<'_>, expiry: Duration) -> Duration {
 /// [MQTT-3.1.4-3] 3.1.1 [MQTT-3.1.4-2]
 fn taken_over(scene: &Scene<'_>, at: usize, found: &mut Found) {
     let line = &scene.lines[at];
-    let Some((granted, _)) = line.granted.filter(|_| line.over.is_none() && !line.may_be_stuck()) else { return };
+    let Some((granted, _)) = line.granted.filter(|_| line.over.is_none() && !line.may_be_stuck() && !line.fell) else {
+        return;
+    };
     let newer =
         scene.lines.iter().filter(|other| other.client() == line.client() && other.asked.position > granted.position);
     let Some((taken, _)) = newer.filter_map(|other| other.granted).next() else { return };
@@ -118,6 +128,7 @@ fn stays_open(scene: &Scene<'_>, at: usize, found: &mut Found) {
     let is_bound = line.sent_away.is_some_and(|reason| BOUNDS.contains(&reason));
     if line.leaves.is_some()
         || line.is_hindered
+        || line.fell
         || is_silent
         || is_bound
         || scene.may_be_taken_over(at, over.mark.position)
@@ -143,7 +154,7 @@ fn stays_open(scene: &Scene<'_>, at: usize, found: &mut Found) {
 /// [MQTT-3.1.2-22] 3.1.1 [MQTT-3.1.2-24]
 fn keep_alive(scene: &Scene<'_>, at: usize, found: &mut Found) {
     let line = &scene.lines[at];
-    let Some(keep_alive) = line.keep_alive().filter(|_| !line.may_be_stuck()) else { return };
+    let Some(keep_alive) = line.keep_alive().filter(|_| !line.may_be_stuck() && !line.fell) else { return };
     // Of a packet that came in part nobody knows when.
     let since = line.heard + if line.is_hindered { keep_alive } else { Duration::ZERO };
     let due = since + keep_alive * 3 / 2 + scene.allowance.clock;

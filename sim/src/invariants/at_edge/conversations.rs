@@ -172,7 +172,7 @@ fn size(line: &Line<'_>, packet: &Packet) -> Option<(Invariant, String)> {
 
 /// Requests on a connection that still stands, to which no answer came though there was time.
 fn missing(scene: &Scene<'_>, line: &Line<'_>, talk: Asked, found: &mut Found) {
-    if line.over.is_some() || line.sent_away.is_some() || line.may_be_stuck() {
+    if line.over.is_some() || line.sent_away.is_some() || line.may_be_stuck() || line.fell {
         return;
     }
     let mut wait = |mark: Mark, detail: String| {

@@ -16,7 +16,7 @@ use squall_codec::{
 
 use super::Allowance;
 use crate::{
-    history::{ConnectionName, Event, Happened, History},
+    history::{Away, ConnectionName, Event, Happened, History},
     invariants::{
         Breach, Invariant,
         exchanges::Key,
@@ -61,6 +61,8 @@ pub(super) struct Line<'h> {
     pub(super) spoke: Duration,
     /// A fault has befallen its link.
     pub(super) is_hindered: bool,
+    /// The server went down while it stood, or so soon afterwards that nobody knows what the server had met.
+    pub(super) fell: bool,
     /// What the server has sent, in bytes.
     pub(super) sent_bytes: usize,
     /// Which of its client's sessions it has, from 1; 0: none.
@@ -238,6 +240,17 @@ impl<'h> Scene<'h> {
                 Happened::Hindered => line.is_hindered = true,
             }
         }
+        for line in &mut self.lines {
+            let history = self.history;
+            line.fell = history.outages.iter().any(|away| line.falls(away, self.allowance.answer));
+        }
+    }
+
+    /// When the server came back for the last time before `moment`, if it went down behind `since`.
+    pub(super) fn back_between(&self, since: Duration, moment: Duration) -> Option<Duration> {
+        let outages = self.history.outages.iter().rev();
+        let between = |away: &&Away| away.from <= moment && away.from + self.allowance.answer >= since;
+        outages.copied().find(|away| between(&away)).map(|away| away.until.unwrap_or(Duration::MAX))
     }
 
     /// Whether the session that this line has found may have begun with a CONNECT that was never answered, and not where its client
@@ -362,6 +375,7 @@ impl<'h> Line<'h> {
             silence: Duration::ZERO,
             spoke: event.at,
             is_hindered: false,
+            fell: false,
             sent_bytes: 0,
             session: 0,
         }
@@ -369,6 +383,12 @@ impl<'h> Line<'h> {
 
     pub(super) fn client(&self) -> &'h str {
         self.connect.client_id().as_str()
+    }
+
+    /// Whether it stood when the server went down, or had ended only just before.
+    fn falls(&self, away: &Away, just: Duration) -> bool {
+        let has_begun = away.until.is_none_or(|back| self.asked.at <= back);
+        has_begun && self.over.is_none_or(|over| over.mark.at + just >= away.from)
     }
 
     /// In seconds, as the server has it.

@@ -18,6 +18,8 @@ enum Fate {
     Never,
     /// Nobody knows.
     Perhaps,
+    /// Nobody knows, and a server that went down in between may not know that it has published it.
+    PerhapsAgain,
 }
 
 /// All wills of the same words.
@@ -40,6 +42,7 @@ pub(super) fn judge(scene: &Scene<'_>, found: &mut Found) {
         match fate(scene, at, &will) {
             Fate::Never => {}
             Fate::Perhaps => of.at_most += 1,
+            Fate::PerhapsAgain => of.at_most += 1 + scene.history.outages.len(),
             Fate::Goes(mark, by) => {
                 of.at_most += 1;
                 of.going.push((mark, by));
@@ -59,6 +62,9 @@ fn fate(scene: &Scene<'_>, at: usize, will: &WillView<'_>) -> Fate {
     if line.is_answered && line.granted.is_none() {
         return Fate::Never;
     }
+    if line.fell {
+        return Fate::PerhapsAgain;
+    }
     let (Some((granted, _)), Some(over)) = (line.granted, line.over) else { return Fate::Perhaps };
     if scene.shared.contains(line.client()) || scene.may_be_taken_over(at, over.mark.position) {
         return Fate::Perhaps;
@@ -74,6 +80,9 @@ fn fate(scene: &Scene<'_>, at: usize, will: &WillView<'_>) -> Fate {
     let delay = will.properties.will_delay_interval().filter(|_| line.connect.version().has_properties()).unwrap_or(0);
     let waits = Duration::from_secs(delay.into()).min(line.expiry().1);
     let end = over.mark.at + waits;
+    if scene.back_between(over.mark.at, end + scene.allowance.answer).is_some() {
+        return Fate::PerhapsAgain;
+    }
     // The server may learn of the end after it has met the next connection.
     let soon = if waits.is_zero() { scene.allowance.lag } else { 2 * scene.allowance.lag };
     let is_back = |other: &Line<'_>| {
