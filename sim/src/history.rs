@@ -77,6 +77,15 @@ pub struct Away {
     pub until: Option<Duration>,
 }
 
+/// The disk under the server's store was full or broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// Since the stage began.
+    pub from: Duration,
+    /// When it worked again; `None`: it does not.
+    pub until: Option<Duration>,
+}
+
 /// Everything that clients did and saw, in order.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -84,6 +93,8 @@ pub struct History {
     pub events: Vec<Event>,
     /// When the server was away, in order. A transcript does not tell: this is known to whoever took it down.
     pub outages: Vec<Away>,
+    /// When its disk failed, in order: that is known to whoever had it fail.
+    pub short: Vec<Short>,
 }
 
 /// What one connection needs to be read.
@@ -126,7 +137,7 @@ impl History {
                 What::Told { .. } => {}
             }
         }
-        History { events, outages: Vec::new() }
+        History { events, ..History::default() }
     }
 }
 

@@ -25,6 +25,9 @@ use crate::{access, disk::SimulatedDisk, journal::Journal, seed::derive};
 /// A machine that does not answer is asked again after this long.
 pub(crate) const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A broker that cannot start, because its disk fails, is started again after this long.
+pub(crate) const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What a broker is started with, each time. A cheap clone.
 #[derive(Clone)]
 pub struct Subject {

@@ -266,7 +266,10 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
 
 fn one(args: &StormArgs, plan: &Plan, judged: Judged, transcript: &Transcript) -> Result<One, Trouble> {
     let script = plan.to_script();
-    let Judged { breaches, topic_root, tally, elapsed } = judged;
+    let Judged { breaches, topic_root, tally, elapsed, failed } = judged;
+    if let Some(reason) = failed {
+        return Err(Trouble::new(format!("storm {}: {reason}", plan.seed)));
+    }
     let (mut trace, mut replay) = (None, None);
     if !breaches.is_empty() {
         let written = Trace::of_storm(plan, &topic_root, transcript, &breaches, elapsed);

@@ -49,6 +49,8 @@ pub async fn asked(subject: &Subject, bounds: Bounds) -> Result<Asked, String> {
         wildcards: works("wildcard subscriptions"),
         shared: speaks_properties && works("shared subscriptions"),
         identifiers: speaks_properties && works("subscription identifiers"),
+        outages: false,
+        disks: false,
         versions,
     };
     Ok(Asked { offer, missing })

@@ -7,6 +7,7 @@ use squall_scenarios::{
     dissect::connect_version,
     faulty_stream::FaultyStream,
     links::Links,
+    outage::{DiskState, Outage, Stop},
     plan::Plan,
     stage::LocalFuture,
     transcript::{Entry, Transcript, What},
@@ -39,6 +40,20 @@ impl Reach for Dialled {
     fn connect(&self, field: &Field, actor: &str, version: Version) -> LocalFuture<'static, io::Result<FaultyStream>> {
         let (field, actor, dialer) = (field.clone(), actor.to_owned(), self.0.dialer(version).clone());
         Box::pin(async move { Ok(field.join(&actor, dialer.dial().await?, Socket::abort)) })
+    }
+
+    fn outage(&self, _: Outage) -> LocalFuture<'static, Result<(), String>> {
+        Box::pin(std::future::ready(Err("a server that is only an address cannot be taken down".to_owned())))
+    }
+
+    fn start(&self) -> LocalFuture<'static, Result<(), String>> {
+        self.outage(Outage { how: Stop::Restart, down: Duration::ZERO })
+    }
+
+    fn set_disk(&self, _: DiskState) {}
+
+    fn distance(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

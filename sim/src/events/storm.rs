@@ -36,7 +36,7 @@ use crate::{
     scribe::Both,
     storm::run::{StormRun, note_the_end},
     story::TOPIC_ROOT,
-    subject::{Medium, Subject},
+    subject::{Medium, STARTED_AGAIN_AFTER, Subject},
     told::BROKER,
 };
 
@@ -156,9 +156,6 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
 
 /// Virtual timers are exact; a tick of the broker may round up.
 const SLACK: Duration = Duration::from_millis(20);
-
-/// A broker that cannot start, because its disk fails, is started again after this long.
-const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 struct Storm<'a> {
     plan: &'a Plan,

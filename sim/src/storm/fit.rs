@@ -24,6 +24,10 @@ pub struct Offer {
     pub shared: bool,
     /// Subscription Identifiers.
     pub identifiers: bool,
+    /// It can be taken down, and comes back with what it has acknowledged.
+    pub outages: bool,
+    /// The disk under its store can fail.
+    pub disks: bool,
 }
 
 impl Default for Offer {
@@ -35,6 +39,8 @@ impl Default for Offer {
             wildcards: true,
             shared: true,
             identifiers: true,
+            outages: false,
+            disks: false,
         }
     }
 }
@@ -86,10 +92,12 @@ impl Fitting<'_> {
     fn step(&mut self, step: &Step) -> Option<Step> {
         let mut step = step.clone();
         match &mut step.act {
+            Act::Outage(_) if self.offer.outages => {}
             Act::Outage(_) => {
                 self.leave_out("outages of the broker");
                 return None;
             }
+            Act::Disk(_) if self.offer.disks => {}
             Act::Disk(_) => {
                 self.leave_out("faults of the broker's disk");
                 return None;

@@ -15,28 +15,32 @@ use squall_codec::{
     wire::Text,
 };
 use squall_scenarios::{
-    fault::{Fault, Triggered},
+    fault::{Fault, Moment, Pass, Triggered},
     faulty_stream::FaultyStream,
+    liar::Direction,
     links::Links,
+    outage::{DiskState, Outage},
     plan::{Act, Connecting, Doing, Plan, Step, placed_filter},
     stage::{Credentials, LocalFuture},
-    transcript::Transcript,
+    transcript::{EntryId, Transcript, What},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc::UnboundedSender,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use self::actor::Actor;
 use crate::{
-    history::{Happened, History},
+    history::{Away, Happened, History, Short},
     invariants::{
         self, Breach,
         at_edge::{Allowance, Found, judge},
     },
     seed::derive,
+    subject::STARTED_AGAIN_AFTER,
+    told,
 };
 
 /// How often it is looked whether all has come to rest.
@@ -49,6 +53,24 @@ pub trait Reach {
     /// # Errors
     /// The server cannot be reached.
     fn connect(&self, field: &Field, actor: &str, version: Version) -> LocalFuture<'static, io::Result<FaultyStream>>;
+
+    /// Takes the server down and lets it come back. Only asked for what was not left out where the plan was fitted.
+    ///
+    /// # Errors
+    /// It did not come back.
+    fn outage(&self, outage: Outage) -> LocalFuture<'static, Result<(), String>>;
+
+    /// Starts the server that did not come back, once more.
+    ///
+    /// # Errors
+    /// It did not come back.
+    fn start(&self) -> LocalFuture<'static, Result<(), String>>;
+
+    /// The disk under the server's store fails, or works again. Only asked for what was not left out where the plan was fitted.
+    fn set_disk(&self, state: DiskState);
+
+    /// How long a byte is on its way behind the link.
+    fn distance(&self) -> Duration;
 }
 
 /// Where a plan is played, beside all others.
@@ -71,9 +93,24 @@ pub struct Place {
 pub struct Field {
     reach: Rc<dyn Reach>,
     links: Links,
+    transcript: Transcript,
     started: Instant,
     /// Whatever moves bytes; it ends with the storm.
     tasks: Rc<RefCell<JoinSet<()>>>,
+    /// What befell the server itself.
+    blows: Rc<RefCell<Blows>>,
+}
+
+#[derive(Default)]
+struct Blows {
+    /// When it was taken down, in order.
+    outages: Vec<Away>,
+    /// When its disk failed, in order.
+    short: Vec<Short>,
+    /// Nothing befalls the server any more.
+    is_calm: bool,
+    /// Why the server is not there.
+    failed: Option<String>,
 }
 
 impl Field {
@@ -95,6 +132,103 @@ impl Field {
         self.tasks.borrow_mut().spawn_local(pump);
         stream
     }
+
+    /// Something befalls the server itself, now or at a moment of the protocol, unless the storm is over by then.
+    fn befalls(&self, blow: Blow, on: Option<&Moment>) {
+        let Some(moment) = on else {
+            return match blow {
+                Blow::Disk(state) => self.disk(state),
+                Blow::Outage(outage) => {
+                    let field = self.clone();
+                    drop(self.tasks.borrow_mut().spawn_local(async move { field.goes_down(outage).await }));
+                }
+            };
+        };
+        let what = match blow {
+            Blow::Outage(_) => Triggered::Outage,
+            Blow::Disk(_) => Triggered::Signal,
+        };
+        // What a script says was checked when it was read, and what a seed draws is possible.
+        let Ok(armed) = self.links.arm(moment, what) else { return };
+        let has_to_arrive = moment.on.direction == Direction::ToServer && moment.pass == Pass::After;
+        let field = self.clone();
+        self.tasks.borrow_mut().spawn_local(async move {
+            armed.wait().await;
+            if has_to_arrive {
+                sleep(field.reach.distance()).await;
+            }
+            if field.blows.borrow().is_calm {
+                return;
+            }
+            match blow {
+                Blow::Outage(outage) => field.goes_down(outage).await,
+                Blow::Disk(state) => field.disk(state),
+            }
+        });
+    }
+
+    /// It goes down and comes back, unless it is down.
+    async fn goes_down(&self, outage: Outage) {
+        {
+            let mut blows = self.blows.borrow_mut();
+            if blows.outages.last().is_some_and(|away| away.until.is_none()) {
+                return;
+            }
+            blows.outages.push(Away { entry: EntryId(self.transcript.len()), from: self.now(), until: None });
+        }
+        self.strikes(outage.to_string());
+        let mut back = self.reach.outage(outage).await;
+        while let Err(reason) = &back
+            && self.blows.borrow().is_short()
+        {
+            // Whoever looks after it starts it again.
+            self.strikes(format!("the broker cannot start: {reason}"));
+            sleep(STARTED_AGAIN_AFTER).await;
+            back = self.reach.start().await;
+        }
+        if back.is_ok() {
+            self.strikes("the broker runs again".to_owned());
+        }
+        let mut blows = self.blows.borrow_mut();
+        blows.failed = back.err();
+        if blows.failed.is_none() {
+            blows.outages.last_mut().expect("it was taken down").until = Some(self.now());
+        }
+    }
+
+    fn disk(&self, state: DiskState) {
+        let now = self.now();
+        let mut blows = self.blows.borrow_mut();
+        let failing = blows.short.last_mut().filter(|short| short.until.is_none());
+        match (state, failing) {
+            (DiskState::Well, Some(failing)) => failing.until = Some(now),
+            (DiskState::Well, None) => return,
+            (DiskState::Full | DiskState::Broken, Some(_)) => {}
+            (DiskState::Full | DiskState::Broken, None) => blows.short.push(Short { from: now, until: None }),
+        }
+        drop(blows);
+        self.reach.set_disk(state);
+        self.strikes(state.to_string());
+    }
+
+    /// Something befell the server itself.
+    fn strikes(&self, summary: String) {
+        self.transcript.record(self.now(), &Rc::from(told::BROKER), 0, What::Fault { summary });
+    }
+}
+
+impl Blows {
+    /// The disk fails.
+    fn is_short(&self) -> bool {
+        self.short.last().is_some_and(|short| short.until.is_none())
+    }
+}
+
+/// What a plan does to the server itself.
+#[derive(Clone, Copy)]
+enum Blow {
+    Outage(Outage),
+    Disk(DiskState),
 }
 
 /// What was seen, in numbers.
@@ -125,6 +259,8 @@ pub struct Judged {
     pub tally: Tally,
     /// How long it took.
     pub elapsed: Duration,
+    /// Why the server did not come back from an outage.
+    pub failed: Option<String>,
 }
 
 /// The connections with which a storm has come to rest: they end with this.
@@ -140,7 +276,9 @@ impl Drop for Standing {
 /// Plays a plan that was fitted to this server, on fresh links whose record `transcript` is. To be called inside a `LocalSet`.
 pub async fn play(plan: &Plan, place: &Place, links: &Links, transcript: &Transcript) -> (Judged, Standing) {
     let tasks = Rc::new(RefCell::new(JoinSet::new()));
-    let field = Field { reach: Rc::clone(&place.reach), links: links.clone(), started: Instant::now(), tasks };
+    let (reach, blows) = (Rc::clone(&place.reach), Rc::default());
+    let (links, transcript, started) = (links.clone(), transcript.clone(), Instant::now());
+    let field = Field { reach, links: links.clone(), transcript: transcript.clone(), started, tasks, blows };
     let mut storm = Storm {
         plan,
         place,
@@ -155,12 +293,13 @@ pub async fn play(plan: &Plan, place: &Place, links: &Links, transcript: &Transc
     }
     sleep_until(storm.field.started + plan.lasts).await;
     storm.calm();
-    let (mut breaches, history) = storm.rest(transcript).await;
+    let (mut breaches, history) = storm.rest(&transcript).await;
     let elapsed = storm.field.now();
     breaches.sort_by_key(|breach| breach.entry);
     let faults = links.placed();
     let tally = Tally { faults, faults_hit: faults.saturating_sub(links.unhit().len()), ..tally(&history) };
-    let judged = Judged { breaches, topic_root: root(place), tally, elapsed };
+    let failed = storm.field.blows.borrow_mut().failed.take();
+    let judged = Judged { breaches, topic_root: root(place), tally, elapsed, failed };
     (judged, Standing(Rc::clone(&storm.field.tasks)))
 }
 
@@ -189,8 +328,8 @@ impl Storm<'_> {
                     Some(moment) => self.field.links.arm(moment, Triggered::Fault(fault)).map(drop),
                 };
             }
-            // Left out where the plan was fitted.
-            Act::Outage(_) | Act::Disk(_) => {}
+            Act::Outage(outage) => self.field.befalls(Blow::Outage(*outage), step.on.as_ref()),
+            Act::Disk(state) => self.field.befalls(Blow::Disk(*state), step.on.as_ref()),
         }
     }
 
@@ -256,6 +395,8 @@ impl Storm<'_> {
     /// All is well again; whoever has a session comes back for what it is owed: of those with the same Client Identifier the first.
     fn calm(&self) {
         self.field.links.calm(self.field.now());
+        self.field.blows.borrow_mut().is_calm = true;
+        self.field.disk(DiskState::Well);
         let mut seen = Vec::new();
         for (who, connecting) in self.connecting() {
             let id = self.client_id(who, connecting);
@@ -296,7 +437,11 @@ impl Storm<'_> {
         loop {
             sleep_until(self.field.started + look.min(end)).await;
             let now = self.field.now();
-            let history = History::of(transcript);
+            let history = {
+                let blows = self.field.blows.borrow();
+                let (outages, short) = (blows.outages.clone(), blows.short.clone());
+                History { outages, short, ..History::of(transcript) }
+            };
             let found = judge(&history, now, &self.place.allowance);
             let absent = invariants::absent(&history, &reconnecting);
             let is_quiet = found.missing.is_empty() && absent.is_empty() && now >= found.runs_until;

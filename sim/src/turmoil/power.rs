@@ -16,11 +16,14 @@ use squall_broker::{
 };
 use squall_scenarios::{
     links::Links,
-    outage::{ClockJump, Stop},
+    outage::{ClockJump, Outage, Stop},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
 
-use super::sockets::{PORT, SimulatedListener, WEB_SOCKET_PORT};
+use super::{
+    TICK,
+    sockets::{EndWithTheHost, PORT, SimulatedListener, Sockets, WEB_SOCKET_PORT},
+};
 use crate::{
     subject::{self, Medium, Subject},
     wall_clock::WallClock,
@@ -45,6 +48,8 @@ struct State {
     /// Asks the broker to end.
     shutdown: Option<oneshot::Sender<()>>,
     order: Option<Order>,
+    /// What the broker has accepted.
+    sockets: Sockets,
 }
 
 /// How it is with the broker.
@@ -86,6 +91,7 @@ impl Power {
             handle: None,
             shutdown: None,
             order: None,
+            sockets: Sockets::default(),
         })))
     }
 
@@ -110,16 +116,19 @@ impl Power {
                 }
             }
         };
+        let sockets = Sockets::default();
+        let _ends = EndWithTheHost(sockets.clone());
+        self.lock().sockets = sockets.clone();
         let mut server = Server::new(options);
         if let Err(error) = server.restore() {
             self.lock().condition = Condition::Failed(error.to_string());
             return Ok(());
         }
-        server.listen(SimulatedListener::bind(PORT).await?, ListenerOptions::default());
+        server.listen(SimulatedListener::bind(PORT, &sockets).await?, ListenerOptions::default());
         if self.has_web_socket() {
             let websocket = Some(WebsocketOptions::default());
             let options = ListenerOptions { websocket, ..ListenerOptions::named("web") };
-            server.listen(SimulatedListener::bind(WEB_SOCKET_PORT).await?, options);
+            server.listen(SimulatedListener::bind(WEB_SOCKET_PORT, &sockets).await?, options);
         }
         {
             let mut state = self.lock();
@@ -161,7 +170,7 @@ impl Power {
     }
 
     /// Takes the broker down, or begins to.
-    pub(super) fn go_down(&self, how: Stop) {
+    fn go_down(&self, how: Stop) {
         let mut state = self.lock();
         let medium = state.subject.medium.clone();
         match how {
@@ -186,9 +195,34 @@ impl Power {
         }
     }
 
-    /// Lets it start again.
-    pub(super) fn come_back(&self, now: Duration) {
+    /// Takes the broker down, waits, and lets it come back.
+    pub(super) async fn outage(&self, outage: Outage) -> Result<(), String> {
+        self.go_down(outage.how);
+        self.until(|condition| matches!(condition, Condition::Down | Condition::Dark)).await;
+        sleep(outage.down).await;
+        self.start().await
+    }
+
+    /// Lets it start again, until it listens.
+    pub(super) async fn start(&self) -> Result<(), String> {
+        self.come_back();
+        self.until(|condition| matches!(condition, Condition::Listening | Condition::Failed(_))).await;
+        match self.condition() {
+            Condition::Failed(reason) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
+    /// The broker's host moves in steps, and so does whoever waits for it.
+    async fn until(&self, met: impl Fn(&Condition) -> bool) {
+        while !met(&self.condition()) {
+            sleep(TICK).await;
+        }
+    }
+
+    fn come_back(&self) {
         let mut state = self.lock();
+        let now = state.clock;
         if state.condition == Condition::Dark {
             state.links.server_comes_back(now);
         }
@@ -196,9 +230,14 @@ impl Power {
         state.order = Some(Order::Start);
     }
 
-    /// What the run loop has to do before its next step.
+    /// What the run loop has to do before its next step: where it kills the host, the sockets wait for that.
     pub(super) fn take_order(&self) -> Option<Order> {
-        self.lock().order.take()
+        let mut state = self.lock();
+        let order = state.order.take();
+        if order == Some(Order::Kill) {
+            state.sockets.gather();
+        }
+        order
     }
 
     /// The virtual time.

@@ -1,6 +1,12 @@
 //! turmoil's TCP as the drivers know TCP, and the links in front of it.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use squall_broker::{
@@ -15,7 +21,10 @@ use squall_scenarios::{
     shared_link::SharedLink,
     stage::{Arrival, End, LocalFuture, Wire},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, sleep},
+};
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::{
@@ -32,18 +41,105 @@ pub(super) const PORT: u16 = 1883;
 pub(super) const WEB_SOCKET_PORT: u16 = 8083;
 
 /// The broker's side.
-pub(super) struct SimulatedListener(TcpListener);
+pub(super) struct SimulatedListener {
+    listener: TcpListener,
+    sockets: Sockets,
+}
 
 impl SimulatedListener {
-    pub(super) async fn bind(port: u16) -> io::Result<Self> {
-        Ok(SimulatedListener(TcpListener::bind(("0.0.0.0", port)).await?))
+    pub(super) async fn bind(port: u16, sockets: &Sockets) -> io::Result<Self> {
+        Ok(SimulatedListener { listener: TcpListener::bind(("0.0.0.0", port)).await?, sockets: sockets.clone() })
     }
 }
 
 impl Listener for SimulatedListener {
     async fn accept(&self) -> io::Result<(Transport, PeerInfo)> {
-        let (stream, _) = self.0.accept().await?;
-        Ok((Transport::new(stream), PeerInfo::default()))
+        let (stream, _) = self.listener.accept().await?;
+        Ok((Transport::new(self.sockets.keep(stream)), PeerInfo::default()))
+    }
+}
+
+/// All that one run of the broker has accepted. What is left of a host that is killed ends in the order of tokio's numbers for its
+/// tasks, which are those of the whole process: so its sockets are taken from its tasks before, and end in the order in which they
+/// came. A cheap clone.
+#[derive(Clone, Default)]
+pub(super) struct Sockets(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    slots: Vec<Slot>,
+    /// Taken from their tasks.
+    gathered: Vec<TcpStream>,
+}
+
+type Slot = Arc<Mutex<Option<TcpStream>>>;
+
+impl Sockets {
+    fn keep(&self, stream: TcpStream) -> KeptStream {
+        let slot = Arc::new(Mutex::new(Some(stream)));
+        let mut held = lock(&self.0);
+        held.slots.retain(|slot| Arc::strong_count(slot) > 1);
+        held.slots.push(Arc::clone(&slot));
+        KeptStream(slot)
+    }
+
+    /// Takes them from whoever has them. They end with the host, and on it: turmoil asks where.
+    pub(super) fn gather(&self) {
+        let mut held = lock(&self.0);
+        let slots = std::mem::take(&mut held.slots);
+        held.gathered.extend(slots.iter().filter_map(|slot| lock(slot).take()));
+    }
+}
+
+/// Lives as long as the broker's host.
+pub(super) struct EndWithTheHost(pub(super) Sockets);
+
+impl Drop for EndWithTheHost {
+    fn drop(&mut self) {
+        let gathered = std::mem::take(&mut lock(&self.0.0).gathered);
+        gathered.into_iter().for_each(drop);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket of the broker.
+struct KeptStream(Slot);
+
+impl KeptStream {
+    fn with<T>(&self, poll: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &mut *lock(&self.0) {
+            Some(stream) => poll(Pin::new(stream)),
+            None => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+}
+
+impl Drop for KeptStream {
+    fn drop(&mut self) {
+        drop(lock(&self.0).take());
+    }
+}
+
+impl AsyncRead for KeptStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for KeptStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.with(|stream| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with(|stream| stream.poll_shutdown(cx))
     }
 }
 
@@ -66,7 +162,8 @@ pub(super) async fn dial(power: &Power, port: u16) -> io::Result<TcpStream> {
     // turmoil lets whoever asks a host that is down wait for ever, and refuses while it comes up.
     loop {
         match power.condition() {
-            Condition::Listening => return TcpStream::connect((BROKER, port)).await,
+            // A connect that is given up would leave turmoil's broker with a connection that nobody ever ends.
+            Condition::Listening => return tokio::spawn(TcpStream::connect((BROKER, port))).await?,
             Condition::Dark => sleep(ASKED_AGAIN_AFTER).await,
             Condition::Starting => sleep(TICK).await,
             Condition::Ending | Condition::Down | Condition::Failed(_) => {

@@ -14,8 +14,9 @@ use squall_codec::{
 use squall_scenarios::{
     faulty_stream::FaultyStream,
     links::Links,
+    outage::{DiskState, Outage},
     plan::Plan,
-    settings::Settings,
+    settings::{Settings, Storage},
     stage::{LocalFuture, TOPIC_ROOT},
     transcript::EntryId,
 };
@@ -30,25 +31,29 @@ use super::{
 use crate::{
     history::{Happened, History},
     invariants::{Breach, Invariant, at_edge::Allowance},
+    journal::Forgets,
     model::Tally,
+    run::{DEFAULT_LATENCY, RunError},
     storm::{
         fit::{Fitted, Offer, SETTINGS, fit},
         live::{self, Field, Place, Reach, Standing},
         run::{StormRun, note_the_end},
     },
     story::NAMESPACE,
-    subject::Subject,
+    subject::{Medium, Subject},
 };
 
 /// Virtual clocks are exact; turmoil's steps and the drivers' turns are what an answer may take.
 const ALLOWANCE: Allowance =
     Allowance { answer: Duration::from_millis(500), clock: Duration::from_millis(100), lag: Duration::from_millis(50) };
 
-/// What becomes of a plan in this world: without what befalls the broker, and with room for every message, because nobody is told at
-/// an edge that a queue was full.
+/// What becomes of a plan in this world: without outages of a broker that keeps nothing, and with room for every message, because
+/// nobody is told at an edge that a queue was full.
 pub fn fitted(plan: &Plan) -> Fitted {
     let Settings { maximum_qos, .. } = plan.broker;
-    let offer = Offer { maximum_qos: maximum_qos.unwrap_or(Offer::default().maximum_qos), ..Offer::default() };
+    let keeps = !matches!(plan.broker.store, None | Some(Storage::None));
+    let maximum_qos = maximum_qos.unwrap_or(Offer::default().maximum_qos);
+    let offer = Offer { maximum_qos, outages: keeps, disks: keeps, ..Offer::default() };
     let mut fitted = fit(plan, &offer);
     // All others hold: this broker can be set up.
     fitted.left_out.retain(|left_out| left_out.what != SETTINGS);
@@ -60,8 +65,16 @@ pub fn fitted(plan: &Plan) -> Fitted {
 
 /// Plays it, as far as it can be played here. Everything comes from the plan's seed.
 pub fn play(plan: &Plan) -> StormRun {
+    play_with(plan, None)
+}
+
+/// Plays it before a broker whose journal, if it has one, loses these records.
+pub fn play_with(plan: &Plan, forgets: Option<Forgets>) -> StormRun {
     let plan = fitted(plan).plan;
     let subject = Subject::of(&plan.broker, NAMESPACE, plan.seed);
+    if let (Some(forgets), Some(Medium::Journal(journal))) = (forgets, &subject.medium) {
+        journal.forgets(forgets);
+    }
     let time_limit = LONGEST.max(plan.lasts + plan.calm + Duration::from_secs(10));
     let options = TurmoilOptions { subject, time_limit, ..TurmoilOptions::new(plan.seed) };
     let links = Links::new(plan.seed);
@@ -87,7 +100,7 @@ pub fn play(plan: &Plan) -> StormRun {
     let untouched = links.unhit();
     let placed = links.placed();
     let (breaches, error, transcript, elapsed) = match outcome {
-        Ok((judged, so_far)) => (judged.breaches, None, so_far, judged.elapsed),
+        Ok((judged, so_far)) => (judged.breaches, judged.failed.map(RunError::Broken), so_far, judged.elapsed),
         Err(error) => (Vec::new(), Some(error), transcript, elapsed),
     };
     note_the_end(&transcript, &breaches, elapsed);
@@ -159,5 +172,25 @@ impl Reach for Simulated {
     fn connect(&self, field: &Field, actor: &str, _version: Version) -> LocalFuture<'static, io::Result<FaultyStream>> {
         let (field, actor, power) = (field.clone(), actor.to_owned(), self.0.clone());
         Box::pin(async move { Ok(field.join(&actor, dial(&power, PORT).await?, abort)) })
+    }
+
+    fn outage(&self, outage: Outage) -> LocalFuture<'static, Result<(), String>> {
+        let power = self.0.clone();
+        Box::pin(async move { power.outage(outage).await })
+    }
+
+    fn start(&self) -> LocalFuture<'static, Result<(), String>> {
+        let power = self.0.clone();
+        Box::pin(async move { power.start().await })
+    }
+
+    fn set_disk(&self, state: DiskState) {
+        if let Some(medium) = self.0.medium() {
+            medium.set_state(state);
+        }
+    }
+
+    fn distance(&self) -> Duration {
+        DEFAULT_LATENCY
     }
 }

@@ -14,9 +14,9 @@ use squall_scenarios::{
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    LONGEST, TICK,
+    LONGEST,
     client_actor::TurmoilClient,
-    power::{Condition, Power},
+    power::Power,
     sockets::{BROKER, PORT, SimulatedConnector, SimulatedWire, WEB_SOCKET_PORT, connect},
 };
 use crate::{seed::derive, told};
@@ -104,14 +104,7 @@ impl World for TurmoilWorld {
     fn outage(&self, outage: Outage) -> LocalFuture<'_, Result<(), String>> {
         Box::pin(async move {
             self.strike(outage.to_string());
-            self.power.go_down(outage.how);
-            self.until(|condition| matches!(condition, Condition::Down | Condition::Dark)).await;
-            self.sleep_until(self.now() + outage.down).await;
-            self.power.come_back(self.now());
-            self.until(|condition| matches!(condition, Condition::Listening | Condition::Failed(_))).await;
-            if let Condition::Failed(reason) = self.power.condition() {
-                return Err(reason);
-            }
+            self.power.outage(outage).await?;
             self.strike("the broker runs again".to_owned());
             Ok(())
         })
@@ -161,13 +154,6 @@ impl TurmoilWorld {
                 Err(_) => Err(format!("{actor} cannot connect within {} s", CONNECT_TIMEOUT.as_secs())),
             }
         })
-    }
-
-    /// The broker's host moves in steps, and so does whoever waits for it.
-    async fn until(&self, met: impl Fn(&Condition) -> bool) {
-        while !met(&self.power.condition()) {
-            self.sleep_until(self.now() + TICK).await;
-        }
     }
 
     /// Something befell the broker itself.

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use squall_broker::core::effect::Record;
 use squall_codec::{packet::Packet, qos::Qos};
-use squall_scenarios::plan::Act;
+use squall_scenarios::{
+    outage::DiskState,
+    plan::{Act, Plan, Step},
+    settings::Storage,
+    transcript::What,
+};
 use squall_sim::{
     history::{Event, Happened, History},
     invariants::{
         Invariant,
         at_edge::{Allowance, judge},
     },
+    journal::Forgets,
     storm::{generate, report::Report, run::StormRun, sweep::Sweep},
-    turmoil::storm::{fitted, play},
+    turmoil::storm::{fitted, play, play_with},
     world::VirtualWorld,
 };
 
@@ -35,14 +42,72 @@ fn our_broker_comes_through_storms_before_its_real_driver_and_a_seed_is_one_stor
     assert!(!text.contains("situations"), "the model is not there: {text}");
 }
 
+/// Plans whose broker goes down, with this kind of store.
+fn going_down(is_wanted: fn(Option<Storage>) -> bool) -> impl Iterator<Item = Plan> {
+    let goes_down = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.act, Act::Outage(_)));
+    (0..).map(generate::plan).filter(move |plan| is_wanted(plan.broker.store) && goes_down(plan))
+}
+
 #[test]
-fn what_befalls_the_broker_is_left_out_and_said_to_be() {
-    let plan = (0..).map(generate::plan).find(|plan| plan.steps.iter().any(|step| matches!(step.act, Act::Disk(_))));
-    let fitted = fitted(&plan.expect("disks fail"));
-    assert!(fitted.plan.steps.iter().all(|step| !matches!(step.act, Act::Disk(_) | Act::Outage(_))));
+fn outages_of_a_broker_that_keeps_nothing_are_left_out_and_said_to_be() {
+    let plan = going_down(|store| store == Some(Storage::None)).next().expect("some keep nothing");
+    let fitted = fitted(&plan);
+    assert!(fitted.plan.steps.iter().all(|step| !matches!(step.act, Act::Outage(_))));
     let told: Vec<&str> = fitted.left_out.iter().map(|left_out| left_out.what).collect();
-    assert!(told.contains(&"faults of the broker's disk"), "{told:?}");
+    assert!(told.contains(&"outages of the broker"), "{told:?}");
     assert!(!told.iter().any(|what| what.starts_with("settings")), "this broker is set up as the plan says: {told:?}");
+}
+
+/// What the record says of the broker itself.
+fn blows(run: &StormRun) -> Vec<String> {
+    let entries = run.transcript.entries();
+    let of_broker = entries.iter().filter(|entry| &*entry.actor == "broker");
+    of_broker
+        .filter_map(|entry| match &entry.what {
+            What::Fault { summary } => Some(summary.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_broker_goes_down_and_comes_back_with_what_it_has_acknowledged() {
+    let mut seen = [0; 3];
+    for plan in going_down(|store| store == Some(Storage::Journal)).take(24) {
+        let run = play(&plan);
+        assert_eq!((&run.error, run.breaches.as_slice()), (&None, &[][..]), "seed {}", plan.seed);
+        let blows = blows(&run);
+        let back = blows.iter().filter(|blow| *blow == "the broker runs again").count();
+        let down = |how: &str| blows.iter().filter(|blow| blow.starts_with(how)).count();
+        let ways = ["the broker restarts", "the broker is killed", "the broker's power fails"].map(down);
+        assert_eq!(ways.iter().sum::<usize>(), back, "{blows:?}");
+        seen.iter_mut().zip(ways).for_each(|(seen, count)| *seen += count);
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?} of each way to go down");
+}
+
+#[test]
+fn a_disk_fails_and_works_again_under_the_real_driver() {
+    let is_blow = |step: &Step| step.on.is_none() && matches!(step.act, Act::Disk(DiskState::Full | DiskState::Broken));
+    let fails = |plan: &Plan| plan.steps.iter().any(is_blow);
+    for plan in going_down(|store| store == Some(Storage::Journal)).filter(fails).take(6) {
+        let run = play(&plan);
+        assert_eq!((&run.error, run.breaches.as_slice()), (&None, &[][..]), "seed {}", plan.seed);
+        let blows = blows(&run);
+        assert!(blows.iter().any(|blow| blow == "the disk works again"), "{blows:?}");
+    }
+}
+
+#[test]
+fn a_store_that_loses_what_was_acknowledged_is_caught() {
+    let caught = |forgets: Forgets| -> Vec<Invariant> {
+        let runs =
+            going_down(|store| store == Some(Storage::Journal)).take(32).map(|plan| play_with(&plan, Some(forgets)));
+        runs.flat_map(|run| run.breaches.into_iter().map(|breach| breach.invariant)).collect()
+    };
+    assert!(caught(|_| true).contains(&Invariant::SessionPresent));
+    let lost = caught(|record| matches!(record, Record::Subscribed { .. }));
+    assert!(lost.contains(&Invariant::AtLeastOnce) || lost.contains(&Invariant::ExactlyOnce), "{lost:?}");
 }
 
 /// The history of a storm without the first delivery at QoS 1 of a connection that lives on, and without its acknowledgement.

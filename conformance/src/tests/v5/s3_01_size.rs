@@ -154,7 +154,10 @@ async fn behind_the_large(small: &mut Peer, payload: &[u8]) -> Result<Delivery, 
     let message = message(small, payload).await;
     message.map_err(|halt| match small.is_open() {
         true => halt,
-        false => Halt { verdict: Verdict::Fail, ..halt },
+        false => {
+            let reason = format!("the connection of {} ended at a message that is too large for it", small.actor());
+            Halt { verdict: Verdict::Fail, reason, ..halt }
+        }
     })
 }
 

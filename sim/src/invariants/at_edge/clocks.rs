@@ -53,13 +53,12 @@ fn expected(scene: &Scene<'_>, at: usize) -> Option<bool> {
     match last.over.filter(|over| over.mark.position < asked.position) {
         // It is taken over: a session that ends with its connection may have ended or not.
         None => (!least.is_zero()).then_some(true),
-        Some(over) if last.fell => {
+        Some(over) if let Some(back) = scene.back_between(over.mark.at, asked.at) => {
             // What it had kept, it has kept. How long that lives counts from its end, or from when it was back.
-            let is_sure = last.leaves.is_none() && answered.at + scene.allowance.lag < granted.at + least;
-            is_sure.then_some(true).or_else(|| {
-                let back = scene.back_between(over.mark.at, asked.at)?;
-                (back.saturating_add(most) + grace(scene, most) < asked.at && last.leaves.is_none()).then_some(false)
-            })
+            let is_alone = last.leaves.is_none();
+            let lives = is_alone && answered.at + scene.allowance.lag < granted.at + least;
+            let is_over = is_alone && back.saturating_add(most).saturating_add(grace(scene, most)) < asked.at;
+            lives.then_some(true).or(is_over.then_some(false))
         }
         Some(over) => {
             // A server that closes it has done so some time before that is read.
@@ -129,6 +128,7 @@ fn stays_open(scene: &Scene<'_>, at: usize, found: &mut Found) {
     if line.leaves.is_some()
         || line.is_hindered
         || line.fell
+        || scene.is_short(over.mark.at)
         || is_silent
         || is_bound
         || scene.may_be_taken_over(at, over.mark.position)

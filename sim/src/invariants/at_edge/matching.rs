@@ -189,7 +189,7 @@ fn expiry(
     }
     // In its last second a server may find nothing to say.
     let events = &scene.history.events;
-    let waited = events[delivered.position].at - events[message.position].at;
+    let waited = events[delivered.position].at.saturating_sub(events[message.position].at);
     if said.is_none() && waited + Duration::from_secs(2) > Duration::from_secs(seconds.into()) {
         return None;
     }

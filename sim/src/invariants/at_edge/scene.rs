@@ -16,7 +16,7 @@ use squall_codec::{
 
 use super::Allowance;
 use crate::{
-    history::{Away, ConnectionName, Event, Happened, History},
+    history::{Away, ConnectionName, Event, Happened, History, Short},
     invariants::{
         Breach, Invariant,
         exchanges::Key,
@@ -228,7 +228,9 @@ impl<'h> Scene<'h> {
                         }
                         Packet::Unsuback(unsuback) => {
                             for sub in leaving.remove(&(at, unsuback.packet_id)).into_iter().flatten() {
-                                self.subs[sub].left = Some(mark);
+                                // Of several filters nobody asks which was refused.
+                                let is_sure = !unsuback.reasons.iter().any(|reason| reason.is_failure());
+                                self.subs[sub].left = is_sure.then_some(mark);
                             }
                         }
                         _ => {}
@@ -242,15 +244,21 @@ impl<'h> Scene<'h> {
         }
         for line in &mut self.lines {
             let history = self.history;
-            line.fell = history.outages.iter().any(|away| line.falls(away, self.allowance.answer));
+            line.fell =
+                history.outages.iter().any(|away| line.falls(away, unsure_from(history, away, &self.allowance)));
         }
     }
 
-    /// When the server came back for the last time before `moment`, if it went down behind `since`.
+    /// Whether the server could not keep anything then, or had to make up for what it could not.
+    pub(super) fn is_short(&self, moment: Duration) -> bool {
+        is_short(self.history, moment, &self.allowance)
+    }
+
+    /// When the server came back for the last time, of its outages between two moments.
     pub(super) fn back_between(&self, since: Duration, moment: Duration) -> Option<Duration> {
         let outages = self.history.outages.iter().rev();
-        let between = |away: &&Away| away.from <= moment && away.from + self.allowance.answer >= since;
-        outages.copied().find(|away| between(&away)).map(|away| away.until.unwrap_or(Duration::MAX))
+        let backs = outages.filter(|away| away.from <= moment).map(|away| away.until.unwrap_or(Duration::MAX));
+        backs.take(1).find(|back| *back >= since)
     }
 
     /// Whether the session that this line has found may have begun with a CONNECT that was never answered, and not where its client
@@ -386,9 +394,9 @@ impl<'h> Line<'h> {
     }
 
     /// Whether it stood when the server went down, or had ended only just before.
-    fn falls(&self, away: &Away, just: Duration) -> bool {
+    fn falls(&self, away: &Away, unsure_from: Duration) -> bool {
         let has_begun = away.until.is_none_or(|back| self.asked.at <= back);
-        has_begun && self.over.is_none_or(|over| over.mark.at + just >= away.from)
+        has_begun && self.over.is_none_or(|over| over.mark.at >= unsure_from)
     }
 
     /// In seconds, as the server has it.
@@ -419,6 +427,28 @@ impl<'h> Line<'h> {
         let changed = changed.unwrap_or(own);
         (own.min(changed), own.max(changed))
     }
+}
+
+/// From when on the server may not have kept, when it went down, what it had not answered.
+fn unsure_from(history: &History, away: &Away, allowance: &Allowance) -> Duration {
+    let usual = away.from.saturating_sub(allowance.answer);
+    if !is_short(history, away.from, allowance) {
+        return usual;
+    }
+    // What was not made up for since the last time waits on.
+    let mut from = usual;
+    for short in history.short.iter().rev().filter(|short| short.from <= away.from) {
+        if short.until.is_some_and(|until| until + 2 * allowance.answer < from) {
+            break;
+        }
+        from = from.min(short.from.saturating_sub(allowance.answer));
+    }
+    from
+}
+
+fn is_short(history: &History, moment: Duration, allowance: &Allowance) -> bool {
+    let lasts = |short: &Short| short.until.is_none_or(|until| moment <= until + 2 * allowance.answer);
+    history.short.iter().any(|short| short.from <= moment && lasts(short))
 }
 
 fn subs_of<'h>(

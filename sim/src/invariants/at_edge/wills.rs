@@ -83,6 +83,9 @@ fn fate(scene: &Scene<'_>, at: usize, will: &WillView<'_>) -> Fate {
     if scene.back_between(over.mark.at, end + scene.allowance.answer).is_some() {
         return Fate::PerhapsAgain;
     }
+    if scene.is_short(over.mark.at) || scene.is_short(end) {
+        return Fate::Perhaps;
+    }
     // The server may learn of the end after it has met the next connection.
     let soon = if waits.is_zero() { scene.allowance.lag } else { 2 * scene.allowance.lag };
     let is_back = |other: &Line<'_>| {
