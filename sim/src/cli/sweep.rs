@@ -49,7 +49,7 @@ pub(crate) struct SweepArguments {
     /// The first seed, and the one behind the last.
     #[arg(long, value_name = "A..B", default_value = "0..1000")]
     seeds: Seeds,
-    /// Where they are played: in turmoil without what befalls the broker itself.
+    /// Where they are played: in turmoil through the real drivers, judged at the broker's edge.
     #[arg(long, value_enum, default_value_t = World::Events)]
     world: World,
     /// Threads. Left out: one for each core.

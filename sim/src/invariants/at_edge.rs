@@ -4,6 +4,10 @@
 //! The order on one connection is known. Between two connections only this is: what was read was caused by what had been written
 //! before. So each judge accuses where every order that is left would be wrong, allows time for what a server may do in the
 //! background, and leaves out clients who share an identifier, because nobody knows which of them the server met first.
+//!
+//! A server that goes down and comes back has what it has acknowledged. Of the connections that fell with it, and of those that had
+//! ended just before, nobody knows what else it had met: their wills may come or not, nothing need be answered on them, and what
+//! it had sent may come again as if for the first time.
 
 mod clocks;
 mod conversations;

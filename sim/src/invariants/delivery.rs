@@ -77,6 +77,7 @@ fn disorder(history: &History, walked: &Walked, published: &BTreeMap<&Key, Vec<&
         let is_shared = matching(walked, delivered).any(|subscribed| subscribed.filter.share_name().is_some());
         if message.is_will
             || message.retain
+            || message.refused
             || is_shared
             || !seen.insert((&delivered.client, delivered.qos, &delivered.key))
         {

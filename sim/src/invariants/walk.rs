@@ -30,6 +30,8 @@ pub(super) struct Published {
     pub(super) expires: bool,
     /// PUBACK or PUBREC said yes.
     pub(super) accepted: bool,
+    /// PUBACK or PUBREC said no. Who did not hear that sends it again, perhaps behind others.
+    pub(super) refused: bool,
     /// Where the server has said that it is its own: PUBACK, or PUBCOMP. Before PUBREL a message of QoS 2 need not go on.
     pub(super) settled: Option<usize>,
 }
@@ -183,6 +185,7 @@ impl Walk<'_> {
                 is_will: true,
                 expires: true,
                 accepted: false,
+                refused: false,
                 settled: None,
             });
         }
@@ -317,6 +320,7 @@ impl Walk<'_> {
             is_will: false,
             expires: publish.message_expiry_interval.is_some(),
             accepted: false,
+            refused: false,
             settled: None,
         });
     }
@@ -329,9 +333,10 @@ impl Walk<'_> {
     }
 
     fn accepted(&mut self, exchange: Option<Open>, is_refused: bool) {
-        let message = exchange.and_then(|open| open.message).filter(|_| !is_refused);
+        let message = exchange.and_then(|open| open.message);
         if let Some(published) = message.and_then(|message| self.walked.published.get_mut(message)) {
-            published.accepted = true;
+            published.accepted |= !is_refused;
+            published.refused |= is_refused;
         }
     }
 
