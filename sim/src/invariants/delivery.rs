@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use squall_codec::qos::Qos;
+use squall_codec::{packet::Packet, qos::Qos};
 
 use super::{
     Breach, Invariant,
-    exchanges::Key,
+    exchanges::{Key, key_of},
     walk::{Delivered, Published, Subscribed, Walked},
 };
-use crate::history::History;
+use crate::history::{Event, Happened, History};
 
 /// More than was published, in another order, or what nobody has published.
 pub(super) fn excess(history: &History, walked: &Walked) -> Vec<Breach> {
@@ -70,6 +70,14 @@ fn matching<'a>(walked: &'a Walked, delivered: &'a Delivered) -> impl Iterator<I
 /// work side by side.
 fn disorder(history: &History, walked: &Walked, published: &BTreeMap<&Key, Vec<&Published>>) -> Vec<Breach> {
     let mut breaches = Vec::new();
+    // For the server a repeat at QoS 1 is a new message, which may find a subscription that the first one did not.
+    let again = |event: &Event| match &event.what {
+        Happened::Sent(Packet::Publish(publish)) if publish.dup && publish.qos == Qos::AtLeastOnce => {
+            Some(key_of(publish))
+        }
+        _ => None,
+    };
+    let again: BTreeSet<Key> = history.events.iter().filter_map(again).collect();
     let mut seen: BTreeSet<(&str, Qos, &Key)> = BTreeSet::new();
     let mut last: BTreeMap<(&str, Qos, &str, &str, Qos), &Published> = BTreeMap::new();
     for delivered in &walked.delivered {
@@ -78,6 +86,7 @@ fn disorder(history: &History, walked: &Walked, published: &BTreeMap<&Key, Vec<&
         if message.is_will
             || message.retain
             || message.refused
+            || again.contains(&message.key)
             || is_shared
             || !seen.insert((&delivered.client, delivered.qos, &delivered.key))
         {

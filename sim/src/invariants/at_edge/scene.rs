@@ -319,9 +319,9 @@ impl<'h> Scene<'h> {
         })
     }
 
-    /// Where the server has said that a message is its own.
+    /// Where the server has said that a message is its own. Of those who share an identifier nobody knows whom it answered.
     pub(super) fn settled(&self, message: &Published) -> Option<Mark> {
-        let position = message.settled?;
+        let position = message.settled.filter(|_| !self.shared.contains(message.publisher.as_str()))?;
         Some(Mark { position, at: self.history.events[position].at })
     }
 
