@@ -260,7 +260,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         match read {
             Ok(()) if buffer.filled().is_empty() => {
                 self.heard_fin = true;
-                self.link.tell_at_server(now, What::Ended { how: End::Fin.name() });
+                self.ended_at_server(now, End::Fin);
                 self.link.with(|link| link.end(now, Direction::ToClient, End::Fin));
             }
             // A kernel answers what comes for a closed socket with RST.
@@ -281,11 +281,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Pump<Io> {
         Poll::Ready(())
     }
 
+    /// A machine without power says nothing, whatever has become of its socket.
+    fn ended_at_server(&self, now: Duration, how: End) {
+        if !self.link.with_quietly(|link| link.is_forgotten()) {
+            self.link.tell_at_server(now, What::Ended { how: how.name() });
+        }
+    }
+
     /// The subject's side is gone.
     fn broken(&mut self) {
         let now = self.started.elapsed();
         self.io = None;
-        self.link.tell_at_server(now, What::Ended { how: End::Reset.name() });
+        self.ended_at_server(now, End::Reset);
         self.link.with(|link| {
             link.end(now, Direction::ToClient, End::Reset);
             link.abandon(Direction::ToServer);

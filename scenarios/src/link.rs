@@ -112,6 +112,11 @@ impl Link {
         }
     }
 
+    /// The subject's machine has lost its power since this link was opened: nothing comes from that end any more.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        !matches!(self.server, FarEnd::There)
+    }
+
     /// Puts a fault in place; its position, as `Hit::fault` names it, is the number of faults before it.
     ///
     /// A later latency, bandwidth, drop, split or coalescing takes the place of an earlier one in the directions that it

@@ -75,6 +75,8 @@ pub struct Away {
     pub from: Duration,
     /// When it took connections again; `None`: it has not come back.
     pub until: Option<Duration>,
+    /// Its power failed: nobody was told.
+    pub is_dark: bool,
 }
 
 /// The disk under the server's store was full or broken.

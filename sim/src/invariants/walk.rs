@@ -15,7 +15,7 @@ use super::{
     Breach,
     exchanges::{Exchanges, Key, Open, key_of},
 };
-use crate::history::{ConnectionName, Event, Happened, History};
+use crate::history::{Away, ConnectionName, Event, Happened, History};
 
 /// A message that somebody may have published. Positions are those of events.
 #[derive(Debug)]
@@ -108,11 +108,12 @@ pub(super) fn walk(history: &History) -> Walked {
     let mut walk = Walk { history, walked: Walked::default(), clients: BTreeMap::new(), dialogues: BTreeMap::new() };
     let mut outages = history.outages.iter().peekable();
     for (position, event) in history.events.iter().enumerate() {
-        while outages.next_if(|away| away.entry <= event.entry).is_some() {
-            walk.clients.values_mut().for_each(|client| client.was_away = true);
+        while let Some(away) = outages.next_if(|away| away.entry <= event.entry) {
+            walk.goes_down(away);
         }
         walk.event(position, event);
     }
+    outages.for_each(|away| walk.goes_down(away));
     // Nobody knows whether a server has heard what was sent before a CONNACK that never came.
     for dialogue in std::mem::take(&mut walk.dialogues).into_values() {
         for (position, packet) in dialogue.early {
@@ -127,6 +128,14 @@ pub(super) fn walk(history: &History) -> Walked {
 }
 
 impl Walk<'_> {
+    /// Nothing of what stands comes to the server any more, whether its client was told or not.
+    fn goes_down(&mut self, away: &Away) {
+        for client in self.clients.values_mut() {
+            client.was_away = true;
+            client.connection.take_if(|_| away.is_dark);
+        }
+    }
+
     fn event(&mut self, position: usize, event: &Event) {
         let name = &event.connection;
         match &event.what {

@@ -19,7 +19,7 @@ use squall_scenarios::{
     faulty_stream::FaultyStream,
     liar::Direction,
     links::Links,
-    outage::{DiskState, Outage},
+    outage::{DiskState, Outage, Stop},
     plan::{Act, Connecting, Doing, Plan, Step, placed_filter},
     stage::{Credentials, LocalFuture},
     transcript::{EntryId, Transcript, What},
@@ -174,7 +174,8 @@ impl Field {
             if blows.outages.last().is_some_and(|away| away.until.is_none()) {
                 return;
             }
-            blows.outages.push(Away { entry: EntryId(self.transcript.len()), from: self.now(), until: None });
+            let (entry, is_dark) = (EntryId(self.transcript.len()), outage.how == Stop::PowerLoss);
+            blows.outages.push(Away { entry, from: self.now(), until: None, is_dark });
         }
         self.strikes(outage.to_string());
         let mut back = self.reach.outage(outage).await;

@@ -244,6 +244,9 @@ impl<'h> Scene<'h> {
         }
         for line in &mut self.lines {
             let history = self.history;
+            for away in history.outages.iter().filter(|away| away.is_dark) {
+                line.goes_dark(history, away);
+            }
             line.fell =
                 history.outages.iter().any(|away| line.falls(away, unsure_from(history, away, &self.allowance)));
         }
@@ -391,6 +394,16 @@ impl<'h> Line<'h> {
 
     pub(super) fn client(&self) -> &'h str {
         self.connect.client_id().as_str()
+    }
+
+    /// It ends with the server's power, and no packet says so.
+    fn goes_dark(&mut self, history: &History, away: &Away) {
+        let stands = self.asked.at <= away.from && self.over.is_none_or(|over| over.mark.at > away.from);
+        if stands {
+            let position = history.events.partition_point(|event| event.entry < away.entry);
+            let mark = Mark { position, at: away.from };
+            self.over = Some(Over { mark, by_server: true, is_reset: true });
+        }
     }
 
     /// Whether it stood when the server went down, or had ended only just before.
