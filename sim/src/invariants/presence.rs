@@ -27,6 +27,12 @@ pub(super) fn absent(history: &History, actors: &[&str]) -> Vec<Breach> {
         let actor = &*event.connection.actor;
         match &event.what {
             Happened::Sent(Packet::Connect(_)) if closed.contains(&event.connection) => continue,
+            // It was held up on its way, and its client has long tried again.
+            Happened::Sent(Packet::Connect(_))
+                if last.get(actor).is_some_and(|(newest, ..)| newest.number > event.connection.number) =>
+            {
+                continue;
+            }
             Happened::Sent(Packet::Connect(_)) => {
                 last.insert(actor, (&event.connection, Standing::Away, event));
                 continue;

@@ -231,6 +231,10 @@ impl Walk<'_> {
         if is_in_doubt || std::mem::take(&mut client.was_away) {
             client.to_client.lose_sight();
         }
+        if is_in_doubt {
+            // What the client repeats may be new in the session that it has found.
+            client.to_server.forget();
+        }
         if keeps_session != Some(true) || is_in_doubt {
             let of_client = self.walked.subscribed.iter_mut().filter(|subscribed| subscribed.client == id);
             of_client.for_each(|subscribed| subscribed.ended = true);
