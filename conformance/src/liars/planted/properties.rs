@@ -248,10 +248,11 @@ fn ends_at_what_is_too_large() -> Box<dyn Liar> {
                     return passing.put(&Packet::Connect(connect));
                 }
             }
-            Some(Packet::Publish(_)) if passing.direction == Direction::ToClient => {
-                if limits.get(&passing.connection).is_some_and(|limit| passing.raw.len() > *limit) {
-                    return passing.close();
-                }
+            Some(Packet::Publish(_))
+                if passing.direction == Direction::ToClient
+                    && limits.get(&passing.connection).is_some_and(|limit| passing.raw.len() > *limit) =>
+            {
+                return passing.close();
             }
             _ => {}
         }
