@@ -81,6 +81,8 @@ struct Client {
     unanswered: BTreeMap<ConnectionName, bool>,
     /// The session began with this connection.
     is_first: bool,
+    /// The session may have begun where the client has seen nothing of it.
+    is_in_doubt: bool,
     /// The server was away since then: what it has sent shortly before, it may not know.
     was_away: bool,
     to_client: Exchanges,
@@ -231,6 +233,7 @@ impl Walk<'_> {
         if is_in_doubt || std::mem::take(&mut client.was_away) {
             client.to_client.lose_sight();
         }
+        client.is_in_doubt = is_in_doubt;
         if is_in_doubt {
             // What the client repeats may be new in the session that it has found.
             client.to_server.forget();
@@ -262,7 +265,7 @@ impl Walk<'_> {
                 let message = self.walked.published.len();
                 let version = self.dialogues.get(name).map_or(Version::V5_0, |dialogue| dialogue.connect.version());
                 // The client knows all that it has sent itself.
-                let verdict = client.to_server.publish(version, true, publish, message);
+                let verdict = client.to_server.publish(version, !client.is_in_doubt, publish, message);
                 if !verdict.is_repeat {
                     self.publishes(position, id, publish);
                 }
