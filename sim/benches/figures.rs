@@ -1,8 +1,8 @@
 //! What the events world costs: storms a second on one core, an idle hour, fleets of ten to ten thousand clients.
 //!
-//! `cargo bench --profile sweep -p squall-sim --bench figures -- --write` writes `reports/bench/sim.json` and `sim.md`; without `--write`
-//! the table is only printed. The profile is the one for sweeps. `--storms FROM..TO` plays storms and prints what they were, for a
-//! profiler, and `--talk N` lets a fleet of so many talk.
+//! `cargo bench -p squall-sim --bench figures -- --write` writes `reports/bench/sim.json` and `sim.md`; without `--write`
+//! the table is only printed. `--storms FROM..TO` plays storms and prints what they were, for a profiler, and `--talk N` lets a fleet
+//! of so many talk.
 
 use std::{
     env,
@@ -96,7 +96,7 @@ fn measure() -> Value {
     ]);
     json!({
         "what": "the events world of the simulator",
-        "command": "cargo bench --profile sweep -p squall-sim --bench figures -- --write",
+        "command": "cargo bench -p squall-sim --bench figures -- --write",
         "machine": machine(),
         "squall": env!("CARGO_PKG_VERSION"),
         "commit": told_by("git", &["rev-parse", "--short", "HEAD"]),
