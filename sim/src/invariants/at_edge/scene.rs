@@ -61,7 +61,7 @@ pub(super) struct Line<'h> {
     pub(super) spoke: Duration,
     /// A fault has befallen its link.
     pub(super) is_hindered: bool,
-    /// The server went down while it stood, or so soon afterwards that nobody knows what the server had met.
+    /// The server went down while it stood, or so soon behind its end that nobody knows what the server had met.
     pub(super) fell: bool,
     /// What the server has sent, in bytes.
     pub(super) sent_bytes: usize,
@@ -259,9 +259,8 @@ impl<'h> Scene<'h> {
 
     /// When the server came back for the last time, of its outages between two moments.
     pub(super) fn back_between(&self, since: Duration, moment: Duration) -> Option<Duration> {
-        let outages = self.history.outages.iter().rev();
-        let backs = outages.filter(|away| away.from <= moment).map(|away| away.until.unwrap_or(Duration::MAX));
-        backs.take(1).find(|back| *back >= since)
+        let last = self.history.outages.iter().rfind(|away| away.from <= moment)?;
+        Some(last.until.unwrap_or(Duration::MAX)).filter(|back| *back >= since)
     }
 
     /// Whether the session that this line has found may have begun with a CONNECT that was never answered, and not where its client
