@@ -178,13 +178,15 @@ impl Field {
             blows.outages.push(Away { entry, from: self.now(), until: None, is_dark });
         }
         self.strikes(outage.to_string());
+        let mut tried = self.now();
         let mut back = self.reach.outage(outage).await;
         while let Err(reason) = &back
-            && self.blows.borrow().is_short()
+            && self.blows.borrow().was_short_since(tried)
         {
             // Whoever looks after it starts it again.
             self.strikes(format!("the broker cannot start: {reason}"));
             sleep(STARTED_AGAIN_AFTER).await;
+            tried = self.now();
             back = self.reach.start().await;
         }
         if back.is_ok() {
@@ -219,9 +221,9 @@ impl Field {
 }
 
 impl Blows {
-    /// The disk fails.
-    fn is_short(&self) -> bool {
-        self.short.last().is_some_and(|short| short.until.is_none())
+    /// The disk fails, or has failed at a moment since then: it may work again before a start in vain is over.
+    fn was_short_since(&self, moment: Duration) -> bool {
+        self.short.last().is_some_and(|short| short.until.is_none_or(|until| until >= moment))
     }
 }
 
