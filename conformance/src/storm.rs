@@ -7,7 +7,7 @@ mod offer;
 mod play;
 
 pub use self::{
-    offer::{Asked, asked},
+    offer::{Asked, asked, outages, server_of_its_own},
     play::{Place, play},
 };
 pub use squall_sim::storm::live::{Judged, Tally};

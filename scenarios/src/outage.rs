@@ -14,8 +14,8 @@ pub struct Outage {
     pub down: Duration,
 }
 
-/// How a broker goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a broker goes down, the mildest way first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// It is asked to, as by SIGTERM: it tells its clients, closes its store and ends.
     Restart,

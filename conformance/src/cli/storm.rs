@@ -1,4 +1,6 @@
-//! `conformance storm`: storms at a server, many at a time, and what they came to.
+//! `conformance storm`: storms at a server, many at a time.
+
+mod report;
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +15,6 @@ use std::{
 
 use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressStyle};
-use owo_colors::OwoColorize;
-use serde::Serialize;
 use squall_codec::version::Version;
 use squall_conformance::{
     launch::launcher::Launcher,
@@ -23,10 +23,14 @@ use squall_conformance::{
     setup::Setup,
     stop::Stop,
     stories::Place,
-    storm::{self, Asked, Judged, Tally, asked, play},
+    storm::{self, Asked, Judged, asked, play, server_of_its_own},
     test::Isolation,
 };
-use squall_scenarios::{plan::Plan, script::Script, transcript::Transcript};
+use squall_scenarios::{
+    plan::{Act, Plan},
+    script::Script,
+    transcript::Transcript,
+};
 use squall_sim::{
     invariants::at_edge::Allowance,
     storm::{
@@ -37,13 +41,11 @@ use squall_sim::{
 };
 use tokio::{task::JoinSet, time::sleep};
 
+use self::report::{One, Report, SCHEMA, Unplayed, Wrong};
 use super::{server::ServerArgs, signals, subject::in_real_time, trouble::Trouble};
 
 /// So much later than one storm the next one begins.
 const STAGGER: Duration = Duration::from_millis(60);
-
-/// The shape of the JSON.
-const SCHEMA: &str = "squall-conformance-storms/1";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,6 +56,7 @@ Examples:
   sim show storm-traces/storm-4711.jsonl --as html -o page.html     what a violation looks like
 
 A storm takes 12 s, and after it as long as something is owed, at most 30 s. The clients of each have names and topics of their own.
+A server that is launched is restarted too, in a storm that has it to itself, and killed if a session outlives that.
 Exit status: 0 everything held, 1 something did not, 2 it could not be played, 130 it was interrupted.";
 
 /// Storms, and a server.
@@ -106,46 +109,6 @@ impl FromStr for Seeds {
     }
 }
 
-/// What became of all storms.
-#[derive(Debug, Serialize)]
-struct Report {
-    schema: &'static str,
-    target: String,
-    identity: Option<String>,
-    /// What the server does not offer.
-    missing: Vec<String>,
-    /// What was left out of the plans, over all storms.
-    left_out: BTreeMap<String, u64>,
-    storms: Vec<One>,
-    /// How the server was no longer there at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gone: Option<String>,
-}
-
-/// What became of one.
-#[derive(Debug, Serialize)]
-struct One {
-    seed: u64,
-    /// Equal for equal plans.
-    plan: String,
-    seconds: f64,
-    #[serde(flatten)]
-    tally: Tally,
-    breaches: Vec<Wrong>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Wrong {
-    invariant: String,
-    statements: Vec<&'static str>,
-    at_s: f64,
-    detail: String,
-}
-
 /// Plays, and tells; the exit status.
 pub(super) fn run(args: &StormArgs) -> Result<u8, Trouble> {
     let plans = plans(args)?;
@@ -163,15 +126,12 @@ pub(super) fn run(args: &StormArgs) -> Result<u8, Trouble> {
         let text = serde_json::to_string_pretty(&report).map_err(|error| Trouble::new(error.to_string()))?;
         writeln!(out, "{text}")?;
     } else {
-        tell(&mut out, &report)?;
+        report.tell(&mut out)?;
     }
     if stop.is_asked() {
         return Ok(signals::INTERRUPTED);
     }
-    if report.gone.is_none() && report.storms.iter().all(|storm| storm.tally.connections == 0) {
-        return Err(Trouble::new(format!("{} let no client in: nothing was judged", report.target)));
-    }
-    Ok(u8::from(report.gone.is_some() || report.storms.iter().any(|storm| !storm.breaches.is_empty())))
+    report.status()
 }
 
 fn plans(args: &StormArgs) -> Result<Vec<Plan>, Trouble> {
@@ -203,8 +163,16 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
     // What was launched ends with this.
     let (subject, launcher) = subject(args).await?;
     let patience = Duration::from_secs(args.patience.into());
-    let Asked { offer, missing } =
-        asked(&subject, Bounds { patience, ..Bounds::default() }).await.map_err(Trouble::new)?;
+    let bounds = Bounds { patience, ..Bounds::default() };
+    let Asked { mut offer, mut missing } = asked(&subject, bounds).await.map_err(Trouble::new)?;
+    if let Some(launcher) = &launcher
+        && plans.iter().any(takes_it_down)
+    {
+        match storm::outages(launcher, &offer.versions, bounds).await {
+            Ok(outages) => offer.outages = outages,
+            Err(reason) => missing.push(format!("outages: {reason}")),
+        }
+    }
     let clock = Duration::from_secs(args.tolerance.into());
     let allowance = Allowance { answer: patience, clock, ..Allowance::default() };
     let mut report = Report {
@@ -214,6 +182,7 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
         missing,
         left_out: BTreeMap::new(),
         storms: Vec::new(),
+        unplayed: Vec::new(),
         gone: None,
     };
     let bar = bar(plans.len());
@@ -229,14 +198,18 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
             for what in left_out {
                 *report.left_out.entry(what.what.to_owned()).or_default() += what.count;
             }
-            let place =
-                storm::Place { subject: Rc::clone(&subject), namespace: storm_namespace(number as u64), allowance };
+            let (subject, launcher) = (Rc::clone(&subject), launcher.clone());
             // Those that begin together would end and be judged together, and then nobody reads what has come.
             let wait = STAGGER * u32::try_from(number % usize::from(args.jobs)).unwrap_or(0);
             running.spawn_local(async move {
                 sleep(wait).await;
-                let (judged, transcript) = play(&plan, &place).await;
-                (plan, judged, transcript)
+                let place =
+                    storm::Place { subject, instance: None, namespace: storm_namespace(number as u64), allowance };
+                let played = match launcher.filter(|_| takes_it_down(&plan)) {
+                    None => Ok(play(&plan, &place).await),
+                    Some(launcher) => at_a_server_of_its_own(&plan, place, &launcher).await,
+                };
+                (plan, played)
             });
         }
         let ended = tokio::select! {
@@ -245,10 +218,16 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
             ended = running.join_next() => ended,
         };
         let Some(ended) = ended else { break };
-        let (plan, judged, transcript) =
-            ended.map_err(|error| Trouble::new(format!("a storm could not be played: {error}")))?;
-        let one = one(args, &plan, judged, &transcript)?;
+        let (plan, played) = ended.map_err(|error| Trouble::new(format!("a storm could not be played: {error}")))?;
         bar.inc(1);
+        let (judged, transcript) = match played {
+            Ok((Judged { failed: Some(reason), .. }, _)) | Err(reason) => {
+                report.unplayed.push(Unplayed { seed: plan.seed, reason });
+                continue;
+            }
+            Ok(played) => played,
+        };
+        let one = one(args, &plan, judged, &transcript)?;
         if !one.breaches.is_empty() {
             violations += 1;
             bar.set_message(format!("{violations} with violations"));
@@ -264,12 +243,28 @@ async fn all(args: &StormArgs, plans: Vec<Plan>, stop: &Stop) -> Result<Report, 
     Ok(report)
 }
 
+/// Plays a plan at a server that is launched for it and may be taken down.
+async fn at_a_server_of_its_own(
+    plan: &Plan,
+    place: storm::Place,
+    launcher: &Launcher,
+) -> Result<(Judged, Transcript), String> {
+    let instance = server_of_its_own(launcher).await?;
+    let subject = Rc::new(instance.subject().clone());
+    let played = play(plan, &storm::Place { subject, instance: Some(Rc::clone(&instance)), ..place }).await;
+    if played.0.failed.is_none() {
+        launcher.look_after(&instance).await;
+    }
+    Ok(played)
+}
+
+fn takes_it_down(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| matches!(step.act, Act::Outage(_)))
+}
+
 fn one(args: &StormArgs, plan: &Plan, judged: Judged, transcript: &Transcript) -> Result<One, Trouble> {
     let script = plan.to_script();
-    let Judged { breaches, topic_root, tally, elapsed, failed } = judged;
-    if let Some(reason) = failed {
-        return Err(Trouble::new(format!("storm {}: {reason}", plan.seed)));
-    }
+    let Judged { breaches, topic_root, tally, elapsed, .. } = judged;
     let (mut trace, mut replay) = (None, None);
     if !breaches.is_empty() {
         let written = Trace::of_storm(plan, &topic_root, transcript, &breaches, elapsed);
@@ -309,56 +304,6 @@ fn keep(folder: &Path, seed: u64, script: &str, trace: &str) -> Result<PathBuf, 
     let file = folder.join(format!("storm-{seed}.jsonl"));
     fs::write(&file, trace).map_err(|error| cannot(&file, error))?;
     Ok(file)
-}
-
-/// Violations of one storm that are shown; its trace has all of them.
-const SHOWN: usize = 4;
-
-fn tell(out: &mut impl Write, report: &Report) -> Result<(), Trouble> {
-    let identity = report.identity.as_deref().unwrap_or("it does not say what it is");
-    writeln!(out, "{} ({identity})", report.target)?;
-    for missing in &report.missing {
-        writeln!(out, "  not asked for: {missing}")?;
-    }
-    for (what, count) in &report.left_out {
-        writeln!(out, "  left out: {what} ({count})")?;
-    }
-    for storm in report.storms.iter().filter(|storm| !storm.breaches.is_empty()) {
-        writeln!(out, "{} storm {}", "✘".red(), storm.seed)?;
-        for wrong in storm.breaches.iter().take(SHOWN) {
-            let Wrong { invariant, statements, at_s, detail } = wrong;
-            let statements = match statements.as_slice() {
-                [] => String::new(),
-                statements => format!(" ({})", statements.join(", ")),
-            };
-            writeln!(out, "    {at_s:.3} s: {}: {detail}{statements}", invariant.bold())?;
-        }
-        if storm.breaches.len() > SHOWN {
-            writeln!(out, "    and {} more", storm.breaches.len() - SHOWN)?;
-        }
-        if let (Some(trace), Some(replay)) = (&storm.trace, &storm.replay) {
-            writeln!(out, "    look   sim show {}", trace.display())?;
-            writeln!(out, "    again  {replay}")?;
-        }
-    }
-    if let Some(gone) = &report.gone {
-        writeln!(out, "{} the server did not outlive it: {gone}", "✘".red())?;
-    }
-    let sum = |of: fn(&Tally) -> usize| report.storms.iter().map(|storm| of(&storm.tally)).sum::<usize>();
-    let broken = report.storms.iter().filter(|storm| !storm.breaches.is_empty()).count();
-    let mark = if broken == 0 && report.gone.is_none() { "✔".green().to_string() } else { "✘".red().to_string() };
-    writeln!(
-        out,
-        "{mark} {} storms, {broken} with violations: {} connections, {} messages ({} acknowledged), {} deliveries, {} of {} faults hit",
-        report.storms.len(),
-        sum(|tally| tally.connections),
-        sum(|tally| tally.published),
-        sum(|tally| tally.accepted),
-        sum(|tally| tally.delivered),
-        sum(|tally| tally.faults_hit),
-        sum(|tally| tally.faults),
-    )?;
-    Ok(())
 }
 
 fn bar(count: usize) -> ProgressBar {

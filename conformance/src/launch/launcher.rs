@@ -117,6 +117,13 @@ impl Launcher {
         }
     }
 
+    /// Notes how one ended by itself, or that it hangs.
+    pub async fn look_after(&self, instance: &Instance) {
+        if let Some(end) = instance.fell().await {
+            self.list(instance, &end);
+        }
+    }
+
     /// What was done to one, with nobody beside, that ended so.
     pub(crate) fn accuse(&self, deed: &str, end: &str) {
         self.culprits.borrow_mut().push(format!("{deed} it {end}"));

@@ -7,7 +7,7 @@ use squall_scenarios::{
     dissect::connect_version,
     faulty_stream::FaultyStream,
     links::Links,
-    outage::{DiskState, Outage, Stop},
+    outage::{DiskState, Outage},
     plan::Plan,
     stage::LocalFuture,
     transcript::{Entry, Transcript, What},
@@ -17,7 +17,7 @@ use squall_sim::{
     storm::live::{self, Field, Judged, Reach},
 };
 
-use crate::{dial::Socket, preflight::Subject, sweep::Leftovers};
+use crate::{dial::Socket, launch::instance::Instance, preflight::Subject, sweep::Leftovers};
 
 /// What is left at the server is taken away by then.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 pub struct Place {
     /// The server.
     pub subject: Rc<Subject>,
+    /// Its process, where it was started for this plan alone: nobody else's server is taken down.
+    pub instance: Option<Rc<Instance>>,
     /// Letters and digits that stand before its names: at most 12.
     pub namespace: String,
     /// How much time the server is given.
@@ -34,20 +36,27 @@ pub struct Place {
 }
 
 /// The way to a server: it is dialled.
-struct Dialled(Rc<Subject>);
+struct Dialled {
+    subject: Rc<Subject>,
+    instance: Option<Rc<Instance>>,
+}
 
 impl Reach for Dialled {
     fn connect(&self, field: &Field, actor: &str, version: Version) -> LocalFuture<'static, io::Result<FaultyStream>> {
-        let (field, actor, dialer) = (field.clone(), actor.to_owned(), self.0.dialer(version).clone());
+        let (field, actor, dialer) = (field.clone(), actor.to_owned(), self.subject.dialer(version).clone());
         Box::pin(async move { Ok(field.join(&actor, dialer.dial().await?, Socket::abort)) })
     }
 
-    fn outage(&self, _: Outage) -> LocalFuture<'static, Result<(), String>> {
-        Box::pin(std::future::ready(Err("a server that is only an address cannot be taken down".to_owned())))
+    fn outage(&self, outage: Outage) -> LocalFuture<'static, Result<(), String>> {
+        let instance = self.instance.clone();
+        Box::pin(async move {
+            let instance = instance.ok_or("a server that is only an address cannot be taken down")?;
+            instance.outage(outage).await
+        })
     }
 
     fn start(&self) -> LocalFuture<'static, Result<(), String>> {
-        self.outage(Outage { how: Stop::Restart, down: Duration::ZERO })
+        Box::pin(std::future::ready(Err("it was started, and its disk never failed".to_owned())))
     }
 
     fn set_disk(&self, _: DiskState) {}
@@ -62,7 +71,7 @@ pub async fn play(plan: &Plan, place: &Place) -> (Judged, Transcript) {
     let links = Links::new(plan.seed);
     let transcript = links.transcript();
     let field = live::Place {
-        reach: Rc::new(Dialled(Rc::clone(&place.subject))),
+        reach: Rc::new(Dialled { subject: Rc::clone(&place.subject), instance: place.instance.clone() }),
         credentials: place.subject.credentials.clone(),
         namespace: place.namespace.clone(),
         topic_root: place.subject.topic_root.clone(),

@@ -53,6 +53,8 @@ pub(crate) const TESTS: &[crate::Test] = tests![
     an_honest_broker_comes_through_and_a_seed_is_one_storm,
     a_fault_waits_for_its_packet,
     broken_brokers_are_noticed_and_the_trace_can_be_drawn,
+    a_server_that_is_launched_is_taken_down_and_has_to_come_back_with_what_it_had,
+    a_server_that_does_not_come_back_leaves_its_storm_open,
     a_server_that_does_not_outlive_a_storm_is_told_of,
     where_nobody_listens_one_sentence_says_so,
 ];
@@ -179,14 +181,96 @@ fn written(plan: &Plan, folder: &Path) -> PathBuf {
 }
 
 fn storm(address: SocketAddr, words: &[&str], folder: &Path) -> (Option<i32>, Value, String) {
+    storm_at(["--target", &address.to_string()], words, folder)
+}
+
+fn storm_at(server: [&str; 2], words: &[&str], folder: &Path) -> (Option<i32>, Value, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_conformance"))
-        .args(["storm", "--json", "--patience", "2", "--target", &address.to_string(), "--traces"])
+        .args(["storm", "--json", "--patience", "2", "--traces"])
         .arg(folder)
+        .args(server)
         .args(words)
         .output()
         .expect("the program starts");
     let errors = String::from_utf8_lossy(&stderr).into_owned();
     (status.code(), serde_json::from_slice(&stdout).unwrap_or_default(), errors)
+}
+
+/// What waits for a session while it is away outlives a restart, and a kill.
+const TAKEN_DOWN: &str = "\
+title: a session while the broker is taken down twice
+actors: { anna: client, bela: client }
+storm:
+  lasts: 4s
+  calm: 15s
+  steps:
+    - { at: 0s, anna: { connect: { version: \"5.0\", clean_start: false, session_expiry: 60s, keep_alive: 1s, reconnect: { after: 50ms } } } }
+    - { at: 0s, bela: { connect: { version: \"3.1.1\", clean_start: false, keep_alive: 1s, reconnect: { after: 50ms } } } }
+    - { at: 300ms, anna: { subscribe: { filter: t, qos: 2 } } }
+    - { at: 600ms, world: { restart: { down: 200ms } } }
+    - { at: 1s, bela: { publish: { topic: t, payload: behind a restart, qos: 2 } } }
+    - { at: 2s, world: { crash: { down: 200ms } } }
+    - { at: 2500ms, bela: { publish: { topic: t, payload: behind a kill, qos: 1 } } }
+";
+
+/// This plan at our own broker, launched by its profile with one thing changed; `None` where its program is not there.
+fn launched(plan: &str, change: (&str, &str), folder: &Path) -> Option<(Option<i32>, Value, String)> {
+    let conformance = Path::new(env!("CARGO_BIN_EXE_conformance"));
+    if !conformance.with_file_name("broker").is_file() {
+        eprintln!("skipped: the program broker is not there");
+        return None;
+    }
+    let (profile, file) = (folder.join("squall.toml"), folder.join("plan.yaml"));
+    let text = include_str!("../../brokers/squall.toml");
+    assert!(text.contains(change.0), "the profile has it");
+    std::fs::write(&profile, text.replace(change.0, change.1)).expect("a file");
+    std::fs::write(&file, plan).expect("a file");
+    Some(storm_at(["--launch", at(&profile)], &["--plan", at(&file)], folder))
+}
+
+/// What a server that is launched has of its own.
+const SETTINGS: &str = "settings of the broker: it is as it is";
+
+fn left_out(report: &Value) -> Vec<&str> {
+    report["left_out"].as_object().into_iter().flatten().map(|(what, _)| what.as_str()).collect()
+}
+
+/// Where the server's store is, in its profile.
+const STORE: &str = "values = { store = 'dir = \"data\"' }";
+
+fn a_server_that_is_launched_is_taken_down_and_has_to_come_back_with_what_it_had() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some((status, report, errors)) = launched(TAKEN_DOWN, (STORE, STORE), folder.path()) else { return };
+    assert_eq!(status, Some(0), "{report:#} {errors}");
+    assert_eq!(left_out(&report), [SETTINGS], "{report:#}");
+    let storm = &report["storms"][0];
+    assert!(storm["connections"].as_u64() >= Some(6), "each comes back twice: {report:#}");
+    assert_eq!([&storm["published"], &storm["delivered"]], [2, 2], "{report:#}");
+
+    // One that keeps nothing is not killed, for no session would outlive that; it restarts, and is judged by that.
+    let Some((status, report, errors)) = launched(TAKEN_DOWN, (STORE, ""), folder.path()) else { return };
+    assert_eq!(status, Some(1), "{report:#} {errors}");
+    let instead = "kills and power failures of the broker: it restarts instead";
+    assert_eq!(left_out(&report), [instead, SETTINGS], "{report:#}");
+    let breaches = report["storms"][0]["breaches"].as_array().expect("what does not hold");
+    assert!(breaches.iter().any(|breach| breach["invariant"] == "session present"), "{report:#}");
+}
+
+fn a_server_that_does_not_come_back_leaves_its_storm_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let conformance = Path::new(env!("CARGO_BIN_EXE_conformance"));
+    let program = (
+        "program = \"broker\"\narguments = [\"--config\", \"{folder}/broker.toml\"]",
+        &format!(
+            "program = \"sh\"\narguments = [\"-c\", \"test -e once && exit 3; touch once; exec {} --config broker.toml\"]",
+            conformance.with_file_name("broker").display()
+        )[..],
+    );
+    let Some((status, report, errors)) = launched(TAKEN_DOWN, program, folder.path()) else { return };
+    assert_eq!(status, Some(2), "{report:#} {errors}");
+    let reason = report["unplayed"][0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("Squall was started again and ended with exit status: 3"), "{report:#}");
+    assert_eq!(report["storms"].as_array().map(Vec::len), Some(0), "{report:#}");
 }
 
 fn at(file: &Path) -> &str {

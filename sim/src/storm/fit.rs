@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use squall_codec::{property::Properties, qos::Qos, version::Version};
 use squall_scenarios::{
+    outage::Stop,
     plan::{Act, Connecting, Doing, Message, Plan, Step, Wanted},
     settings::Settings,
 };
@@ -24,8 +25,8 @@ pub struct Offer {
     pub shared: bool,
     /// Subscription Identifiers.
     pub identifiers: bool,
-    /// It can be taken down, and comes back with what it has acknowledged.
-    pub outages: bool,
+    /// How it can be taken down and comes back with what it has acknowledged.
+    pub outages: Vec<Stop>,
     /// The disk under its store can fail.
     pub disks: bool,
 }
@@ -39,7 +40,7 @@ impl Default for Offer {
             wildcards: true,
             shared: true,
             identifiers: true,
-            outages: false,
+            outages: Vec::new(),
             disks: false,
         }
     }
@@ -92,10 +93,18 @@ impl Fitting<'_> {
     fn step(&mut self, step: &Step) -> Option<Step> {
         let mut step = step.clone();
         match &mut step.act {
-            Act::Outage(_) if self.offer.outages => {}
-            Act::Outage(_) => {
-                self.leave_out("outages of the broker");
-                return None;
+            Act::Outage(outage) => {
+                let Some(hardest) = self.offer.outages.iter().copied().filter(|how| *how <= outage.how).max() else {
+                    self.leave_out("outages of the broker");
+                    return None;
+                };
+                if hardest != outage.how {
+                    outage.how = hardest;
+                    self.leave_out(match hardest {
+                        Stop::Restart => "kills and power failures of the broker: it restarts instead",
+                        Stop::Crash | Stop::PowerLoss => "power failures of the broker: it is killed instead",
+                    });
+                }
             }
             Act::Disk(_) if self.offer.disks => {}
             Act::Disk(_) => {

@@ -14,7 +14,7 @@ use squall_codec::{
 use squall_scenarios::{
     faulty_stream::FaultyStream,
     links::Links,
-    outage::{DiskState, Outage},
+    outage::{DiskState, Outage, Stop},
     plan::Plan,
     settings::{Settings, Storage},
     stage::{LocalFuture, TOPIC_ROOT},
@@ -53,7 +53,8 @@ pub fn fitted(plan: &Plan) -> Fitted {
     let Settings { maximum_qos, .. } = plan.broker;
     let keeps = !matches!(plan.broker.store, None | Some(Storage::None));
     let maximum_qos = maximum_qos.unwrap_or(Offer::default().maximum_qos);
-    let offer = Offer { maximum_qos, outages: keeps, disks: keeps, ..Offer::default() };
+    let outages = if keeps { vec![Stop::Restart, Stop::Crash, Stop::PowerLoss] } else { Vec::new() };
+    let offer = Offer { maximum_qos, outages, disks: keeps, ..Offer::default() };
     let mut fitted = fit(plan, &offer);
     // All others hold: this broker can be set up.
     fitted.left_out.retain(|left_out| left_out.what != SETTINGS);
