@@ -15,8 +15,9 @@ mod walk;
 use std::{fmt, time::Duration};
 
 use squall_codec::{
-    packet::{Packet, Publish},
+    packet::{Packet, PacketKind, Publish},
     version::Version,
+    wire::PacketId,
 };
 use squall_scenarios::{liar::Direction, transcript::EntryId};
 
@@ -218,6 +219,13 @@ pub enum About {
         direction: Direction,
         /// The packet.
         packet: Packet,
+    },
+    /// A client that waits for something, as only the end has shown.
+    Waiting {
+        /// Which of the actors.
+        actor: usize,
+        /// For which answer; `None`: for one that is not known.
+        answer: Option<(PacketKind, Option<PacketId>)>,
     },
 }
 

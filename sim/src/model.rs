@@ -24,9 +24,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use squall_broker::core::limits::QueuePolicy;
 use squall_codec::{
-    packet::{Packet, Publish},
+    packet::{Packet, PacketKind, Publish},
     qos::Qos,
-    wire::Text,
+    wire::{PacketId, Text},
 };
 use squall_scenarios::{
     liar::Direction,
@@ -301,6 +301,21 @@ impl Model {
                 detail,
                 about: message.map(|message| Box::new(About::Message(self.messages[message].publish.clone()))),
             });
+        }
+    }
+
+    /// What a connection's client waits for in vain is told with it.
+    fn breach_waiting(
+        &mut self,
+        invariant: Invariant,
+        detail: String,
+        at: usize,
+        answer: Option<(PacketKind, Option<PacketId>)>,
+    ) {
+        let told = self.breaches.len();
+        self.breach(invariant, detail);
+        if let Some(breach) = self.breaches.get_mut(told) {
+            breach.about = Some(Box::new(About::Waiting { actor: self.lines[at].client, answer }));
         }
     }
 

@@ -123,7 +123,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     }
     // Clients are numbered as they come, and actors as they stand in the plan.
     for breach in &mut breaches {
-        if let Some(About::Passing { actor, .. }) = breach.about.as_deref_mut() {
+        if let Some(About::Passing { actor, .. } | About::Waiting { actor, .. }) = breach.about.as_deref_mut() {
             *actor = storm.clients.iter().position(|client| *client == Some(*actor)).unwrap_or(*actor);
         }
     }
@@ -437,15 +437,18 @@ impl<'a> Storm<'a> {
     fn at_rest(&mut self) -> Vec<Breach> {
         let mut breaches = Vec::new();
         let (at, entry) = (self.network.now, EntryId(self.network.transcript.len()));
-        let mut breach =
-            |invariant, detail| breaches.push(Breach { invariant, at, entry, version: None, detail, about: None });
+        let mut breach = |invariant, detail, about: Option<About>| {
+            let about = about.map(Box::new);
+            breaches.push(Breach { invariant, at, entry, version: None, detail, about });
+        };
         for (who, client) in self.clients.iter().enumerate() {
             let Some(client) = *client else { continue };
             let tokens = std::mem::take(&mut self.tokens[who]);
             let waiting = tokens.iter().filter(|token| self.network.take_outcome(client, **token).is_none()).count();
             if waiting > 0 && self.network.is_connected(client) {
                 let name = &self.plan.actors[who];
-                breach(Invariant::Progress, format!("client {name} still waits for the end of {waiting} operations"));
+                let detail = format!("client {name} still waits for the end of {waiting} operations");
+                breach(Invariant::Progress, detail, Some(About::Waiting { actor: client, answer: None }));
             }
         }
         if let Some(statistics) = self.network.broker.statistics() {
@@ -454,10 +457,12 @@ impl<'a> Storm<'a> {
                 .filter_map(|who| self.clients[who])
                 .all(|client| self.network.is_connected(client));
             if unflushed_bytes > 0 {
-                breach(Invariant::Baseline, format!("bytes that the broker still has to write: {unflushed_bytes}"));
+                let detail = format!("bytes that the broker still has to write: {unflushed_bytes}");
+                breach(Invariant::Baseline, detail, None);
             }
             if in_flight > 0 && are_all_here {
-                breach(Invariant::Baseline, format!("messages that the broker still has in flight: {in_flight}"));
+                let detail = format!("messages that the broker still has in flight: {in_flight}");
+                breach(Invariant::Baseline, detail, None);
             }
         }
         breaches

@@ -186,14 +186,15 @@ impl Model {
             let line = &self.lines[at];
             if line.is_left_open() {
                 let detail = "a connection whose session was taken over is still open".to_owned();
-                self.breach(Invariant::TakeOver, detail);
+                self.breach_waiting(Invariant::TakeOver, detail, at, None);
             } else if line.stage == Stage::Asked {
-                self.breach(Invariant::Progress, "CONNECT was never answered".to_owned());
+                let detail = "CONNECT was never answered".to_owned();
+                self.breach_waiting(Invariant::Progress, detail, at, Some((PacketKind::Connack, None)));
             } else if line.stage == Stage::In
                 && let Some((kind, id)) = line.answers.first_missing()
             {
-                let id = id.map_or_else(String::new, |id| format!(" {id}"));
-                self.breach(Invariant::Answers, format!("{kind}{id} never came"));
+                let number = id.map_or_else(String::new, |id| format!(" {id}"));
+                self.breach_waiting(Invariant::Answers, format!("{kind}{number} never came"), at, Some((kind, id)));
             }
         }
         for session in 0..self.sessions.len() {

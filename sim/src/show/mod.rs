@@ -1,6 +1,7 @@
 //! The views of a trace: what is drawn ([`picture`]) and the forms it takes.
 
 pub mod html;
+mod lead;
 pub mod mermaid;
 pub mod page;
 pub mod picture;

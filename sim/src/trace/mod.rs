@@ -6,4 +6,5 @@ pub mod difference;
 pub mod model;
 pub mod packet;
 pub mod read;
+mod waiting;
 pub mod write;

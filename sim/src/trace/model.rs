@@ -19,7 +19,7 @@ use squall_scenarios::{
     verdict::Verdict,
 };
 
-use super::cause;
+use super::{cause, waiting::unanswered};
 use crate::{
     history::History,
     invariants::{self, About, Breach},
@@ -408,6 +408,10 @@ impl Broken {
             let (seq, about) = match breach.about.as_deref() {
                 None => (showed, None),
                 Some(About::Message(message)) => (showed, published(message)),
+                Some(About::Waiting { actor, answer }) => {
+                    let node = actors.get(*actor).map_or("", String::as_str);
+                    (showed, unanswered(lines, &packets, node, *answer))
+                }
                 Some(About::Passing { actor, direction, packet }) => {
                     let node = actors.get(*actor).map_or("", String::as_str);
                     match (passed(lines, &packets, node, *direction, packet, showed), packet) {

@@ -309,9 +309,18 @@ fn whatever_is_noticed_is_drawn_and_read_back() {
         let read = read::parse("trace.jsonl", &write::write(&trace)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(read == trace, "{name}, seed {seed}: it is read otherwise than it was written");
         let page = html::draw(&trace);
-        if page.contains(r#""steps":[]"#) {
-            untold += &format!("{name}, seed {seed}: {}\n", trace.breaches[0].detail);
+        let steps = steps_of_the_first(&page);
+        let begins = steps.first().is_some_and(|step| trace.lines[*step].text.starts_with("CONNECT "));
+        if steps.len() < 4 && !begins {
+            untold += &format!("{name}, seed {seed}: {steps:?} leads to {}\n", trace.breaches[0].detail);
         }
     }
-    assert!(untold.is_empty(), "nothing leads to them:\n{untold}");
+    assert!(untold.is_empty(), "too little leads to them:\n{untold}");
+}
+
+/// The lines that lead to the first violation of a page.
+fn steps_of_the_first(page: &str) -> Vec<usize> {
+    let violations = page.split_once(r#""violations":"#).map_or("", |(_, rest)| rest);
+    let steps = violations.split_once(r#""steps":["#).and_then(|(_, rest)| rest.split_once(']'));
+    steps.map_or("", |(steps, _)| steps).split(',').filter_map(|step| step.parse().ok()).collect()
 }

@@ -1,0 +1,343 @@
+//! The packets that lead to what went wrong: of a message what has to do with it wherever it went, of a client how its connections came
+//! and went. A page tells them as its steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use squall_codec::{
+    packet::{Packet, PacketKind},
+    reason::Side,
+    topic::TopicFilter,
+    version::Version,
+};
+use squall_scenarios::dissect::{self, Field, Value};
+
+use crate::trace::model::{Happening, Line, Trace};
+
+/// So many packets tell how it came about.
+const STEPS: usize = 14;
+/// Where fewer do, what was said last on the connection is told as well: so many packets of it.
+const FEW: usize = 4;
+
+/// Invariants that are about a client and its connections, even where a message shows that they do not hold.
+const OF_CLIENTS: [&str; 6] =
+    ["keep alive", "session present", "take-over", "assigned identifier", "topic alias", "stays open"];
+/// The invariant of messages that nobody has published: what is like them tells what became of which.
+const OF_STRANGERS: &str = "nothing invented";
+/// The invariant of messages that overtake others: those on their topic tell which.
+const OF_ORDER: &str = "order";
+/// The invariant of identifiers: here two exchanges under one belong together.
+const OF_IDENTIFIERS: &str = "packet identifier in use";
+/// Invariants that are about all exchanges of a connection that are open.
+const OF_THE_OPEN: [&str; 2] = ["answers", "Receive Maximum"];
+
+/// What each line of a trace has to do with the others.
+pub(super) struct Leads<'a> {
+    trace: &'a Trace,
+    told: Vec<Option<Told>>,
+    /// Under which Client Identifiers each node has come.
+    names: BTreeMap<&'a str, BTreeSet<String>>,
+}
+
+impl<'a> Leads<'a> {
+    pub(super) fn of(trace: &'a Trace) -> Self {
+        let (mut known, mut names) = (Known::default(), BTreeMap::<&str, BTreeSet<String>>::new());
+        let mut told = Vec::with_capacity(trace.lines.len());
+        for (line, version) in trace.lines.iter().zip(&trace.versions()) {
+            let frame = Frame::of(line, *version);
+            if let Some(name) = frame.as_ref().and_then(Frame::client_identifier) {
+                names.entry(&line.node).or_default().insert(name);
+            }
+            told.push(frame.and_then(|frame| frame.told(&mut known)));
+        }
+        Leads { trace, told, names }
+    }
+
+    /// The lines that lead to the one at which an invariant turned out not to hold, and that one; `about`: the line that it is about.
+    pub(super) fn to(&self, invariant: &str, about: usize, showed: usize) -> Vec<usize> {
+        let lines = &self.trace.lines;
+        let (Some(line), true) = (lines.get(showed), about < lines.len()) else { return Vec::new() };
+        let is_of_client = OF_CLIENTS.contains(&invariant)
+            // With CONNECT comes a will, but what shows there is about the connection.
+            || about == showed && dissect::kind(&lines[about].bytes) == Some(PacketKind::Connect);
+        let mut steps: BTreeSet<usize> = match &self.told[about] {
+            Some(told) if told.has_message() && !is_of_client => self.of_message(invariant, told, showed),
+            _ => self.of_client(about),
+        };
+        steps.insert(about);
+        steps.retain(|step| lines[*step].at_us <= line.at_us);
+        if OF_THE_OPEN.contains(&invariant) {
+            steps.extend(self.open_before(about));
+        }
+        if steps.iter().filter(|step| lines[**step].is_frame()).count() < FEW {
+            steps.extend(self.said_last(about));
+        }
+        steps.insert(showed);
+        let mut steps: Vec<usize> = steps.into_iter().collect();
+        steps.sort_by_key(|step| lines[*step].at_us);
+        if steps.len() > STEPS {
+            // The beginning and the end tell it.
+            let cut = steps.len() - STEPS;
+            steps.drain(STEPS / 2..STEPS / 2 + cut);
+        }
+        steps
+    }
+
+    fn with_told(&self) -> impl Iterator<Item = (&'a Line, Option<&Told>)> {
+        self.trace.lines.iter().zip(self.told.iter().map(Option::as_ref))
+    }
+
+    /// The same message wherever it went, the exchange that it is part of, who has asked for it, and what became of their connections.
+    fn of_message(&self, invariant: &str, about: &Told, showed: usize) -> BTreeSet<usize> {
+        let is_same = |other: &Told| match (&other.exchange, &about.exchange) {
+            (Some(other), Some(about)) => other.is(about) && (other.turn == about.turn || invariant == OF_IDENTIFIERS),
+            _ => false,
+        };
+        let message = about.message.as_ref().or_else(|| {
+            // An acknowledgement is about the PUBLISH with its identifier.
+            let same = |other: &&Told| is_same(other) && other.message.is_some();
+            self.told[..=showed].iter().rev().flatten().find(same).and_then(|publish| publish.message.as_ref())
+        });
+        let is_it = |told: &Told| message.is_some() && told.message.as_ref() == message;
+        // Every exchange that carries the message, with its acknowledgements.
+        let exchanges: BTreeSet<&Exchange> =
+            self.told.iter().flatten().filter(|one| is_it(one)).filter_map(|one| one.exchange.as_ref()).collect();
+        let shown_to = &self.trace.lines[showed].node;
+        let never_came = self.told[showed].is_none();
+        let asks_for_it = |line: &Line, told: &Told| {
+            let matches = |(topic, _): &(String, String)| told.filters.iter().any(|filter| filter.matches(topic));
+            (never_came || line.node == *shown_to) && message.is_some_and(matches)
+        };
+        let concerns = |line: &Line, told: Option<&Told>| {
+            told.is_some_and(|told| {
+                let in_exchange = told.exchange.as_ref().is_some_and(|one| exchanges.contains(one));
+                is_it(told) || in_exchange || asks_for_it(line, told) || is_same(told)
+            })
+        };
+        let nodes: BTreeSet<&str> =
+            self.with_told().filter(|(line, told)| concerns(line, *told)).map(|(line, _)| line.node.as_str()).collect();
+        let steps = self.with_told().filter(|(line, told)| {
+            let broke = line.seq <= showed && nodes.contains(line.node.as_str()) && is_a_turn(line);
+            concerns(line, *told) || broke
+        });
+        let mut steps: BTreeSet<usize> = steps.map(|(line, _)| line.seq).collect();
+        match message {
+            Some(message) if invariant == OF_STRANGERS => steps.extend(self.like(message, showed)),
+            Some(message) if invariant == OF_ORDER => steps.extend(self.beside(message, shown_to, showed)),
+            _ => {}
+        }
+        steps
+    }
+
+    /// Those that came to this node on the same topic last, and who sent them.
+    fn beside(&self, (topic, _): &(String, String), node: &str, showed: usize) -> BTreeSet<usize> {
+        let messages =
+            || self.with_told().take(showed).filter_map(|(line, told)| Some((line, told?.message.as_ref()?)));
+        let came = messages()
+            .filter(|(line, (other, _))| line.node == node && line.what == Happening::Received && other == topic);
+        let came: Vec<_> = came.collect();
+        let last = &came[came.len().saturating_sub(FEW - 1)..];
+        let is_one = |message: &(String, String)| last.iter().any(|(_, other)| *other == message);
+        let sent = messages().filter(|(line, message)| line.what == Happening::Sent && is_one(message));
+        sent.chain(last.iter().copied()).map(|(line, _)| line.seq).collect()
+    }
+
+    /// Every PUBLISH that is open on the same connection and goes the same way, and how the connection began.
+    fn open_before(&self, seq: usize) -> Vec<usize> {
+        let own = &self.trace.lines[seq];
+        let Some(about) = self.told[seq].as_ref().and_then(|told| told.exchange.as_ref()) else { return Vec::new() };
+        let (mut open, mut began) = (Vec::new(), Vec::new());
+        let before = self.with_told().take(seq);
+        for (line, told) in before.filter(|(line, _)| line.node == own.node && line.connection == own.connection) {
+            match dissect::kind(&line.bytes).filter(|_| line.is_frame()) {
+                Some(PacketKind::Connect | PacketKind::Connack) => began.push(line.seq),
+                Some(kind) => {
+                    let Some(exchange) = told.and_then(|told| told.exchange.as_ref()) else { continue };
+                    if exchange.to_broker != about.to_broker {
+                        continue;
+                    }
+                    match kind {
+                        PacketKind::Publish => open.push((exchange, line.seq)),
+                        PacketKind::Puback | PacketKind::Pubcomp => open.retain(|(other, _)| *other != exchange),
+                        _ => {}
+                    }
+                }
+                None => {}
+            }
+        }
+        began.into_iter().chain(open.into_iter().rev().take(STEPS / 2).map(|(_, seq)| seq)).collect()
+    }
+
+    /// What was published before with the same payload, and last on the same topic.
+    fn like(&self, (topic, payload): &(String, String), showed: usize) -> Vec<usize> {
+        let published = || {
+            let until = self.with_told().take(showed).filter(|(line, _)| line.what == Happening::Sent);
+            until.filter_map(|(line, told)| Some((line.seq, told?.message.as_ref()?)))
+        };
+        let mut like: Vec<usize> =
+            published().filter(|(_, (_, other))| other == payload).map(|(seq, _)| seq).take(FEW).collect();
+        let mut on_topic: Vec<usize> =
+            published().filter(|(_, (other, _))| other == topic).map(|(seq, _)| seq).collect();
+        like.extend(on_topic.drain(on_topic.len().saturating_sub(FEW)..));
+        like
+    }
+
+    /// How a client has come in, what it has asked for, how its connections have ended, and what it has said last; with others who come
+    /// under its name.
+    fn of_client(&self, seq: usize) -> BTreeSet<usize> {
+        let node = &self.trace.lines[seq].node;
+        let none = BTreeSet::new();
+        let names = self.names.get(node.as_str()).unwrap_or(&none);
+        let is_namesake =
+            |other: &str| self.names.get(other).is_some_and(|others| others.intersection(names).next().is_some());
+        let own = || self.trace.lines[..seq].iter().filter(|line| line.node == *node || is_namesake(&line.node));
+        let is_telling = |line: &&Line| {
+            let kind = dissect::kind(&line.bytes).filter(|_| line.is_frame());
+            let is_session = matches!(kind, Some(PacketKind::Connect | PacketKind::Connack | PacketKind::Disconnect));
+            is_session || is_a_turn(line) || self.told[line.seq].as_ref().is_some_and(|told| !told.filters.is_empty())
+        };
+        let last = own().rfind(|line| line.node == *node && line.what == Happening::Sent);
+        own().filter(is_telling).chain(last).map(|line| line.seq).collect()
+    }
+
+    /// The last packets of its connection before a line.
+    fn said_last(&self, seq: usize) -> impl Iterator<Item = usize> {
+        let Line { node, connection, .. } = &self.trace.lines[seq];
+        let before = self.trace.lines[..seq].iter().rev();
+        let of_connection = before.filter(move |line| line.node == *node && line.connection == *connection);
+        of_connection.filter(|line| line.is_frame()).take(FEW).map(|line| line.seq)
+    }
+}
+
+/// The end of a connection, a fault that changed something, or a connection that is not the first.
+fn is_a_turn(line: &Line) -> bool {
+    match line.what {
+        Happening::Fault => !line.text.contains(" takes "),
+        Happening::Opened => line.connection > 1,
+        Happening::Ended => true,
+        _ => false,
+    }
+}
+
+/// What the packets before have said.
+#[derive(Default)]
+struct Known {
+    /// The topics of Topic Aliases: by node, connection and way.
+    aliases: BTreeMap<(String, u32, bool), BTreeMap<u32, String>>,
+    /// Of each identifier the turn, and the message that it stands for.
+    turns: BTreeMap<(String, bool, u32), (u32, Option<(String, String)>)>,
+}
+
+/// An exchange of packet identifiers: whose, and which way the PUBLISH goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Exchange {
+    node: String,
+    to_broker: bool,
+    packet_id: u32,
+    /// An identifier stands for one message after the other.
+    turn: u32,
+}
+
+impl Exchange {
+    /// Whether both have one identifier.
+    fn is(&self, other: &Exchange) -> bool {
+        (&self.node, self.to_broker, self.packet_id) == (&other.node, other.to_broker, other.packet_id)
+    }
+}
+
+/// What a frame says about messages.
+#[derive(Default)]
+struct Told {
+    /// Topic and payload.
+    message: Option<(String, String)>,
+    exchange: Option<Exchange>,
+    /// What it asks for.
+    filters: Vec<TopicFilter>,
+}
+
+impl Told {
+    fn has_message(&self) -> bool {
+        self.message.is_some() || self.exchange.is_some()
+    }
+}
+
+/// A line that is a packet.
+struct Frame<'a> {
+    line: &'a Line,
+    version: Version,
+    kind: PacketKind,
+    fields: Vec<Field>,
+}
+
+impl<'a> Frame<'a> {
+    fn of(line: &'a Line, version: Version) -> Option<Self> {
+        let kind = dissect::kind(&line.bytes).filter(|_| line.is_frame())?;
+        Some(Frame { line, version, kind, fields: dissect::fields(&line.bytes, version) })
+    }
+
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|field| field.name == name).map(|field| &field.value)
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        match self.value(name) {
+            Some(Value::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The one that a client comes with, or is given.
+    fn client_identifier(&self) -> Option<String> {
+        let field = match self.kind {
+            PacketKind::Connect => "Client Identifier",
+            PacketKind::Connack => "Assigned Client Identifier",
+            _ => return None,
+        };
+        self.value(field).map(ToString::to_string).filter(|name| !name.is_empty())
+    }
+
+    fn told(self, known: &mut Known) -> Option<Told> {
+        let line = self.line;
+        let sent = line.what == Happening::Sent;
+        let to_broker = match self.kind {
+            PacketKind::Publish | PacketKind::Pubrel => sent,
+            PacketKind::Puback | PacketKind::Pubrec | PacketKind::Pubcomp => !sent,
+            PacketKind::Connect => false,
+            PacketKind::Subscribe if sent => {
+                let Ok(Packet::Subscribe(asked)) = Packet::decode(self.version, Side::Client, line.bytes.clone())
+                else {
+                    return None;
+                };
+                let filters = asked.subscriptions.into_iter().map(|one| one.filter).collect();
+                return Some(Told { filters, ..Told::default() });
+            }
+            _ => return None,
+        };
+        let (topic, payload) = match self.kind {
+            PacketKind::Connect => ("Will Topic", "Will Payload"),
+            _ => ("Topic Name", "Payload"),
+        };
+        let mut topic = self.value(topic).map(ToString::to_string);
+        if let (Some(topic), Some(alias)) = (&mut topic, self.number("Topic Alias")) {
+            let aliases = known.aliases.entry((line.node.clone(), line.connection, sent)).or_default();
+            match topic.is_empty() {
+                true => topic.clone_from(aliases.get(&alias).unwrap_or(&String::new())),
+                false => drop(aliases.insert(alias, topic.clone())),
+            }
+        }
+        // What is taken away has no words of its own.
+        let payload = self.value(payload).map(ToString::to_string).unwrap_or_default();
+        let message = topic.map(|topic| (topic, payload));
+        if self.kind == PacketKind::Connect && message.is_none() {
+            return None;
+        }
+        let packet_id = self.number("Packet Identifier");
+        let exchange = packet_id.map(|packet_id| {
+            let (turn, stands_for) = known.turns.entry((line.node.clone(), to_broker, packet_id)).or_default();
+            if self.kind == PacketKind::Publish && *stands_for != message {
+                (*turn, *stands_for) = (*turn + 1, message.clone());
+            }
+            Exchange { node: line.node.clone(), to_broker, packet_id, turn: *turn }
+        });
+        Some(Told { message, exchange, filters: Vec::new() })
+    }
+}
