@@ -112,6 +112,7 @@ impl Model {
 
     /// PUBREL to a client.
     pub(super) fn releases(&mut self, at: usize, session: usize, ack: &Ack) {
+        let now = self.now;
         let of = &mut self.sessions[session];
         if let Some(sending) = of.sending.iter_mut().find(|sending| sending.id == ack.packet_id) {
             let is_again = sending.is_released && sending.line != at;
@@ -128,7 +129,7 @@ impl Model {
             return;
         }
         let has_pubrel = |sending: &Sending| sending.qos == Qos::ExactlyOnce;
-        if let Some(sending) = of.take_perhaps_sending(ack.packet_id, has_pubrel) {
+        if let Some(sending) = of.take_perhaps_sending(now, ack.packet_id, has_pubrel) {
             of.begins(Sending { line: at, is_received: true, is_released: true, ..sending });
             return;
         }

@@ -99,13 +99,19 @@ impl Model {
 
     /// Whether an exchange is open under this identifier: then nothing new is owed.
     fn is_repeat(&mut self, at: usize, session: usize, publish: &Publish, id: PacketId, key: u64) -> bool {
+        let now = self.now;
         let of = &mut self.sessions[session];
         if !of.sending.iter().any(|sending| sending.id == id) {
             // The crash has taken its end: it goes on where it was, or the identifier is free.
             let messages = &self.messages;
-            let is_this =
-                |sending: &Sending| publish.dup && messages[sending.message].key == key && sending.qos == publish.qos;
-            if let Some(sending) = of.take_perhaps_sending(id, is_this) {
+            // Who has sent PUBREL has kept that PUBREC came: then another copy of the message has the identifier.
+            let is_this = |sending: &Sending| {
+                publish.dup
+                    && messages[sending.message].key == key
+                    && sending.qos == publish.qos
+                    && !sending.is_released
+            };
+            if let Some(sending) = of.take_perhaps_sending(now, id, is_this) {
                 let last_number = self.tally.delivered;
                 of.begins(Sending { line: at, published_on: at, last_number, ..sending });
                 return true;

@@ -280,10 +280,19 @@ impl Session {
     }
 
     /// The latest of those that a crash left open with this identifier, if it is such a one. Few identifiers may have stood for
-    /// several messages since then; now it stands for one.
-    pub(super) fn take_perhaps_sending(&mut self, id: PacketId, is_such: impl Fn(&Sending) -> bool) -> Option<Sending> {
-        let of_id = self.perhaps_sending.extract_if(.., |sending| sending.id == id);
-        of_id.filter(|sending| is_such(sending)).last()
+    /// several messages since then; now it stands for one, and the others are done.
+    pub(super) fn take_perhaps_sending(
+        &mut self,
+        now: Duration,
+        id: PacketId,
+        is_such: impl Fn(&Sending) -> bool,
+    ) -> Option<Sending> {
+        let mut such = None;
+        for sending in self.perhaps_sending.extract_if(.., |sending| sending.id == id) {
+            let done = if is_such(&sending) { such.replace(sending) } else { Some(sending) };
+            self.lately.extend(done.map(|sending| (now, sending)));
+        }
+        such
     }
 
     /// Its exchange is open, at its place in the order in which all were begun.

@@ -44,6 +44,7 @@ pub fn plan(seed: u64) -> Plan {
     last_one(seed, &swarm, &mut steps);
     // By their places: a step is large to be moved about.
     steps.sort_by_cached_key(|step| step.at);
+    let calm = calm(&swarm, numbers, &steps);
     Plan {
         title: format!("storm {seed}"),
         about: Some(swarm.to_string()),
@@ -53,15 +54,26 @@ pub fn plan(seed: u64) -> Plan {
         actors: names.iter().chain([&LAST]).map(|name| (*name).to_owned()).collect(),
         steps,
         lasts: swarm.lasts,
-        calm: calm(&swarm, numbers),
+        calm,
     }
 }
 
-/// How long this storm's calm is. Where a client is sent one message at a time, each of them may wait for two commits, and come
-/// twice where filters overlap.
-fn calm(swarm: &Swarm, messages: usize) -> Duration {
-    let commits = u32::try_from(4 * messages).unwrap_or(u32::MAX);
-    CALM.max(swarm.broker.sync.unwrap_or_default() * commits)
+/// How long this storm's calm is. Where a client is sent one message at a time, each of them may wait for two commits and for what its
+/// application says, and come twice where filters overlap.
+fn calm(swarm: &Swarm, messages: usize, steps: &[Step]) -> Duration {
+    let times = u32::try_from(2 * messages).unwrap_or(u32::MAX);
+    let connecting = steps.iter().filter_map(|step| match &step.act {
+        Act::Client(_, Doing::Connect(connecting)) => Some(connecting),
+        _ => None,
+    });
+    let answers = connecting.filter(|connecting| is_narrow(swarm, connecting.receive_maximum.is_some()));
+    let late = answers.filter_map(|connecting| Some(connecting.answers?.after)).max().unwrap_or_default();
+    CALM.max((2 * swarm.broker.sync.unwrap_or_default() + late) * times)
+}
+
+/// Whether few messages are on their way to a client at a time. `has_window`: it says so.
+fn is_narrow(swarm: &Swarm, has_window: bool) -> bool {
+    has_window || swarm.broker.in_flight.or(swarm.broker.first_packet_id).is_some()
 }
 
 /// What one client does.
@@ -233,8 +245,7 @@ fn answering(seed: u64, swarm: &Swarm, who: usize, version: Version, has_window:
     let is_late = swarm.has(Feature::LateAnswers) && draws.happens(60);
     let refuses = swarm.has(Feature::Refusals) && version.has_properties() && draws.happens(60);
     // Where few are on their way at a time, all have to come through in the calm.
-    let is_narrow = has_window || swarm.broker.in_flight.or(swarm.broker.first_packet_id).is_some();
-    let latest = if is_narrow { 60 } else { 1_500 };
+    let latest = if is_narrow(swarm, has_window) { 60 } else { 1_500 };
     let after = if is_late { draws.millis(1, latest) } else { Duration::ZERO };
     (is_late || refuses).then(|| Answering { after, refuses: refuses.then(|| draws.between(2, 9) as u32) })
 }

@@ -112,6 +112,13 @@ fn whatever_is_broken_is_noticed_by_what_it_breaks() {
     assert!(missed.is_empty(), "\n{missed}");
 }
 
+/// Seven hundred messages, one at a time, to a client whose application takes 52 ms for each.
+#[test]
+fn a_calm_is_long_enough_for_who_takes_one_message_at_a_time() {
+    let run = play_quietly(&generate::plan(40_295_854), None);
+    assert_eq!((run.error, run.breaches), (None, Vec::new()));
+}
+
 /// What a store may forget: each of them has to be noticed.
 const FORGOTTEN: [(&str, Forgets); 9] = [
     ("a subscription", |record| matches!(record, Record::Subscribed { .. })),
