@@ -11,7 +11,10 @@ use squall_codec::{
 };
 use squall_scenarios::dissect::{self, Field, Value};
 
-use crate::trace::model::{Happening, Line, Trace};
+use crate::{
+    told::BROKER,
+    trace::model::{Happening, Line, Trace},
+};
 
 /// So many packets tell how it came about.
 const STEPS: usize = 14;
@@ -27,8 +30,10 @@ const OF_STRANGERS: &str = "nothing invented";
 const OF_ORDER: &str = "order";
 /// The invariant of identifiers: here two exchanges under one belong together.
 const OF_IDENTIFIERS: &str = "packet identifier in use";
-/// Invariants that are about all exchanges of a connection that are open.
-const OF_THE_OPEN: [&str; 2] = ["answers", "Receive Maximum"];
+/// The invariant of what answers what: an exchange that is open since before tells of which answer it is too early for.
+const OF_ANSWERS: &str = "answers";
+/// The invariant of how many exchanges are open: nothing but those, and how the connection began.
+const OF_THE_OPEN: &str = "Receive Maximum";
 
 /// What each line of a trace has to do with the others.
 pub(super) struct Leads<'a> {
@@ -60,12 +65,13 @@ impl<'a> Leads<'a> {
             // With CONNECT comes a will, but what shows there is about the connection.
             || about == showed && dissect::kind(&lines[about].bytes) == Some(PacketKind::Connect);
         let mut steps: BTreeSet<usize> = match &self.told[about] {
+            Some(told) if told.exchange.is_some() && invariant == OF_THE_OPEN => self.open_before(about),
             Some(told) if told.has_message() && !is_of_client => self.of_message(invariant, told, showed),
             _ => self.of_client(about),
         };
         steps.insert(about);
         steps.retain(|step| lines[*step].at_us <= line.at_us);
-        if OF_THE_OPEN.contains(&invariant) {
+        if invariant == OF_ANSWERS {
             steps.extend(self.open_before(about));
         }
         if steps.iter().filter(|step| lines[**step].is_frame()).count() < FEW {
@@ -74,6 +80,9 @@ impl<'a> Leads<'a> {
         steps.insert(showed);
         let mut steps: Vec<usize> = steps.into_iter().collect();
         steps.sort_by_key(|step| lines[*step].at_us);
+        // What the broker has behind it when the story begins is no part of it.
+        let begins = steps.iter().position(|step| !befell_the_broker(&lines[*step])).unwrap_or(0);
+        steps.drain(..begins);
         if steps.len() > STEPS {
             // The beginning and the end tell it.
             let cut = steps.len() - STEPS;
@@ -116,7 +125,8 @@ impl<'a> Leads<'a> {
         let nodes: BTreeSet<&str> =
             self.with_told().filter(|(line, told)| concerns(line, *told)).map(|(line, _)| line.node.as_str()).collect();
         let steps = self.with_told().filter(|(line, told)| {
-            let broke = line.seq <= showed && nodes.contains(line.node.as_str()) && is_a_turn(line);
+            let broke = line.seq <= showed
+                && (nodes.contains(line.node.as_str()) && is_a_turn(line) || befell_the_broker(line));
             concerns(line, *told) || broke
         });
         let mut steps: BTreeSet<usize> = steps.map(|(line, _)| line.seq).collect();
@@ -142,9 +152,11 @@ impl<'a> Leads<'a> {
     }
 
     /// Every PUBLISH that is open on the same connection and goes the same way, and how the connection began.
-    fn open_before(&self, seq: usize) -> Vec<usize> {
+    fn open_before(&self, seq: usize) -> BTreeSet<usize> {
         let own = &self.trace.lines[seq];
-        let Some(about) = self.told[seq].as_ref().and_then(|told| told.exchange.as_ref()) else { return Vec::new() };
+        let Some(about) = self.told[seq].as_ref().and_then(|told| told.exchange.as_ref()) else {
+            return BTreeSet::new();
+        };
         let (mut open, mut began) = (Vec::new(), Vec::new());
         let before = self.with_told().take(seq);
         for (line, told) in before.filter(|(line, _)| line.node == own.node && line.connection == own.connection) {
@@ -189,11 +201,17 @@ impl<'a> Leads<'a> {
         let names = self.names.get(node.as_str()).unwrap_or(&none);
         let is_namesake =
             |other: &str| self.names.get(other).is_some_and(|others| others.intersection(names).next().is_some());
-        let own = || self.trace.lines[..seq].iter().filter(|line| line.node == *node || is_namesake(&line.node));
+        let own = || {
+            let before = self.trace.lines[..seq].iter();
+            before.filter(|line| line.node == *node || is_namesake(&line.node) || befell_the_broker(line))
+        };
         let is_telling = |line: &&Line| {
             let kind = dissect::kind(&line.bytes).filter(|_| line.is_frame());
             let is_session = matches!(kind, Some(PacketKind::Connect | PacketKind::Connack | PacketKind::Disconnect));
-            is_session || is_a_turn(line) || self.told[line.seq].as_ref().is_some_and(|told| !told.filters.is_empty())
+            is_session
+                || is_a_turn(line)
+                || befell_the_broker(line)
+                || self.told[line.seq].as_ref().is_some_and(|told| !told.filters.is_empty())
         };
         let last = own().rfind(|line| line.node == *node && line.what == Happening::Sent);
         own().filter(is_telling).chain(last).map(|line| line.seq).collect()
@@ -216,6 +234,13 @@ fn is_a_turn(line: &Line) -> bool {
         Happening::Ended => true,
         _ => false,
     }
+}
+
+/// The broker went down or came back, or its disk failed or works again: this concerns everybody.
+fn befell_the_broker(line: &Line) -> bool {
+    line.what == Happening::Fault
+        && line.node == BROKER
+        && ["the broker ", "the disk "].iter().any(|it| line.text.starts_with(it))
 }
 
 /// What the packets before have said.
