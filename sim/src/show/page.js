@@ -49,7 +49,10 @@
   };
 
   // ---- head
-  $('play').textContent = `MQTT ${data.mqtt} in the ${data.world} world, seed ${data.seed} · ${rows.length} events in ${span(data.elapsed_us)} of virtual time`;
+  const isLive = data.world === 'live';
+  const world = isLive ? 'at a real server' : `in the ${data.world} world`;
+  const lasted = span(data.elapsed_us) + (isLive ? '' : ' of virtual time');
+  $('play').textContent = `MQTT ${data.mqtt} ${world}, seed ${data.seed} · ${rows.length} events in ${lasted}`;
   for (const text of data.about) $('about').append(make('p', '', text));
   const rule = key => {
     const [section, words] = data.statements[key] || ['', 'a statement that has no words here'];
