@@ -59,6 +59,8 @@ pub(super) struct Open {
     pub(super) version: Version,
     /// Whose connection it is.
     pub(super) session: SessionKey,
+    /// CONNECT has begun that session: it was not there before.
+    pub(super) begins_session: bool,
     /// Silence after which the client counts as gone: one and a half Keep Alive.
     pub(super) silence: Option<Duration>,
     /// When the last packet came.

@@ -10,7 +10,6 @@ use squall_codec::{
     packet::{Connect, Packet, Publish},
     qos::Qos,
     reason::ReasonCode,
-    version::Version,
 };
 
 use super::{
@@ -79,9 +78,8 @@ impl Broker {
             return self.disconnect(id, ReasonCode::QuotaExceeded, Some(NO_ROOM));
         }
         let (session, version, maximum) = (open.session, open.version, u32::try_from(open.maximum_packet_size).ok());
-        let is_new = |packet: &Packet| matches!(packet, Packet::Connack(connack) if !connack.session_present);
-        // [MQTT-3.2.2-4] Nor does a session await it of which it was not told. 3.1 would not be told in any case.
-        if version != Version::V3_1 && connection.held.iter().any(|held| is_new(&held.packet)) {
+        // [MQTT-3.2.2-4] Nor does a session await it that would have begun with this connection.
+        if open.begins_session {
             self.sessions[session].expiry_seconds = 0;
         }
         self.say_no(id, version, maximum, ReasonCode::QuotaExceeded, None);

@@ -274,7 +274,8 @@ impl Model {
                 self.breach(Invariant::TakeOver, detail);
             }
         }
-        if by_server && self.is_short() {
+        // Who leaves before may have been refused too: a store that fails keeps answers back.
+        if self.is_short() {
             self.perhaps_refuses(at);
         }
         self.leaves_unanswered(at);

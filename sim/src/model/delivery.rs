@@ -246,10 +246,12 @@ impl Model {
             // What another member has had comes to this one only where that one may not have kept it.
             let is_new = |(share, place): &(usize, usize)| self.shares.groups[*share].owed[*place].sent_to.is_none();
             let new: Vec<(usize, usize)> = shared.iter().copied().filter(is_new).collect();
-            if owed.is_vague
-                && owed.is_due
+            // One copy for several filters has all their identifiers: this is a share's, whichever of them.
+            let perhaps = if owed.filters > 1 { &shared } else { &new };
+            if (owed.is_vague && owed.is_due || owed.filters > 1)
+                && !perhaps.is_empty()
                 && owed.identifiers != publish.subscription_identifiers
-                && let Some(message) = self.take_shared(session, publish, &new)
+                && let Some(message) = self.take_shared(session, publish, perhaps)
             {
                 return Some(message);
             }

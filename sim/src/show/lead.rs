@@ -113,7 +113,7 @@ impl<'a> Leads<'a> {
         let shown_to = &self.trace.lines[showed].node;
         let never_came = self.told[showed].is_none();
         let asks_for_it = |line: &Line, told: &Told| {
-            let matches = |(topic, _): &(String, String)| told.filters.iter().any(|filter| filter.matches(topic));
+            let matches = |(topic, _): &Message| told.filters.iter().any(|filter| filter.matches(topic));
             (never_came || line.node == *shown_to) && message.is_some_and(matches)
         };
         let concerns = |line: &Line, told: Option<&Told>| {
@@ -139,14 +139,14 @@ impl<'a> Leads<'a> {
     }
 
     /// Those that came to this node on the same topic last, and who sent them.
-    fn beside(&self, (topic, _): &(String, String), node: &str, showed: usize) -> BTreeSet<usize> {
+    fn beside(&self, (topic, _): &Message, node: &str, showed: usize) -> BTreeSet<usize> {
         let messages =
             || self.with_told().take(showed).filter_map(|(line, told)| Some((line, told?.message.as_ref()?)));
         let came = messages()
             .filter(|(line, (other, _))| line.node == node && line.what == Happening::Received && other == topic);
         let came: Vec<_> = came.collect();
         let last = &came[came.len().saturating_sub(FEW - 1)..];
-        let is_one = |message: &(String, String)| last.iter().any(|(_, other)| *other == message);
+        let is_one = |message: &Message| last.iter().any(|(_, other)| *other == message);
         let sent = messages().filter(|(line, message)| line.what == Happening::Sent && is_one(message));
         sent.chain(last.iter().copied()).map(|(line, _)| line.seq).collect()
     }
@@ -180,7 +180,7 @@ impl<'a> Leads<'a> {
     }
 
     /// What was published before with the same payload, and last on the same topic.
-    fn like(&self, (topic, payload): &(String, String), showed: usize) -> Vec<usize> {
+    fn like(&self, (topic, payload): &Message, showed: usize) -> Vec<usize> {
         let published = || {
             let until = self.with_told().take(showed).filter(|(line, _)| line.what == Happening::Sent);
             until.filter_map(|(line, told)| Some((line.seq, told?.message.as_ref()?)))
@@ -243,13 +243,16 @@ fn befell_the_broker(line: &Line) -> bool {
         && ["the broker ", "the disk "].iter().any(|it| line.text.starts_with(it))
 }
 
+/// Topic and payload.
+type Message = (String, String);
+
 /// What the packets before have said.
 #[derive(Default)]
 struct Known {
     /// The topics of Topic Aliases: by node, connection and way.
     aliases: BTreeMap<(String, u32, bool), BTreeMap<u32, String>>,
     /// Of each identifier the turn, and the message that it stands for.
-    turns: BTreeMap<(String, bool, u32), (u32, Option<(String, String)>)>,
+    turns: BTreeMap<(String, bool, u32), (u32, Option<Message>)>,
 }
 
 /// An exchange of packet identifiers: whose, and which way the PUBLISH goes.
@@ -272,8 +275,7 @@ impl Exchange {
 /// What a frame says about messages.
 #[derive(Default)]
 struct Told {
-    /// Topic and payload.
-    message: Option<(String, String)>,
+    message: Option<Message>,
     exchange: Option<Exchange>,
     /// What it asks for.
     filters: Vec<TopicFilter>,
