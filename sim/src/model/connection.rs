@@ -330,7 +330,8 @@ impl Model {
             if of.longest > 0 {
                 // Those that were completed lately as well: nobody was told that it is known.
                 let lately = std::mem::take(&mut of.lately).into_iter().map(|(_, sending)| sending);
-                let mut sending: Vec<_> = of.sending.drain(..).chain(lately).collect();
+                let open = of.sending.drain(..).chain(of.perhaps_sending.drain(..));
+                let mut sending: Vec<_> = open.chain(lately).collect();
                 sending.sort_by_key(|sending| sending.number);
                 of.ghost = Some(Ghost {
                     at: now,
