@@ -120,6 +120,7 @@ impl Report {
         self.table(&mut text, "Decode", &self.decode);
         self.table(&mut text, "Encode", &self.encode);
         self.table(&mut text, "Decode, the stream cut into pieces", &self.pieces);
+        text += WHAT_OWNING_COSTS;
         growth(&mut text, &self.growing_decode, &self.growing_encode);
         self.refusals(&mut text);
         self.remarks(&mut text);
@@ -254,3 +255,10 @@ fn locked_version(package: &str) -> String {
     let version = lock.split_once(&heading).and_then(|(_, rest)| rest.split_once('"'));
     version.map_or_else(|| "unknown".into(), |(version, _)| version.to_owned())
 }
+
+/// What dominates in the pieces, and what would be next.
+const WHAT_OWNING_COSTS: &str = "\nWhere a peer whose packets borrow is ahead of ours that own (pieces of 64 B, 3.1.1), it is the owning that \
+     costs: our views, which borrow as that peer does, are level with it, and each peer whose packets own takes \
+     longer than ours. An owned packet counts the references to the buffer that its bytes stand in, and a packet \
+     that comes in pieces is gathered in one first. Next would be a buffer for pieces that is handed over whole, \
+     so that nothing is counted until somebody keeps a packet.\n";
