@@ -18,7 +18,9 @@ use crate::{
 
 /// So many packets tell how it came about.
 const STEPS: usize = 14;
-/// Where fewer do, what was said last on the connection is told as well: so many packets of it.
+/// Where fewer packets than this lead there, what was said last on the connection is told as well.
+const TOO_FEW: usize = 3;
+/// So many packets of it, and of whatever else is told for comparison.
 const FEW: usize = 4;
 
 /// Invariants that are about a client and its connections, even where a message shows that they do not hold.
@@ -74,7 +76,7 @@ impl<'a> Leads<'a> {
         if invariant == OF_ANSWERS {
             steps.extend(self.open_before(about));
         }
-        if steps.iter().filter(|step| lines[**step].is_frame()).count() < FEW {
+        if steps.iter().filter(|step| lines[**step].is_frame()).count() < TOO_FEW {
             steps.extend(self.said_last(about));
         }
         steps.insert(showed);
