@@ -65,6 +65,9 @@ pub async fn asked(subject: &Subject, bounds: Bounds) -> Result<Asked, String> {
 }
 
 /// How a server that is launched can be taken down: a kill only where a session outlives it, for the standard lets a failure take it.
+///
+/// # Errors
+/// One sentence: why it cannot.
 pub async fn outages(launcher: &Launcher, versions: &[Version], bounds: Bounds) -> Result<Vec<Stop>, String> {
     launcher.offers(Setup::Persistence)?;
     let instance = server_of_its_own(launcher).await?;

@@ -157,7 +157,7 @@ impl Model {
         of.life = Life::Here;
         of.line = Some(at);
         of.expiry = asked;
-        of.longest = asked;
+        (of.longest, of.shortest) = (asked, asked);
         of.ghost = None;
         of.from_client.begin(keeps, most);
         if let Some(most) = self.lines[at].maximum_packet_size {

@@ -162,6 +162,7 @@ impl Model {
                     let of = &mut self.sessions[session];
                     of.expiry = expiry;
                     of.longest = of.longest.max(expiry);
+                    of.shortest = of.shortest.min(expiry);
                 }
                 // [MQTT-3.14.4-3] Every other reason leaves the will to be published.
                 if disconnect.reason == ReasonCode::NORMAL_DISCONNECTION {

@@ -61,8 +61,10 @@ impl Model {
             if let Life::Until(least, most) = of.life
                 && most >= unsure + Duration::from_secs(u64::from(of.expiry))
             {
-                // That its connection has ended may be lost, or that the server has noted it when it came back.
-                of.life = Life::Until(least, Duration::MAX);
+                // That its connection has ended may be lost, or that the server has noted it when it came back; and how long it was
+                // to live from then on.
+                let less = Duration::from_secs(of.expiry.saturating_sub(of.shortest).into());
+                of.life = Life::Until(least.saturating_sub(less), Duration::MAX);
                 of.expiry = of.longest;
             }
             if let Some(ghost) = of.ghost.take_if(|ghost| self.terms.is_durable && ghost.at >= unsure) {

@@ -42,6 +42,8 @@ pub(super) struct Session {
     pub(super) expiry: u32,
     /// The longest that it had on its last connection: DISCONNECT may have changed it, and a crash may have lost that.
     pub(super) longest: u32,
+    /// And the shortest.
+    pub(super) shortest: u32,
     pub(super) ghost: Option<Ghost>,
     pub(super) subscriptions: Vec<Subscribed>,
     /// Every filter that it was asked for.
@@ -240,6 +242,7 @@ impl Session {
             line: None,
             expiry: 0,
             longest: 0,
+            shortest: 0,
             ghost: None,
             subscriptions: Vec::new(),
             ever: Vec::new(),

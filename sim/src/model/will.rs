@@ -194,7 +194,9 @@ impl Model {
     fn surely_hear(&self, message: usize) -> Vec<(usize, u32)> {
         let will = &self.messages[message];
         let hears = |session: &Session| {
-            let mut certain = session.subscriptions.iter().filter(|subscribed| subscribed.is_certain());
+            // What a SUBSCRIBE without an answer changes may be what it was.
+            let is_settled = |subscribed: &&Subscribed| subscribed.is_certain() && subscribed.before.is_empty();
+            let mut certain = session.subscriptions.iter().filter(is_settled);
             let is_here = session.life == Life::Here && session.lasts() && session.smallest.is_none();
             is_here && certain.any(|subscribed| self.brings(subscribed, will))
         };
