@@ -59,8 +59,8 @@ pub(super) struct Open {
     pub(super) version: Version,
     /// Whose connection it is.
     pub(super) session: SessionKey,
-    /// CONNECT has begun that session: it was not there before.
-    pub(super) begins_session: bool,
+    /// Seconds that the session was to outlive its connection before this CONNECT; 0 where it begins with it.
+    pub(super) expiry_seconds_before: u32,
     /// Silence after which the client counts as gone: one and a half Keep Alive.
     pub(super) silence: Option<Duration>,
     /// When the last packet came.

@@ -135,7 +135,7 @@ impl Broker {
         let resumed = known.is_some() && !connect.clean_start;
         let enhanced = enhanced.map(|enhanced| Box::new(Enhanced { turn: Turn::Nobody, ..*enhanced }));
         self.sessions[key].user = user;
-        self.open(id, (key, !resumed), connect, enhanced, will, maximum_packet_size);
+        self.open(id, key, connect, enhanced, will, maximum_packet_size);
 
         // [MQTT-3.2.2-2] [MQTT-3.2.2-3]; 3.1 has no such bit.
         connack.session_present = resumed && connect.version() != Version::V3_1;
@@ -151,11 +151,11 @@ impl Broker {
         !self.config.sessions_belong_to_users || owner.is_none() || owner == user
     }
 
-    /// Ties connection and session together, which begins with it or does not.
+    /// Ties connection and session together.
     fn open(
         &mut self,
         id: ConnectionId,
-        (key, begins_session): (SessionKey, bool),
+        key: SessionKey,
         connect: &Connect,
         enhanced: Option<Box<Enhanced>>,
         will: Option<StoredWill>,
@@ -184,7 +184,7 @@ impl Broker {
         self.timers.cancel(Timer::SessionExpiry(key));
         let session = &mut self.sessions[key];
         session.connection = Some(id);
-        session.expiry_seconds = expiry_seconds;
+        let expiry_seconds_before = std::mem::replace(&mut session.expiry_seconds, expiry_seconds);
         session.resume(receive_maximum, send_quota);
         session.is_catching_up |= !session.queue_has_room(0, limits.queued_messages, limits.queued_bytes);
         let was_durable = std::mem::replace(&mut session.durable, expiry_seconds > 0);
@@ -208,7 +208,7 @@ impl Broker {
             connection.stage = Stage::Open(Open {
                 version: connect.version(),
                 session: key,
-                begins_session,
+                expiry_seconds_before,
                 silence,
                 last_packet: now,
                 maximum_packet_size,

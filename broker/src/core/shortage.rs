@@ -78,9 +78,9 @@ impl Broker {
             return self.disconnect(id, ReasonCode::QuotaExceeded, Some(NO_ROOM));
         }
         let (session, version, maximum) = (open.session, open.version, u32::try_from(open.maximum_packet_size).ok());
-        // [MQTT-3.2.2-4] Nor does a session await it that would have begun with this connection.
-        if open.begins_session {
-            self.sessions[session].expiry_seconds = 0;
+        // [MQTT-3.2.2-4] What was there stays as long as it would have, and what would have begun with this connection is not there.
+        if self.sessions[session].durable {
+            self.sessions[session].expiry_seconds = open.expiry_seconds_before;
         }
         self.say_no(id, version, maximum, ReasonCode::QuotaExceeded, None);
         // [MQTT-3.1.2-8]; 3.1.1 [MQTT-3.1.2-8] Only the will of who was let in is published.
