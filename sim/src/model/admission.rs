@@ -193,11 +193,13 @@ impl Model {
         }
         match was_here {
             Some(true) if !present => {
-                let detail = format!("Session Present is 0 for {name}, whose session has not expired");
+                let since = self.sessions[session].said_of_its_end();
+                let detail = format!("Session Present is 0 for {name}, whose session has not expired{since}");
                 self.breach(Invariant::SessionPresent, detail);
             }
             Some(false) if present => {
-                let detail = format!("Session Present is 1 for {name}, who has no session");
+                let since = self.sessions[session].said_of_its_end();
+                let detail = format!("Session Present is 1 for {name}, who has no session{since}");
                 self.breach(Invariant::SessionPresent, detail);
             }
             _ => {}

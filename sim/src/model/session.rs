@@ -334,6 +334,17 @@ impl Session {
         }
     }
 
+    /// In words, when a session without a connection was to end; empty where nothing says so.
+    pub(super) fn said_of_its_end(&self) -> String {
+        let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
+        let until = match self.life {
+            Life::None | Life::Here => return String::new(),
+            Life::Until(least, Duration::MAX) => format!("{} at the earliest", seconds(least)),
+            Life::Until(least, most) => format!("{} to {}", seconds(least), seconds(most)),
+        };
+        format!(": without a connection it was to end at {until}, by its Session Expiry Interval of {} s", self.expiry)
+    }
+
     /// It outlives the storm and its calm, whatever becomes of its connection.
     pub(super) fn lasts(&self) -> bool {
         self.expiry >= LASTING_SECONDS

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use squall_codec::{
     packet::{Packet, PacketKind},
     reason::Side,
@@ -18,6 +19,8 @@ use crate::{
 
 /// So many packets tell how it came about.
 const STEPS: usize = 14;
+/// Of those that tell of a client so many are of the beginning: how its newest connections came and went tells most.
+const FIRST: usize = 2;
 /// Where fewer packets than this lead there, what was said last on the connection is told as well.
 const TOO_FEW: usize = 3;
 /// So many packets of it, and of whatever else is told for comparison.
@@ -36,6 +39,24 @@ const OF_IDENTIFIERS: &str = "packet identifier in use";
 const OF_ANSWERS: &str = "answers";
 /// The invariant of how many exchanges are open: nothing but those, and how the connection began.
 const OF_THE_OPEN: &str = "Receive Maximum";
+
+/// The lines that lead to one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lead {
+    /// In the order of time.
+    pub(super) steps: Vec<usize>,
+    /// Between two of these is more than is told.
+    pub(super) cut: Option<Cut>,
+}
+
+/// What is not told: beginning and end tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Cut {
+    /// So many steps are told before it.
+    behind: usize,
+    /// How many are not.
+    count: usize,
+}
 
 /// What each line of a trace has to do with the others.
 pub(super) struct Leads<'a> {
@@ -60,9 +81,9 @@ impl<'a> Leads<'a> {
     }
 
     /// The lines that lead to the one at which an invariant turned out not to hold, and that one; `about`: the line that it is about.
-    pub(super) fn to(&self, invariant: &str, about: usize, showed: usize) -> Vec<usize> {
+    pub(super) fn to(&self, invariant: &str, about: usize, showed: usize) -> Lead {
         let lines = &self.trace.lines;
-        let (Some(line), true) = (lines.get(showed), about < lines.len()) else { return Vec::new() };
+        let (Some(line), true) = (lines.get(showed), about < lines.len()) else { return Lead::default() };
         let is_of_client = OF_CLIENTS.contains(&invariant)
             // With CONNECT comes a will, but what shows there is about the connection.
             || about == showed && dissect::kind(&lines[about].bytes) == Some(PacketKind::Connect);
@@ -79,18 +100,35 @@ impl<'a> Leads<'a> {
         if steps.iter().filter(|step| lines[**step].is_frame()).count() < TOO_FEW {
             steps.extend(self.said_last(about));
         }
+        self.drop_what_goes_without_saying(&mut steps);
         steps.insert(showed);
         let mut steps: Vec<usize> = steps.into_iter().collect();
         steps.sort_by_key(|step| lines[*step].at_us);
         // What the broker has behind it when the story begins is no part of it.
         let begins = steps.iter().position(|step| !befell_the_broker(&lines[*step])).unwrap_or(0);
         steps.drain(..begins);
-        if steps.len() > STEPS {
-            // The beginning and the end tell it.
-            let cut = steps.len() - STEPS;
-            steps.drain(STEPS / 2..STEPS / 2 + cut);
-        }
-        steps
+        let count = steps.len().saturating_sub(STEPS);
+        let behind = if OF_CLIENTS.contains(&invariant) { FIRST } else { STEPS / 2 };
+        steps.drain(behind.min(steps.len())..(behind + count).min(steps.len()));
+        Lead { steps, cut: (count > 0).then_some(Cut { behind, count }) }
+    }
+
+    /// That a connection was opened, where its CONNECT is told; and that it ended behind a packet that ends it.
+    fn drop_what_goes_without_saying(&self, steps: &mut BTreeSet<usize>) {
+        let lines = &self.trace.lines;
+        let of = |seq: usize| (&lines[seq].node, lines[seq].connection);
+        let frames = || steps.iter().map(|seq| &lines[*seq]).filter(|line| line.is_frame());
+        let begun: BTreeSet<_> = frames()
+            .filter(|line| dissect::kind(&line.bytes) == Some(PacketKind::Connect))
+            .map(|line| of(line.seq))
+            .collect();
+        let ended: BTreeMap<_, usize> =
+            frames().filter(|line| ends(line)).map(|line| (of(line.seq), line.seq)).collect();
+        steps.retain(|seq| match lines[*seq].what {
+            Happening::Opened => !begun.contains(&of(*seq)),
+            Happening::Ended => ended.get(&of(*seq)).is_none_or(|end| end > seq),
+            _ => true,
+        });
     }
 
     fn with_told(&self) -> impl Iterator<Item = (&'a Line, Option<&Told>)> {
@@ -225,6 +263,16 @@ impl<'a> Leads<'a> {
         let before = self.trace.lines[..seq].iter().rev();
         let of_connection = before.filter(move |line| line.node == *node && line.connection == *connection);
         of_connection.filter(|line| line.is_frame()).take(FEW).map(|line| line.seq)
+    }
+}
+
+/// A packet behind which a connection is closed.
+fn ends(line: &Line) -> bool {
+    match dissect::kind(&line.bytes) {
+        Some(PacketKind::Disconnect) => true,
+        // Behind its flags stands the reason, or the return code.
+        Some(PacketKind::Connack) => line.bytes.get(3).is_some_and(|reason| *reason != 0),
+        _ => false,
     }
 }
 

@@ -84,7 +84,8 @@
     if (wrong.steps.length > 1) {
       box.append(make('h3', '', 'How it came about'));
       const chain = make('ol', 'chain');
-      for (const seq of wrong.steps) {
+      for (const [place, seq] of wrong.steps.entries()) {
+        if (wrong.cut && place === wrong.cut.behind) chain.append(make('li', 'cut', `⋮ ${wrong.cut.count} more, in the diagram`));
         const row = rows[firstOf.get(seq)];
         if (!row) continue;
         const line = button('', () => choose(firstOf.get(seq), true), `${seq === wrong.seq ? 'here' : ''} ${row.shape === 'fault' || row.stroke === 'end' ? 'fault' : ''}`);

@@ -4,7 +4,10 @@
 use serde::Serialize;
 use squall_scenarios::verdict::Verdict;
 
-use super::{lead::Leads, statements, words};
+use super::{
+    lead::{Cut, Lead, Leads},
+    statements, words,
+};
 use crate::trace::model::{Broken, Trace};
 
 /// So many are told in full: what follows the first is often its consequence.
@@ -25,6 +28,8 @@ pub(super) struct Violation {
     pub(super) seq: Option<usize>,
     /// The lines that lead there, in the order of time.
     pub(super) steps: Vec<usize>,
+    /// What of them is left out.
+    pub(super) cut: Option<Cut>,
     /// The line of the script with a caret, for a step that was not borne out.
     pub(super) excerpt: String,
 }
@@ -44,14 +49,16 @@ pub(super) fn of(trace: &Trace) -> Vec<Violation> {
             if keys.is_empty() {
                 keys.clone_from(&breach.statements);
             }
+            // What has not come has no line of its own: where it began, and all that it met.
+            let Lead { steps, cut } = leads.to(&breach.breach, breach.about.unwrap_or(breach.seq), breach.seq);
             Violation {
                 title: breach.breach.clone(),
                 promise: words::of_invariant(&breach.breach).unwrap_or_default().to_owned(),
                 statements: keys,
                 seen: trace.shown(&breach.detail),
                 seq: Some(breach.seq),
-                // What has not come has no line of its own: where it began, and all that it met.
-                steps: leads.to(&breach.breach, breach.about.unwrap_or(breach.seq), breach.seq),
+                steps,
+                cut,
                 excerpt: String::new(),
             }
         })
@@ -65,13 +72,15 @@ pub(super) fn of(trace: &Trace) -> Vec<Violation> {
             None => "The play could not end".to_owned(),
         };
         let known = |key: &&String| statements::find(key).is_some();
+        let Lead { steps, cut } = end.seq.map_or_else(Lead::default, |seq| leads.to("", seq, seq));
         violations.push(Violation {
             title,
             promise: trace.header.title.clone(),
             statements: trace.header.proves.iter().filter(known).cloned().collect(),
             seen: trace.shown(&end.reason),
             seq: end.seq,
-            steps: end.seq.map_or_else(Vec::new, |seq| leads.to("", seq, seq)),
+            steps,
+            cut,
             excerpt: end.excerpt.clone().unwrap_or_default(),
         });
     }
