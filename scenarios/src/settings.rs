@@ -91,18 +91,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether clients are refused nothing, as far as it goes by these: no bound, no rule and no feature that is off stands in their
+    /// Whether clients are refused nothing of what the broker has, as far as it goes by these: no bound and no rule stands in their
     /// way. What is retained beyond a bound is no refusal, nor is a QoS above the highest.
     pub fn takes_all(&self) -> bool {
-        let off = [
-            self.retain_available,
-            self.wildcard_subscription_available,
-            self.subscription_identifiers_available,
-            self.shared_subscription_available,
-            self.anonymous,
-        ];
         let bounds = [self.connections, self.sessions, self.subscriptions_per_session, self.topic_levels];
-        !off.contains(&Some(false))
+        self.anonymous != Some(false)
             && bounds.iter().all(Option::is_none)
             && self.maximum_packet_size.is_none()
             && self.server_reference.is_none()

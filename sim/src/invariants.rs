@@ -77,6 +77,8 @@ pub enum Invariant {
     ClosesOnViolation,
     /// The server refuses nothing that it can do, and grants what it is asked for.
     Serves,
+    /// The server says what it does not have, and does nothing of the kind.
+    AsOffered,
     /// What was acknowledged survives a crash and a power failure.
     Durable,
     /// Whatever is owed arrives when nothing is in its way any more.
@@ -139,6 +141,9 @@ impl Invariant {
                 &["3.1.1/MQTT-3.1.0-2", "3.1.1/MQTT-4.8.0-1", "5.0/MQTT-3.1.0-2", "5.0/MQTT-4.13.1-1"]
             }
             Invariant::Serves => &["3.1.1/MQTT-3.8.4-5", "5.0/MQTT-3.8.4-7"],
+            Invariant::AsOffered => {
+                &["3.1.1/MQTT-3.8.3-2", "5.0/MQTT-3.2.2-9", "5.0/MQTT-3.2.2-12", "5.0/MQTT-3.2.2-13"]
+            }
             Invariant::Durable => &["3.1.1/MQTT-4.1.0-1", "5.0/MQTT-4.1.0-1"],
             Invariant::Progress => &["3.1.1/MQTT-4.4.0-1", "5.0/MQTT-4.4.0-1"],
             Invariant::Handed => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-2"],
@@ -174,6 +179,7 @@ impl Invariant {
             Invariant::StaysOpen => "stays open",
             Invariant::ClosesOnViolation => "closes on violation",
             Invariant::Serves => "serves",
+            Invariant::AsOffered => "as offered",
             Invariant::Durable => "durable",
             Invariant::Progress => "progress",
             Invariant::Handed => "handed over",

@@ -11,6 +11,7 @@ mod connection;
 mod delivery;
 mod keeping;
 mod message;
+mod offers;
 mod outage;
 mod refusals;
 mod retained;
@@ -25,7 +26,6 @@ use std::{collections::BTreeMap, time::Duration};
 use squall_broker::core::limits::QueuePolicy;
 use squall_codec::{
     packet::{Packet, PacketKind, Publish},
-    qos::Qos,
     wire::{PacketId, Text},
 };
 use squall_scenarios::{
@@ -49,6 +49,8 @@ use crate::{
     invariants::{About, Breach, Invariant},
 };
 
+pub use self::offers::Offers;
+
 /// What is known of the server, and how exact the clock is.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -66,11 +68,11 @@ pub struct Terms {
     pub unflushed_soft: usize,
     /// The longest Session Expiry Interval in seconds.
     pub maximum_session_expiry: u32,
-    /// The highest QoS that it grants.
-    pub maximum_qos: Qos,
+    /// What it has, and what it has not.
+    pub offers: Offers,
     /// Retained messages that it takes; beyond them it need not keep one.
     pub retained_messages: usize,
-    /// It is set up so that it takes what clients ask for, as long as its store works.
+    /// It is set up so that it takes what clients ask for, of what it has, as long as its store works.
     pub takes_all: bool,
 }
 
@@ -179,6 +181,10 @@ situations! {
     AliasUsed = "the server uses a Topic Alias instead of a topic",
     /// [MQTT-4.13.1-1]
     RuleBroken = "a client sends what is no packet, or none of its own",
+    /// Section 3.2.2.3
+    NotOnOffer = "a client asks for what the server does not have",
+    /// [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+    WillRefused = "a client is refused for its will",
     /// The server goes down.
     DownInFlight = "the server goes down while messages are in flight",
 }

@@ -117,9 +117,9 @@ impl Broker {
     }
 
     /// What a client may not send now; and the topic that an alias stands for.
-    fn check_publish(&mut self, speaker: Speaker, mut publish: Publish) -> Result<Publish, Violation> {
+    fn check_publish(&mut self, speaker: Speaker, publish: Publish) -> Result<Publish, Violation> {
+        // Before 5.0 nobody is told what there is not: what cannot be retained passes all the same, with its flag ([MQTT-3.3.1-13]).
         if !speaker.has_reasons {
-            publish.retain &= self.config.retain_available;
             return Ok(publish);
         }
         if publish.qos > self.config.maximum_qos {

@@ -104,7 +104,8 @@ impl Broker {
         if !self.persistence.is_failing() {
             return false;
         }
-        if publish.retain || (publish.qos == Qos::ExactlyOnce && self.sessions[speaker.session].durable) {
+        let is_retained = publish.retain && self.config.retain_available;
+        if is_retained || (publish.qos == Qos::ExactlyOnce && self.sessions[speaker.session].durable) {
             return true;
         }
         let mut matches = std::mem::take(&mut self.matches);

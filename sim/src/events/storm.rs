@@ -30,7 +30,7 @@ use crate::{
     invariants::{About, Breach, Invariant},
     journal::Forgets,
     meddler::Meddler,
-    model::{Model, Tally, Terms},
+    model::{Model, Offers, Tally, Terms},
     panics,
     run::{DEFAULT_LATENCY, RunError},
     scribe::Both,
@@ -74,7 +74,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         queue_policy: subject.config.limits.queue_policy,
         unflushed_soft: subject.config.limits.unflushed_soft,
         maximum_session_expiry: subject.config.maximum_session_expiry,
-        maximum_qos: subject.config.maximum_qos,
+        offers: Offers::of(&subject.config),
         retained_messages: subject.config.limits.retained_messages,
         takes_all: plan.broker.takes_all(),
     };

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use squall_codec::{
     packet::{Connack, Connect},
-    qos::Qos,
     version::Version,
 };
 
@@ -105,6 +104,12 @@ impl Model {
         };
         if connack.reason.is_failure() {
             self.lines[at].excuse = Some("CONNACK says no");
+            // [MQTT-3.2.2-7]; 3.1.1 [MQTT-3.2.2-5]
+            self.has_to_close(at);
+            // [MQTT-3.2.2-6]; 3.1.1 [MQTT-3.2.2-4]
+            if connack.session_present {
+                self.breach(Invariant::SessionPresent, "Session Present is 1 where CONNACK says no".to_owned());
+            }
             self.says_no("CONNECT", connack.reason);
             // It was refused before anything had changed: nobody was taken over.
             if self.is_short()
@@ -121,7 +126,6 @@ impl Model {
         };
         let line = &mut self.lines[at];
         line.stage = Stage::In;
-        line.maximum_qos = connack.properties.maximum_qos().and_then(Qos::from_bits).unwrap_or(Qos::ExactlyOnce);
         line.server_alias_maximum = connack.properties.topic_alias_maximum().unwrap_or(0);
         line.patience = (keep_alive > 0).then(|| Duration::from_millis(1500 * u64::from(keep_alive)));
         // It counts from CONNECT, whenever CONNACK leaves.
@@ -129,6 +133,7 @@ impl Model {
             let due = line.last_heard + patience + self.terms.slack;
             self.wake_at(due);
         }
+        self.offers(at, connack);
         self.check_session_present(at, session, &connect, connack);
         self.learn_name(session, &connect, connack);
 

@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use squall_codec::{
     packet::{Connect, Packet},
-    qos::Qos,
     reason::ReasonCode,
     topic::TopicName,
     version::Version,
 };
 
 use super::{
-    Model, Situation,
+    Model, Offers, Situation,
     answers::Answers,
     keeping::UNSURE_FOR,
     session::{Ghost, Life, Why},
@@ -27,7 +26,7 @@ pub(super) struct Line {
     pub(super) session: Option<usize>,
     pub(super) version: Version,
     pub(super) connect: Option<Box<Connect>>,
-    /// When the client has broken a rule: the server has to close it.
+    /// When the client has broken a rule, or was refused: the server has to close it.
     pub(super) violated: Option<Duration>,
     /// Why the server may close it.
     pub(super) excuse: Option<&'static str>,
@@ -47,7 +46,7 @@ pub(super) struct Line {
     pub(super) answers: Answers,
     pub(super) receive_maximum: u16,
     /// As CONNACK has it.
-    pub(super) maximum_qos: Qos,
+    pub(super) offers: Offers,
     pub(super) alias_maximum: u16,
     /// As CONNACK has it.
     pub(super) server_alias_maximum: u16,
@@ -94,7 +93,7 @@ impl Model {
             aliases: Default::default(),
             answers: Answers::default(),
             receive_maximum: u16::MAX,
-            maximum_qos: Qos::ExactlyOnce,
+            offers: Offers::EVERYTHING,
             alias_maximum: 0,
             server_alias_maximum: 0,
             maximum_packet_size: None,
@@ -104,7 +103,9 @@ impl Model {
     pub(super) fn server_gets(&mut self, at: usize, packet: &Packet) {
         if self.is_down {
             match (packet, self.lines[at].session) {
-                (Packet::Connect(connect), None) => self.connects_at_farewell(at, connect),
+                (Packet::Connect(connect), None) if !self.terms.offers.refuse(connect) => {
+                    self.connects_at_farewell(at, connect);
+                }
                 (_, Some(session)) => self.heard_at_farewell(at, session, packet),
                 _ => {}
             }
@@ -123,8 +124,18 @@ impl Model {
             return;
         }
         match packet {
-            Packet::Connect(connect) if stage == Stage::Open => return self.connects(at, connect),
-            _ if self.lines[at].forbids(packet) => return self.breaks_the_rules(at),
+            Packet::Connect(connect) if stage == Stage::Open => {
+                if !self.wants_too_much(at, connect) {
+                    self.connects(at, connect);
+                }
+                return;
+            }
+            _ if self.lines[at].forbids(packet) => {
+                if self.lines[at].was_told_otherwise(packet) {
+                    self.came(Situation::NotOnOffer);
+                }
+                return self.breaks_the_rules(at);
+            }
             _ => {}
         }
         let Some(session) = self.lines[at].session.filter(|_| self.lines[at].stage == Stage::In) else {
@@ -196,6 +207,7 @@ impl Model {
                 return;
             }
             Stage::Over if !self.is_down => return,
+            Stage::Open if !self.is_down && self.lines[at].violated.is_some() => return self.turns_away(at, packet),
             Stage::Open if !self.is_down => {
                 return self.breach(Invariant::Answers, format!("{} was sent before CONNECT", packet.kind()));
             }

@@ -16,7 +16,7 @@ impl Model {
 
     /// It grants a QoS to a subscription that asks for another.
     pub(super) fn grants_qos(&mut self, filter: &str, granted: Qos, asked: Qos) {
-        if self.terms.takes_all && granted < asked.min(self.terms.maximum_qos) {
+        if self.terms.takes_all && granted < asked.min(self.terms.offers.maximum_qos) {
             let (granted, asked) = (granted.bits(), asked.bits());
             self.breach(
                 Invariant::Serves,

@@ -89,7 +89,8 @@ impl Model {
     fn keep(&mut self, message: usize, is_sure: bool) {
         let unsure = self.unsure_from();
         let of = &self.messages[message];
-        if !of.publish.retain {
+        // Who speaks an older version cannot be told that nothing is retained.
+        if !of.publish.retain || !self.terms.offers.retained {
             return;
         }
         let is_above = self.retained.len() >= self.terms.retained_messages;

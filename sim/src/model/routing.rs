@@ -319,7 +319,8 @@ impl Model {
                 self.joins(session, asked);
             }
             filters.push((asked.filter.as_str().to_owned(), asked.options.qos));
-            let options = SubscriptionOptions { qos: asked.options.qos.min(self.terms.maximum_qos), ..asked.options };
+            let options =
+                SubscriptionOptions { qos: asked.options.qos.min(self.terms.offers.maximum_qos), ..asked.options };
             let of = &mut self.sessions[session];
             if !of.ever.contains(&asked.filter) {
                 of.ever.push(asked.filter.clone());
@@ -390,7 +391,7 @@ impl Model {
         filters: &[(String, Qos)],
         pending: &[String],
     ) {
-        let maximum = self.lines[at].maximum_qos;
+        let maximum = self.lines[at].offers.maximum_qos;
         if self.is_short() && self.lines[at].version == Version::V3_1 {
             // Section 3.9 of 3.1 has no code that says no: nothing need come of what is granted.
             return filters.iter().for_each(|(filter, _)| self.need_not_send_retained(session, filter));
@@ -398,6 +399,10 @@ impl Model {
         let mut refused = Vec::new();
         let mut lower = Vec::new();
         for ((filter, asked), reason) in filters.iter().zip(&suback.reasons) {
+            if self.has_no(filter) {
+                self.answers_what_it_has_not(at, session, filter, *reason);
+                continue;
+            }
             let of = &mut self.sessions[session];
             let Some(subscribed) = of.subscriptions.iter_mut().find(|subscribed| subscribed.filter.as_str() == filter)
             else {
@@ -445,7 +450,7 @@ impl Model {
     }
 
     /// A SUBSCRIBE was refused: what there was before, may still be there.
-    fn is_refused(&mut self, session: usize, filter: &str) {
+    pub(super) fn is_refused(&mut self, session: usize, filter: &str) {
         self.need_not_send_retained(session, filter);
         let of = &mut self.sessions[session];
         let mut to_filter = of.subscriptions.iter().filter(|subscribed| subscribed.filter.as_str() == filter);

@@ -21,16 +21,26 @@ impl Line {
             }
             // Section 4.12: nobody here has named an Authentication Method.
             Packet::Auth(_) => true,
-            // [MQTT-3.2.2-11] [MQTT-3.2.2-17]
+            // [MQTT-3.2.2-17]
             Packet::Publish(publish) => {
                 let has_alias = |alias| (1..=self.server_alias_maximum).contains(&alias);
-                publish.qos > self.maximum_qos || !publish.topic_alias.is_none_or(has_alias)
+                self.was_told_otherwise(packet) || !publish.topic_alias.is_none_or(has_alias)
             }
-            // [MQTT-3.8.3-4]
-            Packet::Subscribe(subscribe) => subscribe
-                .subscriptions
-                .iter()
-                .any(|wanted| wanted.options.no_local && wanted.filter.share_name().is_some()),
+            Packet::Subscribe(subscribe) => {
+                let mut wanted = subscribe.subscriptions.iter();
+                // [MQTT-3.8.3-4]
+                self.was_told_otherwise(packet)
+                    || wanted.any(|wanted| wanted.options.no_local && wanted.filter.share_name().is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether CONNACK has said that the server does not have what this asks for.
+    pub(super) fn was_told_otherwise(&self, packet: &Packet) -> bool {
+        match packet {
+            Packet::Publish(publish) => !self.offers.allow_publish(publish),
+            Packet::Subscribe(subscribe) => !self.offers.allow_subscribe(subscribe),
             _ => false,
         }
     }
@@ -42,12 +52,16 @@ impl Model {
         if line.stage == Stage::Over || self.is_down || line.violated.is_some() {
             return;
         }
-        line.violated = Some(self.now);
         line.excuse = Some("its client has broken a rule");
         line.last_heard = self.now;
-        let due = self.now + self.patience_with_violations();
         self.came(Situation::RuleBroken);
-        self.wake_at(due);
+        self.has_to_close(at);
+    }
+
+    /// From now on the server has to close the connection.
+    pub(super) fn has_to_close(&mut self, at: usize) {
+        self.lines[at].violated = Some(self.now);
+        self.wake_at(self.now + self.patience_with_violations());
     }
 
     /// What was done before may have to be kept first.
@@ -69,10 +83,29 @@ impl Model {
         for at in 0..self.lines.len() {
             if self.violation_due(&self.lines[at]).is_some_and(|due| due <= self.now) {
                 self.lines[at].violated = None;
-                let detail = "a client has broken a rule, and its connection is still open".to_owned();
-                self.breach(Invariant::ClosesOnViolation, detail);
+                let why = self.lines[at].excuse.unwrap_or("nobody is to stay");
+                self.breach(Invariant::ClosesOnViolation, format!("{why}, and the connection is still open"));
             }
         }
+    }
+
+    /// What is said to somebody who is not to be let in: at most a CONNACK that says no ([MQTT-3.2.0-1], [MQTT-3.2.2-6], [MQTT-3.14.0-1]).
+    pub(super) fn turns_away(&mut self, at: usize, packet: &Packet) {
+        let was_told = self.lines[at].said_goodbye;
+        let detail = match packet {
+            Packet::Connack(connack) if connack.reason.is_failure() && was_told.is_none() => {
+                self.lines[at].said_goodbye = Some(connack.reason);
+                if !connack.session_present {
+                    return;
+                }
+                "Session Present is 1 where CONNACK says no".to_owned()
+            }
+            Packet::Connack(connack) if !connack.reason.is_failure() => {
+                return self.breach(Invariant::AsOffered, "who has to be refused is let in".to_owned());
+            }
+            packet => format!("{} is sent to somebody who was not let in", packet.kind()),
+        };
+        self.breach(Invariant::Answers, detail);
     }
 
     /// Section 4.13.1: if the server says why, it says that something was wrong.

@@ -4,6 +4,7 @@ pub mod clients;
 mod connections;
 mod deliveries;
 mod exchanges;
+mod offers;
 mod store;
 mod subscriptions;
 mod wills;
@@ -186,8 +187,16 @@ pub fn everything() -> Vec<(String, &'static [Invariant], Arc<Breaking>)> {
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Broken> {
     let take_over = std::slice::from_ref(&connections::TAKE_OVER);
-    let all =
-        [deliveries::ALL, exchanges::ALL, connections::ALL, subscriptions::ALL, wills::ALL, store::ALL, take_over];
+    let all = [
+        deliveries::ALL,
+        exchanges::ALL,
+        connections::ALL,
+        offers::ALL,
+        subscriptions::ALL,
+        wills::ALL,
+        store::ALL,
+        take_over,
+    ];
     all.into_iter().flatten()
 }
 

@@ -46,6 +46,22 @@ impl Default for Offer {
     }
 }
 
+impl Offer {
+    /// What a broker that is set up so has, as far as CONNACK of 5.0 could say it.
+    pub fn of(broker: &Settings) -> Self {
+        let has = |feature: Option<bool>| feature != Some(false);
+        let all = Offer::default();
+        Offer {
+            maximum_qos: broker.maximum_qos.unwrap_or(all.maximum_qos),
+            retained: has(broker.retain_available),
+            wildcards: has(broker.wildcard_subscription_available),
+            shared: has(broker.shared_subscription_available),
+            identifiers: has(broker.subscription_identifiers_available),
+            ..all
+        }
+    }
+}
+
 /// Nobody can set up a server that is only an address.
 pub(crate) const SETTINGS: &str = "settings of the broker: it is as it is";
 

@@ -14,7 +14,7 @@ use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, S
 use super::{
     faults::faults,
     swarm::{Draws, FEW_IDENTIFIERS, Feature, Swarm},
-    violations::violation,
+    violations::{not_on_offer, violation},
 };
 
 pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
@@ -88,7 +88,7 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
     let mut several = Draws::new(seed, "several filters", who as u64);
     let mut filters = Vec::new();
     let count = if swarm.has(Feature::Overlap) { subscribing.between(1, 4) } else { subscribing.between(0, 2) };
-    let is_member = swarm.has(Feature::Team) && version.has_properties();
+    let is_member = is_member(swarm, version);
     if is_member {
         let mut team = Draws::new(seed, "team", who as u64);
         let qos = team.one_of(&[Qos::AtLeastOnce, Qos::ExactlyOnce]);
@@ -146,6 +146,15 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
         }
     }
 
+    let not_on_offer = not_on_offer(&swarm.broker);
+    if version.has_properties() && !not_on_offer.is_empty() {
+        let mut asking = Draws::new(seed, "not on offer", who as u64);
+        for _ in 0..asking.below(3) {
+            let at = asking.millis(1_000, 11_900);
+            push(at, Doing::Send(not_on_offer[asking.below(not_on_offer.len())].1.clone()));
+        }
+    }
+
     let mut publishing = Draws::new(seed, "messages", who as u64);
     let mut sent = 0;
     while sent < swarm.messages {
@@ -167,9 +176,10 @@ fn last_one(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
     let mut draws = Draws::new(seed, "last one", 0);
     let version = draws.one_of(&swarm.versions);
     let connecting = Connecting { reconnect: Some(draws.millis(20, 200)), ..Connecting::new(version) };
-    for doing in
-        [Doing::Connect(Box::new(connecting)), Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::ExactlyOnce)))]
-    {
+    let has_wildcards = swarm.broker.wildcard_subscription_available != Some(false);
+    let all = if has_wildcards { &["#"][..] } else { &TOPICS[..] };
+    let wanted = all.iter().map(|filter| Wanted::new(called(swarm, filter), Qos::ExactlyOnce)).collect();
+    for doing in [Doing::Connect(Box::new(connecting)), Doing::Subscribe(Subscribing { wanted, identifier: None })] {
         steps.push(Step::at(swarm.lasts, Act::Client(swarm.clients, doing)));
     }
 }
@@ -190,10 +200,12 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
             false => 0,
         };
         let topic = called(swarm, draws.one_of(&TOPICS));
-        // Above the Maximum QoS a will is refused with its CONNECT (section 3.2.2.3.4), and there would be nobody.
-        let most = swarm.broker.maximum_qos.unwrap_or(Qos::ExactlyOnce);
-        let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]).min(most);
+        let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce]);
         let retain = swarm.has(Feature::Retain) && draws.happens(30);
+        // A will that the server cannot have is refused with its CONNECT (sections 3.2.2.3.4 and 3.2.2.3.5): mostly there is somebody.
+        let insists = Draws::new(seed, "wills above the offer", who as u64).happens(25);
+        let qos = if insists { qos } else { qos.min(swarm.broker.maximum_qos.unwrap_or(Qos::ExactlyOnce)) };
+        let retain = retain && (insists || retains(swarm, version));
         let properties = properties(seed, swarm, version, "will properties", who);
         (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None, properties }, delay)
     });
@@ -208,7 +220,7 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
     let has_few = swarm.has(Feature::FewIdentifiers) && draws.happens(60);
     let packet_ids = has_few.then(|| draws.one_of(&FEW_IDENTIFIERS));
     let alias = swarm.has(Feature::Alias) && version.has_properties();
-    let is_member = swarm.has(Feature::Team) && version.has_properties();
+    let is_member = is_member(swarm, version);
     let mut connecting = Connecting {
         client_id: shares_name.then(|| NAMES[0].to_owned()),
         clean_start: clean,
@@ -260,7 +272,7 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
         draws.one_of(&TOPICS)
     };
     let qos = draws.one_of(&[Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce, Qos::ExactlyOnce]);
-    let mut wanted = Wanted::new(called(swarm, filter), qos);
+    let mut wanted = Wanted::new(called(swarm, on_offer(swarm, version, filter)), qos);
     if swarm.has(Feature::Options) && has_properties {
         wanted.no_local = !filter.starts_with('$') && draws.happens(30);
         wanted.retain_as_published = draws.happens(40);
@@ -269,9 +281,29 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
     }
     let mut subscribing = Subscribing::to(wanted);
     if swarm.has(Feature::Identifier) && has_properties {
-        subscribing.identifier = draws.happens(70).then(|| draws.between(1, 300) as u32);
+        let identifier = draws.happens(70).then(|| draws.between(1, 300) as u32);
+        subscribing.identifier = identifier.filter(|_| swarm.broker.subscription_identifiers_available != Some(false));
     }
     subscribing
+}
+
+/// The same filter; or a topic where the server does not have what it takes, and says so: the client's library would not ask for it.
+fn on_offer(swarm: &Swarm, version: Version, filter: &'static str) -> &'static str {
+    let is_off = |feature: Option<bool>| feature == Some(false) && version.has_properties();
+    let has_no_wildcard = is_off(swarm.broker.wildcard_subscription_available) && filter.contains(['+', '#']);
+    let has_no_share = is_off(swarm.broker.shared_subscription_available) && filter.starts_with('$');
+    if has_no_wildcard || has_no_share { TOPICS[filter.len() % TOPICS.len()] } else { filter }
+}
+
+/// Whether RETAIN is a client's to say: one of an older version knows nothing of a server that retains nothing.
+fn retains(swarm: &Swarm, version: Version) -> bool {
+    swarm.broker.retain_available != Some(false) || !version.has_properties()
+}
+
+/// Whether it is one of a team.
+fn is_member(swarm: &Swarm, version: Version) -> bool {
+    let is_off = on_offer(swarm, version, TEAM) != TEAM;
+    swarm.has(Feature::Team) && version.has_properties() && !is_off
 }
 
 /// What else the same SUBSCRIBE asks for, now and then.
@@ -296,6 +328,7 @@ fn message(seed: u64, draws: &mut Draws, swarm: &Swarm, version: Version, topic:
     }
     let retain = swarm.has(Feature::Retain) && draws.happens(25);
     let clears = retain && draws.happens(15);
+    let (retain, clears) = (retain && retains(swarm, version), clears && retains(swarm, version));
     let mut payload = if clears { String::new() } else { number.to_string() };
     if swarm.has(Feature::Large) && !clears && draws.happens(5) {
         let size = draws.between(1_000, 6_000);

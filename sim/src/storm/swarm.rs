@@ -274,6 +274,7 @@ impl Swarm {
             (broker.first_packet_id, broker.last_packet_id) = (Some(first), Some(last));
         }
         bounds(seed, &mut broker);
+        switched_off(seed, &mut broker);
         let comes = |feature: &&Feature| {
             // Where all are members of it, little else happens to subscriptions.
             let often = match feature {
@@ -325,6 +326,26 @@ fn bounds(seed: u64, broker: &mut Settings) {
     }
     if draws.happens(8) {
         broker.unflushed_soft = Some(draws.between(1, 16) * 1_024);
+    }
+}
+
+/// What the broker does not have, from a stream of its own.
+fn switched_off(seed: u64, broker: &mut Settings) {
+    let mut draws = Draws::new(seed, "switched off", 0);
+    if !draws.happens(10) {
+        return;
+    }
+    let features = [
+        &mut broker.retain_available,
+        &mut broker.wildcard_subscription_available,
+        &mut broker.subscription_identifiers_available,
+        &mut broker.shared_subscription_available,
+    ];
+    let certain = draws.below(features.len());
+    for (place, feature) in features.into_iter().enumerate() {
+        if draws.happens(25) || place == certain {
+            *feature = Some(false);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What no client may send: bytes that are no packet, and packets that are none of a client's, or come at the wrong time.
 
 use bytes::Bytes;
-use squall_codec::version::Version;
+use squall_codec::{qos::Qos, version::Version};
 use squall_scenarios::settings::Settings;
 
 use super::swarm::Draws;
@@ -97,6 +97,38 @@ const fn second_connect(version: Version) -> &'static [u8] {
         Version::V5_0 => b"\x10\x0E\x00\x04MQTT\x05\x02\x00\x3C\x00\x00\x01a",
     }
 }
+
+/// What a client of 5.0 must not ask a broker for that is set up so, with what it is. Each below the root of a stage: whatever comes of it
+/// would be seen.
+pub fn not_on_offer(broker: &Settings) -> Vec<(&'static str, Bytes)> {
+    let mut all: Vec<(&'static str, &'static [u8])> = Vec::new();
+    if broker.retain_available == Some(false) {
+        all.push(("PUBLISH of QoS 0 with RETAIN", b"\x31\x0D\x00\x09squall//a\x00!"));
+        all.push(("PUBLISH of QoS 1 with RETAIN", b"\x33\x0F\x00\x09squall//a\xEA\x61\x00!"));
+        all.push(("PUBLISH of QoS 2 with RETAIN", b"\x35\x0F\x00\x09squall//a\xEA\x61\x00!"));
+    }
+    if broker.wildcard_subscription_available == Some(false) {
+        all.push(("SUBSCRIBE to a wildcard", b"\x82\x0F\xEA\x61\x00\x00\x09squall//#\x02"));
+        all.push(("SUBSCRIBE to a topic and a wildcard", TOPIC_AND_WILDCARD));
+    }
+    if broker.subscription_identifiers_available == Some(false) {
+        all.push(("SUBSCRIBE with a Subscription Identifier", b"\x82\x11\xEA\x61\x02\x0B\x01\x00\x09squall//a\x02"));
+    }
+    if broker.shared_subscription_available == Some(false) {
+        all.push(("SUBSCRIBE to a share", b"\x82\x18\xEA\x61\x00\x00\x12$share/g/squall//a\x02"));
+    }
+    match broker.maximum_qos {
+        Some(Qos::AtMostOnce) => {
+            all.push(("PUBLISH of QoS 1", b"\x32\x0F\x00\x09squall//a\xEA\x61\x00!"));
+            all.push(("PUBLISH of QoS 2", b"\x34\x0F\x00\x09squall//a\xEA\x61\x00!"));
+        }
+        Some(Qos::AtLeastOnce) => all.push(("PUBLISH of QoS 2", b"\x34\x0F\x00\x09squall//a\xEA\x61\x00!")),
+        Some(Qos::ExactlyOnce) | None => {}
+    }
+    all.into_iter().map(|(what, bytes)| (what, Bytes::from_static(bytes))).collect()
+}
+
+const TOPIC_AND_WILDCARD: &[u8] = b"\x82\x1B\xEA\x61\x00\x00\x09squall//a\x02\x00\x09squall//+\x02";
 
 /// One of them, or what is wrong at a broker that is set up so.
 pub(super) fn violation(draws: &mut Draws, version: Version, broker: &Settings) -> Bytes {

@@ -16,7 +16,7 @@ use squall_scenarios::{
     links::Links,
     outage::{DiskState, Outage, Stop},
     plan::Plan,
-    settings::{Settings, Storage},
+    settings::Storage,
     stage::{LocalFuture, TOPIC_ROOT},
     transcript::EntryId,
 };
@@ -50,11 +50,9 @@ const ALLOWANCE: Allowance =
 /// What becomes of a plan in this world: without outages of a broker that keeps nothing, and with room for every message, because
 /// nobody is told at an edge that a queue was full.
 pub fn fitted(plan: &Plan) -> Fitted {
-    let Settings { maximum_qos, .. } = plan.broker;
     let keeps = !matches!(plan.broker.store, None | Some(Storage::None));
-    let maximum_qos = maximum_qos.unwrap_or(Offer::default().maximum_qos);
     let outages = if keeps { vec![Stop::Restart, Stop::Crash, Stop::PowerLoss] } else { Vec::new() };
-    let offer = Offer { maximum_qos, outages, disks: keeps, ..Offer::default() };
+    let offer = Offer { outages, disks: keeps, ..Offer::of(&plan.broker) };
     let mut fitted = fit(plan, &offer);
     // All others hold: this broker can be set up.
     fitted.left_out.retain(|left_out| left_out.what != SETTINGS);

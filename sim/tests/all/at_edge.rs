@@ -26,7 +26,8 @@ use squall_sim::{
 
 /// What is found at the edge in the storm of a seed.
 fn found(seed: u64, liar: Option<Box<dyn Liar>>) -> Vec<Breach> {
-    judged(&fit(&generate::plan(seed), &Offer::default()).plan, liar)
+    let plan = generate::plan(seed);
+    judged(&fit(&plan, &Offer::of(&plan.broker)).plan, liar)
 }
 
 /// What is found at the edge.
@@ -94,7 +95,7 @@ fn an_honest_broker_is_never_accused() {
 }
 
 /// Broken brokers that nobody can tell from an honest one at the edge of a real server, and why.
-const UNSEEN: [(&str, &str); 17] = [
+const UNSEEN: [(&str, &str); 24] = [
     ("grants less than it says", "SUBACK says so, and a server may"),
     ("grants QoS 1 for QoS 2", "SUBACK says so, and a server may"),
     ("says nothing to a ping now and then", "the client leaves before anybody would call the answer late"),
@@ -110,6 +111,13 @@ const UNSEEN: [(&str, &str); 17] = [
     ("grants a subscription that its store cannot keep", "no storm makes the disk of a real server fail"),
     ("gives everybody without a name the same one", "everybody has a name there"),
     ("tells nobody the name that it has given", "everybody has a name there"),
+    ("does not say what it does not have", "what a server does not have was left out of its storms"),
+    ("says that it does not have what it has", "a server that says so is asked for none of it"),
+    ("refuses a subscription now and then", "a server may"),
+    ("lets in whose will it cannot have", "what a server does not have was left out of its storms"),
+    ("takes RETAIN where it says that it retains nothing", "what a server does not have was left out of its storms"),
+    ("grants an older client what it does not have", "what a server does not have was left out of its storms"),
+    ("retains what it says that it retains nothing of", "what a server does not have was left out of its storms"),
     ("minds no packet that is none of a client's", "no client of a real server's storm breaks a rule"),
     ("says that all is well to who has broken a rule", "no client of a real server's storm breaks a rule"),
 ];

@@ -30,7 +30,7 @@ use squall_sim::{
         broken, generate,
         report::Report,
         sweep::{Breaking, Sweep, Wrong, broken_by, play_quietly},
-        violations::violations,
+        violations::{not_on_offer, violations},
     },
     story,
     trace::{model::Trace, read, write},
@@ -162,6 +162,74 @@ fn whoever_breaks_a_rule_is_shown_out_and_nobody_else() {
             let told: Vec<String> = run.transcript.entries().into_iter().filter_map(of_alice).collect();
             assert_eq!(told, ["message squall//gone \"rude\""], "{version}: {what}");
         }
+    }
+}
+
+/// A broker that has nothing of what it need not have, but for QoS 1.
+fn bare() -> Settings {
+    Settings {
+        maximum_qos: Some(Qos::AtLeastOnce),
+        retain_available: Some(false),
+        wildcard_subscription_available: Some(false),
+        subscription_identifiers_available: Some(false),
+        shared_subscription_available: Some(false),
+        ..Settings::default()
+    }
+}
+
+/// Two clients of a broker that has little: what alice hears, who has subscribed to `a` and `gone`, and how often what is not there was
+/// asked for, or has kept bob out.
+fn at_a_bare_broker(version: Version, will: Message, doing: &[Doing]) -> (Vec<String>, [u32; 2]) {
+    let bob = Connecting { will: Some((will, 0)), ..Connecting::new(version) };
+    let at = |millis, who, doing| Step::at(Duration::from_millis(millis), Act::Client(who, doing));
+    let wanted = ["a", "gone"].map(|filter| Wanted::new(filter, Qos::AtLeastOnce)).to_vec();
+    let mut steps = vec![
+        at(0, 0, Doing::Connect(Box::new(Connecting::new(Version::V5_0)))),
+        at(10, 0, Doing::Subscribe(Subscribing { wanted, identifier: None })),
+        at(20, 1, Doing::Connect(Box::new(bob))),
+    ];
+    steps.extend(doing.iter().map(|doing| at(50, 1, doing.clone())));
+    let plan = Plan {
+        title: "what is not there".to_owned(),
+        about: None,
+        proves: Vec::new(),
+        seed: 1,
+        broker: bare(),
+        actors: ["alice", "bob"].map(str::to_owned).to_vec(),
+        steps,
+        lasts: Duration::from_secs(1),
+        calm: Duration::from_secs(1),
+    };
+    let run = play(&plan, StormOptions::default());
+    assert_eq!((run.error, run.breaches), (None, Vec::new()), "{version}: {doing:?}");
+    let came = [Situation::NotOnOffer, Situation::WillRefused].map(|came| run.tally.situations[came as usize]);
+    (run.transcript.entries().into_iter().filter_map(of_alice).collect(), came)
+}
+
+#[test]
+fn whoever_asks_for_what_connack_denies_is_shown_out() {
+    let all = not_on_offer(&bare());
+    assert_eq!(all.len(), 8);
+    for (what, bytes) in all {
+        let told = at_a_bare_broker(Version::V5_0, message("gone", "rude"), &[Doing::Send(bytes)]);
+        assert_eq!(told, (vec!["message squall//gone \"rude\"".to_owned()], [1, 0]), "{what}");
+    }
+}
+
+#[test]
+fn whose_will_the_broker_cannot_have_is_nobody_and_an_older_client_is_told_nothing() {
+    let retained = Message { retain: true, ..message("gone", "bob") };
+    let high = Message { qos: Qos::ExactlyOnce, ..message("gone", "bob") };
+    let doing = [Doing::Publish(message("a", "of bob"))];
+    for will in [retained, high] {
+        // Once more when all is calm, and everybody comes back.
+        assert_eq!(at_a_bare_broker(Version::V5_0, will.clone(), &doing), (Vec::new(), [0, 2]));
+        let told = at_a_bare_broker(Version::V3_1_1, will, &doing);
+        assert_eq!(told, (vec!["message squall//a \"of bob\"".to_owned()], [0, 0]));
+    }
+    let wildcard = [Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::AtLeastOnce)))];
+    for version in [Version::V3_1, Version::V3_1_1] {
+        assert_eq!(at_a_bare_broker(version, message("gone", "bob"), &wildcard), (Vec::new(), [1, 0]), "{version}");
     }
 }
 
