@@ -107,6 +107,9 @@ pub enum Doing {
     /// These bytes leave on its connection, between two packets, whatever its library thinks of them. Without a connection that
     /// has let it in, nothing happens.
     Send(Bytes),
+    /// A connection is opened that is none of its client's, these bytes leave on it, and nothing else. It stays open as long as the server
+    /// leaves it open. Where nobody listens, nothing happens.
+    Knock(Bytes),
 }
 
 /// The options of a client.

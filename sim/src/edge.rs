@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use squall_codec::packet::{Packet, Publish};
+use squall_codec::{
+    error::DecodeError,
+    packet::{Packet, Publish},
+    version::Version,
+};
 use squall_scenarios::outage::{DiskState, Stop};
 
 /// One thing that passes.
@@ -14,7 +18,12 @@ pub enum Edge<'a> {
     /// The server gets a packet.
     ToServer(&'a Packet),
     /// The server gets bytes that are no packet: behind them it reads nothing.
-    Malformed,
+    Malformed {
+        /// What is spoken there, if that is known.
+        version: Option<Version>,
+        /// What is wrong with them, if that is known: a liar may see another end of them than the server.
+        error: Option<&'a DecodeError>,
+    },
     /// The server sends a packet.
     ToClient(&'a Packet),
     /// The server learns that the connection has ended.

@@ -77,6 +77,8 @@ pub enum Invariant {
     ClosesOnViolation,
     /// The server refuses nothing that it can do, and grants what it is asked for.
     Serves,
+    /// Who says no CONNECT in time, or one that must be refused, is not let in and shown out; the others may take their time.
+    Admits,
     /// The server says what it does not have, and does nothing of the kind.
     AsOffered,
     /// What was acknowledged survives a crash and a power failure.
@@ -141,9 +143,16 @@ impl Invariant {
                 &["3.1.1/MQTT-3.1.0-2", "3.1.1/MQTT-4.8.0-1", "5.0/MQTT-3.1.0-2", "5.0/MQTT-4.13.1-1"]
             }
             Invariant::Serves => &["3.1.1/MQTT-3.8.4-5", "5.0/MQTT-3.8.4-7"],
-            Invariant::AsOffered => {
-                &["3.1.1/MQTT-3.8.3-2", "5.0/MQTT-3.2.2-9", "5.0/MQTT-3.2.2-12", "5.0/MQTT-3.2.2-13"]
-            }
+            Invariant::Admits => &[
+                "3.1.1/MQTT-3.1.2-2",
+                "3.1.1/MQTT-3.1.3-8",
+                "3.1.1/MQTT-3.1.4-1",
+                "5.0/MQTT-3.1.4-1",
+                "5.0/MQTT-3.1.4-2",
+                "5.0/MQTT-3.2.2-12",
+                "5.0/MQTT-3.2.2-13",
+            ],
+            Invariant::AsOffered => &["3.1.1/MQTT-3.8.3-2", "5.0/MQTT-3.2.2-9"],
             Invariant::Durable => &["3.1.1/MQTT-4.1.0-1", "5.0/MQTT-4.1.0-1"],
             Invariant::Progress => &["3.1.1/MQTT-4.4.0-1", "5.0/MQTT-4.4.0-1"],
             Invariant::Handed => &["3.1.1/MQTT-4.3.3-2", "5.0/MQTT-4.3.3-2"],
@@ -179,6 +188,7 @@ impl Invariant {
             Invariant::StaysOpen => "stays open",
             Invariant::ClosesOnViolation => "closes on violation",
             Invariant::Serves => "serves",
+            Invariant::Admits => "admits",
             Invariant::AsOffered => "as offered",
             Invariant::Durable => "durable",
             Invariant::Progress => "progress",

@@ -18,6 +18,7 @@ mod retained;
 mod routing;
 mod session;
 mod shares;
+mod strangers;
 mod violations;
 mod will;
 
@@ -64,6 +65,8 @@ pub struct Terms {
     pub queued_messages: usize,
     /// What happens to those beyond.
     pub queue_policy: QueuePolicy,
+    /// From the opening of a connection to CONNECT.
+    pub connect_timeout: Duration,
     /// Bytes of memory on their way to one client, beyond which QoS 0 is dropped.
     pub unflushed_soft: usize,
     /// The longest Session Expiry Interval in seconds.
@@ -185,6 +188,10 @@ situations! {
     NotOnOffer = "a client asks for what the server does not have",
     /// [MQTT-3.2.2-12] [MQTT-3.2.2-13]
     WillRefused = "a client is refused for its will",
+    /// [MQTT-3.1.0-1]
+    NoClient = "the first packet on a connection lets nobody in",
+    /// Section 3.1.4
+    NeverConnected = "a connection on which no CONNECT comes is closed",
     /// The server goes down.
     DownInFlight = "the server goes down while messages are in flight",
 }
@@ -333,7 +340,9 @@ impl Model {
             self.wills_due();
             self.keep_alives_due();
             self.violations_due();
-            let next = self.next_will().into_iter().chain(self.next_keep_alive()).chain(self.next_violation()).min();
+            self.connects_due();
+            let next = self.next_will().into_iter().chain(self.next_keep_alive());
+            let next = next.chain(self.next_violation()).chain(self.next_connect()).min();
             // What is due now and still there waits for its slack.
             self.alarm = next.filter(|next| *next > alarm);
         }
@@ -404,9 +413,9 @@ impl Witness for Model {
                 self.tally.received += 1;
                 self.server_gets(connection, packet);
             }
-            Edge::Malformed => {
+            Edge::Malformed { version, error } => {
                 self.note(connection, 8, |_| {});
-                self.breaks_the_rules(connection);
+                self.malformed(connection, version, error);
             }
             Edge::ToClient(packet) => {
                 self.note(connection, 2, |digest| digest_packet(digest, packet));

@@ -48,7 +48,7 @@ impl Witness for Scribe {
             }
             Edge::ToServer(packet) => Happened::Sent(self.resolved(connection, 0, packet)),
             // Bytes that are no packet are nobody's packet.
-            Edge::Malformed => return,
+            Edge::Malformed { .. } => return,
             Edge::ToClient(packet) => Happened::Received(self.resolved(connection, 1, packet)),
             Edge::EndedByClient => Happened::Ended { by_server: false, is_reset: false },
             Edge::EndedByServer => Happened::Ended { by_server: true, is_reset: false },

@@ -8,6 +8,7 @@ pub mod live;
 pub mod report;
 pub mod run;
 pub mod shrink;
+pub mod strangers;
 pub mod swarm;
 pub mod sweep;
 mod threads;

@@ -99,11 +99,15 @@ fn doing_words(doing: &Doing) -> String {
             words.extend(session_expiry.map(|seconds| format!("session_expiry: {}", expiry(seconds))));
             format!("{{ disconnect: {} }}", braces(&words))
         }
-        Doing::Send(bytes) => {
-            let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-            format!("{{ send: {{ bytes: \"{}\" }} }}", bytes.join(" "))
-        }
+        Doing::Send(bytes) => format!("{{ send: {{ bytes: \"{}\" }} }}", hex(bytes)),
+        Doing::Knock(bytes) if bytes.is_empty() => "{ knock: {} }".to_owned(),
+        Doing::Knock(bytes) => format!("{{ knock: {{ bytes: \"{}\" }} }}", hex(bytes)),
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(" ")
 }
 
 fn connecting_words(connecting: &Connecting) -> Vec<String> {

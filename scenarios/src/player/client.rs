@@ -57,6 +57,7 @@ impl ClientPart {
             | Verb::Acknowledge(_)
             | Verb::Close(_)
             | Verb::Closed(_)
+            | Verb::Knock(_)
             | Verb::Quiet(_) => unreachable!("a script is checked: these are verbs of a peer"),
         }
     }

@@ -67,7 +67,9 @@ impl PeerPart {
             Verb::Close(how) => self.close((*how).into()).await,
             Verb::Closed(closed) => self.closed(scene, closed).await,
             Verb::Quiet(_) => self.quiet(scene).await,
-            Verb::Message(_) | Verb::Event(_) => unreachable!("a script is checked: these are verbs of a client"),
+            Verb::Message(_) | Verb::Event(_) | Verb::Knock(_) => {
+                unreachable!("a script is checked: these are verbs of a client, or of a storm")
+            }
         }
     }
 

@@ -203,7 +203,7 @@ impl<'a> Check<'a> {
     fn verb(&mut self, verb: &'a Placed<Verb>, kind: Kind, old: Option<Version>) -> Checked {
         let place = verb.place;
         match &verb.value {
-            Verb::Open(_) | Verb::Acknowledge(_) | Verb::Close(_) | Verb::Quiet(_) => Ok(()),
+            Verb::Open(_) | Verb::Acknowledge(_) | Verb::Close(_) | Verb::Quiet(_) | Verb::Knock(_) => Ok(()),
             Verb::Connect(words) => {
                 if let Some(version) = &words.version {
                     return wrong(

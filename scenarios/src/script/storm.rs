@@ -140,6 +140,7 @@ impl Reader<'_> {
                     );
                 }
             },
+            Verb::Knock(words) => Doing::Knock(words.bytes.clone().map(|bytes| bytes.0).unwrap_or_default()),
             other => return wrong(verb.place, format!("nobody {} in a storm: it has no expectations", other.name())),
         })
     }

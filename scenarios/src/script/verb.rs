@@ -60,6 +60,7 @@ pub(crate) enum Verb {
     Close(How),
     Closed(Closed),
     Quiet(Nothing),
+    Knock(KnockWords),
     Message(Box<Message>),
     Event(Box<EventWords>),
 }
@@ -82,6 +83,7 @@ impl Verb {
             Verb::Close(_) => "close",
             Verb::Closed(_) => "closed",
             Verb::Quiet(_) => "quiet",
+            Verb::Knock(_) => "knock",
             Verb::Message(_) => "message",
             Verb::Event(_) => "event",
         }
@@ -124,6 +126,13 @@ pub(crate) enum Send {
     Disconnect(Box<DisconnectWords>),
     Auth(AuthWords),
     Bytes(Hex),
+}
+
+/// What is said on a connection that nobody is behind.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct KnockWords {
+    pub(crate) bytes: Option<Hex>,
 }
 
 /// The packet that must come next: exactly one is named. When: see [`Timing`].

@@ -107,6 +107,13 @@ impl Network {
 
     /// A new client; it connects at once.
     pub(super) fn add_client(&mut self, actor: &Rc<str>, options: Options) -> usize {
+        let index = self.add_idle_client(actor, options);
+        self.tell_client(index, Input::Connect);
+        index
+    }
+
+    /// A new client that nobody has asked to connect.
+    pub(super) fn add_idle_client(&mut self, actor: &Rc<str>, options: Options) -> usize {
         let index = self.clients.len();
         self.clients.push(WholeClient {
             actor: Rc::clone(actor),
@@ -124,7 +131,6 @@ impl Network {
             answers: None,
         });
         self.client_agenda.add();
-        self.tell_client(index, Input::Connect);
         index
     }
 
@@ -221,6 +227,20 @@ impl Network {
         {
             self.leaves_client(connection, bytes);
         }
+    }
+
+    /// A connection beside that of the client, of which its core knows nothing, and what is said on it. Nobody reads there.
+    pub(super) fn client_knocks(&mut self, index: usize, bytes: Bytes) {
+        if self.dark || !self.broker.is_running() {
+            return;
+        }
+        let actor = Rc::clone(&self.clients[index].actor);
+        let connection = self.open(&actor, Owner::Client(index));
+        if !self.is_quiet {
+            self.connections[connection].link.tap(self.now);
+        }
+        self.leaves_client(connection, bytes);
+        self.touch(connection);
     }
 
     /// A packet that has come, or what is made of it, goes to a client's core.

@@ -8,15 +8,16 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use squall_broker::core::statistics::Statistics;
 use squall_client::core::effect::{Input, Token};
-use squall_codec::{reason::ReasonCode, topic::TopicName};
+use squall_codec::{reason::ReasonCode, topic::TopicName, version::Version};
 use squall_scenarios::{
     armed::Armed,
     fault::{Fault, Moment, Pass, Triggered},
     liar::{Direction, Liar},
     outage::{DiskState, Outage, Stop},
-    plan::{Act, Doing, Plan, Step, placed_filter},
+    plan::{Act, Connecting, Doing, Plan, Step, placed_filter},
     transcript::{EntryId, Transcript, What},
 };
 
@@ -73,6 +74,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         queued_messages: subject.config.limits.queued_messages.min(usize::from(u16::MAX)),
         queue_policy: subject.config.limits.queue_policy,
         unflushed_soft: subject.config.limits.unflushed_soft,
+        connect_timeout: subject.config.limits.connect_timeout,
         maximum_session_expiry: subject.config.maximum_session_expiry,
         offers: Offers::of(&subject.config),
         retained_messages: subject.config.limits.retained_messages,
@@ -101,6 +103,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         next: 0,
         topics: BTreeMap::new(),
         clients: vec![None; plan.actors.len()],
+        strangers: vec![None; plan.actors.len()],
         tokens: vec![Vec::new(); plan.actors.len()],
         armed: Vec::new(),
         waiting: Vec::new(),
@@ -124,7 +127,8 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     // Clients are numbered as they come, and actors as they stand in the plan.
     for breach in &mut breaches {
         if let Some(About::Passing { actor, .. } | About::Waiting { actor, .. }) = breach.about.as_deref_mut() {
-            *actor = storm.clients.iter().position(|client| *client == Some(*actor)).unwrap_or(*actor);
+            let of = |clients: &[Option<usize>]| clients.iter().position(|client| *client == Some(*actor));
+            *actor = of(&storm.clients).or_else(|| of(&storm.strangers)).unwrap_or(*actor);
         }
     }
     let (events, elapsed) = (storm.network.events, storm.network.now);
@@ -167,6 +171,8 @@ struct Storm<'a> {
     topics: BTreeMap<&'a str, TopicName>,
     /// The clients that have been started, by their number in the network.
     clients: Vec<Option<usize>>,
+    /// The same, of those who open connections that are none of a client's.
+    strangers: Vec<Option<usize>>,
     /// What they have been asked for and have not done.
     tokens: Vec<Vec<Token>>,
     /// All that waits for a packet or has done so, with its step.
@@ -387,10 +393,13 @@ impl<'a> Storm<'a> {
             }
             return;
         }
+        if let Doing::Knock(bytes) = doing {
+            return self.knocks(who, bytes.clone());
+        }
         // A plan that was cut down may have lost the beginning of a client.
         let Some(client) = self.clients[who] else { return };
         let token = match doing {
-            Doing::Connect(_) => return,
+            Doing::Connect(_) | Doing::Knock(_) => return,
             Doing::Publish(message) => {
                 let topic = self.topics.entry(&message.topic).or_insert_with(|| message.topic(&place));
                 let message = message.publish_to(topic);
@@ -414,6 +423,16 @@ impl<'a> Storm<'a> {
             Doing::Send(bytes) => return self.network.client_slips(client, bytes.clone()),
         };
         self.tokens[who].push(token);
+    }
+
+    /// Somebody of whom the broker will hear nothing but this.
+    fn knocks(&mut self, who: usize, bytes: Bytes) {
+        let actor = &self.plan.actors[who];
+        let stranger = *self.strangers[who].get_or_insert_with(|| {
+            let options = Connecting::new(Version::V3_1_1).options(actor, &|name| name.to_owned());
+            self.network.add_idle_client(&Rc::from(actor.as_str()), options)
+        });
+        self.network.client_knocks(stranger, bytes);
     }
 
     /// What nobody at the edge can see: clients that still wait, and what the broker holds.

@@ -14,6 +14,7 @@ use super::{
     answers::Answers,
     keeping::UNSURE_FOR,
     session::{Ghost, Life, Why},
+    strangers::Told,
 };
 use crate::invariants::Invariant;
 
@@ -30,6 +31,11 @@ pub(super) struct Line {
     pub(super) violated: Option<Duration>,
     /// Why the server may close it.
     pub(super) excuse: Option<&'static str>,
+    /// What is said to its client, where it is not to be let in.
+    pub(super) to_be_told: Told,
+    pub(super) opened: Duration,
+    /// CONNECT is due since then, and that was told.
+    pub(super) is_overdue: bool,
     pub(super) last_heard: Duration,
     /// When CONNECT came: what it finds is what there was then, however late CONNACK is.
     pub(super) asked: Duration,
@@ -84,6 +90,9 @@ impl Model {
             connect: None,
             violated: None,
             excuse: None,
+            to_be_told: Told::Perhaps,
+            opened: self.now,
+            is_overdue: false,
             last_heard: self.now,
             asked: self.now,
             patience: None,
@@ -98,12 +107,13 @@ impl Model {
             server_alias_maximum: 0,
             maximum_packet_size: None,
         });
+        self.wake_at(self.now + self.terms.connect_timeout + self.terms.slack);
     }
 
     pub(super) fn server_gets(&mut self, at: usize, packet: &Packet) {
         if self.is_down {
             match (packet, self.lines[at].session) {
-                (Packet::Connect(connect), None) if !self.terms.offers.refuse(connect) => {
+                (Packet::Connect(connect), None) if self.must_refuse(connect).is_none() => {
                     self.connects_at_farewell(at, connect);
                 }
                 (_, Some(session)) => self.heard_at_farewell(at, session, packet),
@@ -130,6 +140,8 @@ impl Model {
                 }
                 return;
             }
+            // [MQTT-3.1.0-1]
+            _ if stage == Stage::Open => return self.is_no_client(at, Told::Nothing),
             _ if self.lines[at].forbids(packet) => {
                 if self.lines[at].was_told_otherwise(packet) {
                     self.came(Situation::NotOnOffer);
@@ -279,6 +291,8 @@ impl Model {
                 self.breach(invariant, format!("the server closes a connection{why}: {but}"));
             }
             // [MQTT-3.1.4-3]
+        } else if by_server && !self.is_down && line.stage == Stage::Open {
+            self.shows_out(at);
         } else if by_server && line.taken_over.is_some() && line.version.has_properties() && line.stage == Stage::In {
             let told = line.said_goodbye;
             let was_leaving = line.excuse == Some("the client has said DISCONNECT");

@@ -93,19 +93,6 @@ impl Offers {
 }
 
 impl Model {
-    /// CONNECT came, and must not be let in, whatever else holds: as if nobody had come, but that its client may be told so.
-    pub(super) fn wants_too_much(&mut self, at: usize, connect: &Connect) -> bool {
-        if !self.terms.offers.refuse(connect) {
-            return false;
-        }
-        self.came(Situation::WillRefused);
-        let line = &mut self.lines[at];
-        line.version = connect.version();
-        line.maximum_packet_size = connect.properties().maximum_packet_size();
-        self.breaks_the_rules(at);
-        true
-    }
-
     /// [MQTT-3.2.2-9] and section 3.2.2.3: CONNACK says what the server has not, and denies nothing that it has.
     pub(super) fn offers(&mut self, at: usize, connack: &Connack) {
         let version = self.lines[at].version;

@@ -89,25 +89,6 @@ impl Model {
         }
     }
 
-    /// What is said to somebody who is not to be let in: at most a CONNACK that says no ([MQTT-3.2.0-1], [MQTT-3.2.2-6], [MQTT-3.14.0-1]).
-    pub(super) fn turns_away(&mut self, at: usize, packet: &Packet) {
-        let was_told = self.lines[at].said_goodbye;
-        let detail = match packet {
-            Packet::Connack(connack) if connack.reason.is_failure() && was_told.is_none() => {
-                self.lines[at].said_goodbye = Some(connack.reason);
-                if !connack.session_present {
-                    return;
-                }
-                "Session Present is 1 where CONNACK says no".to_owned()
-            }
-            Packet::Connack(connack) if !connack.reason.is_failure() => {
-                return self.breach(Invariant::AsOffered, "who has to be refused is let in".to_owned());
-            }
-            packet => format!("{} is sent to somebody who was not let in", packet.kind()),
-        };
-        self.breach(Invariant::Answers, detail);
-    }
-
     /// Section 4.13.1: if the server says why, it says that something was wrong.
     pub(super) fn says_why(&mut self, at: usize, reason: ReasonCode) {
         if self.lines[at].violated.is_some() && !reason.is_failure() {

@@ -6,6 +6,7 @@ mod deliveries;
 mod exchanges;
 mod offers;
 mod store;
+mod strangers;
 mod subscriptions;
 mod wills;
 
@@ -36,7 +37,18 @@ pub struct Broken {
     /// The invariants of which one has to notice.
     pub caught_by: &'static [Invariant],
     act: fn(&mut Memory, Passing) -> Vec<Out>,
-    hides_ends: bool,
+    hides: Hides,
+}
+
+/// Which connections it leaves open where an honest broker closes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hides {
+    /// None.
+    Nothing,
+    /// All.
+    Ends,
+    /// Those on which no CONNECT came.
+    EndsOfStrangers,
 }
 
 /// Whatever a broken broker remembers.
@@ -93,6 +105,11 @@ impl Passing {
 
     fn goes_up(&self) -> bool {
         self.way == Direction::ToServer
+    }
+
+    /// No CONNECT has come on its connection.
+    fn is_strangers(&self) -> bool {
+        !self.others.contains(&self.connection)
     }
 }
 
@@ -187,6 +204,7 @@ pub fn everything() -> Vec<(String, &'static [Invariant], Arc<Breaking>)> {
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Broken> {
     let take_over = std::slice::from_ref(&connections::TAKE_OVER);
+    let waits = std::slice::from_ref(&strangers::WAITS);
     let all = [
         deliveries::ALL,
         exchanges::ALL,
@@ -195,7 +213,9 @@ pub fn all() -> impl Iterator<Item = &'static Broken> {
         subscriptions::ALL,
         wills::ALL,
         store::ALL,
+        strangers::ALL,
         take_over,
+        waits,
     ];
     all.into_iter().flatten()
 }
@@ -253,7 +273,12 @@ impl Liar for Filter {
         if direction == Direction::ToServer {
             self.clients.remove(&connection);
         }
-        !(self.broken.hides_ends && direction == Direction::ToClient)
+        let hides = match self.broken.hides {
+            Hides::Nothing => false,
+            Hides::Ends => true,
+            Hides::EndsOfStrangers => !self.clients.contains_key(&connection),
+        };
+        !(hides && direction == Direction::ToClient)
     }
 }
 
@@ -263,7 +288,7 @@ macro_rules! broken {
             name: $name,
             caught_by: &[$(crate::invariants::Invariant::$caught_by),*],
             act: $act,
-            hides_ends: false,
+            hides: super::Hides::Nothing,
         }),*];
     };
 }

@@ -185,6 +185,10 @@ impl Fitting<'_> {
                 self.leave_out("packets that break the rules");
                 return false;
             }
+            Doing::Knock(_) => {
+                self.leave_out("connections that never become a client's");
+                return false;
+            }
         }
         true
     }

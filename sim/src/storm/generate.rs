@@ -13,6 +13,7 @@ use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, S
 
 use super::{
     faults::faults,
+    strangers::strangers,
     swarm::{Draws, FEW_IDENTIFIERS, Feature, Swarm},
     violations::{not_on_offer, violation},
 };
@@ -23,6 +24,8 @@ const LAST: &str = "zoe";
 const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "a/c", "b", "b/c", "d/e/f"];
 const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
 const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
+/// Who never says CONNECT as it should be.
+const STRANGER: &str = "otto";
 /// What a whole team has subscribed to.
 const TEAM: &str = "$share/team/#";
 
@@ -42,16 +45,21 @@ pub fn plan(seed: u64) -> Plan {
     }
     faults(seed, &swarm, &mut steps);
     last_one(seed, &swarm, &mut steps);
+    if swarm.has(Feature::Strangers) {
+        knocks(seed, &swarm, &mut steps);
+    }
     // By their places: a step is large to be moved about.
     steps.sort_by_cached_key(|step| step.at);
     let calm = calm(&swarm, numbers, &steps);
+    let stranger = swarm.has(Feature::Strangers).then_some(&STRANGER);
+    let actors = names.iter().chain([&LAST]).chain(stranger);
     Plan {
         title: format!("storm {seed}"),
         about: Some(swarm.to_string()),
         proves: Vec::new(),
         seed,
         broker: swarm.broker.clone(),
-        actors: names.iter().chain([&LAST]).map(|name| (*name).to_owned()).collect(),
+        actors: actors.map(|name| (*name).to_owned()).collect(),
         steps,
         lasts: swarm.lasts,
         calm,
@@ -184,6 +192,17 @@ fn last_one(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
     }
 }
 
+/// Somebody is at the door again and again, and never comes in.
+fn knocks(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
+    let mut draws = Draws::new(seed, "strangers", 0);
+    let strangers = strangers();
+    for _ in 0..draws.between(3, 10) {
+        let at = draws.millis(100, 11_900);
+        let bytes = strangers[draws.below(strangers.len())].1.clone();
+        steps.push(Step::at(at, Act::Client(swarm.clients + 1, Doing::Knock(bytes))));
+    }
+}
+
 fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connecting {
     let mut draws = Draws::new(seed, "options", who as u64);
     let keeps = swarm.has(Feature::Session) && draws.happens(80);
@@ -240,6 +259,11 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
     if swarm.has(Feature::Unnamed) && version != Version::V3_1 && has_own_name && !is_small {
         let mut unnamed = Draws::new(seed, "unnamed", who as u64);
         connecting.client_id = unnamed.happens(60).then(String::new);
+    }
+    // Only 3.1 sets a bound to it.
+    if swarm.has(Feature::Strangers) && version != Version::V3_1 && has_own_name && connecting.client_id.is_none() {
+        let is_long = Draws::new(seed, "long names", who as u64).happens(30);
+        connecting.client_id = is_long.then(|| format!("{}, whose name is longer than 23 letters", NAMES[who]));
     }
     if is_member {
         connecting.clean_start = false;

@@ -363,7 +363,7 @@ impl Storm<'_> {
                 Input::Disconnect { reason, session_expiry_seconds: *session_expiry }
             }
             // Left out where the plan was fitted.
-            Doing::Send(_) => return,
+            Doing::Send(_) | Doing::Knock(_) => return,
         };
         self.tell(who, input);
     }

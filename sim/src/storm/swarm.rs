@@ -135,6 +135,8 @@ kinds! {
         Unnamed = "clients without a name",
         /// What is no packet, or none of a client's.
         Violations = "packets that break the rules",
+        /// Who never becomes a client.
+        Strangers = "connections that never become a client's",
     }
 }
 
@@ -173,7 +175,7 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 8] = [
+const LATE_COMERS: [Feature; 9] = [
     Feature::Properties,
     Feature::EmptyLevels,
     Feature::LateAnswers,
@@ -182,6 +184,7 @@ const LATE_COMERS: [Feature; 8] = [
     Feature::Team,
     Feature::Unnamed,
     Feature::Violations,
+    Feature::Strangers,
 ];
 
 /// Packet identifiers from one to the other: so few that each comes again at once, and the last ones that there are.
@@ -278,13 +281,17 @@ impl Swarm {
         let comes = |feature: &&Feature| {
             // Where all are members of it, little else happens to subscriptions.
             let often = match feature {
-                Feature::Team => 15,
+                Feature::Team | Feature::Strangers => 15,
                 Feature::Violations | Feature::Unnamed => 25,
                 _ => 50,
             };
             Draws::new(seed, feature.name(), 0).happens(often)
         };
         features.extend(LATE_COMERS.iter().filter(comes));
+        if features.contains(&Feature::Strangers) {
+            let mut draws = Draws::new(seed, "connect timeout", 0);
+            broker.connect_timeout = draws.happens(80).then(|| draws.millis(500, 5_000));
+        }
         Swarm {
             clients: draws.one_of(&[3, 4, 5, 5, 5, 5]),
             versions,

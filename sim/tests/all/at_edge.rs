@@ -95,7 +95,7 @@ fn an_honest_broker_is_never_accused() {
 }
 
 /// Broken brokers that nobody can tell from an honest one at the edge of a real server, and why.
-const UNSEEN: [(&str, &str); 24] = [
+const UNSEEN: [(&str, &str); 28] = [
     ("grants less than it says", "SUBACK says so, and a server may"),
     ("grants QoS 1 for QoS 2", "SUBACK says so, and a server may"),
     ("says nothing to a ping now and then", "the client leaves before anybody would call the answer late"),
@@ -118,6 +118,10 @@ const UNSEEN: [(&str, &str); 24] = [
     ("takes RETAIN where it says that it retains nothing", "what a server does not have was left out of its storms"),
     ("grants an older client what it does not have", "what a server does not have was left out of its storms"),
     ("retains what it says that it retains nothing of", "what a server does not have was left out of its storms"),
+    ("hears a message before CONNECT", "everybody is a client there"),
+    ("answers who has not said CONNECT", "everybody is a client there"),
+    ("lets in who has not said CONNECT", "everybody is a client there"),
+    ("waits for CONNECT for ever", "everybody is a client there"),
     ("minds no packet that is none of a client's", "no client of a real server's storm breaks a rule"),
     ("says that all is well to who has broken a rule", "no client of a real server's storm breaks a rule"),
 ];

@@ -29,6 +29,7 @@ use squall_sim::{
     storm::{
         broken, generate,
         report::Report,
+        strangers::strangers,
         sweep::{Breaking, Sweep, Wrong, broken_by, play_quietly},
         violations::{not_on_offer, violations},
     },
@@ -163,6 +164,49 @@ fn whoever_breaks_a_rule_is_shown_out_and_nobody_else() {
             assert_eq!(told, ["message squall//gone \"rude\""], "{version}: {what}");
         }
     }
+}
+
+#[test]
+fn whoever_never_becomes_a_client_is_shown_out_and_nobody_hears_of_it() {
+    let all = strangers();
+    for (what, bytes) in &all {
+        let at = |millis, who, doing| Step::at(Duration::from_millis(millis), Act::Client(who, doing));
+        let mut steps: Vec<Step> = [Version::V5_0, Version::V3_1_1]
+            .into_iter()
+            .enumerate()
+            .flat_map(|(who, version)| {
+                [
+                    at(0, who, Doing::Connect(Box::new(Connecting::new(version)))),
+                    at(10, who, Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::ExactlyOnce)))),
+                ]
+            })
+            .collect();
+        steps.sort_by_key(|step| step.at);
+        steps.push(at(20, 2, Doing::Knock(bytes.clone())));
+        let plan = Plan {
+            title: (*what).to_owned(),
+            about: None,
+            proves: Vec::new(),
+            seed: 1,
+            broker: Settings { connect_timeout: Some(Duration::from_millis(700)), ..Settings::default() },
+            // One of them has the name that the stranger would have.
+            actors: ["alice", "anna", "otto"].map(str::to_owned).to_vec(),
+            steps,
+            lasts: Duration::from_secs(1),
+            calm: Duration::from_secs(1),
+        };
+        let script = Script::parse("storm.yaml", &plan.to_script()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(script.plan(), Some(&plan), "{what}");
+        let run = play(&plan, StormOptions::default());
+        assert_eq!((run.error, run.breaches), (None, Vec::new()), "{what}");
+        let came = [Situation::NoClient, Situation::NeverConnected].map(|came| run.tally.situations[came as usize]);
+        let halves = ["nothing", "a first byte", "the beginning", "a CONNECT without"];
+        let is_whole = !halves.iter().any(|half| what.starts_with(half));
+        assert_eq!(came, if is_whole { [1, 0] } else { [0, 1] }, "{what}");
+        let told = run.transcript.entries().into_iter().filter_map(of_alice);
+        assert_eq!(told.count(), 0, "{what}");
+    }
+    assert!(all.len() >= 40, "{} strangers", all.len());
 }
 
 /// A broker that has nothing of what it need not have, but for QoS 1.

@@ -36,7 +36,7 @@ impl Network {
         if self.connections[index].up_frames.is_lost() {
             let rest = self.connections[index].up_frames.take_rest();
             if !rest.is_empty() {
-                self.passes(index, Edge::Malformed);
+                self.passes(index, Edge::Malformed { version: None, error: None });
                 self.ask_liar(index, Direction::ToServer, rest, None);
                 self.say_to_broker();
             }
@@ -104,11 +104,11 @@ impl Network {
                 }
                 Ok(None) => break,
                 Err(error) => {
+                    let version = self.connections[index].decoder.version();
                     if self.liar.is_none() {
-                        self.passes(index, Edge::Malformed);
+                        self.passes(index, Edge::Malformed { version, error: Some(&error) });
                     }
                     self.connections[index].server = ServerEnd::Deaf;
-                    let version = self.connections[index].decoder.version();
                     self.tell(Input::Malformed { connection, version, error });
                 }
             }
@@ -246,7 +246,7 @@ impl Network {
                 self.passes(index, Edge::ToServer(&packet));
             }
             (Ok(packet), Direction::ToClient) => self.passes(index, Edge::ToClient(&packet)),
-            (Err(_), Direction::ToServer) => self.passes(index, Edge::Malformed),
+            (Err(_), Direction::ToServer) => self.passes(index, Edge::Malformed { version: None, error: None }),
             // What a server sends that is no packet passes nobody's mind: the ends of the connection tell what comes of it.
             (Err(_), Direction::ToClient) => {}
         }

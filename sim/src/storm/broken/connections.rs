@@ -7,7 +7,7 @@ use squall_codec::{
     wire::Text,
 };
 
-use super::{Broken, broken, without};
+use super::{Broken, Hides, broken, without};
 use crate::invariants::Invariant;
 
 broken! {
@@ -138,5 +138,5 @@ pub(super) const TAKE_OVER: Broken = Broken {
     name: "leaves connections open",
     caught_by: &[Invariant::TakeOver, Invariant::KeepAlive],
     act: |_, passing| passing.on(),
-    hides_ends: true,
+    hides: Hides::Ends,
 };

@@ -36,7 +36,7 @@ broken! {
         }
         _ => passing.on(),
     };
-    "lets in whose will it cannot have", [AsOffered], |_, passing| match &passing.packet {
+    "lets in whose will it cannot have", [Admits], |_, passing| match &passing.packet {
         Packet::Connect(connect) if passing.version.has_properties() => {
             let mut other = connect.clone();
             let mut will = connect.will().map(|will| will.to_owned());
