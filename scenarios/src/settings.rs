@@ -91,12 +91,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether clients are refused nothing of what the broker has, as far as it goes by these: no bound and no rule stands in their
-    /// way. What is retained beyond a bound is no refusal, nor is a QoS above the highest.
+    /// Whether clients are refused nothing of what the broker has and has room for, as far as it goes by these: no rule stands in their
+    /// way, and no bound for what one message or topic may be. What is retained beyond a bound is no refusal, nor is a QoS above the
+    /// highest.
     pub fn takes_all(&self) -> bool {
-        let bounds = [self.connections, self.sessions, self.subscriptions_per_session, self.topic_levels];
         self.anonymous != Some(false)
-            && bounds.iter().all(Option::is_none)
+            && self.topic_levels.is_none()
             && self.maximum_packet_size.is_none()
             && self.server_reference.is_none()
             && self.users.is_none()

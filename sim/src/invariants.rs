@@ -75,7 +75,7 @@ pub enum Invariant {
     StaysOpen,
     /// The server closes a connection whose client breaks a rule.
     ClosesOnViolation,
-    /// The server refuses nothing that it can do, and grants what it is asked for.
+    /// The server refuses nothing that it can do, grants what it is asked for, and nothing above its bounds.
     Serves,
     /// Who says no CONNECT in time, or one that must be refused, is not let in and shown out; the others may take their time.
     Admits,

@@ -19,6 +19,7 @@ mod routing;
 mod session;
 mod shares;
 mod strangers;
+mod subscribing;
 mod violations;
 mod will;
 
@@ -65,6 +66,12 @@ pub struct Terms {
     pub queued_messages: usize,
     /// What happens to those beyond.
     pub queue_policy: QueuePolicy,
+    /// Connections that it has at a time; one more is closed at once.
+    pub connections: usize,
+    /// Sessions that it has, connected or not.
+    pub sessions: usize,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session: usize,
     /// From the opening of a connection to CONNECT.
     pub connect_timeout: Duration,
     /// Bytes of memory on their way to one client, beyond which QoS 0 is dropped.
@@ -192,6 +199,12 @@ situations! {
     NoClient = "the first packet on a connection lets nobody in",
     /// Section 3.1.4
     NeverConnected = "a connection on which no CONNECT comes is closed",
+    /// Section 3.9.3
+    NoRoom = "a subscription finds no room in its session",
+    /// Section 3.2.2.2
+    NoRoomForSession = "a client finds no room for its session",
+    /// Section 4.13.2
+    NoRoomForConnection = "a connection finds no room",
     /// The server goes down.
     DownInFlight = "the server goes down while messages are in flight",
 }

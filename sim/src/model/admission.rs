@@ -9,6 +9,7 @@ use squall_codec::{
 
 use super::{
     Model, Situation,
+    bounds::Room,
     connection::Stage,
     session::{Life, Session},
     will::Will,
@@ -17,6 +18,7 @@ use crate::invariants::Invariant;
 
 impl Model {
     pub(super) fn connects(&mut self, at: usize, connect: &Connect) {
+        self.lines[at].has_room = self.has_room_for_session(connect) == Room::Enough;
         let session = self.asks(at, connect);
         self.may_cancel_wills(session);
         // Who is back in time keeps the session, however late CONNACK is.
@@ -47,7 +49,7 @@ impl Model {
         // [MQTT-3.1.2-8] The session ends with CONNECT, and so its will need not wait for CONNACK.
         let has_ended =
             older.is_some_and(|older| self.sessions[session].expiry == 0 && self.lines[older].session == Some(session));
-        if self.is_short() && (connect.clean_start || older.is_some()) {
+        if (self.is_short() || !self.lines[at].has_room) && (connect.clean_start || older.is_some()) {
             // It may be refused before anything has changed.
             self.loosen_will(session, false);
         } else if (connect.clean_start || has_ended)
@@ -110,7 +112,9 @@ impl Model {
             if connack.session_present {
                 self.breach(Invariant::SessionPresent, "Session Present is 1 where CONNACK says no".to_owned());
             }
-            self.says_no("CONNECT", connack.reason);
+            if self.lines[at].has_room {
+                self.says_no("CONNECT", connack.reason);
+            }
             // It was refused before anything had changed: nobody was taken over.
             if self.is_short()
                 && let Some(older) = self.sessions[session].line

@@ -9,11 +9,20 @@ use squall_codec::{
     wire::PacketId,
 };
 
-use super::{Model, Situation, connection::Stage, message::Acceptance};
+use super::{Model, Situation, bounds::Room, connection::Stage, message::Acceptance};
 use crate::invariants::Invariant;
 
 /// A filter of an UNSUBSCRIBE, and what is known of it: it is there to be taken away, it never was, or nobody can tell.
 pub(super) type Leaving = (String, Option<bool>);
+
+/// A filter of a SUBSCRIBE.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) filter: String,
+    pub(super) qos: Qos,
+    /// For it in the session, when it came.
+    pub(super) room: Room,
+}
 
 /// Requests without an answer, the oldest first.
 #[derive(Debug, Default)]
@@ -22,7 +31,7 @@ pub(super) struct Answers {
     pub(super) puback: VecDeque<(PacketId, Option<usize>)>,
     pub(super) pubrec: VecDeque<(PacketId, Option<usize>)>,
     pub(super) pubcomp: VecDeque<PacketId>,
-    pub(super) suback: VecDeque<(PacketId, Vec<(String, Qos)>)>,
+    pub(super) suback: VecDeque<(PacketId, Vec<Asked>)>,
     pub(super) unsuback: VecDeque<(PacketId, Vec<Leaving>)>,
     pub(super) pings: u32,
 }
@@ -102,7 +111,7 @@ impl Model {
             self.breach(Invariant::Answers, detail);
         }
         let pending = self.lines[at].answers.suback.iter().flat_map(|(_, filters)| filters);
-        let pending: Vec<String> = pending.map(|(filter, _)| filter.clone()).collect();
+        let pending: Vec<String> = pending.map(|asked| asked.filter.clone()).collect();
         self.granted(at, session, suback, &filters, &pending);
     }
 

@@ -12,6 +12,7 @@ use squall_codec::{
 use super::{
     Model, Offers, Situation,
     answers::Answers,
+    bounds::Room,
     keeping::UNSURE_FOR,
     session::{Ghost, Life, Why},
     strangers::Told,
@@ -34,6 +35,8 @@ pub(super) struct Line {
     /// What is said to its client, where it is not to be let in.
     pub(super) to_be_told: Told,
     pub(super) opened: Duration,
+    /// There was room for its session when CONNECT came, beyond doubt.
+    pub(super) has_room: bool,
     /// CONNECT is due since then, and that was told.
     pub(super) is_overdue: bool,
     pub(super) last_heard: Duration,
@@ -82,6 +85,7 @@ impl Line {
 impl Model {
     pub(super) fn opened(&mut self, connection: usize, client: usize) {
         debug_assert_eq!(connection, self.lines.len(), "connections are numbered in their order");
+        let room = self.has_room_for_connection();
         self.lines.push(Line {
             client,
             stage: Stage::Open,
@@ -92,6 +96,7 @@ impl Model {
             excuse: None,
             to_be_told: Told::Perhaps,
             opened: self.now,
+            has_room: true,
             is_overdue: false,
             last_heard: self.now,
             asked: self.now,
@@ -108,6 +113,12 @@ impl Model {
             maximum_packet_size: None,
         });
         self.wake_at(self.now + self.terms.connect_timeout + self.terms.slack);
+        if room == Room::None && !self.is_down {
+            self.came(Situation::NoRoomForConnection);
+            let line = &mut self.lines[connection];
+            (line.excuse, line.to_be_told) = (Some("there is no room for a connection"), Told::Nothing);
+            self.has_to_close(connection);
+        }
     }
 
     pub(super) fn server_gets(&mut self, at: usize, packet: &Packet) {

@@ -72,7 +72,7 @@ impl Model {
     pub(super) fn perhaps_refuses(&mut self, at: usize) {
         if let Some(session) = self.lines[at].session {
             let asked = self.lines[at].answers.suback.iter().flat_map(|(_, filters)| filters);
-            let asked: Vec<String> = asked.map(|(filter, _)| filter.clone()).collect();
+            let asked: Vec<String> = asked.map(|asked| asked.filter.clone()).collect();
             self.sessions[session].loosen_subscriptions_to(|filter| asked.iter().any(|asked| asked == filter.as_str()));
             asked.iter().for_each(|filter| self.need_not_send_retained(session, filter));
             let of = &mut self.sessions[session];

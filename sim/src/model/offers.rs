@@ -117,10 +117,7 @@ impl Model {
         let version = self.lines[at].version;
         // 3.1 cannot say no; nothing need come of what is granted there.
         if version == Version::V3_1 {
-            self.need_not_send_retained(session, filter);
-            let subscriptions = self.sessions[session].subscriptions.iter_mut();
-            subscriptions.filter(|of| of.filter.as_str() == filter).for_each(|of| of.is_going = true);
-            return;
+            return self.is_granted_in_vain(session, filter);
         }
         // 3.1.1 [MQTT-3.8.3-2]
         if !reason.is_failure() {

@@ -93,6 +93,8 @@ pub(super) struct Subscribed {
     pub(super) before: Vec<(SubscriptionOptions, Option<u32>)>,
     /// SUBACK has granted it.
     pub(super) is_sure: bool,
+    /// SUBACK has to grant it, and the server has it from SUBSCRIBE on.
+    pub(super) is_expected: bool,
     /// A crash has left open whether it is still there, and as this.
     pub(super) is_going: bool,
     /// UNSUBSCRIBE came and was not answered yet.
@@ -228,6 +230,11 @@ impl Owed {
 }
 
 impl Subscribed {
+    /// It is there, whether as this or as what it was before.
+    pub(super) fn takes_room(&self) -> bool {
+        (self.is_sure || self.is_expected) && !self.is_going && !self.is_gone && !self.is_perhaps_gone
+    }
+
     /// It is there, and as this.
     pub(super) fn is_certain(&self) -> bool {
         self.is_sure && !self.is_going && !self.is_gone && !self.is_perhaps_gone

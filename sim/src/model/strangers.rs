@@ -12,6 +12,7 @@ use squall_codec::{
 
 use super::{
     Model, Situation,
+    bounds::Room,
     connection::{Line, Stage},
 };
 use crate::invariants::Invariant;
@@ -53,7 +54,8 @@ impl Model {
     pub(super) fn wants_too_much(&mut self, at: usize, connect: &Connect) -> bool {
         let Some(told) = self.must_refuse(connect) else { return false };
         if told == Told::Perhaps {
-            self.came(Situation::WillRefused);
+            let is_for_its_will = self.terms.offers.refuse(connect);
+            self.came(if is_for_its_will { Situation::WillRefused } else { Situation::NoRoomForSession });
         }
         let line = &mut self.lines[at];
         line.version = connect.version();
@@ -68,7 +70,8 @@ impl Model {
         if connect.version() == Version::V3_1 && connect.client_id().chars().count() > 23 {
             return Some(Told::That(ReasonCode::ClientIdentifierNotValid));
         }
-        self.terms.offers.refuse(connect).then_some(Told::Perhaps)
+        let is_refused = self.terms.offers.refuse(connect) || self.has_room_for_session(connect) == Room::None;
+        is_refused.then_some(Told::Perhaps)
     }
 
     /// Bytes came that are no packet.

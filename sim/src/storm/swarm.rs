@@ -278,6 +278,7 @@ impl Swarm {
         }
         bounds(seed, &mut broker);
         switched_off(seed, &mut broker);
+        little_room(seed, &mut broker);
         let comes = |feature: &&Feature| {
             // Where all are members of it, little else happens to subscriptions.
             let often = match feature {
@@ -353,6 +354,20 @@ fn switched_off(seed: u64, broker: &mut Settings) {
         if draws.happens(25) || place == certain {
             *feature = Some(false);
         }
+    }
+}
+
+/// Bounds that keep clients out now and then, or what they ask for, from a stream of its own.
+fn little_room(seed: u64, broker: &mut Settings) {
+    let mut draws = Draws::new(seed, "little room", 0);
+    if draws.happens(6) {
+        broker.subscriptions_per_session = Some(draws.between(1, 6));
+    }
+    if draws.happens(4) {
+        broker.sessions = Some(draws.between(2, 6));
+    }
+    if draws.happens(4) {
+        broker.connections = Some(draws.between(2, 6));
     }
 }
 

@@ -59,6 +59,8 @@ pub fn fitted(plan: &Plan) -> Fitted {
     let broker = &mut fitted.plan.broker;
     (broker.queued_messages, broker.queue_policy, broker.retained_messages) = (None, None, None);
     broker.unflushed_soft = None;
+    // Nor that there was no room for it.
+    (broker.connections, broker.sessions, broker.subscriptions_per_session) = (None, None, None);
     fitted
 }
 

@@ -20,6 +20,7 @@ mod invariants;
 mod journal;
 mod liars;
 mod outcomes;
+mod refusals;
 mod rules;
 mod seed;
 mod storms;

@@ -29,9 +29,8 @@ use squall_sim::{
     storm::{
         broken, generate,
         report::Report,
-        strangers::strangers,
         sweep::{Breaking, Sweep, Wrong, broken_by, play_quietly},
-        violations::{not_on_offer, violations},
+        violations::violations,
     },
     story,
     trace::{model::Trace, read, write},
@@ -166,117 +165,6 @@ fn whoever_breaks_a_rule_is_shown_out_and_nobody_else() {
     }
 }
 
-#[test]
-fn whoever_never_becomes_a_client_is_shown_out_and_nobody_hears_of_it() {
-    let all = strangers();
-    for (what, bytes) in &all {
-        let at = |millis, who, doing| Step::at(Duration::from_millis(millis), Act::Client(who, doing));
-        let mut steps: Vec<Step> = [Version::V5_0, Version::V3_1_1]
-            .into_iter()
-            .enumerate()
-            .flat_map(|(who, version)| {
-                [
-                    at(0, who, Doing::Connect(Box::new(Connecting::new(version)))),
-                    at(10, who, Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::ExactlyOnce)))),
-                ]
-            })
-            .collect();
-        steps.sort_by_key(|step| step.at);
-        steps.push(at(20, 2, Doing::Knock(bytes.clone())));
-        let plan = Plan {
-            title: (*what).to_owned(),
-            about: None,
-            proves: Vec::new(),
-            seed: 1,
-            broker: Settings { connect_timeout: Some(Duration::from_millis(700)), ..Settings::default() },
-            // One of them has the name that the stranger would have.
-            actors: ["alice", "anna", "otto"].map(str::to_owned).to_vec(),
-            steps,
-            lasts: Duration::from_secs(1),
-            calm: Duration::from_secs(1),
-        };
-        let script = Script::parse("storm.yaml", &plan.to_script()).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(script.plan(), Some(&plan), "{what}");
-        let run = play(&plan, StormOptions::default());
-        assert_eq!((run.error, run.breaches), (None, Vec::new()), "{what}");
-        let came = [Situation::NoClient, Situation::NeverConnected].map(|came| run.tally.situations[came as usize]);
-        let halves = ["nothing", "a first byte", "the beginning", "a CONNECT without"];
-        let is_whole = !halves.iter().any(|half| what.starts_with(half));
-        assert_eq!(came, if is_whole { [1, 0] } else { [0, 1] }, "{what}");
-        let told = run.transcript.entries().into_iter().filter_map(of_alice);
-        assert_eq!(told.count(), 0, "{what}");
-    }
-    assert!(all.len() >= 40, "{} strangers", all.len());
-}
-
-/// A broker that has nothing of what it need not have, but for QoS 1.
-fn bare() -> Settings {
-    Settings {
-        maximum_qos: Some(Qos::AtLeastOnce),
-        retain_available: Some(false),
-        wildcard_subscription_available: Some(false),
-        subscription_identifiers_available: Some(false),
-        shared_subscription_available: Some(false),
-        ..Settings::default()
-    }
-}
-
-/// Two clients of a broker that has little: what alice hears, who has subscribed to `a` and `gone`, and how often what is not there was
-/// asked for, or has kept bob out.
-fn at_a_bare_broker(version: Version, will: Message, doing: &[Doing]) -> (Vec<String>, [u32; 2]) {
-    let bob = Connecting { will: Some((will, 0)), ..Connecting::new(version) };
-    let at = |millis, who, doing| Step::at(Duration::from_millis(millis), Act::Client(who, doing));
-    let wanted = ["a", "gone"].map(|filter| Wanted::new(filter, Qos::AtLeastOnce)).to_vec();
-    let mut steps = vec![
-        at(0, 0, Doing::Connect(Box::new(Connecting::new(Version::V5_0)))),
-        at(10, 0, Doing::Subscribe(Subscribing { wanted, identifier: None })),
-        at(20, 1, Doing::Connect(Box::new(bob))),
-    ];
-    steps.extend(doing.iter().map(|doing| at(50, 1, doing.clone())));
-    let plan = Plan {
-        title: "what is not there".to_owned(),
-        about: None,
-        proves: Vec::new(),
-        seed: 1,
-        broker: bare(),
-        actors: ["alice", "bob"].map(str::to_owned).to_vec(),
-        steps,
-        lasts: Duration::from_secs(1),
-        calm: Duration::from_secs(1),
-    };
-    let run = play(&plan, StormOptions::default());
-    assert_eq!((run.error, run.breaches), (None, Vec::new()), "{version}: {doing:?}");
-    let came = [Situation::NotOnOffer, Situation::WillRefused].map(|came| run.tally.situations[came as usize]);
-    (run.transcript.entries().into_iter().filter_map(of_alice).collect(), came)
-}
-
-#[test]
-fn whoever_asks_for_what_connack_denies_is_shown_out() {
-    let all = not_on_offer(&bare());
-    assert_eq!(all.len(), 8);
-    for (what, bytes) in all {
-        let told = at_a_bare_broker(Version::V5_0, message("gone", "rude"), &[Doing::Send(bytes)]);
-        assert_eq!(told, (vec!["message squall//gone \"rude\"".to_owned()], [1, 0]), "{what}");
-    }
-}
-
-#[test]
-fn whose_will_the_broker_cannot_have_is_nobody_and_an_older_client_is_told_nothing() {
-    let retained = Message { retain: true, ..message("gone", "bob") };
-    let high = Message { qos: Qos::ExactlyOnce, ..message("gone", "bob") };
-    let doing = [Doing::Publish(message("a", "of bob"))];
-    for will in [retained, high] {
-        // Once more when all is calm, and everybody comes back.
-        assert_eq!(at_a_bare_broker(Version::V5_0, will.clone(), &doing), (Vec::new(), [0, 2]));
-        let told = at_a_bare_broker(Version::V3_1_1, will, &doing);
-        assert_eq!(told, (vec!["message squall//a \"of bob\"".to_owned()], [0, 0]));
-    }
-    let wildcard = [Doing::Subscribe(Subscribing::to(Wanted::new("#", Qos::AtLeastOnce)))];
-    for version in [Version::V3_1, Version::V3_1_1] {
-        assert_eq!(at_a_bare_broker(version, message("gone", "bob"), &wildcard), (Vec::new(), [1, 0]), "{version}");
-    }
-}
-
 /// Where a reader lags for less than the broker's patience, its publisher is not read from meanwhile, and nothing is dropped.
 #[test]
 fn a_publisher_is_held_back_for_the_only_reader_that_lags() {
@@ -310,7 +198,7 @@ fn a_publisher_is_held_back_for_the_only_reader_that_lags() {
     assert_eq!(run.transcript.entries().into_iter().filter_map(of_alice).count(), MESSAGES);
 }
 
-fn message(topic: &str, payload: &str) -> Message {
+pub(crate) fn message(topic: &str, payload: &str) -> Message {
     Message {
         topic: topic.to_owned(),
         payload: payload.to_owned(),
@@ -322,7 +210,7 @@ fn message(topic: &str, payload: &str) -> Message {
 }
 
 /// The messages that she was handed.
-fn of_alice(entry: Entry) -> Option<String> {
+pub(crate) fn of_alice(entry: Entry) -> Option<String> {
     match entry.what {
         What::Told { summary } if &*entry.actor == "alice" => summary.starts_with("message").then_some(summary),
         _ => None,

@@ -60,6 +60,15 @@ broken! {
         }
         _ => passing.on(),
     };
+    "grants what there is no room for", [Serves], |_, passing| match &passing.packet {
+        Packet::Suback(suback) if !passing.goes_up() && suback.reasons.contains(&ReasonCode::QuotaExceeded) => {
+            let mut other = suback.clone();
+            let refused = other.reasons.iter_mut().filter(|reason| **reason == ReasonCode::QuotaExceeded);
+            refused.for_each(|reason| *reason = ReasonCode::GRANTED_QOS_0);
+            passing.with(Packet::Suback(other))
+        }
+        _ => passing.on(),
+    };
     "grants QoS 1 for QoS 2", [Serves], |_, passing| options(passing, |options| options.qos = options.qos.min(Qos::AtLeastOnce));
     "answers several filters in the wrong order", [Serves AsSubscribed], |_, passing| match &passing.packet {
         Packet::Suback(suback) if suback.reasons.len() > 1 => {
