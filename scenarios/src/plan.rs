@@ -55,6 +55,22 @@ pub struct Plan {
     pub calm: Duration,
 }
 
+impl Plan {
+    /// Whether somebody speaks of a topic that begins with `$` ([MQTT-4.7.2-1]). It can only do so at the root of all topics, so that is
+    /// where all of this storm's stand then; a world that it has for itself can do that.
+    pub fn is_at_the_root(&self) -> bool {
+        let begins = |name: &str| name.starts_with('$') && !name.starts_with("$share/");
+        self.steps.iter().any(|step| match &step.act {
+            Act::Client(_, Doing::Publish(message)) => begins(&message.topic),
+            Act::Client(_, Doing::Subscribe(subscribing)) => subscribing.wanted.iter().any(|one| begins(&one.filter)),
+            Act::Client(_, Doing::Connect(connecting)) => {
+                connecting.will.as_ref().is_some_and(|(will, _)| begins(&will.topic))
+            }
+            _ => false,
+        })
+    }
+}
+
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {

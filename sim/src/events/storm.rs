@@ -103,6 +103,7 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         plan,
         network,
         model: Rc::clone(&model),
+        root: if plan.is_at_the_root() { "" } else { TOPIC_ROOT },
         next: 0,
         topics: BTreeMap::new(),
         clients: vec![None; plan.actors.len()],
@@ -168,6 +169,8 @@ struct Storm<'a> {
     plan: &'a Plan,
     network: Network,
     model: Rc<RefCell<Model>>,
+    /// Below which its topics stand.
+    root: &'static str,
     /// The next step.
     next: usize,
     /// Those that were published to.
@@ -380,7 +383,8 @@ impl<'a> Storm<'a> {
     }
 
     fn client(&mut self, who: usize, doing: &'a Doing) {
-        let place = |name: &str| format!("{TOPIC_ROOT}{name}");
+        let root = self.root;
+        let place = |name: &str| format!("{root}{name}");
         if let Doing::Connect(connecting) = doing {
             match self.clients[who] {
                 Some(client) => self.network.tell_client(client, Input::Connect),

@@ -185,7 +185,12 @@ fn last_one(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
     let version = draws.one_of(&swarm.versions);
     let connecting = Connecting { reconnect: Some(draws.millis(20, 200)), ..Connecting::new(version) };
     let has_wildcards = swarm.broker.wildcard_subscription_available != Some(false);
-    let all = if has_wildcards { &["#"][..] } else { &TOPICS[..] };
+    let all = match (has_wildcards, swarm.has(Feature::Dollar)) {
+        (true, false) => &["#"][..],
+        // Which stands for those that begin with `$` there.
+        (true, true) => &["#", "+"][..],
+        (false, _) => &TOPICS[..],
+    };
     let wanted = all.iter().map(|filter| Wanted::new(called(swarm, filter), Qos::ExactlyOnce)).collect();
     for doing in [Doing::Connect(Box::new(connecting)), Doing::Subscribe(Subscribing { wanted, identifier: None })] {
         steps.push(Step::at(swarm.lasts, Act::Client(swarm.clients, doing)));
@@ -391,10 +396,12 @@ fn properties(seed: u64, swarm: &Swarm, version: Version, stream: &str, number: 
     said
 }
 
-/// A topic, or a filter that is one, as it is called in this storm: one of them may end in a level in which nothing stands.
+/// A topic or a filter as it is called in this storm: a topic may end in a level in which nothing stands, and one begin with `$`.
 fn called(swarm: &Swarm, topic: &str) -> String {
     match topic {
         "d/e/f" if swarm.has(Feature::EmptyLevels) => "b/".to_owned(),
+        "b/c" if swarm.has(Feature::Dollar) => "$b/c".to_owned(),
+        "+" if swarm.has(Feature::Dollar) => "$b/#".to_owned(),
         _ => topic.to_owned(),
     }
 }

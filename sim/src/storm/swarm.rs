@@ -123,6 +123,8 @@ kinds! {
         Properties = "message properties",
         /// A topic with a level in which nothing stands.
         EmptyLevels = "empty topic levels",
+        /// Topics that no filter with a leading wildcard matches.
+        Dollar = "topics that begin with $",
         /// Applications that acknowledge when they have done their work.
         LateAnswers = "late acknowledgements",
         /// Applications that will not have each message.
@@ -175,9 +177,10 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 9] = [
+const LATE_COMERS: [Feature; 10] = [
     Feature::Properties,
     Feature::EmptyLevels,
+    Feature::Dollar,
     Feature::LateAnswers,
     Feature::Refusals,
     Feature::SeveralFilters,
@@ -283,7 +286,7 @@ impl Swarm {
             // Where all are members of it, little else happens to subscriptions.
             let often = match feature {
                 Feature::Team | Feature::Strangers => 15,
-                Feature::Violations | Feature::Unnamed => 25,
+                Feature::Violations | Feature::Unnamed | Feature::Dollar => 25,
                 _ => 50,
             };
             Draws::new(seed, feature.name(), 0).happens(often)

@@ -241,7 +241,10 @@ impl Trace {
             seed: script.plan().map_or(seed, |plan| plan.seed),
             actors: script.actors().map(str::to_owned).collect(),
             proves: script.proves().filter(|one| one.version == version).map(ToString::to_string).collect(),
-            topic_root: TOPIC_ROOT.to_owned(),
+            topic_root: match script.plan() {
+                Some(plan) if plan.is_at_the_root() => String::new(),
+                _ => TOPIC_ROOT.to_owned(),
+            },
             entries: lines.len(),
             hash: HASH.to_owned(),
             digest: format!("{:016x}", run.transcript.digest()),

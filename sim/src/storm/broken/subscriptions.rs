@@ -8,6 +8,7 @@ use squall_codec::{
     version::Version,
     wire::Text,
 };
+use squall_scenarios::liar::Direction;
 
 use super::{Out, Passing, broken};
 
@@ -26,6 +27,23 @@ broken! {
         Some(before) => format!("{before}+"),
         None => filter.to_owned(),
     });
+    "gives a topic that begins with $ to # and +", [Subscribed AtMostOnce], |memory, passing| match &passing.packet {
+        Packet::Subscribe(subscribe) => {
+            if subscribe.subscriptions.iter().any(|asked| asked.filter.as_str().starts_with(['#', '+'])) {
+                memory.own.insert((passing.connection, 0));
+            }
+            passing.on()
+        }
+        Packet::Publish(publish) if passing.goes_up() && publish.topic().starts_with('$') => {
+            let mut copy = publish.clone().at(Qos::AtMostOnce, None);
+            (copy.retain, copy.dup, copy.topic_alias) = (false, false, None);
+            let to = passing.others.iter().filter(|other| memory.own.contains(&(**other, 0)));
+            let copies = to.map(|other| (*other, Direction::ToClient, Packet::Publish(copy.clone())));
+            let copies: Vec<Out> = copies.collect();
+            passing.on().into_iter().chain(copies).collect()
+        }
+        _ => passing.on(),
+    };
     "does not care for No Local", [Subscribed AtMostOnce AtLeastOnce ExactlyOnce AsSubscribed], |_, passing| options(passing, |options| options.no_local = false);
     "does not care for Retain As Published", [AsSubscribed], |_, passing| options(passing, |options| options.retain_as_published = false);
     "sends what is retained whatever Retain Handling says", [Retained AtMostOnce AtLeastOnce ExactlyOnce AsSubscribed], |_, passing| {
