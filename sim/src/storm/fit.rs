@@ -159,6 +159,11 @@ impl Fitting<'_> {
                 if !connecting.version.has_properties() {
                     before_5_0(connecting);
                 }
+                // 3.1 has no longer ones, and before 5.0 a server may refuse them.
+                if connecting.client_id.as_ref().is_some_and(|id| id.len() > 23) {
+                    connecting.client_id = None;
+                    self.leave_out("names of more than 23 letters: they have a shorter one");
+                }
                 if let Some((message, _)) = &mut connecting.will {
                     self.message(who, message);
                 }

@@ -265,10 +265,14 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         let mut unnamed = Draws::new(seed, "unnamed", who as u64);
         connecting.client_id = unnamed.happens(60).then(String::new);
     }
-    // Only 3.1 sets a bound to it.
-    if swarm.has(Feature::Strangers) && version != Version::V3_1 && has_own_name && connecting.client_id.is_none() {
+    // Only 3.1 sets a bound to it: 23 letters.
+    if swarm.has(Feature::Strangers) && has_own_name && connecting.client_id.is_none() {
         let is_long = Draws::new(seed, "long names", who as u64).happens(30);
-        connecting.client_id = is_long.then(|| format!("{}, whose name is longer than 23 letters", NAMES[who]));
+        let name = match version {
+            Version::V3_1 => format!("{:-<23}", NAMES[who]),
+            Version::V3_1_1 | Version::V5_0 => format!("{}, whose name is longer than 23 letters", NAMES[who]),
+        };
+        connecting.client_id = is_long.then_some(name);
     }
     if is_member {
         connecting.clean_start = false;
