@@ -20,7 +20,7 @@ use crate::invariants::Invariant;
 const ROOMY_BYTES: usize = 1 << 20;
 
 /// Messages that may wait for one client: as many as no storm has.
-const ROOMY: usize = 1_000;
+pub(super) const ROOMY: usize = 1_000;
 
 /// Whether there is room for one more, below a bound of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,10 @@ impl Model {
         let bound = self.terms.subscriptions_per_session;
         if bound >= ROOMY {
             return Room::Enough;
+        }
+        // A server that says farewell has what it had, and the session is over here.
+        if self.is_down {
+            return Room::Perhaps;
         }
         let of = &self.sessions[session].subscriptions;
         let other = |subscribed: &&Subscribed| subscribed.filter != *filter && !subscribed.is_gone;

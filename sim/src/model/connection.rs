@@ -301,9 +301,13 @@ impl Model {
                 };
                 self.breach(invariant, format!("the server closes a connection{why}: {but}"));
             }
-            // [MQTT-3.1.4-3]
         } else if by_server && !self.is_down && line.stage == Stage::Open {
             self.shows_out(at);
+        } else if by_server && !self.is_down && line.stage == Stage::Asked && line.connect.is_some() {
+            if !is_excused {
+                self.closes_unanswered(at);
+            }
+            // [MQTT-3.1.4-3]
         } else if by_server && line.taken_over.is_some() && line.version.has_properties() && line.stage == Stage::In {
             let told = line.said_goodbye;
             let was_leaving = line.excuse == Some("the client has said DISCONNECT");

@@ -246,8 +246,8 @@ impl Model {
             // What another member has had comes to this one only where that one may not have kept it.
             let is_new = |(share, place): &(usize, usize)| self.shares.groups[*share].owed[*place].sent_to.is_none();
             let new: Vec<(usize, usize)> = shared.iter().copied().filter(is_new).collect();
-            // One copy for several filters has all their identifiers: this is a share's, whichever of them.
-            let perhaps = if owed.filters > 1 { &shared } else { &new };
+            // One copy for several filters has all their identifiers, where it is known which: this is a share's, whichever of them.
+            let perhaps = if owed.filters > 1 && !owed.is_vague { &shared } else { &new };
             if (owed.is_vague && owed.is_due || owed.filters > 1)
                 && !perhaps.is_empty()
                 && owed.identifiers != publish.subscription_identifiers

@@ -302,7 +302,7 @@ impl Swarm {
             features,
             faults,
             fault_count: draws.between(4, 14),
-            messages: draws.between(50, 90),
+            messages: draws.between(48, 86),
             disk_fails: disk_failures(seed, &broker),
             broker,
             lasts: Duration::from_secs(12),
