@@ -214,12 +214,13 @@ impl Model {
         let is_next = |owed: &Owed| !owed.is_passed && is_main(owed) && is_meant(owed);
         let is_repeated = self.repeated.contains(&key);
         let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && is_next(owed));
-        // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may, and before it: which of the two
-        // this is, nobody can tell.
+        // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may, and before it, and so may a copy for one
+        // of several filters: which of the two this is, nobody can tell.
         let asked = |owed: &Owed| publish.retain && owed.is_due && owed.why == Why::Retained && is_next(owed);
         let first = of.owed.iter().position(is_next);
         let perhaps = first.filter(|position| !of.owed[*position].is_due);
-        let asked = perhaps.and_then(|_| of.owed.iter().position(asked));
+        let has_copies = first.filter(|position| of.owed[*position].filters > 1);
+        let asked = perhaps.or(has_copies).and_then(|_| of.owed.iter().position(asked));
         // With the QoS that only this one can have, it is this one.
         let exact = asked.filter(|asked| of.owed[*asked].qos == publish.qos);
         let exact = exact.filter(|_| first.is_some_and(|first| of.owed[first].qos > publish.qos));

@@ -83,7 +83,9 @@ impl Model {
                 RetainHandling::DoNotSend => None,
             };
             if let Some(is_due) = wanted {
-                let is_due = is_due && !self.is_asked_too_often(&subscribe.subscriptions[place..]);
+                // What the server does not have is refused, even if nobody hears of it any more.
+                let is_refused = self.has_no(asked.filter.as_str());
+                let is_due = is_due && !is_refused && !self.is_asked_too_often(&subscribe.subscriptions[place..]);
                 self.owe_retained(session, asked.filter.as_str(), options, identifier, is_due);
             }
         }
