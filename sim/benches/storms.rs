@@ -1,5 +1,5 @@
 //! What the events world plays in a second of one core: storms (a plan from a seed, a broker, five clients, twelve virtual seconds
-//! of faults and thirty of calm, judged), idle hours, fleets. Beside the storms: how much is in them.
+//! of faults and forty of calm, judged), idle hours, fleets. Beside the storms: how much is in them.
 //!
 //! `cargo bench -p squall-sim --bench figures` measures the same for the report.
 
