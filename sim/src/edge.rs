@@ -51,4 +51,8 @@ pub trait Witness {
 
     /// The application will not have a message that it was handed.
     fn refused(&mut self, now: Duration, client: usize, message: &Publish);
+
+    /// Something is written on a client's connection of which its core knows nothing: from here on it is not the core's fault what
+    /// rules are broken there.
+    fn slips(&mut self, client: usize);
 }

@@ -23,7 +23,10 @@ mod subscribing;
 mod violations;
 mod will;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use squall_broker::core::limits::QueuePolicy;
 use squall_codec::{
@@ -112,6 +115,8 @@ pub struct Model {
     handed: ByKey<(usize, u64), [u32; 3]>,
     /// How often each client's application has refused each message.
     refused: ByKey<(usize, u64), u32>,
+    /// Clients on whose connections something was written of which their cores know nothing.
+    slipped: BTreeSet<usize>,
     is_down: bool,
     failing: Option<Failing>,
     /// The next moment at which something has to have happened.
@@ -191,6 +196,8 @@ situations! {
     AliasUsed = "the server uses a Topic Alias instead of a topic",
     /// [MQTT-4.13.1-1]
     RuleBroken = "a client sends what is no packet, or none of its own",
+    /// [MQTT-3.3.4-7]
+    TooManyOpen = "a client has more messages open than the server's Receive Maximum",
     /// Section 3.2.2.3
     NotOnOffer = "a client asks for what the server does not have",
     /// [MQTT-3.2.2-12] [MQTT-3.2.2-13]
@@ -260,6 +267,7 @@ impl Model {
             taken: None,
             handed: ByKey::default(),
             refused: ByKey::default(),
+            slipped: BTreeSet::new(),
             is_down: false,
             failing: None,
             alarm: None,
@@ -478,5 +486,9 @@ impl Witness for Model {
 
     fn refused(&mut self, _now: Duration, client: usize, message: &Publish) {
         *self.refused.entry((client, message::key_of(message))).or_default() += 1;
+    }
+
+    fn slips(&mut self, client: usize) {
+        self.slipped.insert(client);
     }
 }

@@ -69,6 +69,8 @@ impl Witness for Scribe {
     fn handed(&mut self, _now: Duration, _client: usize, _message: &Publish) {}
 
     fn refused(&mut self, _now: Duration, _client: usize, _message: &Publish) {}
+
+    fn slips(&mut self, _client: usize) {}
 }
 
 impl Scribe {
@@ -109,5 +111,10 @@ impl Witness for Both {
     fn refused(&mut self, now: Duration, client: usize, message: &Publish) {
         self.0.borrow_mut().refused(now, client, message);
         self.1.borrow_mut().refused(now, client, message);
+    }
+
+    fn slips(&mut self, client: usize) {
+        self.0.borrow_mut().slips(client);
+        self.1.borrow_mut().slips(client);
     }
 }

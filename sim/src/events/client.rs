@@ -225,6 +225,7 @@ impl Network {
         if let Some(connection) = self.clients[index].connection
             && self.is_connected(index)
         {
+            self.witness(|witness| witness.slips(index));
             self.leaves_client(connection, bytes);
         }
     }

@@ -107,6 +107,12 @@ impl Exchanges {
         self.open.clear();
     }
 
+    /// Whether a PUBLISH is one more than Receive Maximum lets be open ([MQTT-3.3.4-7]).
+    pub(crate) fn is_one_too_many(&self, publish: &Publish) -> bool {
+        let is_counted = |id| self.counted.contains(&id);
+        self.counted.len() >= usize::from(self.maximum) && publish.packet_id.is_some_and(|id| !is_counted(id))
+    }
+
     /// `is_first`: nothing can have been sent in this session that the witness has not seen.
     pub(crate) fn publish(&mut self, version: Version, is_first: bool, publish: &Publish, message: usize) -> Verdict {
         let Some(id) = publish.packet_id else { return Verdict { is_repeat: false, breach: None } };

@@ -170,6 +170,10 @@ impl Model {
             return self.breach(Invariant::Answers, format!("a client sent {} before it was let in", packet.kind()));
         };
         match packet {
+            Packet::Publish(publish) if self.is_one_too_many(at, session, publish) => {
+                self.came(Situation::TooManyOpen);
+                self.breaks_the_rules(at);
+            }
             Packet::Publish(publish) => self.published(at, session, publish),
             Packet::Puback(ack) => self.acknowledged(at, session, ack),
             Packet::Pubrec(ack) => self.received(at, session, ack),

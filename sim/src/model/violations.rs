@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use squall_codec::{packet::Packet, reason::ReasonCode};
+use squall_codec::{
+    packet::{Packet, Publish},
+    reason::ReasonCode,
+};
 
 use super::{
     Model, Situation,
@@ -47,6 +50,12 @@ impl Line {
 }
 
 impl Model {
+    /// [MQTT-3.3.4-7] Whether the server has to close for it (section 3.3.4). What a client's core sends by itself is the core's fault,
+    /// and judged where it is counted.
+    pub(super) fn is_one_too_many(&self, at: usize, session: usize, publish: &Publish) -> bool {
+        self.slipped.contains(&self.lines[at].client) && self.sessions[session].from_client.is_one_too_many(publish)
+    }
+
     pub(super) fn breaks_the_rules(&mut self, at: usize) {
         let line = &mut self.lines[at];
         if line.stage == Stage::Over || self.is_down || line.violated.is_some() {

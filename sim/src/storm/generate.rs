@@ -15,7 +15,7 @@ use super::{
     faults::faults,
     strangers::strangers,
     swarm::{Draws, FEW_IDENTIFIERS, Feature, Swarm},
-    violations::{not_on_offer, violation},
+    violations::{more_than, not_on_offer, violation},
 };
 
 pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
@@ -151,6 +151,14 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
         for _ in 0..breaking.below(3) {
             let at = breaking.millis(1_000, 11_900);
             push(at, Doing::Send(violation(&mut breaking, version, &swarm.broker)));
+        }
+    }
+
+    if let (Some(most), None, true) = (swarm.broker.receive_maximum, swarm.broker.maximum_qos, version.has_properties())
+    {
+        let mut pouring = Draws::new(seed, "more than Receive Maximum", who as u64);
+        if pouring.happens(40) {
+            push(pouring.millis(1_000, 11_900), Doing::Send(more_than(most, numbers)));
         }
     }
 

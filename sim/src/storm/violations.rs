@@ -1,7 +1,13 @@
 //! What no client may send: bytes that are no packet, and packets that are none of a client's, or come at the wrong time.
 
-use bytes::Bytes;
-use squall_codec::{qos::Qos, version::Version};
+use bytes::{Bytes, BytesMut};
+use squall_codec::{
+    packet::{Packet, Publish},
+    qos::Qos,
+    topic::TopicName,
+    version::Version,
+    wire::PacketId,
+};
 use squall_scenarios::settings::Settings;
 
 use super::swarm::Draws;
@@ -129,6 +135,21 @@ pub fn not_on_offer(broker: &Settings) -> Vec<(&'static str, Bytes)> {
 }
 
 const TOPIC_AND_WILDCARD: &[u8] = b"\x82\x1B\xEA\x61\x00\x00\x09squall//a\x02\x00\x09squall//+\x02";
+
+/// QoS 2 messages to who takes `most` at once, and one more ([MQTT-3.3.4-7]). Each has a number of its own for a payload, from the
+/// count of the plan. Below the root of a stage, as well.
+pub(super) fn more_than(most: u16, numbers: &mut usize) -> Bytes {
+    let mut bytes = BytesMut::new();
+    for place in 0..=most {
+        *numbers += 1;
+        // Above all that a client's core comes to by itself.
+        let id = PacketId::new(60_001 + place).expect("not 0");
+        let topic = TopicName::literal("squall//a");
+        let message = Publish::new(&topic, numbers.to_string()).at(Qos::ExactlyOnce, Some(id));
+        Packet::Publish(message).encode(Version::V5_0, &mut bytes).expect("5.0 can write it");
+    }
+    bytes.freeze()
+}
 
 /// One of them, or what is wrong at a broker that is set up so.
 pub(super) fn violation(draws: &mut Draws, version: Version, broker: &Settings) -> Bytes {

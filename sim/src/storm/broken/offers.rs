@@ -1,11 +1,12 @@
 //! What the server does not have, and what it says of that.
 
 use squall_codec::{
-    packet::{Packet, Suback},
+    packet::{Packet, Publish, Suback},
     property::{Property, PropertyId},
     qos::Qos,
     reason::ReasonCode,
     version::Version,
+    wire::PacketId,
 };
 
 use super::{broken, without};
@@ -90,5 +91,34 @@ broken! {
             all
         }
         _ => passing.on(),
+    };
+    "takes no notice of what is above its Receive Maximum", [ClosesOnViolation], |memory, passing| {
+        let at = |id: PacketId| (passing.connection, id.value());
+        match &passing.packet {
+            Packet::Connack(connack) => {
+                if let Some(most) = connack.properties.receive_maximum() {
+                    memory.instead.insert((passing.connection, 0), most);
+                }
+                passing.on()
+            }
+            Packet::Publish(Publish { packet_id: Some(id), .. }) if passing.goes_up() => {
+                let open = memory.own.range(at(PacketId::MIN)..=at(PacketId::MAX)).count();
+                let most = memory.instead.get(&(passing.connection, 0)).copied().unwrap_or(u16::MAX);
+                if open >= usize::from(most) && !memory.own.contains(&at(*id)) {
+                    return Vec::new();
+                }
+                memory.own.insert(at(*id));
+                passing.on()
+            }
+            Packet::Puback(ack) | Packet::Pubcomp(ack) if !passing.goes_up() => {
+                memory.own.remove(&at(ack.packet_id));
+                passing.on()
+            }
+            Packet::Pubrec(ack) if !passing.goes_up() && ack.reason.is_failure() => {
+                memory.own.remove(&at(ack.packet_id));
+                passing.on()
+            }
+            _ => passing.on(),
+        }
     };
 }
