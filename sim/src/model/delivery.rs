@@ -8,7 +8,6 @@ use super::{
     Model, Situation,
     message::{Acceptance, Message, key_of, words_of},
     session::{Owed, Sending, Why},
-    will::LooseWill,
 };
 use crate::invariants::{Invariant, passed_on::is_passed_on};
 
@@ -239,7 +238,7 @@ impl Model {
             // A share's copy says nothing else; what may come with other identifiers still waits then.
             let owed = &self.sessions[session].owed[position];
             if !owed.is_due
-                && let Some(message) = self.take_owed_will(session, key)
+                && let Some(message) = self.take_owed_will((at, session), publish, key)
             {
                 return Some(message);
             }
@@ -276,7 +275,7 @@ impl Model {
         let near = of.owed.iter().position(is_main);
         let copy = of.copies.iter().position(|owed| fits(owed) && is_meant(owed));
         let early = of.owed.iter().position(|owed| owed.more > 0 && fits(owed) && is_meant(owed));
-        if let Some(message) = self.take_owed_will(session, key) {
+        if let Some(message) = self.take_owed_will((at, session), publish, key) {
             return Some(message);
         }
         if let Some(message) = self.take_shared(session, publish, &shared) {
@@ -422,17 +421,6 @@ impl Model {
             self.breach(invariant, detail);
         }
         index
-    }
-
-    fn take_loose_will(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
-        let of = &self.sessions[session];
-        // It may have waited while the session had other subscriptions.
-        let most = of.ever.iter().filter(|filter| filter.matches(publish.topic())).count();
-        let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == session).count();
-        let mut wills = self.loose_wills.iter_mut();
-        let found = wills.find(|will| self.messages[will.message].key == key && had(will) < most)?;
-        found.sent_to.push(session);
-        Some(found.message)
     }
 
     /// Whether a session was sent as many messages with these words as were published.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use squall_codec::{packet, qos::Qos, version::Version};
+use squall_codec::{
+    packet::{self, Publish},
+    qos::Qos,
+    version::Version,
+};
 
 use super::{
     Model, Situation,
@@ -213,14 +217,46 @@ impl Model {
     }
 
     /// The will with this key that a crash has set free and that this session is still owed.
-    pub(super) fn take_owed_will(&mut self, session: usize, key: u64) -> Option<usize> {
-        let is_owed = |will: &&mut LooseWill| {
-            let is_to = will.owed_to.iter().any(|(to, _)| *to == session);
-            is_to && !will.sent_to.contains(&session) && self.messages[will.message].key == key
+    pub(super) fn take_owed_will(
+        &mut self,
+        (at, session): (usize, usize),
+        publish: &Publish,
+        key: u64,
+    ) -> Option<usize> {
+        let has_identifiers = self.lines[at].version.has_properties();
+        // It is owed for a subscription of its own. What looks otherwise is another copy, or a share's.
+        let is_for = |subscribed: &Subscribed, will: &Message| {
+            let said = |identifier: u32| publish.subscription_identifiers.contains(&identifier);
+            publish.qos > Qos::AtMostOnce
+                && subscribed.filter.share_name().is_none()
+                && subscribed.filter.matches(will.publish.topic())
+                && subscribed.options.qos.min(will.qos()) == publish.qos
+                && (!has_identifiers || subscribed.identifier.is_none_or(said))
         };
-        let will = self.loose_wills.iter_mut().find(is_owed)?;
+        let is_owed = |will: &LooseWill| {
+            let is_to = will.owed_to.iter().any(|(to, _)| *to == session);
+            let message = &self.messages[will.message];
+            is_to
+                && !will.sent_to.contains(&session)
+                && message.key == key
+                && self.sessions[session].subscriptions.iter().any(|subscribed| is_for(subscribed, message))
+        };
+        let place = self.loose_wills.iter().position(is_owed)?;
+        let will = &mut self.loose_wills[place];
         will.sent_to.push(session);
         Some(will.message)
+    }
+
+    /// A will that may come at any time.
+    pub(super) fn take_loose_will(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
+        let of = &self.sessions[session];
+        // It may have waited while the session had other subscriptions.
+        let most = of.ever.iter().filter(|filter| filter.matches(publish.topic())).count();
+        let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == session).count();
+        let mut wills = self.loose_wills.iter_mut();
+        let found = wills.find(|will| self.messages[will.message].key == key && had(will) < most)?;
+        found.sent_to.push(session);
+        Some(found.message)
     }
 
     /// The server goes down again: what it has done of all this, nobody knows.
