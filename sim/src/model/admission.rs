@@ -5,6 +5,7 @@ use std::time::Duration;
 use squall_codec::{
     packet::{Connack, Connect},
     version::Version,
+    wire::Text,
 };
 
 use super::{
@@ -219,14 +220,7 @@ impl Model {
     fn learn_name(&mut self, session: usize, connect: &Connect, connack: &Connack) {
         let is_asked_for = connect.client_id().as_str().is_empty() && connect.version().has_properties();
         match connack.properties.assigned_client_identifier() {
-            Some(name) if is_asked_for && !name.is_empty() => {
-                let other = self.ids.insert(name.clone(), session);
-                if other.is_some_and(|other| self.sessions[other].is_here(self.now) == Some(true)) {
-                    let detail = format!("{name} is assigned, and is the name of another session");
-                    self.breach(Invariant::AssignedIdentifier, detail);
-                }
-                self.sessions[session].name = name.as_str().into();
-            }
+            Some(name) if is_asked_for && !name.is_empty() => self.is_named(session, name),
             _ if is_asked_for => {
                 self.breach(Invariant::AssignedIdentifier, "a client without a name is told none".to_owned());
             }
@@ -235,6 +229,23 @@ impl Model {
                 self.breach(Invariant::AssignedIdentifier, detail);
             }
             None => {}
+        }
+    }
+
+    fn is_named(&mut self, session: usize, name: &Text) {
+        let other = self.ids.insert(name.clone(), session);
+        if other.is_some_and(|other| self.sessions[other].is_here(self.now) == Some(true)) {
+            let detail = format!("{name} is assigned, and is the name of another session");
+            self.breach(Invariant::AssignedIdentifier, detail);
+        }
+        self.sessions[session].name = name.as_str().into();
+    }
+
+    /// A client without a name may be told one while the server says farewell, and has it from then on.
+    pub(super) fn learn_name_at_farewell(&mut self, session: usize, connack: &Connack) {
+        let is_named = self.ids.values().any(|named| *named == session);
+        if let Some(name) = connack.properties.assigned_client_identifier().filter(|_| !is_named) {
+            self.is_named(session, name);
         }
     }
 

@@ -169,6 +169,7 @@ impl Model {
                     of.was_anothers = true;
                     of.from_client.forget();
                 }
+                self.learn_name_at_farewell(session, connack);
             }
             Packet::Publish(publish) => self.sends_farewell(at, session, publish),
             Packet::Puback(ack) => {
