@@ -85,13 +85,17 @@ impl Model {
     /// A server that says farewell may still let somebody in.
     pub(super) fn connects_at_farewell(&mut self, at: usize, connect: &Connect) {
         let session = self.asks(at, connect);
-        self.perhaps_let_in(session, connect);
+        self.perhaps_let_in(at, session, connect);
     }
 
     /// This CONNECT will never be answered: whoever sent it may have a session afterwards.
-    pub(super) fn perhaps_let_in(&mut self, session: usize, connect: &Connect) {
+    pub(super) fn perhaps_let_in(&mut self, at: usize, session: usize, connect: &Connect) {
         self.loosen_session(session);
         let asked = Self::expiry_of(connect);
+        // Section 3.1.4: the DISCONNECT that came behind it counts as one on a connection that was let in. Section 3.14.2.2.2: not where
+        // the session was to end with the connection.
+        let said = self.lines[at].said_expiry.filter(|_| asked > 0).unwrap_or(0);
+        let asked = asked.max(said.min(self.terms.maximum_session_expiry));
         let of = &mut self.sessions[session];
         of.longest = of.longest.max(asked);
         // Who is still connected has what was granted.

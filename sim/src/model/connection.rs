@@ -37,6 +37,8 @@ pub(super) struct Line {
     pub(super) opened: Duration,
     /// There was room for its session when CONNECT came, beyond doubt.
     pub(super) has_room: bool,
+    /// What DISCONNECT has said before CONNACK: Session Expiry Interval in seconds.
+    pub(super) said_expiry: Option<u32>,
     /// CONNECT is due since then, and that was told.
     pub(super) is_overdue: bool,
     pub(super) last_heard: Duration,
@@ -97,6 +99,7 @@ impl Model {
             to_be_told: Told::Perhaps,
             opened: self.now,
             has_room: true,
+            said_expiry: None,
             is_overdue: false,
             last_heard: self.now,
             asked: self.now,
@@ -163,8 +166,9 @@ impl Model {
         }
         let Some(session) = self.lines[at].session.filter(|_| self.lines[at].stage == Stage::In) else {
             // Section 3.1.4: nobody has to wait for CONNACK; the library does, but to go away.
-            if matches!(packet, Packet::Disconnect(_)) && self.lines[at].stage == Stage::Asked {
+            if let (Packet::Disconnect(disconnect), Stage::Asked) = (packet, self.lines[at].stage) {
                 self.lines[at].excuse = Some("the client has said DISCONNECT");
+                self.lines[at].said_expiry = disconnect.properties.session_expiry_interval();
                 return;
             }
             return self.breach(Invariant::Answers, format!("a client sent {} before it was let in", packet.kind()));
@@ -336,7 +340,7 @@ impl Model {
         if was_asking && let Some(session) = self.lines[at].session {
             // It may have been let in, and has left.
             match self.lines[at].connect.take() {
-                Some(connect) => self.perhaps_let_in(session, &connect),
+                Some(connect) => self.perhaps_let_in(at, session, &connect),
                 // Who was refused has no session that was not there before.
                 None if self.sessions[session].is_here(self.lines[at].asked) == Some(false) => {}
                 None => self.loosen_session(session),

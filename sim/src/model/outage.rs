@@ -28,7 +28,7 @@ impl Model {
                 && let Some(session) = self.lines[at].session
                 && let Some(connect) = self.lines[at].connect.take()
             {
-                self.perhaps_let_in(session, &connect);
+                self.perhaps_let_in(at, session, &connect);
             }
         }
         for session in 0..self.sessions.len() {
