@@ -124,15 +124,7 @@ impl Model {
         for line in &mut self.lines {
             line.stage = Stage::Over;
         }
-        let is_short = self.is_short();
-        for shared in self.shares.groups.iter_mut().flat_map(|share| &mut share.owed) {
-            shared.is_due = false;
-            shared.may_again = true;
-            // That it went from one member to another, a store that fails has not kept.
-            if is_short {
-                shared.sent_to = None;
-            }
-        }
+        self.shares_go_down();
         if !self.terms.is_durable {
             self.retained.clear();
         } else if !keeps_all {

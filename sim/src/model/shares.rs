@@ -27,6 +27,16 @@ pub(super) struct Member {
     pub(super) identifier: Option<u32>,
 }
 
+impl Member {
+    /// What it had may have been this, which it is owed for a subscription of its own.
+    fn may_be(&self, owed: &Owed) -> bool {
+        let said = |identifier: &u32| owed.identifiers.contains(identifier);
+        (owed.least_qos..=owed.qos).contains(&self.qos)
+            && owed.retain[usize::from(self.retain)]
+            && self.identifier.as_ref().map_or(owed.is_vague || owed.identifiers.is_empty(), said)
+    }
+}
+
 /// A message for one of the members.
 #[derive(Debug)]
 pub(super) struct SharedMessage {
@@ -129,6 +139,7 @@ impl Model {
             if found.len() > 1 {
                 found.iter().for_each(|(share, place)| self.shares.groups[*share].owed[*place].is_due = false);
             }
+            self.may_have_been_own((share, place));
             return Some(self.give(session, publish, (share, place), found));
         }
         // It may be that an earlier one of the same words was another share's, and this one is what it was taken for.
@@ -143,13 +154,7 @@ impl Model {
     fn was_owed_otherwise(&mut self, at: (usize, usize)) -> bool {
         let shared = &self.shares.groups[at.0].owed[at.1];
         let (Some(had), key) = (shared.sent_to, self.messages[shared.message].key) else { return false };
-        let is_it = |owed: &Owed| {
-            let said = |identifier: &u32| owed.identifiers.contains(identifier);
-            self.messages[owed.message].key == key
-                && (owed.least_qos..=owed.qos).contains(&had.qos)
-                && owed.retain[usize::from(had.retain)]
-                && had.identifier.as_ref().map_or(owed.is_vague || owed.identifiers.is_empty(), said)
-        };
+        let is_it = |owed: &Owed| self.messages[owed.message].key == key && had.may_be(owed);
         let owed = self.sessions[had.session].owed.iter().position(is_it);
         if let Some(owed) = owed {
             return self.sessions[had.session].owed.remove(owed).is_some();
@@ -157,6 +162,32 @@ impl Model {
         // What was taken for that may have been another share's.
         let topic = self.messages[shared.message].publish.topic().to_owned();
         self.was_a_shares(had.session, (&topic, had.qos), key)
+    }
+
+    /// A share's message may come once more, to another member perhaps, and what the one before had may have been for a doubtful
+    /// subscription of its own: then nothing more has to come there.
+    fn may_have_been_own(&mut self, at: (usize, usize)) {
+        let shared = &self.shares.groups[at.0].owed[at.1];
+        let Some(had) = shared.sent_to else { return };
+        let own = self.sessions[had.session].owed.iter_mut().filter(|owed| owed.message == shared.message);
+        own.filter(|owed| owed.is_vague && had.may_be(owed)).for_each(|owed| owed.is_due = false);
+    }
+
+    /// The server goes down: whose each message is, may be forgotten.
+    pub(super) fn shares_go_down(&mut self) {
+        let is_short = self.is_short();
+        for share in 0..self.shares.groups.len() {
+            for place in 0..self.shares.groups[share].owed.len() {
+                // That it went from one member to another, a store that fails has not kept.
+                if is_short {
+                    self.may_have_been_own((share, place));
+                    self.shares.groups[share].owed[place].sent_to = None;
+                }
+                let shared = &mut self.shares.groups[share].owed[place];
+                shared.is_due = false;
+                shared.may_again = true;
+            }
+        }
     }
 
     /// What a session was sent as a member of a share may have been for a doubtful subscription of its own: then it was that, and somebody
