@@ -124,7 +124,14 @@ impl Model {
                 self.retained_perhaps(message);
                 self.route(message, false);
             }
-            Packet::Pubrel(ack) => self.sessions[session].from_client.pubrel(ack),
+            Packet::Pubrel(ack) => {
+                let of = &mut self.sessions[session];
+                // Then the identifier is free, and may stand for another message, whether the client hears so or not.
+                if of.received.remove(&ack.packet_id) {
+                    of.perhaps_received.insert(ack.packet_id, None);
+                }
+                of.from_client.pubrel(ack);
+            }
             Packet::Subscribe(subscribe) => {
                 let owed = self.sessions[session].owed.len();
                 self.subscribes(at, session, subscribe);
