@@ -64,7 +64,11 @@ impl Model {
         // Whoever waits for CONNACK may have one, and perhaps it is what was there before.
         let asks =
             |session: usize| self.lines.iter().any(|line| line.stage == Stage::Asked && line.session == Some(session));
+        let is_silent =
+            |session: &Session| session.line.is_some_and(|line| self.lines[line].is_silent(self.now, self.terms.slack));
         let is_here = |(at, session): (usize, &Session)| match session.is_here(self.now) {
+            // The silence of its client ends it, and at this very moment it may have come to its end.
+            Some(true) if session.expiry == 0 && is_silent(session) => None,
             Some(true) => Some(true),
             None => None,
             Some(false) if asks(at) => None,

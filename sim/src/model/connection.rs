@@ -82,6 +82,11 @@ impl Line {
     pub(super) fn is_left_open(&self) -> bool {
         self.stage == Stage::In && self.taken_over.is_some()
     }
+
+    /// Its client has not been heard for as long as it may be silent, but for this slack.
+    pub(super) fn is_silent(&self, now: Duration, slack: Duration) -> bool {
+        self.patience.is_some_and(|patience| now - self.last_heard + slack >= patience)
+    }
 }
 
 impl Model {
@@ -287,7 +292,7 @@ impl Model {
         }
         let line = &self.lines[at];
         let silent_for = self.now - line.last_heard;
-        let is_silent = line.patience.is_some_and(|patience| silent_for + self.terms.slack >= patience);
+        let is_silent = line.is_silent(self.now, self.terms.slack);
         let is_excused = line.excuse.is_some() || self.may_close_for_shortage(line);
         if by_server && !self.is_down && line.stage == Stage::In && !is_excused {
             if !is_silent {
