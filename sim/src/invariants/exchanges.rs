@@ -107,10 +107,9 @@ impl Exchanges {
         self.open.clear();
     }
 
-    /// Whether a PUBLISH is one more than Receive Maximum lets be open ([MQTT-3.3.4-7]).
-    pub(crate) fn is_one_too_many(&self, publish: &Publish) -> bool {
-        let is_counted = |id| self.counted.contains(&id);
-        self.counted.len() >= usize::from(self.maximum) && publish.packet_id.is_some_and(|id| !is_counted(id))
+    /// How many of these are open that Receive Maximum counts ([MQTT-3.3.4-7]), and how many it lets be open.
+    pub(crate) fn open(&self, is_such: impl Fn(PacketId) -> bool) -> (usize, usize) {
+        (self.counted.iter().filter(|id| is_such(**id)).count(), usize::from(self.maximum))
     }
 
     /// `is_first`: nothing can have been sent in this session that the witness has not seen.

@@ -35,7 +35,7 @@ pub(super) enum Room {
 
 impl Room {
     /// Below this bound, where so many are there beyond doubt, and so many at most.
-    fn below(bound: usize, surely: usize, at_most: usize) -> Self {
+    pub(super) fn below(bound: usize, surely: usize, at_most: usize) -> Self {
         match (surely >= bound, at_most >= bound) {
             (true, _) => Room::None,
             (false, true) => Room::Perhaps,

@@ -179,11 +179,18 @@ impl Model {
             return self.breach(Invariant::Answers, format!("a client sent {} before it was let in", packet.kind()));
         };
         match packet {
-            Packet::Publish(publish) if self.is_one_too_many(at, session, publish) => {
-                self.came(Situation::TooManyOpen);
-                self.breaks_the_rules(at);
-            }
-            Packet::Publish(publish) => self.published(at, session, publish),
+            Packet::Publish(publish) => match self.has_room_for_exchange(at, session, publish) {
+                Room::None => {
+                    self.came(Situation::TooManyOpen);
+                    self.breaks_the_rules(at);
+                }
+                room => {
+                    if room == Room::Perhaps {
+                        self.lines[at].excuse = Some("its client has perhaps more open than Receive Maximum");
+                    }
+                    self.published(at, session, publish, room);
+                }
+            },
             Packet::Puback(ack) => self.acknowledged(at, session, ack),
             Packet::Pubrec(ack) => self.received(at, session, ack),
             Packet::Pubcomp(ack) => self.completed(session, ack),

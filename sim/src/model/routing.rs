@@ -10,6 +10,7 @@ use squall_codec::{
 
 use super::{
     Model, Situation,
+    bounds::Room,
     message::Message,
     session::{Life, Owed, Subscribed, Why},
     shares::Member,
@@ -17,14 +18,17 @@ use super::{
 use crate::invariants::Invariant;
 
 impl Model {
-    /// PUBLISH from a client.
-    pub(super) fn published(&mut self, at: usize, session: usize, publish: &Publish) {
+    /// PUBLISH from a client. `room`: among what may be open.
+    pub(super) fn published(&mut self, at: usize, session: usize, publish: &Publish, room: Room) {
         let Some(publish) = self.understood(at, publish) else { return };
         let publish = publish.as_ref();
         let version = self.lines[at].version;
         let next = self.messages.len();
         let verdict = self.sessions[session].from_client.publish(version, false, publish, next);
-        if let Some((invariant, detail)) = verdict.breach {
+        // More than may be open: then it was not the client's core that has sent it.
+        let is_told =
+            |(invariant, _): &(Invariant, String)| room == Room::Enough || *invariant != Invariant::ReceiveMaximum;
+        if let Some((invariant, detail)) = verdict.breach.filter(is_told) {
             let name = &self.sessions[session].name;
             let detail = format!("client {name}: {detail}");
             self.breach(invariant, detail);
@@ -32,7 +36,8 @@ impl Model {
         let message = Message::new(publish.clone(), session, self.now);
         // Where there is no room for another retained message, it may be refused.
         let is_answered = publish.qos > Qos::AtMostOnce;
-        let may_be_refused = publish.retain && is_answered && self.retained.len() >= self.terms.retained_messages;
+        let is_above = publish.retain && is_answered && self.retained.len() >= self.terms.retained_messages;
+        let may_be_refused = is_above || room != Room::Enough;
         match (publish.qos, publish.packet_id) {
             (Qos::AtLeastOnce, Some(id)) => {
                 self.lines[at].answers.puback.push_back((id, Some(next)));

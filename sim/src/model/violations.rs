@@ -6,10 +6,12 @@ use std::time::Duration;
 use squall_codec::{
     packet::{Packet, Publish},
     reason::ReasonCode,
+    wire::PacketId,
 };
 
 use super::{
     Model, Situation,
+    bounds::Room,
     connection::{Line, Stage},
 };
 use crate::invariants::Invariant;
@@ -50,10 +52,24 @@ impl Line {
 }
 
 impl Model {
-    /// [MQTT-3.3.4-7] Whether the server has to close for it (section 3.3.4). What a client's core sends by itself is the core's fault,
-    /// and judged where it is counted.
-    pub(super) fn is_one_too_many(&self, at: usize, session: usize, publish: &Publish) -> bool {
-        self.slipped.contains(&self.lines[at].client) && self.sessions[session].from_client.is_one_too_many(publish)
+    /// [MQTT-3.3.4-7] Whether there is room for it among what may be open: the server has to close where there is none (section 3.3.4).
+    /// What a client's core sends by itself is the core's fault, and judged where it is counted.
+    pub(super) fn has_room_for_exchange(&self, at: usize, session: usize, publish: &Publish) -> Room {
+        let Some(own) = publish.packet_id.filter(|_| self.slipped.contains(&self.lines[at].client)) else {
+            return Room::Enough;
+        };
+        let (answers, from_client) = (&self.lines[at].answers, &self.sessions[session].from_client);
+        // What the server has answered, and its answer waits for the store, is done for it, or not yet. PUBREC may be one that refuses.
+        let may_refuse = self.is_short() || !self.terms.takes_all;
+        let is_done = |id: PacketId| {
+            answers.puback.iter().any(|(waiting, _)| *waiting == id)
+                || answers.pubcomp.contains(&id)
+                || may_refuse && answers.pubrec.iter().any(|(waiting, _)| *waiting == id)
+        };
+        let (at_most, maximum) = from_client.open(|_| true);
+        let (surely, _) = from_client.open(|id| !is_done(id));
+        let (is_open, _) = from_client.open(|id| id == own);
+        if is_open > 0 { Room::Enough } else { Room::below(maximum, surely, at_most) }
     }
 
     pub(super) fn breaks_the_rules(&mut self, at: usize) {
