@@ -118,6 +118,7 @@ impl Painter {
                 let (sign, style) = match mark {
                     Mark::Fault => ('⚡', Style::Bad),
                     Mark::Told => ('●', Style::Told),
+                    Mark::Turn => ('○', Style::Faint),
                     Mark::Breach => ('✘', Style::Bad),
                 };
                 self.note(row.at_us, place, sign, &row.label, style);

@@ -236,6 +236,15 @@ pub enum About {
         /// The packet.
         packet: Packet,
     },
+    /// A connection that must not be as it is: what its client has sent there last before a moment shows why.
+    Connection {
+        /// Which of the actors.
+        actor: usize,
+        /// Which of its connections, from 1.
+        number: usize,
+        /// The moment at the server's edge.
+        since: Duration,
+    },
     /// A client that waits for something, as only the end has shown.
     Waiting {
         /// Which of the actors.

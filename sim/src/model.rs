@@ -353,6 +353,17 @@ impl Model {
         }
     }
 
+    /// The connection is told with it, from what its client has sent last before `since`.
+    fn breach_on(&mut self, invariant: Invariant, detail: String, at: usize, since: Duration) {
+        let told = self.breaches.len();
+        self.breach(invariant, detail);
+        let actor = self.lines[at].client;
+        let number = self.lines[..=at].iter().filter(|line| line.client == actor).count();
+        if let Some(breach) = self.breaches.get_mut(told) {
+            breach.about = Some(Box::new(About::Connection { actor, number, since }));
+        }
+    }
+
     /// Time passes: what was due before `now` has happened.
     fn advance(&mut self, now: Duration) {
         while let Some(alarm) = self.alarm.filter(|alarm| *alarm <= now) {

@@ -6,6 +6,18 @@ use squall_codec::{packet::Publish, reason::ReasonCode};
 /// The name under which the record has what befell the broker itself. No actor of a script can have it.
 pub(crate) const BROKER: &str = "broker";
 
+/// The broker runs again behind an outage.
+pub(crate) const RUNS_AGAIN: &str = "the broker runs again";
+/// The faults of a storm end.
+pub(crate) const STORM_IS_OVER: &str = "the storm is over: nothing goes wrong from here on";
+/// The end of a storm, where something shows there.
+pub(crate) const AT_REST: &str = "all has come to rest: what is owed must have come by now";
+
+/// Whether this stands among the faults, and is none.
+pub(crate) fn is_good_turn(fault: &str) -> bool {
+    [RUNS_AGAIN, STORM_IS_OVER, AT_REST].contains(&fault)
+}
+
 /// A message was handed over.
 pub(crate) fn message(message: &Publish) -> String {
     let payload = message.payload();

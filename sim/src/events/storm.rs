@@ -38,7 +38,7 @@ use crate::{
     storm::run::{StormRun, note_the_end},
     story::TOPIC_ROOT,
     subject::{Medium, STARTED_AGAIN_AFTER, Subject},
-    told::BROKER,
+    told::{BROKER, RUNS_AGAIN, STORM_IS_OVER},
 };
 
 /// How a plan is played.
@@ -130,7 +130,9 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     }
     // Clients are numbered as they come, and actors as they stand in the plan.
     for breach in &mut breaches {
-        if let Some(About::Passing { actor, .. } | About::Waiting { actor, .. }) = breach.about.as_deref_mut() {
+        if let Some(About::Passing { actor, .. } | About::Waiting { actor, .. } | About::Connection { actor, .. }) =
+            breach.about.as_deref_mut()
+        {
             let of = |clients: &[Option<usize>]| clients.iter().position(|client| *client == Some(*actor));
             *actor = of(&storm.clients).or_else(|| of(&storm.strangers)).unwrap_or(*actor);
         }
@@ -253,7 +255,7 @@ impl<'a> Storm<'a> {
         }
         if !self.is_calm && now >= plan.lasts {
             self.is_calm = true;
-            self.strikes(|| "the storm is over: nothing goes wrong from here on".to_owned());
+            self.strikes(|| STORM_IS_OVER.to_owned());
             self.network.links.calm(now);
             self.waiting.clear();
             self.disk(DiskState::Well);
@@ -369,7 +371,7 @@ impl<'a> Storm<'a> {
         match self.network.come_back() {
             Ok(()) => {
                 self.outage = None;
-                self.strikes(|| "the broker runs again".to_owned());
+                self.strikes(|| RUNS_AGAIN.to_owned());
                 Ok(())
             }
             // Whoever looks after it starts it again.

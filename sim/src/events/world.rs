@@ -21,7 +21,10 @@ use squall_scenarios::{
 };
 
 use super::{client_actor::EventsClient, connection::Owner, executor::SleeperId, network::Network, outage::FAREWELL};
-use crate::{subject::ASKED_AGAIN_AFTER, told::BROKER};
+use crate::{
+    subject::ASKED_AGAIN_AFTER,
+    told::{BROKER, RUNS_AGAIN},
+};
 
 /// The events world.
 pub(super) struct EventsWorld {
@@ -103,7 +106,7 @@ impl World for EventsWorld {
             }
             self.sleep_until(self.now() + outage.down).await;
             self.network.borrow_mut().come_back()?;
-            self.strike("the broker runs again".to_owned());
+            self.strike(RUNS_AGAIN.to_owned());
             Ok(())
         })
     }

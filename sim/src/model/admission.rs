@@ -112,7 +112,7 @@ impl Model {
         if connack.reason.is_failure() {
             self.lines[at].excuse = Some("CONNACK says no");
             // [MQTT-3.2.2-7]; 3.1.1 [MQTT-3.2.2-5]
-            self.has_to_close(at);
+            self.has_to_close(at, "CONNACK has said no".to_owned());
             // [MQTT-3.2.2-6]; 3.1.1 [MQTT-3.2.2-4]
             if connack.session_present {
                 self.breach(Invariant::SessionPresent, "Session Present is 1 where CONNACK says no".to_owned());

@@ -250,7 +250,17 @@ impl Model {
                 (_, _, Qos::AtLeastOnce) => Invariant::AtLeastOnce,
                 (_, _, Qos::AtMostOnce) => Invariant::Progress,
             };
-            found.push((invariant, format!("{} was owed to {name} and never came", message.words()), owed.message));
+            let at = message.at.as_secs_f64();
+            let since = match (owed.why == super::session::Why::Retained, message.is_will) {
+                (true, _) => String::new(),
+                (false, true) => format!(": it was to be published at {at:.3} s"),
+                (false, false) => format!(": it was published at {at:.3} s"),
+            };
+            found.push((
+                invariant,
+                format!("{} was owed to {name} and never came{since}", message.words()),
+                owed.message,
+            ));
         }
         for copy in of.copies.iter().filter(|copy| copy.is_due) {
             let (message, identifiers) = (self.messages[copy.message].words(), &copy.identifiers);

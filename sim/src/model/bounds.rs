@@ -139,7 +139,10 @@ impl Model {
     ) -> bool {
         match (room, reason.is_failure()) {
             (Room::None, false) => {
-                let detail = format!("a subscription to {filter} is granted above the bound for a session");
+                let detail = format!(
+                    "a subscription to {filter} is granted, where the broker is set up to have {} for a session, and it has them",
+                    self.terms.subscriptions_per_session
+                );
                 self.breach(Invariant::Serves, detail);
             }
             (Room::None, true) => self.came(Situation::NoRoom),

@@ -30,6 +30,8 @@ pub(super) struct Line {
     pub(super) connect: Option<Box<Connect>>,
     /// When the client has broken a rule, or was refused: the server has to close it.
     pub(super) violated: Option<Duration>,
+    /// What was wrong then, in words.
+    pub(super) wrong: String,
     /// Why the server may close it.
     pub(super) excuse: Option<&'static str>,
     /// What is said to its client, where it is not to be let in.
@@ -100,6 +102,7 @@ impl Model {
             version: Version::V5_0,
             connect: None,
             violated: None,
+            wrong: String::new(),
             excuse: None,
             to_be_told: Told::Perhaps,
             opened: self.now,
@@ -125,7 +128,7 @@ impl Model {
             self.came(Situation::NoRoomForConnection);
             let line = &mut self.lines[connection];
             (line.excuse, line.to_be_told) = (Some("there is no room for a connection"), Told::Nothing);
-            self.has_to_close(connection);
+            self.has_to_close(connection, "there is no room for another connection".to_owned());
         }
     }
 
@@ -160,12 +163,18 @@ impl Model {
                 return;
             }
             // [MQTT-3.1.0-1]
-            _ if stage == Stage::Open => return self.is_no_client(at, Told::Nothing),
+            _ if stage == Stage::Open => {
+                return self.is_no_client(at, Told::Nothing, format!("{} comes before CONNECT", packet.kind()));
+            }
             _ if self.lines[at].forbids(packet) => {
                 if self.lines[at].was_told_otherwise(packet) {
                     self.came(Situation::NotOnOffer);
                 }
-                return self.breaks_the_rules(at);
+                let what = match self.lines[at].was_told_otherwise(packet) {
+                    true => format!("{} asks for what CONNACK has said is not to be had", packet.kind()),
+                    false => format!("no client may send this {} here", packet.kind()),
+                };
+                return self.breaks_the_rules(at, what);
             }
             _ => {}
         }
@@ -182,7 +191,8 @@ impl Model {
             Packet::Publish(publish) => match self.has_room_for_exchange(at, session, publish) {
                 Room::None => {
                     self.came(Situation::TooManyOpen);
-                    self.breaks_the_rules(at);
+                    let what = "one more message is open than Receive Maximum lets be".to_owned();
+                    self.breaks_the_rules(at, what);
                 }
                 room => {
                     if room == Room::Perhaps {
@@ -404,6 +414,7 @@ impl Model {
             }
             of.clear();
             of.life = Life::None;
+            of.ended = Some((now, "ended with its connection, for its Session Expiry Interval was 0,"));
         }
     }
 
@@ -414,8 +425,10 @@ impl Model {
             self.will_goes_now(session, will);
         }
         self.share_loses(session, false);
-        self.sessions[session].clear();
-        self.sessions[session].life = Life::None;
+        let of = &mut self.sessions[session];
+        of.clear();
+        of.life = Life::None;
+        of.ended = Some((self.now, "was discarded by Clean Start, or expired,"));
     }
 
     pub(super) fn next_keep_alive(&self) -> Option<Duration> {

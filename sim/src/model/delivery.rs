@@ -386,7 +386,11 @@ impl Model {
                         && !has_expired
                         && !self.repeated.contains(&before.key)
                     {
-                        let detail = format!("{} comes to {name} before {}", message.words(), before.words());
+                        let detail = format!(
+                            "{} comes to {name}, and {} has not come yet, which was published before it",
+                            message.words(),
+                            before.words()
+                        );
                         overtaken.push((earlier.message, earlier.is_vague, detail));
                     }
                 }
@@ -475,6 +479,10 @@ impl Model {
                 Some((_, message)) if message.is_will && !of.first_sent.contains_key(&key) => (
                     Invariant::Will,
                     format!("the will {words} comes to {name} before its time, or though it was cancelled"),
+                ),
+                Some((_, message)) if message.is_will => (
+                    Invariant::Will,
+                    format!("the will {words} comes to {name} once more, and is not to be published again"),
                 ),
                 Some(_) if of.first_sent.contains_key(&key) => {
                     let invariant = match publish.qos {

@@ -36,6 +36,8 @@ pub(super) enum Life {
 pub(super) struct Session {
     pub(super) name: Rc<str>,
     pub(super) life: Life,
+    /// When the one before ended, and how.
+    pub(super) ended: Option<(Duration, &'static str)>,
     /// The connection that has it.
     pub(super) line: Option<usize>,
     /// Session Expiry Interval in seconds.
@@ -246,6 +248,7 @@ impl Session {
         Session {
             name,
             life: Life::None,
+            ended: None,
             line: None,
             expiry: 0,
             longest: 0,
@@ -345,7 +348,10 @@ impl Session {
     pub(super) fn said_of_its_end(&self) -> String {
         let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
         let until = match self.life {
-            Life::None | Life::Here => return String::new(),
+            Life::None => {
+                return self.ended.map_or(String::new(), |(at, how)| format!(": it {how} at {}", seconds(at)));
+            }
+            Life::Here => return String::new(),
             Life::Until(least, Duration::MAX) => format!("{} at the earliest", seconds(least)),
             Life::Until(least, most) => format!("{} to {}", seconds(least), seconds(most)),
         };

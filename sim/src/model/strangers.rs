@@ -49,10 +49,17 @@ impl Told {
     }
 }
 
+/// What is wrong with bytes that are no packet.
+fn malformed(error: Option<&DecodeError>) -> String {
+    let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
+    format!("bytes come that are no packet{why}")
+}
+
 impl Model {
     /// CONNECT came, and must not be let in, whatever else holds: as if nobody had come, but that its client may be told so.
     pub(super) fn wants_too_much(&mut self, at: usize, connect: &Connect) -> bool {
         let Some(told) = self.must_refuse(connect) else { return false };
+        let what = self.why_refused(connect);
         if told == Told::Perhaps {
             let is_for_its_will = self.terms.offers.refuse(connect);
             self.came(if is_for_its_will { Situation::WillRefused } else { Situation::NoRoomForSession });
@@ -60,7 +67,7 @@ impl Model {
         let line = &mut self.lines[at];
         line.version = connect.version();
         line.maximum_packet_size = connect.properties().maximum_packet_size();
-        self.is_no_client(at, told);
+        self.is_no_client(at, told, what);
         true
     }
 
@@ -74,21 +81,33 @@ impl Model {
         is_refused.then_some(Told::Perhaps)
     }
 
+    /// The same in words.
+    fn why_refused(&self, connect: &Connect) -> String {
+        let letters = connect.client_id().chars().count();
+        if connect.version() == Version::V3_1 && letters > 23 {
+            format!("a Client Identifier of {letters} letters, where MQTT 3.1 allows 23")
+        } else if self.terms.offers.refuse(connect) {
+            "a CONNECT whose will the server does not offer to publish".to_owned()
+        } else {
+            format!("a CONNECT for one more session than the server has room for, {}", self.terms.sessions)
+        }
+    }
+
     /// Bytes came that are no packet.
     pub(super) fn malformed(&mut self, at: usize, version: Option<Version>, error: Option<&DecodeError>) {
         match self.lines[at].stage {
-            Stage::Open => self.is_no_client(at, Told::behind(version, error)),
-            _ => self.breaks_the_rules(at),
+            Stage::Open => self.is_no_client(at, Told::behind(version, error), malformed(error)),
+            _ => self.breaks_the_rules(at, malformed(error)),
         }
     }
 
     /// [MQTT-3.1.0-1] The first packet is not one that lets a client in.
-    pub(super) fn is_no_client(&mut self, at: usize, told: Told) {
+    pub(super) fn is_no_client(&mut self, at: usize, told: Told, what: String) {
         if self.lines[at].violated.is_none() && !self.is_down {
             self.came(Situation::NoClient);
             self.lines[at].to_be_told = told;
         }
-        self.breaks_the_rules(at);
+        self.breaks_the_rules(at, what);
     }
 
     /// What is said to somebody who is not to be let in: at most a CONNACK that says no ([MQTT-3.2.0-1], [MQTT-3.2.2-6], [MQTT-3.14.0-1]).
@@ -96,7 +115,7 @@ impl Model {
         let line = &mut self.lines[at];
         let detail = match (packet, line.to_be_told) {
             (Packet::Connack(connack), _) if !connack.reason.is_failure() => {
-                "who has to be refused is let in".to_owned()
+                format!("{}: it has to be refused, and is let in", line.wrong)
             }
             (Packet::Connack(connack), _) if connack.session_present => {
                 "Session Present is 1 where CONNACK says no".to_owned()
@@ -120,7 +139,9 @@ impl Model {
         let line = &self.lines[at];
         let detail = match (line.violated, line.to_be_told) {
             (Some(_), Told::That(reason)) if line.said_goodbye.is_none() => {
-                format!("CONNACK has to say {reason}, and never came")
+                // Before 5.0 the codes were others.
+                let said = if line.version.has_properties() { reason.to_string() } else { in_3_1(reason) };
+                format!("{}: CONNACK has to say {said}, and the connection is closed without", line.wrong)
             }
             (None, _) if self.now + self.terms.slack < line.opened + self.terms.connect_timeout => {
                 "the server closes a connection whose client may still say CONNECT".to_owned()
@@ -128,7 +149,8 @@ impl Model {
             (None, _) => return self.came(Situation::NeverConnected),
             _ => return,
         };
-        self.breach(Invariant::Admits, detail);
+        let since = line.violated.unwrap_or(self.now);
+        self.breach_on(Invariant::Admits, detail, at, since);
     }
 
     /// Section 3.1.4: until then CONNECT has to come.
@@ -148,8 +170,16 @@ impl Model {
                 self.lines[at].is_overdue = true;
                 let timeout = self.terms.connect_timeout.as_secs_f64();
                 let detail = format!("a connection on which no CONNECT came for {timeout:.1} s is still open");
-                self.breach(Invariant::Admits, detail);
+                self.breach_on(Invariant::Admits, detail, at, self.now);
             }
         }
+    }
+}
+
+/// A reason as CONNACK of 3.1 and 3.1.1 has it.
+fn in_3_1(reason: ReasonCode) -> String {
+    match reason.connack_return_code() {
+        Some(code) => format!("return code {code:#04x}"),
+        None => reason.to_string(),
     }
 }

@@ -72,7 +72,8 @@ impl Model {
         if is_open > 0 { Room::Enough } else { Room::below(maximum, surely, at_most) }
     }
 
-    pub(super) fn breaks_the_rules(&mut self, at: usize) {
+    /// `what` is wrong, in words.
+    pub(super) fn breaks_the_rules(&mut self, at: usize, what: String) {
         let line = &mut self.lines[at];
         if line.stage == Stage::Over || self.is_down || line.violated.is_some() {
             return;
@@ -80,12 +81,13 @@ impl Model {
         line.excuse = Some("its client has broken a rule");
         line.last_heard = self.now;
         self.came(Situation::RuleBroken);
-        self.has_to_close(at);
+        self.has_to_close(at, what);
     }
 
     /// From now on the server has to close the connection.
-    pub(super) fn has_to_close(&mut self, at: usize) {
-        self.lines[at].violated = Some(self.now);
+    pub(super) fn has_to_close(&mut self, at: usize, what: String) {
+        let line = &mut self.lines[at];
+        (line.violated, line.wrong) = (Some(self.now), what);
         self.wake_at(self.now + self.patience_with_violations());
     }
 
@@ -107,9 +109,11 @@ impl Model {
     pub(super) fn violations_due(&mut self) {
         for at in 0..self.lines.len() {
             if self.violation_due(&self.lines[at]).is_some_and(|due| due <= self.now) {
-                self.lines[at].violated = None;
-                let why = self.lines[at].excuse.unwrap_or("nobody is to stay");
-                self.breach(Invariant::ClosesOnViolation, format!("{why}, and the connection is still open"));
+                let line = &mut self.lines[at];
+                let since = line.violated.take().unwrap_or(self.now);
+                let what = std::mem::take(&mut line.wrong);
+                let detail = format!("{what}: the server has to close the connection, and it is still open");
+                self.breach_on(Invariant::ClosesOnViolation, detail, at, since);
             }
         }
     }
@@ -117,7 +121,7 @@ impl Model {
     /// Section 4.13.1: if the server says why, it says that something was wrong.
     pub(super) fn says_why(&mut self, at: usize, reason: ReasonCode) {
         if self.lines[at].violated.is_some() && !reason.is_failure() {
-            let detail = format!("a client has broken a rule, and is told {reason}");
+            let detail = format!("{}, and the client is told {reason}", self.lines[at].wrong);
             self.breach(Invariant::ClosesOnViolation, detail);
         }
     }

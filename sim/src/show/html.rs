@@ -1,6 +1,6 @@
 //! What the page of a trace shows, as data for its script. Nothing of it is markup: the script writes it as text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use squall_codec::{packet::Packet, reason::Side, version::Version};
@@ -34,7 +34,7 @@ struct Data<'a> {
     about: Vec<String>,
     script: &'a str,
     world: &'a str,
-    mqtt: &'a str,
+    mqtt: String,
     /// As text: a script's numbers are not that long.
     seed: String,
     squall: &'a str,
@@ -45,6 +45,10 @@ struct Data<'a> {
     elapsed_us: u64,
     proves: &'a [String],
     actors: &'a [String],
+    /// Under which other Client Identifiers each of them has come.
+    names: Vec<Vec<String>>,
+    /// What stands before every topic on the wire and is left out.
+    topic_root: &'a str,
     /// How many actors stand to the left of the broker.
     left: usize,
     rows: Vec<Row<'a>>,
@@ -81,6 +85,9 @@ struct Row<'a> {
     fields: Vec<FieldData>,
     #[serde(skip_serializing_if = "Option::is_none")]
     malformed: Option<String>,
+    /// What it means, where that is another thing than what its kind does mostly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    means: Option<&'static str>,
     /// Field and statement.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     touches: Vec<(&'static str, String)>,
@@ -147,7 +154,7 @@ pub fn draw(trace: &Trace) -> String {
             .collect(),
         script: &header.script,
         world: &header.world,
-        mqtt: &header.mqtt,
+        mqtt: spoken(trace).unwrap_or_else(|| header.mqtt.clone()),
         seed: header.seed.to_string(),
         squall: &header.squall,
         hash: &header.hash,
@@ -156,6 +163,8 @@ pub fn draw(trace: &Trace) -> String {
         reason: trace.shown(&trace.end.reason),
         elapsed_us: trace.end.elapsed_us,
         proves: &header.proves,
+        names: picture.actors.iter().map(|actor| other_names(trace, actor)).collect(),
+        topic_root: &header.topic_root,
         actors: &picture.actors,
         left: picture.on_the_left(),
         sessions: sessions(trace, &picture),
@@ -191,6 +200,7 @@ fn drawn<'a>(row: &super::picture::Row, line: &Line) -> Row<'a> {
         }
         Shape::Mark(Mark::Fault) => ("fault", None, None),
         Shape::Mark(Mark::Told) => ("told", None, None),
+        Shape::Mark(Mark::Turn) => ("turn", None, None),
         Shape::Mark(Mark::Breach) => ("breach", None, None),
     };
     Row {
@@ -208,9 +218,34 @@ fn drawn<'a>(row: &super::picture::Row, line: &Line) -> Row<'a> {
         more: 0,
         fields: Vec::new(),
         malformed: None,
+        means: None,
         touches: Vec::new(),
         cause: None,
     }
+}
+
+/// The versions that are spoken, in words; `None` where nobody has said CONNECT.
+fn spoken(trace: &Trace) -> Option<String> {
+    let sent = trace.lines.iter().filter(|line| line.what == Happening::Sent);
+    let versions: BTreeSet<Version> = sent.filter_map(|line| dissect::connect_version(&line.bytes)).collect();
+    let words: Vec<String> = versions.iter().map(ToString::to_string).collect();
+    match words.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        [before @ .., last] => Some(format!("{} and {last}", before.join(", "))),
+    }
+}
+
+/// The Client Identifiers of an actor that are not its name.
+fn other_names(trace: &Trace, actor: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in trace.lines.iter().filter(|line| line.node == actor && line.what == Happening::Sent) {
+        let Some(version) = dissect::connect_version(&line.bytes) else { continue };
+        let fields = dissect::fields(&line.bytes, version);
+        let name = fields.iter().find(|field| field.name == "Client Identifier").map(|field| field.value.to_string());
+        names.extend(name.filter(|name| !name.is_empty() && name != actor && !names.contains(name)));
+    }
+    names
 }
 
 /// What the rows speak of, once for all of them.
@@ -235,6 +270,10 @@ impl Known {
         }
         if let Some(kind) = dissect::kind(&line.bytes) {
             row.kind = Some(kind.name());
+            let is_refusal = |field: &dissect::Field| matches!(field.value, Value::Code(code, _) if field.name == "Reason Code" && code >= 0x80);
+            if fields.iter().any(is_refusal) {
+                row.means = words::of_refusal(kind);
+            }
             self.packets.entry(kind.name()).or_insert_with(|| words::of_packet(kind));
             let touched = rules::touched(kind, line.what, own, &fields);
             row.touches.extend(touched.into_iter().map(|touched| (touched.field, touched.key)));

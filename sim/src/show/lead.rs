@@ -29,6 +29,8 @@ const FEW: usize = 4;
 /// Invariants that are about a client and its connections, even where a message shows that they do not hold.
 const OF_CLIENTS: [&str; 6] =
     ["keep alive", "session present", "take-over", "assigned identifier", "topic alias", "stays open"];
+/// Invariants of what a client asks for: what it was granted before tells with it.
+const OF_REQUESTS: [&str; 2] = ["serves", "as offered"];
 /// The invariant of messages that nobody has published: what is like them tells what became of which.
 const OF_STRANGERS: &str = "nothing invented";
 /// The invariant of messages that overtake others: those on their topic tell which.
@@ -81,7 +83,8 @@ impl<'a> Leads<'a> {
     }
 
     /// The lines that lead to the one at which an invariant turned out not to hold, and that one; `about`: the line that it is about.
-    pub(super) fn to(&self, invariant: &str, about: usize, showed: usize) -> Lead {
+    /// `detail`: what was seen, in words.
+    pub(super) fn to(&self, invariant: &str, detail: &str, about: usize, showed: usize) -> Lead {
         let lines = &self.trace.lines;
         let (Some(line), true) = (lines.get(showed), about < lines.len()) else { return Lead::default() };
         let is_of_client = OF_CLIENTS.contains(&invariant)
@@ -90,8 +93,19 @@ impl<'a> Leads<'a> {
         let mut steps: BTreeSet<usize> = match &self.told[about] {
             Some(told) if told.exchange.is_some() && invariant == OF_THE_OPEN => self.open_before(about),
             Some(told) if told.has_message() && !is_of_client => self.of_message(invariant, told, showed),
-            _ => self.of_client(about),
+            _ => self.of_client(about, OF_REQUESTS.contains(&invariant)),
         };
+        if invariant == OF_ORDER {
+            // The one that was overtaken, which may never come.
+            let named: BTreeSet<&Message> = self
+                .told
+                .iter()
+                .flatten()
+                .filter_map(|told| told.message.as_ref())
+                .filter(|it| is_named(&self.trace.shown(&it.0), &it.1, detail))
+                .collect();
+            named.into_iter().for_each(|message| steps.extend(self.published(message)));
+        }
         steps.insert(about);
         steps.retain(|step| lines[*step].at_us <= line.at_us);
         if invariant == OF_ANSWERS {
@@ -170,12 +184,51 @@ impl<'a> Leads<'a> {
             concerns(line, *told) || broke
         });
         let mut steps: BTreeSet<usize> = steps.map(|(line, _)| line.seq).collect();
+        if let Some(message) = message {
+            steps.extend(self.of_wills(message));
+        }
         match message {
             Some(message) if invariant == OF_STRANGERS => steps.extend(self.like(message, showed)),
             Some(message) if invariant == OF_ORDER => steps.extend(self.beside(message, shown_to, showed)),
             _ => {}
         }
         steps
+    }
+
+    /// A message as its publisher has sent it, with what the broker has answered.
+    fn published(&self, message: &Message) -> BTreeSet<usize> {
+        let of = || self.with_told().filter_map(|(line, told)| Some((line, told?)));
+        let sent: Vec<_> = of()
+            .filter(|(line, told)| line.what == Happening::Sent && told.message.as_ref() == Some(message))
+            .collect();
+        let is_of_one =
+            |told: &Told| told.exchange.is_some() && sent.iter().any(|(_, of)| of.exchange == told.exchange);
+        let answers = of().filter(|(_, told)| is_of_one(told)).map(|(line, _)| line.seq);
+        sent.iter().map(|(line, _)| line.seq).chain(answers).collect()
+    }
+
+    /// Where a will is the message: how its client left, and who has come under its name.
+    fn of_wills(&self, message: &Message) -> BTreeSet<usize> {
+        let kind = |line: &Line| dissect::kind(&line.bytes).filter(|_| line.is_frame());
+        let is_will = |(line, told): &(&Line, Option<&Told>)| {
+            kind(line) == Some(PacketKind::Connect) && told.is_some_and(|told| told.message.as_ref() == Some(message))
+        };
+        let Some((first, _)) = self.with_told().find(is_will) else { return BTreeSet::new() };
+        let of_will: BTreeSet<&str> = self.with_told().filter(is_will).map(|(line, _)| line.node.as_str()).collect();
+        let is_namesake = |other: &str| {
+            let names = |node: &str| self.names.get(node).into_iter().flatten();
+            of_will.iter().any(|node| names(node).any(|name| names(other).any(|other| other == name)))
+        };
+        let behind = self.trace.lines[first.seq..].iter();
+        let tells = behind.filter(|line| {
+            let is_own = of_will.contains(line.node.as_str());
+            match kind(line) {
+                Some(PacketKind::Disconnect) => is_own,
+                Some(PacketKind::Connect) => is_own || is_namesake(&line.node),
+                _ => is_own && matches!(line.what, Happening::Ended | Happening::Closed),
+            }
+        });
+        tells.map(|line| line.seq).collect()
     }
 
     /// Those that came to this node on the same topic last, and who sent them.
@@ -235,7 +288,7 @@ impl<'a> Leads<'a> {
 
     /// How a client has come in, what it has asked for, how its connections have ended, and what it has said last; with others who come
     /// under its name.
-    fn of_client(&self, seq: usize) -> BTreeSet<usize> {
+    fn of_client(&self, seq: usize, with_answers: bool) -> BTreeSet<usize> {
         let node = &self.trace.lines[seq].node;
         let none = BTreeSet::new();
         let names = self.names.get(node.as_str()).unwrap_or(&none);
@@ -249,6 +302,7 @@ impl<'a> Leads<'a> {
             let kind = dissect::kind(&line.bytes).filter(|_| line.is_frame());
             let is_session = matches!(kind, Some(PacketKind::Connect | PacketKind::Connack | PacketKind::Disconnect));
             is_session
+                || with_answers && kind == Some(PacketKind::Suback)
                 || is_a_turn(line)
                 || befell_the_broker(line)
                 || self.told[line.seq].as_ref().is_some_and(|told| !told.filters.is_empty())
@@ -291,6 +345,14 @@ fn befell_the_broker(line: &Line) -> bool {
     line.what == Happening::Fault
         && line.node == BROKER
         && ["the broker ", "the disk "].iter().any(|it| line.text.starts_with(it))
+}
+
+/// Whether words about messages name this one, as the model does: with the beginning of its payload.
+fn is_named(topic: &str, payload: &str, detail: &str) -> bool {
+    let shown: String = payload.chars().take(20).collect();
+    let more = if payload.chars().count() > 20 { "…" } else { "" };
+    let name = format!("\"{shown}{more}\" on {topic}");
+    detail.match_indices(&name).any(|(at, _)| !detail[at + name.len()..].starts_with(['/', '…']))
 }
 
 /// Topic and payload.

@@ -64,6 +64,7 @@ fn put(text: &mut String, row: &Row, is_later: bool) {
             let _ = writeln!(text, "    {from}{arrow}{to}: {label}");
         }
         Shape::Mark(Mark::Fault) => drop(writeln!(text, "    Note over {lane}: ⚡ {label}")),
+        Shape::Mark(Mark::Turn) => drop(writeln!(text, "    Note over {lane}: ○ {label}")),
         Shape::Mark(Mark::Told) => drop(writeln!(text, "    Note over {lane}: ● {label}")),
         Shape::Mark(Mark::Breach) => {
             let _ = writeln!(text, "    rect rgb(255, 205, 205)\n    Note over {lane}: ✘ {label}\n    end");

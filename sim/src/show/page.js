@@ -38,6 +38,8 @@
   const actor = row => row.lane === null ? 'broker' : data.actors[row.lane];
   const plain = seen => seen.replace(/^([^\s#:]+)#(\d+): /, (_, who, number) => number === '1' ? `At ${who}: ` : `At ${who}, on connection ${number}: `);
   const isPacket = row => row.stroke === 'packet';
+  // The words of a broken promise without its rules, which stand in its box.
+  const brief = row => row.shape === 'breach' ? row.label.replace(/ \([^()]*MQTT-[^()]*\)$/, '') : row.label;
   const isTurn = row => row.shape === 'fault' || row.shape === 'breach';
   const route = row => row.shape === 'up' ? `${actor(row)} → broker` : row.shape === 'down' ? `broker → ${actor(row)}` : actor(row);
   const firstOf = new Map();
@@ -50,9 +52,9 @@
 
   // ---- head
   const isLive = data.world === 'live';
-  const world = isLive ? 'at a real server' : `in the ${data.world} world`;
+  const world = isLive ? 'at a real server' : data.world === 'events' ? 'in a simulated network' : `in a simulated network (${data.world})`;
   const lasted = span(data.elapsed_us) + (isLive ? '' : ' of virtual time');
-  $('play').textContent = `MQTT ${data.mqtt} ${world}, seed ${data.seed} · ${rows.length} events in ${lasted}`;
+  $('play').textContent = `MQTT ${data.mqtt} ${world}, seed ${data.seed} · ${rows.length} events in ${lasted}${data.topic_root ? ` · every topic begins with ${data.topic_root}, which is left out here` : ''}`;
   for (const text of data.about) $('about').append(make('p', '', text));
   const rule = key => {
     const [section, words] = data.statements[key] || ['', 'a statement that has no words here'];
@@ -75,12 +77,16 @@
     const box = make('article', 'violation');
     const number = data.violations.length > 1 ? ` (${index + 1} of ${data.violations.length})` : '';
     box.append(make('h2', '', `✘ ${wrong.title[0].toUpperCase()}${wrong.title.slice(1)}${number}`));
-    const promised = make('div', '', make('h3', '', 'What was promised'));
-    if (wrong.promise) promised.append(make('p', 'said', wrong.promise));
-    wrong.statements.forEach(key => promised.append(rule(key)));
     const seen = make('div', '', make('h3', '', 'What was seen'), make('p', 'said', plain(wrong.seen)));
     if (wrong.excerpt) seen.append(make('pre', '', wrong.excerpt));
-    box.append(make('div', 'pair', promised, seen));
+    const promised = make('div', '', make('h3', '', 'What was promised'));
+    if (wrong.promise) promised.append(make('p', '', wrong.promise));
+    if (wrong.statements.length) {
+      const rules = make('details', '', make('summary', '', wrong.statements.length === 1 ? 'A rule of the standard stands behind it' : `${wrong.statements.length} rules of the standard stand behind it`));
+      wrong.statements.forEach(key => rules.append(rule(key)));
+      promised.append(rules);
+    }
+    box.append(make('div', 'pair', seen, promised));
     if (wrong.steps.length > 1) {
       box.append(make('h3', '', 'How it came about'));
       const chain = make('ol', 'chain');
@@ -89,7 +95,9 @@
         const row = rows[firstOf.get(seq)];
         if (!row) continue;
         const line = button('', () => choose(firstOf.get(seq), true), `${seq === wrong.seq ? 'here' : ''} ${row.shape === 'fault' || row.stroke === 'end' ? 'fault' : ''}`);
-        line.append(make('span', 'at', clock(row.at)), make('span', 'who', route(row)), make('span', 'what', says(row)));
+        // What never came has no packet: the last step says that it is missing.
+        const isMissing = seq === wrong.seq && row.shape === 'turn';
+        line.append(make('span', 'at', clock(row.at)), make('span', 'who', isMissing ? '' : route(row)), make('span', 'what', isMissing ? `by now: ${plain(wrong.seen)}` : says(row)));
         chain.append(make('li', '', line));
       }
       box.append(chain);
@@ -130,7 +138,7 @@
   const layout = () => {
     const narrow = events.clientWidth < 560;
     const left = narrow ? 56 : 96, side = narrow ? 30 : 70;
-    const least = (narrow ? 110 : 190) * GAPS[zoom];
+    const least = (narrow ? 110 : 150) * GAPS[zoom];
     const gaps = Math.max(1, order.length - 1);
     const gap = Math.min(Math.max(least, (events.clientWidth - left - 2 * side) / gaps), 460 * GAPS[zoom]);
     lanes = new Map(order.map((lane, index) => [lane, left + side + index * gap]));
@@ -146,6 +154,7 @@
     events.className = `zoom${zoom}`;
     names.replaceChildren(...order.map(lane => {
       const name = make('b', lane === null ? '' : `c${lane % 5}`, lane === null ? 'broker' : data.actors[lane]);
+      if (lane !== null && data.names[lane].length) name.append(make('span', 'faint', ` as ${data.names[lane].join(', ')}`));
       name.style.left = `${lanes.get(lane)}px`;
       return name;
     }));
@@ -188,10 +197,12 @@
       const label = make('span', 'label');
       const words = row.label.split(' ');
       label.append(isPacket(row) ? make('b', '', words[0]) : words[0], words.length > 1 ? ` ${words.slice(1).join(' ')}` : '');
+      label.title = row.label;
       element.append(arrow, place(label, left + 10, right - left - 18));
     } else {
-      const sign = { fault: '⚡', told: '●', breach: '✘' }[row.shape];
-      const note = make('span', 'note', `${sign} ${row.label}`);
+      const sign = { fault: '⚡', told: '●', turn: '○', breach: '✘' }[row.shape];
+      const note = make('span', 'note', `${sign} ${brief(row)}`);
+      note.title = row.label;
       const toRight = own < width * 0.55;
       if (toRight) { note.style.left = `${own + 9}px`; note.style.maxWidth = `${width - own - 16}px`; }
       else { note.style.right = `${width - own + 9}px`; note.style.maxWidth = `${own - 60}px`; }
@@ -299,11 +310,11 @@
   const explain = (row, index) => {
     const box = $('event');
     box.replaceChildren();
-    const title = row.kind && row.shape !== 'breach' ? row.kind : { fault: 'A fault', told: 'To its application', breach: 'A broken promise', up: 'Connection', down: 'Connection' }[row.shape];
+    const title = row.kind && row.shape !== 'breach' ? row.kind : { fault: 'A fault', turn: 'A turn', told: 'To its application', breach: 'A broken promise', up: 'Connection', down: 'Connection' }[row.shape];
     box.append(make('h2', '', title));
     const connection = row.connection ? `, connection ${row.connection} of ${actor(row)}` : '';
     box.append(make('p', 'where', `${route(row)} at ${clock(row.at)}${connection} · #${row.seq}`));
-    if (row.kind && data.packets[row.kind] && row.shape !== 'breach') box.append(make('p', 'meaning', data.packets[row.kind]));
+    if (row.kind && data.packets[row.kind] && row.shape !== 'breach') box.append(make('p', 'meaning', row.means || data.packets[row.kind]));
     else box.append(make('p', 'meaning', says(row)));
     if (row.head === 'lost') box.append(make('p', 'bad', '✕ It did not arrive: the connection was cut before all of it had passed.'));
     if (row.head === 'stuck') box.append(make('p', 'bad', '··· It waits: the network does not pass it on.'));
@@ -311,22 +322,19 @@
     for (const wrong of data.violations) {
       if (wrong.seq === row.seq) box.append(make('p', 'bad', `✘ ${wrong.title}: ${plain(wrong.seen)}`));
     }
-    const cause = row.cause;
-    if (cause) {
-      const because = make('div', 'because');
-      if (cause.step) because.append(make('div', '', `Line ${cause.line} of the script: `, make('code', '', cause.step)));
-      if (cause.answers !== undefined) {
-        const other = rows[firstOf.get(cause.answers)];
-        if (other) because.append(make('div', '', row.kind === 'PUBLISH' ? 'It passes on ' : 'It answers ', jump(cause.answers, `${other.kind || says(other)} of ${clock(other.at)} (${route(other)})`)));
-      }
-      if (cause.fault !== undefined) {
-        const other = rows[firstOf.get(cause.fault)];
-        if (other) because.append(make('div', '', 'Because of ', jump(cause.fault, says(other))));
-      }
-      const answered = rows.findIndex(other => other.cause && other.cause.answers === row.seq && other !== row);
-      if (answered >= 0) because.append(make('div', '', 'What follows: ', jump(rows[answered].seq, `${rows[answered].kind} of ${clock(rows[answered].at)} (${route(rows[answered])})`)));
-      if (because.childNodes.length) box.append(because);
-    }
+    const because = make('div', 'because');
+    const link = (before, seq, text) => {
+      const other = rows[firstOf.get(seq)];
+      if (other) because.append(make('div', '', before, jump(seq, text(other))));
+    };
+    const packet = other => `${other.kind || says(other)} of ${clock(other.at)} (${route(other)})`;
+    const cause = row.cause || {};
+    if (cause.step) because.append(make('div', '', `Line ${cause.line} of the script: `, make('code', '', cause.step)));
+    if (cause.answers !== undefined) link(row.kind === 'PUBLISH' ? 'It passes on ' : 'It answers ', cause.answers, packet);
+    if (cause.fault !== undefined) link('Because of ', cause.fault, says);
+    const answered = row.shape === 'breach' ? undefined : rows.find(other => other.cause && other.cause.answers === row.seq && other !== row);
+    if (answered) link('What follows: ', answered.seq, packet);
+    if (because.childNodes.length) box.append(because);
     if (row.fields && row.shape !== 'breach') {
       fields(box, row);
       touched(box, row);
@@ -435,8 +443,8 @@
       card.append(list);
       box.append(card);
     }
-    if (!any) box.append(make('p', 'faint', 'There is none yet.'));
-    else box.append(make('p', 'faint', 'As the clients know it: sent is what was written, come is what was read.'));
+    if (!any) box.append(make('p', 'faint', 'No client has come in: there is none.'));
+    else box.append(make('p', 'faint', 'Pieced together from what the clients have written and read: what the broker has to do stands here, not what it did.'));
   };
 
   // ---- moving
@@ -536,12 +544,14 @@
 
   // ---- begin
   for (const id of ['tools', 'diagram', 'details']) $(id).hidden = false;
-  $('foot').textContent = `${data.script} · squall ${data.squall} · digest ${data.digest} (${data.hash})`;
+  $('foot').textContent = `${isLive || !data.script ? data.script : `Play it again: sim run ${data.script}`} · squall ${data.squall} · digest ${data.digest} (${data.hash})`;
   layout();
   strip();
   if (!follow()) {
     const wrong = data.violations.find(one => one.seq !== null && firstOf.has(one.seq));
-    choose(wrong ? firstOf.get(wrong.seq) : 0, null);
+    // What never came shows at the end, where nothing is to be seen: the last thing that leads there says more.
+    const last = wrong && rows[firstOf.get(wrong.seq)].shape === 'turn' ? wrong.steps.filter(seq => seq !== wrong.seq && firstOf.has(seq)).pop() : undefined;
+    choose(wrong ? firstOf.get(last === undefined ? wrong.seq : last) : 0, null);
   }
   page.dataset.ready = rows.length;
 })();

@@ -90,6 +90,8 @@ pub enum Mark {
     Fault,
     /// A client told its application something.
     Told,
+    /// The broker runs again, or nothing goes wrong from here on: no fault, but a turn.
+    Turn,
     /// An invariant does not hold.
     Breach,
 }
@@ -186,7 +188,8 @@ impl Picture {
                     } else if blocks_link(fault) {
                         stuck.insert(link);
                     }
-                    (Shape::Mark(Mark::Fault), shown(fault), ends_link(fault).then_some(false))
+                    let mark = if told::is_good_turn(fault) { Mark::Turn } else { Mark::Fault };
+                    (Shape::Mark(mark), shown(fault), ends_link(fault).then_some(false))
                 }
                 Happening::Told => (Shape::Mark(Mark::Told), shown(&line.text), None),
             };

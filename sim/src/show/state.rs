@@ -428,21 +428,25 @@ impl Client {
             // [MQTT-3.1.2-22]; 3.1.1 [MQTT-3.1.2-24]
             let due = self.last_sent_us + u64::from(self.keep_alive) * MICROS * 3 / 2;
             let name = format!("Keep Alive ({} s, times 1.5)", self.keep_alive);
-            runs(name, due, "without a packet until then the broker closes the connection");
+            runs(name, due, "without a packet until then the broker has to close the connection");
         }
         if let Some(ended) = self.ended_us {
             let expiry = u64::from(self.expiry) * MICROS;
             if self.exists && self.expiry != u32::MAX {
-                runs(format!("Session Expiry ({} s)", self.expiry), ended + expiry, "the broker forgets the session");
+                runs(
+                    format!("Session Expiry ({} s)", self.expiry),
+                    ended + expiry,
+                    "the broker has to forget the session",
+                );
             }
             if let Some((_, delay)) = &self.will {
                 let due = if self.exists && self.expiry != u32::MAX { (*delay).min(expiry) } else { *delay };
-                runs(format!("Will Delay ({} s)", delay / MICROS), ended + due, "the broker publishes the will");
+                runs(format!("Will Delay ({} s)", delay / MICROS), ended + due, "the broker has to publish the will");
             }
         }
         let expiring = self.waiting.iter().filter_map(|owed| Some((owed.expires_us?, owed)));
         for (due, owed) in expiring.take(NAMED) {
-            runs(format!("Message Expiry of {}", owed.message.0), due, "the broker does not deliver it any more");
+            runs(format!("Message Expiry of {}", owed.message.0), due, "the broker must not deliver it any more");
         }
         timers
     }

@@ -145,11 +145,13 @@ impl Canvas<'_> {
         let (left, class) = match row.shape {
             Shape::Arrow { .. } => (actor.min(broker), ""),
             Shape::Mark(Mark::Told) => (actor, "told"),
+            Shape::Mark(Mark::Turn) => (actor, "faint"),
             Shape::Mark(Mark::Fault | Mark::Breach) => (actor, "bad"),
         };
         let sign = match row.shape {
             Shape::Arrow { .. } => "",
             Shape::Mark(Mark::Told) => "● ",
+            Shape::Mark(Mark::Turn) => "○ ",
             Shape::Mark(Mark::Fault) => "⚡ ",
             Shape::Mark(Mark::Breach) => "✘ ",
         };

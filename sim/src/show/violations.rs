@@ -1,7 +1,10 @@
 //! What went wrong, told so that somebody who sees MQTT for the first time can follow: what was promised, what was seen, and the
 //! packets that lead there.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
+use squall_codec::version::Version;
 use squall_scenarios::verdict::Verdict;
 
 use super::{
@@ -38,19 +41,32 @@ pub(super) struct Violation {
 pub(super) fn of(trace: &Trace) -> Vec<Violation> {
     let leads = Leads::of(trace);
     let mut breaches: Vec<&Broken> = trace.breaches.iter().collect();
-    breaches.sort_by_key(|breach| breach.at_us);
+    // What came first is mostly the cause of the others: of a message that never came, when it was published.
+    let begins = |breach: &Broken| {
+        let about = breach.about.and_then(|about| trace.lines.get(about));
+        about.map_or(breach.at_us, |line| line.at_us.min(breach.at_us))
+    };
+    breaches.sort_by_key(|breach| begins(breach));
+    let mut told = BTreeSet::new();
+    breaches.retain(|breach| told.insert((&breach.breach, &breach.detail, breach.about)));
+    let versions = trace.versions();
     let mut violations: Vec<Violation> = breaches
         .into_iter()
         .take(MOST)
         .map(|breach| {
-            // The statement of the version that was spoken says it best.
-            let own = |key: &&String| key.starts_with(&format!("{}/", trace.header.mqtt));
+            let about = breach.about.unwrap_or(breach.seq);
+            // The statement of the version that was spoken says it best; 3.1 has none.
+            let spoken = match versions.get(about) {
+                Some(Version::V3_1 | Version::V3_1_1) => "3.1.1/",
+                _ => "5.0/",
+            };
+            let own = |key: &&String| key.starts_with(spoken);
             let mut keys: Vec<String> = breach.statements.iter().filter(own).cloned().collect();
             if keys.is_empty() {
                 keys.clone_from(&breach.statements);
             }
             // What has not come has no line of its own: where it began, and all that it met.
-            let Lead { steps, cut } = leads.to(&breach.breach, breach.about.unwrap_or(breach.seq), breach.seq);
+            let Lead { steps, cut } = leads.to(&breach.breach, &breach.detail, about, breach.seq);
             Violation {
                 title: breach.breach.clone(),
                 promise: words::of_invariant(&breach.breach).unwrap_or_default().to_owned(),
@@ -72,7 +88,7 @@ pub(super) fn of(trace: &Trace) -> Vec<Violation> {
             None => "The play could not end".to_owned(),
         };
         let known = |key: &&String| statements::find(key).is_some();
-        let Lead { steps, cut } = end.seq.map_or_else(Lead::default, |seq| leads.to("", seq, seq));
+        let Lead { steps, cut } = end.seq.map_or_else(Lead::default, |seq| leads.to("", "", seq, seq));
         violations.push(Violation {
             title,
             promise: trace.header.title.clone(),

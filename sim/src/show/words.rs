@@ -35,6 +35,18 @@ pub(super) const fn of_packet(kind: PacketKind) -> &'static str {
     }
 }
 
+/// What an acknowledgement means that says no.
+pub(super) const fn of_refusal(kind: PacketKind) -> Option<&'static str> {
+    match kind {
+        PacketKind::Puback | PacketKind::Pubrec => Some(
+            "Refuses the message: who sends this will not have it. The exchange is over, and nothing is sent again.",
+        ),
+        PacketKind::Connack => Some("The broker refuses the client, says why, and closes the connection."),
+        PacketKind::Pubrel | PacketKind::Pubcomp => Some("Its sender knows nothing of this exchange."),
+        _ => None,
+    }
+}
+
 /// What a field, flag or property means; empty where its name says it all.
 pub(super) fn of_field(name: &str) -> &'static str {
     FIELDS.iter().find(|(field, _)| *field == name).map_or("", |(_, words)| words)
@@ -151,12 +163,26 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
             "A Topic Alias stands for the topic that it was given on this connection, and never above the maximum."
         }
         "answers" => "Each request is answered once, and acknowledgements come in the order of what they acknowledge.",
+        "admits" => {
+            "Who says no CONNECT, or one that must be refused, is not let in: the server closes the connection, and says no with the \
+             right code, or nothing."
+        }
+        "as offered" => {
+            "A server says in CONNACK what it does not have, refuses what asks for it, and does nothing of the kind."
+        }
+        "packet size" => "No packet is larger than the Maximum Packet Size of who gets it.",
         "stays open" => "A server closes no connection on which nothing was wrong.",
         "closes on violation" => {
             "A server closes the connection on which a client sends what it must not, and touches no other."
         }
-        "serves" => "A server that can do what it is asked for does it: it refuses nothing, and grants the QoS.",
-        "durable" => "What the server has acknowledged survives a crash and a loss of power.",
+        "serves" => {
+            "A server that can do what it is asked for does it, and grants the QoS. This one is set up to refuse nothing but what \
+             is above its bounds: and that it has to refuse."
+        }
+        "durable" => {
+            "What the server has acknowledged survives a crash and a loss of power: once started again it has what it had, no less \
+             and no more."
+        }
         "progress" => "When nothing is in the way any more, whatever is owed arrives.",
         "handed over" => {
             "A client hands each message to its application before it acknowledges it, and one of QoS 2 once."

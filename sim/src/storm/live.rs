@@ -190,7 +190,7 @@ impl Field {
             back = self.reach.start().await;
         }
         if back.is_ok() {
-            self.strikes("the broker runs again".to_owned());
+            self.strikes(told::RUNS_AGAIN.to_owned());
         }
         let mut blows = self.blows.borrow_mut();
         blows.failed = back.err();

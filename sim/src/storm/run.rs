@@ -8,7 +8,7 @@ use crate::{
     invariants::Breach,
     model::Tally,
     run::{Run, RunError},
-    told::BROKER,
+    told::{AT_REST, BROKER},
 };
 
 /// What became of a plan.
@@ -41,7 +41,7 @@ pub struct StormRun {
 /// What shows only when all has come to rest has a line of its own, as everything that shows has.
 pub(crate) fn note_the_end(transcript: &Transcript, breaches: &[Breach], at: Duration) {
     if breaches.iter().any(|breach| breach.entry.0 >= transcript.len()) {
-        let summary = "all has come to rest: what is owed must have come by now".to_owned();
+        let summary = AT_REST.to_owned();
         transcript.record(at, &Rc::from(BROKER), 0, What::Fault { summary });
     }
 }

@@ -119,11 +119,13 @@ impl Sweep {
         plan = shrink(&plan, invariant, &broken_by).plan;
         // Of what is left: what the whole storm has said may speak of steps that are gone.
         let shown = self.play(&plan).breaches;
-        let shown = shown.iter().find(|breach| breach.invariant == invariant).map(ToString::to_string);
-        let detail = shown.as_ref().unwrap_or(&violation.detail);
+        let shown = shown.iter().find(|breach| breach.invariant == invariant).map(|breach| breach.detail.as_str());
+        let detail = shown.unwrap_or(&violation.detail).replace("squall//", "");
         plan.proves = proven(invariant, &plan);
-        plan.title = format!("{invariant}, as storm {} has shown", violation.seed);
-        plan.about = Some(format!("Found by squall {}: {detail}", env!("CARGO_PKG_VERSION")));
+        plan.title = format!("{invariant}: {detail}");
+        let version = env!("CARGO_PKG_VERSION");
+        plan.about =
+            Some(format!("Found by squall {version} in storm {}, and cut down to what shows it.", violation.seed));
         Some(plan)
     }
 }

@@ -411,6 +411,16 @@ impl Broken {
             let (seq, about) = match breach.about.as_deref() {
                 None => (showed, None),
                 Some(About::Message(message)) => (showed, published(message)),
+                Some(About::Connection { actor, number, since }) => {
+                    let node = actors.get(*actor).map_or("", String::as_str);
+                    let is_there = |line: &&Line| line.node == node && line.connection as usize == *number;
+                    let before = |line: &&Line| {
+                        let shows = matches!(line.what, Happening::Sent | Happening::Opened);
+                        shows && line.at_us <= micros(*since)
+                    };
+                    let line = lines.iter().filter(is_there).rfind(before);
+                    (showed, line.map(|line| line.seq))
+                }
                 Some(About::Waiting { actor, answer }) => {
                     let node = actors.get(*actor).map_or("", String::as_str);
                     (showed, unanswered(lines, &packets, node, *answer))

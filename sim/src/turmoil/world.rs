@@ -105,7 +105,7 @@ impl World for TurmoilWorld {
         Box::pin(async move {
             self.strike(outage.to_string());
             self.power.outage(outage).await?;
-            self.strike("the broker runs again".to_owned());
+            self.strike(told::RUNS_AGAIN.to_owned());
             Ok(())
         })
     }
