@@ -9,6 +9,7 @@ mod answers;
 mod bounds;
 mod connection;
 mod delivery;
+mod expiry;
 mod keeping;
 mod message;
 mod offers;

@@ -68,11 +68,15 @@ impl Network {
         let Some(after) = self.broker.statistics() else { return wrong };
         for (place, (what, figure)) in KEPT.into_iter().enumerate() {
             let (had, has) = (figure(&before), figure(&after));
-            let detail = format!("all is done, and behind a crash the broker has {has} {what} where it had {had}");
+            let detail = format!(
+                "all is done, and the broker has {had} {what}; cut off there and started again from its store it has {has}"
+            );
             if has > had {
-                wrong.push((Invariant::Baseline, detail));
+                wrong
+                    .push((Invariant::Baseline, format!("{detail}: the store has kept what the broker had let go of")));
             } else if has < had && (place < LASTING || !may_expire) {
-                wrong.push((Invariant::Durable, detail));
+                let either = "it has not stored what it has, or has not let go of what is done";
+                wrong.push((Invariant::Durable, format!("{detail}: {either}")));
             }
         }
         wrong

@@ -341,8 +341,9 @@ impl Model {
         } else if by_server && line.taken_over.is_some() && line.version.has_properties() && line.stage == Stage::In {
             let told = line.said_goodbye;
             let was_leaving = line.excuse == Some("the client has said DISCONNECT");
-            if told != Some(ReasonCode::SessionTakenOver) && !was_leaving && !is_silent && told.is_none() {
-                let detail = "a client whose session is taken over is not told so".to_owned();
+            if told != Some(ReasonCode::SessionTakenOver) && !was_leaving && !is_silent {
+                let told = told.map_or("nothing".to_owned(), |reason| reason.to_string());
+                let detail = format!("a client whose session is taken over is told {told}");
                 self.breach(Invariant::TakeOver, detail);
             }
         }

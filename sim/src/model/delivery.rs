@@ -41,7 +41,9 @@ impl Model {
                 // After a crash it may come as if for the first time.
                 let owed = self.taken.take().unwrap_or_else(|| Owed::as_sent(message, publish));
                 let begun = Some((self.now, Box::new(owed)));
-                self.sessions[session].sending.push(Sending::new(id, message, qos, (at, number), begun));
+                let said = (publish.retain, publish.subscription_identifiers.clone());
+                let sending = Sending { said: Some(said), ..Sending::new(id, message, qos, (at, number), begun) };
+                self.sessions[session].sending.push(sending);
             }
         }
         self.check_receive_maximum(at, session);
@@ -148,6 +150,7 @@ impl Model {
         } else {
             None
         };
+        let (again, said) = (of.sending[position].message, of.sending[position].said.clone());
         let known = &mut of.sending[position];
         known.line = at;
         known.published_on = at;
@@ -158,8 +161,33 @@ impl Model {
         }
         if is_same {
             self.check_receive_maximum(at, session);
+            self.check_repeat((at, session), again, publish, said);
         }
         true
+    }
+
+    /// What is sent again says what it said, but for how long it may still wait.
+    fn check_repeat(
+        &mut self,
+        (at, session): (usize, usize),
+        message: usize,
+        publish: &Publish,
+        said: Option<(bool, Vec<u32>)>,
+    ) {
+        let key = self.messages[message].key;
+        self.check_properties((at, session), message, publish, key);
+        for (invariant, detail) in self.outlived(at, session, message, publish) {
+            self.breach(invariant, detail);
+        }
+        let has_properties = self.lines[at].version.has_properties();
+        if let Some((retain, identifiers)) = said.filter(|_| !self.repeated.contains(&key))
+            && (retain != publish.retain || has_properties && identifiers != publish.subscription_identifiers)
+        {
+            let words = words_of(publish);
+            let detail =
+                format!("{words} is sent again with another RETAIN or other Subscription Identifiers than before");
+            self.breach(Invariant::AsSubscribed, detail);
+        }
     }
 
     /// [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20]
@@ -320,33 +348,7 @@ impl Model {
                 format!("{} comes to {name} behind one that was published later", message.words()),
             ));
         }
-        // [MQTT-3.3.2-5] [MQTT-3.3.2-6]
-        if let Some(expires) = message.expires() {
-            // What has begun to leave may wait for the store, behind a commit that is under way.
-            // [MQTT-4.3.3-7] With DUP, it has begun to leave before a crash.
-            let waits_on = self.is_short();
-            let latest = expires + self.terms.slack + 3 * self.terms.sync;
-            if latest < self.now && !waits_on && !publish.dup && is_told_apart {
-                wrong
-                    .push((Invariant::MessageExpiry, format!("{} has expired and is sent to {name}", message.words())));
-            }
-            let said = publish.message_expiry_interval.map(u64::from);
-            let left = |message: &Message| {
-                let waited = self.now.saturating_sub(message.at).as_secs();
-                message.publish.message_expiry_interval.map(|seconds| u64::from(seconds).saturating_sub(waited))
-            };
-            let is_right = |left: u64| said.is_some_and(|said| said <= left + 1 && left <= said + 1);
-            // The same words may have been published twice.
-            let mut same = self.messages.iter().rev().filter(|same| same.key == message.key).filter_map(left);
-            if self.lines[at].version.has_properties() && is_told_apart && !same.any(is_right) {
-                let said = said.map_or("nothing".to_owned(), |said| format!("{said} s"));
-                let left = left(message).unwrap_or(0);
-                wrong.push((
-                    Invariant::MessageExpiry,
-                    format!("{} may wait for {left} s more and says {said}", message.words()),
-                ));
-            }
-        }
+        wrong.extend(self.outlived(at, session, owed.message, publish));
         // [MQTT-3.3.4-3]
         if self.lines[at].version.has_properties() && is_told_apart {
             let said = &publish.subscription_identifiers;

@@ -162,6 +162,8 @@ pub(super) struct Sending {
     pub(super) last_number: u64,
     /// What it was before it was sent, and when it was sent first.
     pub(super) begun: Option<(Duration, Box<Owed>)>,
+    /// RETAIN and Subscription Identifiers, as it was sent first.
+    pub(super) said: Option<(bool, Vec<u32>)>,
 }
 
 /// What is left of a session that a DISCONNECT has ended: a crash may bring it back.
@@ -192,6 +194,7 @@ impl Sending {
             number,
             last_number: number,
             begun,
+            said: None,
         }
     }
 }

@@ -228,6 +228,12 @@ impl Model {
 
     fn give(&mut self, session: usize, publish: &Publish, at: (usize, usize), found: &[(usize, usize)]) -> usize {
         self.came(Situation::Shared);
+        let message = self.shares.groups[at.0].owed[at.1].message;
+        if let Some(line) = self.sessions[session].line {
+            for (invariant, detail) in self.outlived(line, session, message, publish) {
+                self.breach(invariant, detail);
+            }
+        }
         let identifier = publish.subscription_identifiers.first().copied();
         let shared = &mut self.shares.groups[at.0].owed[at.1];
         shared.sent_to = Some(Member { session, qos: publish.qos, retain: publish.retain, identifier });

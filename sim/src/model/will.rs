@@ -16,6 +16,9 @@ use super::{
 };
 use crate::invariants::Invariant;
 
+/// A store may keep in whole seconds when a connection ended.
+const WHOLE_SECOND: Duration = Duration::from_secs(1);
+
 /// The will of a session whose connection is open, or whose will waits.
 #[derive(Debug)]
 pub(super) struct Will {
@@ -41,6 +44,8 @@ pub(super) struct LooseWill {
     owed_to: Vec<(usize, u32)>,
     /// Until then it can be cancelled.
     open_until: Option<Duration>,
+    /// It was surely kept, and waits: unless its client is back or its session ends, it does not come before.
+    not_before: Duration,
 }
 
 impl LooseWill {
@@ -52,6 +57,7 @@ impl LooseWill {
             delay: Duration::ZERO,
             owed_to: Vec::new(),
             open_until: None,
+            not_before: Duration::ZERO,
         }
     }
 }
@@ -174,13 +180,19 @@ impl Model {
         // DISCONNECT has no answer: that it came may be forgotten.
         let discarded = of.discarded_will.take().filter(|(at, _)| self.terms.is_durable && *at >= unsure);
         let armed = of.will.take();
-        let is_kept = armed.as_ref().is_some_and(|will| !will.waits() && will.armed < unsure);
+        let is_kept = armed.as_ref().is_some_and(|will| will.armed < unsure);
+        let least = Duration::from_secs(of.expiry.min(of.shortest).into());
         if let Some(will) = armed.or(discarded.map(|(_, will)| will)) {
             self.messages[will.message].at = self.now;
             let mut loose = LooseWill::new(will.message, session);
             loose.delay = will.delay;
-            if is_crash && is_kept && self.is_connected(session) {
+            let is_durable = self.terms.is_durable && !self.is_short();
+            if is_kept && (will.waits() && is_durable || is_crash && self.is_connected(session)) {
                 loose.owed_to = self.surely_hear(will.message);
+            }
+            if is_kept && is_durable {
+                let due = will.due.unwrap_or(self.now + will.delay.min(least));
+                loose.not_before = due.saturating_sub(WHOLE_SECOND);
             }
             self.loose_wills.push(loose);
             self.others_may_be_full();
@@ -254,7 +266,8 @@ impl Model {
         let most = of.ever.iter().filter(|filter| filter.matches(publish.topic())).count();
         let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == session).count();
         let mut wills = self.loose_wills.iter_mut();
-        let found = wills.find(|will| self.messages[will.message].key == key && had(will) < most)?;
+        let may_come = |will: &LooseWill| will.not_before <= self.now && had(will) < most;
+        let found = wills.find(|will| self.messages[will.message].key == key && may_come(will))?;
         found.sent_to.push(session);
         Some(found.message)
     }
@@ -288,6 +301,13 @@ impl Model {
         let in_time =
             |will: &&mut LooseWill| will.session == session && will.open_until.is_none_or(|until| now <= until);
         self.loose_wills.iter_mut().filter(in_time).for_each(|will| will.owed_to.clear());
+        self.wills_may_come_at_once(session);
+    }
+
+    /// What becomes of the session may set its wills free at any time.
+    pub(super) fn wills_may_come_at_once(&mut self, session: usize) {
+        let own = self.loose_wills.iter_mut().filter(|will| will.session == session);
+        own.for_each(|will| will.not_before = Duration::ZERO);
     }
 
     /// A session has other subscriptions than when the server went down.

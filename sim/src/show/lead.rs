@@ -27,8 +27,18 @@ const TOO_FEW: usize = 3;
 const FEW: usize = 4;
 
 /// Invariants that are about a client and its connections, even where a message shows that they do not hold.
-const OF_CLIENTS: [&str; 6] =
-    ["keep alive", "session present", "take-over", "assigned identifier", "topic alias", "stays open"];
+const OF_CLIENTS: [&str; 8] = [
+    "keep alive",
+    "session present",
+    "take-over",
+    "assigned identifier",
+    "topic alias",
+    "stays open",
+    OF_VIOLATIONS,
+    "admits",
+];
+/// The invariant of clients that break a rule: what was open then may be what breaks it.
+const OF_VIOLATIONS: &str = "closes on violation";
 /// Invariants of what a client asks for: what it was granted before tells with it.
 const OF_REQUESTS: [&str; 2] = ["serves", "as offered"];
 /// The invariant of messages that nobody has published: what is like them tells what became of which.
@@ -108,7 +118,7 @@ impl<'a> Leads<'a> {
         }
         steps.insert(about);
         steps.retain(|step| lines[*step].at_us <= line.at_us);
-        if invariant == OF_ANSWERS {
+        if invariant == OF_ANSWERS || invariant == OF_VIOLATIONS {
             steps.extend(self.open_before(about));
         }
         if steps.iter().filter(|step| lines[**step].is_frame()).count() < TOO_FEW {

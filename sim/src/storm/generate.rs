@@ -14,7 +14,7 @@ use squall_scenarios::plan::{Act, Answering, Connecting, Doing, Message, Plan, S
 use super::{
     faults::faults,
     strangers::strangers,
-    swarm::{Draws, FEW_IDENTIFIERS, Feature, Swarm},
+    swarm::{Draws, FEW_IDENTIFIERS, FaultFamily, Feature, Swarm},
     violations::{more_than, not_on_offer, violation},
 };
 
@@ -23,7 +23,8 @@ pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
 const LAST: &str = "zoe";
 const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "a/c", "b", "b/c", "d/e/f"];
 const WILDCARDS: [&str; 7] = ["#", "+", "a/#", "+/b", "a/+", "+/+", "+/b/#"];
-const SHARES: [&str; 3] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c"];
+/// Two of them have one filter.
+const SHARES: [&str; 4] = ["$share/g/a/#", "$share/h/b", "$share/g/+/c", "$share/g/b"];
 /// Who never says CONNECT as it should be.
 const STRANGER: &str = "otto";
 /// What a whole team has subscribed to.
@@ -239,9 +240,17 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         let qos = if insists { qos } else { qos.min(swarm.broker.maximum_qos.unwrap_or(Qos::ExactlyOnce)) };
         let retain = retain && (insists || retains(swarm, version));
         let properties = properties(seed, swarm, version, "will properties", who);
-        (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry: None, properties }, delay)
+        let mut expiring = Draws::new(seed, "wills that expire", who as u64);
+        // Behind an outage nobody knows when a will was published.
+        let expires = swarm.has(Feature::MessageExpiry) && version.has_properties() && !swarm.goes_down();
+        let expires = expires && expiring.happens(30);
+        let expiry = expires.then(|| expiring.between(1, 6) as u32);
+        (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry, properties }, delay)
     });
-    let clean = !keeps || draws.happens(10);
+    // In 5.0 a session may be taken up only to end with its connection.
+    let takes_up =
+        version.has_properties() && Draws::new(seed, "takes up what it does not keep", who as u64).happens(40);
+    let clean = if keeps { draws.happens(10) } else { !takes_up };
     // Who takes over a session with a narrower window is sent no more again than that.
     let most = if shares_name { 2 } else { 8 };
     let receive_maximum =
@@ -256,7 +265,7 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
     let mut connecting = Connecting {
         client_id: shares_name.then(|| NAMES[0].to_owned()),
         clean_start: clean,
-        keep_alive: draws.between(1, 6) as u16,
+        keep_alive: keep_alive(seed, swarm, who, draws.between(1, 6) as u16),
         session_expiry,
         receive_maximum,
         maximum_packet_size,
@@ -291,6 +300,16 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
     connecting
 }
 
+/// In seconds. Who has none waits for as long as the network likes, so it is only where that is not long.
+fn keep_alive(seed: u64, swarm: &Swarm, who: usize, seconds: u16) -> u16 {
+    let is_patient = |fault: &FaultFamily| {
+        use FaultFamily::{Cut, Drop, HalfOpen, Hold, Partition, PowerLoss, Stall};
+        matches!(fault, Cut | HalfOpen | Partition | Hold | Stall | Drop | PowerLoss)
+    };
+    let may_be_none = !swarm.faults.iter().any(is_patient);
+    if may_be_none && Draws::new(seed, "no keep alive", who as u64).happens(25) { 0 } else { seconds }
+}
+
 /// What its application says to messages above QoS 0, where it does not leave that to the client. `has_window`: it takes few at a
 /// time.
 fn answering(seed: u64, swarm: &Swarm, who: usize, version: Version, has_window: bool) -> Option<Answering> {
@@ -323,6 +342,8 @@ fn subscription(draws: &mut Draws, swarm: &Swarm, version: Version) -> Subscribi
     let mut subscribing = Subscribing::to(wanted);
     if swarm.has(Feature::Identifier) && has_properties {
         let identifier = draws.happens(70).then(|| draws.between(1, 300) as u32);
+        // Some of four bytes on the wire, up to 240 million.
+        let identifier = identifier.map(|number| if number.is_multiple_of(10) { number * 800_000 } else { number });
         subscribing.identifier = identifier.filter(|_| swarm.broker.subscription_identifiers_available != Some(false));
     }
     subscribing
@@ -370,8 +391,10 @@ fn message(seed: u64, draws: &mut Draws, swarm: &Swarm, version: Version, topic:
     let retain = swarm.has(Feature::Retain) && draws.happens(25);
     let clears = retain && draws.happens(15);
     let (retain, clears) = (retain && retains(swarm, version), clears && retains(swarm, version));
-    let mut payload = if clears { String::new() } else { number.to_string() };
-    if swarm.has(Feature::Large) && !clears && draws.happens(5) {
+    // One in a few dozen says nothing, and is a message all the same.
+    let is_empty = clears || !retain && swarm.has(Feature::Large) && number.is_multiple_of(37);
+    let mut payload = if is_empty { String::new() } else { number.to_string() };
+    if swarm.has(Feature::Large) && !is_empty && draws.happens(5) {
         let size = draws.between(1_000, 6_000);
         payload.push_str(&".".repeat(size));
     }
@@ -414,6 +437,8 @@ fn called(swarm: &Swarm, topic: &str) -> String {
         "d/e/f" if swarm.has(Feature::EmptyLevels) => "b/".to_owned(),
         "b/c" if swarm.has(Feature::Dollar) => "$b/c".to_owned(),
         "+" if swarm.has(Feature::Dollar) => "$b/#".to_owned(),
+        "a/c" if swarm.has(Feature::Alike) => "A/b".to_owned(),
+        "b" if swarm.has(Feature::Alike) => "/a".to_owned(),
         _ => topic.to_owned(),
     }
 }

@@ -125,6 +125,8 @@ kinds! {
         EmptyLevels = "empty topic levels",
         /// Topics that no filter with a leading wildcard matches.
         Dollar = "topics that begin with $",
+        /// Topics that differ by a capital letter or an empty first level.
+        Alike = "topics that look alike",
         /// Applications that acknowledge when they have done their work.
         LateAnswers = "late acknowledgements",
         /// Applications that will not have each message.
@@ -177,10 +179,11 @@ kinds! {
 }
 
 /// Drawn from a stream of their own, which changes nothing of what else a seed draws. A disk that fails is such a one too.
-const LATE_COMERS: [Feature; 10] = [
+const LATE_COMERS: [Feature; 11] = [
     Feature::Properties,
     Feature::EmptyLevels,
     Feature::Dollar,
+    Feature::Alike,
     Feature::LateAnswers,
     Feature::Refusals,
     Feature::SeveralFilters,
@@ -286,7 +289,7 @@ impl Swarm {
             // Where all are members of it, little else happens to subscriptions.
             let often = match feature {
                 Feature::Team | Feature::Strangers => 15,
-                Feature::Violations | Feature::Unnamed | Feature::Dollar => 25,
+                Feature::Violations | Feature::Unnamed | Feature::Dollar | Feature::Alike => 25,
                 _ => 50,
             };
             Draws::new(seed, feature.name(), 0).happens(often)
@@ -307,6 +310,12 @@ impl Swarm {
             broker,
             lasts: Duration::from_secs(12),
         }
+    }
+
+    /// Whether the broker does.
+    pub fn goes_down(&self) -> bool {
+        use FaultFamily::{Crash, PowerLoss, Restart};
+        self.faults.iter().any(|fault| matches!(fault, Crash | PowerLoss | Restart))
     }
 
     /// Whether clients do it.

@@ -318,7 +318,11 @@ fn whatever_is_noticed_is_drawn_and_read_back() {
         let page = html::draw(&trace);
         let steps = steps_of_the_first(&page);
         let begins = steps.first().is_some_and(|step| trace.lines[*step].text.starts_with("CONNECT "));
-        if steps.len() < 3 && !begins {
+        let says = |words: &str| steps.iter().any(|step| trace.lines[*step].text.starts_with(words));
+        // Why a will must not be published, and that the storm ends leads to nothing.
+        let is_beside =
+            name.ends_with("of those who say DISCONNECT") && !says("DISCONNECT") || says("the storm is over");
+        if steps.len() < 3 && !begins || is_beside {
             untold += &format!("{name}, seed {seed}: {steps:?} leads to {}\n", trace.breaches[0].detail);
         }
     }
