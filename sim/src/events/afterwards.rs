@@ -66,8 +66,13 @@ impl Network {
             return wrong;
         }
         let Some(after) = self.broker.statistics() else { return wrong };
+        let known = wrong.len();
         for (place, (what, figure)) in KEPT.into_iter().enumerate() {
             let (had, has) = (figure(&before), figure(&after));
+            // Where something is counted, its bytes say no more.
+            if what.starts_with("bytes ") && wrong.len() > known {
+                continue;
+            }
             let detail = format!(
                 "all is done, and the broker has {had} {what}; cut off there and started again from its store it has {has}"
             );

@@ -330,7 +330,7 @@ impl Model {
         if let Some(position) = near {
             return Some(self.sent(at, session, position, publish));
         }
-        self.twice(&shared).or_else(|| self.unexplained(session, publish, key))
+        self.twice(session, &shared).or_else(|| self.unexplained(session, publish, key))
     }
 
     fn sent(&mut self, at: usize, session: usize, position: usize, publish: &Publish) -> usize {

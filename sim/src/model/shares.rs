@@ -242,7 +242,7 @@ impl Model {
         shared.message
     }
 
-    pub(super) fn twice(&mut self, found: &[(usize, usize)]) -> Option<usize> {
+    pub(super) fn twice(&mut self, session: usize, found: &[(usize, usize)]) -> Option<usize> {
         let (share, place) = *found.first()?;
         let (message, filter) =
             (self.shares.groups[share].owed[place].message, self.shares.groups[share].filter.clone());
@@ -250,7 +250,16 @@ impl Model {
         if self.repeated.contains(&self.messages[message].key) {
             return Some(message);
         }
-        let detail = format!("{} comes to a second member of {filter}", self.messages[message].words());
+        let had = self.shares.groups[share].owed[place].sent_to.as_ref().map(|member| member.session);
+        let to = match had {
+            Some(had) if had == session => format!("{} once more, as a member of", self.sessions[session].name),
+            Some(had) => {
+                let (name, had) = (&self.sessions[session].name, &self.sessions[had].name);
+                format!("{name} where {had} has it already, both members of")
+            }
+            None => "a second member of".to_owned(),
+        };
+        let detail = format!("{} comes to {to} {filter}", self.messages[message].words());
         self.breach(Invariant::SharedOnce, detail);
         Some(message)
     }

@@ -41,6 +41,8 @@ const OF_CLIENTS: [&str; 8] = [
 const OF_VIOLATIONS: &str = "closes on violation";
 /// Invariants of what a client asks for: what it was granted before tells with it.
 const OF_REQUESTS: [&str; 2] = ["serves", "as offered"];
+/// Invariants of what the server holds for all together: nobody knows of which of them it is.
+const OF_ALL: [&str; 2] = ["durable", "baseline"];
 /// The invariant of messages that nobody has published: what is like them tells what became of which.
 const OF_STRANGERS: &str = "nothing invented";
 /// The invariant of messages that overtake others: those on their topic tell which.
@@ -116,8 +118,11 @@ impl<'a> Leads<'a> {
                 .collect();
             named.into_iter().for_each(|message| steps.extend(self.published(message)));
         }
+        if OF_ALL.contains(&invariant) && about == showed {
+            steps.extend(self.sent_by_all(showed));
+        }
         steps.insert(about);
-        steps.retain(|step| lines[*step].at_us <= line.at_us);
+        steps.retain(|step| (lines[*step].at_us, *step) <= (line.at_us, showed));
         if invariant == OF_ANSWERS || invariant == OF_VIOLATIONS {
             steps.extend(self.open_before(about));
         }
@@ -319,6 +324,15 @@ impl<'a> Leads<'a> {
         };
         let last = own().rfind(|line| line.node == *node && line.what == Happening::Sent);
         own().filter(is_telling).chain(last).map(|line| line.seq).collect()
+    }
+
+    /// What clients have said, but for pings, and what they were let in to.
+    fn sent_by_all(&self, until: usize) -> impl Iterator<Item = usize> {
+        let tells = |line: &&Line| match dissect::kind(&line.bytes).filter(|_| line.is_frame()) {
+            Some(PacketKind::Pingreq | PacketKind::Pingresp) | None => false,
+            Some(_) => line.what == Happening::Sent,
+        };
+        self.trace.lines[..until].iter().filter(tells).map(|line| line.seq)
     }
 
     /// The last packets of its connection before a line.

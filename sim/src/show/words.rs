@@ -142,8 +142,8 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
             "A Client Identifier has one connection. When a second one comes, the server closes the first and, in 5.0, says why."
         }
         "will" => {
-            "A will is published when its client is lost, after its delay. It is not published when the client says DISCONNECT, \
-             or comes back in time."
+            "A will is published when its client is lost: when its delay is over or its session ends, whichever is first. It is not \
+             published when the client says DISCONNECT with 0x00, or takes its session up again before."
         }
         "keep alive" => {
             "A client from which nothing was heard for one and a half times its Keep Alive is disconnected then."
