@@ -187,7 +187,7 @@ impl Model {
             let mut loose = LooseWill::new(will.message, session);
             loose.delay = will.delay;
             let is_durable = self.terms.is_durable && !self.is_short();
-            if is_kept && (will.waits() && is_durable || is_crash && self.is_connected(session)) {
+            if is_kept && !will.waits() && is_crash && self.is_connected(session) {
                 loose.owed_to = self.surely_hear(will.message);
             }
             if is_kept && is_durable {
