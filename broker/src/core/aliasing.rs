@@ -7,9 +7,9 @@ use squall_codec::packet::{Packet, Publish};
 use super::{broker::Broker, effect::ConnectionId};
 
 impl Broker {
-    /// Sends a PUBLISH, with an alias where that is shorter. Whether it is too large for the client is judged without: it does
-    /// not depend on what was sent before.
-    pub(super) fn send_publish(&mut self, id: ConnectionId, mut publish: Publish) {
+    /// Sends a PUBLISH when the record is kept that says that it was published, with an alias where that is shorter. Whether it
+    /// is too large for the client is judged without: it does not depend on what was sent before.
+    pub(super) fn send_publish(&mut self, id: ConnectionId, mut publish: Publish, published_by: u64) {
         let key = self.key;
         let open = self.connections.get_mut(&id).and_then(|connection| connection.open_mut());
         if let Some(open) = open
@@ -24,6 +24,6 @@ impl Broker {
                 None => plain,
             };
         }
-        self.send(id, Packet::Publish(publish));
+        self.send_after(id, Packet::Publish(publish), published_by);
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Persistence {
     turn: u64,
     /// The last record that is kept.
     kept: u64,
-    /// Whether what this input publishes must not be published again after a crash.
-    once: bool,
+    /// The record that says that what this input publishes was published; 0 where it may be published again after a crash.
+    once: u64,
     /// The last record of which the store said that it could not keep it; 0 when all is well.
     failed: u64,
     /// Connections with held packets, each once.
@@ -38,7 +38,7 @@ impl Persistence {
     /// Another input begins.
     pub(super) fn begin_turn(&mut self) {
         self.turn = 0;
-        self.once = false;
+        self.once = 0;
     }
 
     /// The store has kept all records up to this one.
@@ -93,7 +93,7 @@ impl Persistence {
 }
 
 /// Whether a crash could contradict this packet: it says that something was kept, or it must not leave twice.
-fn waits_for_store(packet: &Packet, once: bool, is_durable: bool) -> bool {
+fn waits_for_store(packet: &Packet, is_durable: bool) -> bool {
     match packet {
         Packet::Puback(_)
         | Packet::Pubrec(_)
@@ -102,7 +102,7 @@ fn waits_for_store(packet: &Packet, once: bool, is_durable: bool) -> bool {
         | Packet::Suback(_)
         | Packet::Unsuback(_)
         | Packet::Connack(_) => true,
-        Packet::Publish(publish) => once || (is_durable && publish.qos == Qos::ExactlyOnce),
+        Packet::Publish(publish) => is_durable && publish.qos == Qos::ExactlyOnce,
         _ => false,
     }
 }
@@ -130,14 +130,25 @@ impl Broker {
         self.persistence.turn = self.persistence.last;
     }
 
-    /// What this input publishes waits, at every QoS, until the record is kept that says that it was published: of a will,
-    /// or of a QoS 2 message that its publisher would send again.
+    /// What this input publishes waits, at every QoS and however late its turn comes, until the last record is kept that was
+    /// handed out: it says that the message was published, a will or one of QoS 2 that its publisher would send again.
     pub(super) fn publish_once(&mut self) {
-        self.persistence.once = true;
+        self.persistence.once = self.persistence.turn;
+    }
+
+    /// The record that has to be kept before a delivery of what this input publishes may leave; 0 if none.
+    pub(super) fn published_by(&self) -> u64 {
+        self.persistence.once
     }
 
     /// Sends a packet on an open connection, behind what is held there.
     pub(super) fn send(&mut self, id: ConnectionId, packet: Packet) {
+        self.send_after(id, packet, 0);
+    }
+
+    /// As [`Broker::send`], when this record is kept too. A store that fails is not waited for: a message that may come twice
+    /// after a crash is better than one that keeps all others waiting.
+    pub(super) fn send_after(&mut self, id: ConnectionId, packet: Packet, record: u64) {
         let hard = self.hard_bound;
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let Stage::Open(open) = &mut connection.stage else { return };
@@ -154,9 +165,8 @@ impl Broker {
         }
         connection.unflushed.add(size);
         let is_durable = self.sessions[open.session].durable;
-        let once = self.persistence.once && !self.persistence.is_failing();
-        let waits = waits_for_store(&packet, once, is_durable);
-        let seq = if waits { self.persistence.turn } else { 0 };
+        let once = if self.persistence.is_failing() { 0 } else { record };
+        let seq = if waits_for_store(&packet, is_durable) { self.persistence.turn.max(once) } else { once };
         // Who asks whether the server is there need not wait for a store that fails.
         let overtakes = matches!(packet, Packet::Pingresp) && self.persistence.is_failing();
         if !overtakes && (seq > self.persistence.kept || !connection.held.is_empty()) {

@@ -131,7 +131,7 @@ impl Broker {
             }
             Record::Queued { client_id, number, message, arrived, shared } => {
                 let key = self.known(&client_id)?;
-                self.sessions[key].restore(Delivery { message, arrived, number, shared });
+                self.sessions[key].restore(Delivery { message, arrived, number, shared, published_by: 0 });
             }
             Record::Dropped { client_id, number } => drop(self.take_queued(client_id, number)?),
             Record::Sent { client_id, number, packet_id } => {

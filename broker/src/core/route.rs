@@ -110,7 +110,8 @@ impl Broker {
                 copy.subscription_identifiers = combined.identifiers;
                 let (qos, retain) = (message.live.qos, message.live.retain);
                 let shared = first.share.clone().map(|filter| Shared { filter, qos, retain });
-                self.deliver(first.session, Delivery { message: copy, arrived: self.now.unix, number: 0, shared });
+                let (arrived, published_by) = (self.now.unix, self.published_by());
+                self.deliver(first.session, Delivery { message: copy, arrived, number: 0, shared, published_by });
             }
         }
         matches.clear();

@@ -34,7 +34,7 @@ impl Broker {
         if self.is_congested(id) {
             self.statistics.dropped_slow_reader += 1;
         } else {
-            self.send_publish(id, delivery.publish(self.now.unix, None, false));
+            self.send_publish(id, delivery.publish(self.now.unix, None, false), delivery.published_by);
         }
         self.note_reader(key);
     }
@@ -117,7 +117,8 @@ impl Broker {
         if !ahead || (held_bytes + size > limits.held_bytes && !session.queue.is_empty()) {
             return false;
         }
-        let delivery = Delivery { message: scan.message(stored), arrived: stored.arrived, number: 0, shared: None };
+        let (message, arrived) = (scan.message(stored), stored.arrived);
+        let delivery = Delivery { message, arrived, number: 0, shared: None, published_by: 0 };
         let topic = Box::from(topic);
         if let Some(scan) = session.scans.front_mut() {
             scan.pass(topic);
@@ -127,7 +128,7 @@ impl Broker {
         } else if delivery.message.qos > Qos::AtMostOnce {
             self.enqueue(key, delivery);
         } else {
-            self.send_publish(id, delivery.publish(now, None, false));
+            self.send_publish(id, delivery.publish(now, None, false), 0);
         }
         true
     }
@@ -156,7 +157,7 @@ impl Broker {
                 }
                 let publish = delivery.publish(now, Some(packet_id), dup);
                 match self.fitting(id, publish) {
-                    Some(publish) => self.send_publish(id, publish),
+                    Some(publish) => self.send_publish(id, publish, delivery.published_by),
                     None => {
                         self.statistics.dropped_too_large += 1;
                         self.give_up(key, packet_id, &delivery);
@@ -202,7 +203,7 @@ impl Broker {
             self.forget_queued(key, &delivery);
             return true;
         };
-        let number = delivery.number;
+        let (number, published_by) = (delivery.number, delivery.published_by);
         let session = &mut self.sessions[key];
         // [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]
         let Some(packet_id) = session.begin(delivery) else { return false };
@@ -211,7 +212,7 @@ impl Broker {
             let client_id = session.client_id.clone();
             self.persist(Record::Sent { client_id, number, packet_id });
         }
-        self.send_publish(id, publish);
+        self.send_publish(id, publish, published_by);
         true
     }
 

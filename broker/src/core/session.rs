@@ -37,6 +37,8 @@ pub(super) struct Delivery {
     pub(super) number: u64,
     /// Where a share chose this session.
     pub(super) shared: Option<Shared>,
+    /// The record that has to be kept before it may leave; 0 if none.
+    pub(super) published_by: u64,
 }
 
 /// What a resumed session still has to send again, in order.

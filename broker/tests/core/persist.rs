@@ -247,6 +247,25 @@ fn a_qos_2_message_reaches_nobody_before_its_identifier_is_kept() {
 }
 
 #[test]
+fn a_qos_2_message_whose_turn_comes_later_still_waits_until_its_identifier_is_kept() {
+    let mut broker = TestBroker::new();
+    let mut connect = clean(V5, "bob");
+    connect.push_property(Property::ReceiveMaximum(1));
+    let bob = broker.join(connect);
+    broker.subscribed(bob, "t", QOS_1);
+    let alice = broker.join(durable(V5, "alice"));
+    broker.recv(alice, publish_at(QOS_1, 1, "t", "first"));
+    let first = broker.next_publish(bob).packet_id.expect("QoS 1").value();
+    broker.stores = Habit::Late;
+    broker.recv(alice, publish_at(QOS_2, 2, "t", "once"));
+    // It has begun in the session before it may leave.
+    broker.recv(bob, puback(first));
+    broker.quiet(bob);
+    keep_all(&mut broker);
+    assert_eq!(broker.payloads(bob), ["once"]);
+}
+
+#[test]
 fn who_clears_what_another_has_just_cleared_waits_for_the_same_record() {
     let mut broker = TestBroker::new();
     let alice = broker.join(clean(V5, "alice"));

@@ -29,8 +29,9 @@ impl Model {
         }
         if let Some(message) = self.take_owed(at, session, publish, key) {
             self.check_properties((at, session), message, publish, key);
-            // To a session that a crash ends, nothing comes twice.
-            self.messages[message].has_left |= publish.qos == Qos::ExactlyOnce && self.sessions[session].expiry > 0;
+            // A server that cannot keep anything lets it leave all the same.
+            let is_kept = publish.qos == Qos::ExactlyOnce && self.sessions[session].expiry > 0;
+            self.messages[message].has_left |= is_kept || !self.is_short();
             if let Some(twin) = self.messages[message].twin {
                 self.sessions[session].owed.retain(|owed| owed.message != twin || owed.why == Why::Retained);
             }
@@ -243,14 +244,15 @@ impl Model {
         let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && is_next(owed));
         // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may, and before it, and so may a copy for one
         // of several filters: which of the two this is, nobody can tell.
-        let asked = |owed: &Owed| publish.retain && owed.is_due && owed.why == Why::Retained && is_next(owed);
+        let is_asked = |owed: &Owed| publish.retain && owed.why == Why::Retained && is_next(owed);
         let first = of.owed.iter().position(is_next);
         let perhaps = first.filter(|position| !of.owed[*position].is_due);
-        let has_copies = first.filter(|position| of.owed[*position].filters > 1);
-        let asked = perhaps.or(has_copies).and_then(|_| of.owed.iter().position(asked));
+        let either = perhaps.or_else(|| first.filter(|position| of.owed[*position].filters > 1));
+        let asked = either.and_then(|_| of.owed.iter().position(|owed| owed.is_due && is_asked(owed)));
         // With the QoS that only this one can have, it is this one.
-        let exact = asked.filter(|asked| of.owed[*asked].qos == publish.qos);
-        let exact = exact.filter(|_| first.is_some_and(|first| of.owed[first].qos > publish.qos));
+        let is_exact = |owed: &Owed| is_asked(owed) && owed.qos == publish.qos;
+        let exact = either.filter(|first| of.owed[*first].qos > publish.qos);
+        let exact = exact.and_then(|_| of.owed.iter().position(is_exact));
         let wanted = due.or(exact).or(asked.and(first));
         if let Some(asked) = asked {
             self.sessions[session].owed[asked].is_due = false;

@@ -37,7 +37,7 @@ pub(super) struct Message {
     pub(super) is_will: bool,
     /// Somebody is connected who has asked for it, for certain.
     pub(super) has_receiver: bool,
-    /// It has left with QoS 2 for a session that is kept: then the server has kept what it must not do twice.
+    /// It has left for somebody: then the server has kept that it came, and must not publish it twice ([MQTT-4.3.3-10]).
     pub(super) has_left: bool,
     /// The same message, as the server may have taken it before a crash, or after it: one of the two is published.
     pub(super) twin: Option<usize>,
