@@ -13,6 +13,7 @@ pub mod fleet;
 mod network;
 mod outage;
 pub mod outcomes;
+mod stored;
 pub mod storm;
 mod world;
 

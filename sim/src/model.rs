@@ -21,6 +21,7 @@ mod session;
 mod shares;
 mod strangers;
 mod subscribing;
+mod unexplained;
 mod violations;
 mod will;
 
@@ -55,6 +56,7 @@ use crate::{
     invariants::{About, Breach, Invariant},
 };
 
+pub(crate) use self::message::words_of;
 pub use self::offers::Offers;
 
 /// What is known of the server, and how exact the clock is.

@@ -13,9 +13,12 @@ pub(crate) const STORM_IS_OVER: &str = "the storm is over: nothing goes wrong fr
 /// The end of a storm, where something shows there.
 pub(crate) const AT_REST: &str = "all has come to rest: what is owed must have come by now";
 
+/// What is looked at behind the end of a storm, where something shows there.
+pub(crate) const STARTED_ANEW: &str = "all clients leave, and the broker is cut off and started again from its store";
+
 /// Whether this stands among the faults, and is none.
 pub(crate) fn is_good_turn(fault: &str) -> bool {
-    [RUNS_AGAIN, STORM_IS_OVER, AT_REST].contains(&fault)
+    [RUNS_AGAIN, STORM_IS_OVER, AT_REST, STARTED_ANEW].contains(&fault)
 }
 
 /// A message was handed over.

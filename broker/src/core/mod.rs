@@ -27,6 +27,7 @@ mod sending;
 mod session;
 mod shared;
 mod shortage;
+mod state;
 pub mod statistics;
 mod subscribing;
 mod subscriptions;

@@ -93,6 +93,11 @@ impl Retained {
         count <= messages && self.bytes - replaced.unwrap_or(0) + size <= bytes
     }
 
+    /// Each with the moment at which it came, by topic.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Publish, Duration)> {
+        self.messages.values().map(|stored| (&stored.message, stored.arrived))
+    }
+
     /// Keeps the message for its topic in place of the former one.
     pub(super) fn set(&mut self, message: Publish, arrived: Duration) {
         let topic = Box::from(message.topic());

@@ -43,6 +43,11 @@ impl Share {
         self.members.is_empty()
     }
 
+    /// A member's subscription.
+    pub(super) fn get(&self, session: SessionKey) -> Option<Subscribed> {
+        self.members.iter().find(|(member, _)| *member == session).map(|(_, subscribed)| *subscribed)
+    }
+
     /// Adds a member or replaces its subscription: whether it was one.
     pub(super) fn insert(&mut self, session: SessionKey, subscribed: Subscribed) -> bool {
         match self.members.iter_mut().find(|(member, _)| *member == session) {

@@ -151,6 +151,16 @@ impl Subscriptions {
         Ok(existed)
     }
 
+    /// The session's subscription with this very filter.
+    pub(super) fn get(&self, session: SessionKey, filter: &TopicFilter) -> Option<Subscribed> {
+        let path = self.path(filter.filter())?;
+        let node = &self.nodes[path[path.len() - 1] as usize];
+        match filter.share_name() {
+            None => node.plain.get(&session).copied(),
+            Some(_) => node.shares.iter().find(|share| share.filter() == filter)?.get(session),
+        }
+    }
+
     /// Takes the subscription with this very filter out ([MQTT-3.10.4-1]): whether there was one.
     pub(super) fn remove(&mut self, session: SessionKey, filter: &TopicFilter) -> bool {
         let Some(path) = self.path(filter.filter()) else { return false };

@@ -77,6 +77,11 @@ impl BrokerHost {
         self.run.as_ref().map(|run| run.core.statistics())
     }
 
+    /// All that it keeps for clients, while it runs.
+    pub(super) fn state(&self) -> Option<Vec<Record>> {
+        self.run.as_ref().map(|run| run.core.state())
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.run.is_some()
     }

@@ -38,7 +38,7 @@ use crate::{
     storm::run::{StormRun, note_the_end},
     story::TOPIC_ROOT,
     subject::{Medium, STARTED_AGAIN_AFTER, Subject},
-    told::{BROKER, RUNS_AGAIN, STORM_IS_OVER},
+    told::{AT_REST, BROKER, RUNS_AGAIN, STARTED_ANEW, STORM_IS_OVER},
 };
 
 /// How a plan is played.
@@ -138,11 +138,13 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
         }
     }
     let (events, elapsed) = (storm.network.events, storm.network.now);
+    let mut end = AT_REST;
     if outcome.is_ok() && breaches.is_empty() {
         breaches.extend(storm.afterwards());
+        end = STARTED_ANEW;
     }
     if !is_quiet {
-        note_the_end(&transcript, &breaches, elapsed);
+        note_the_end(&transcript, &breaches, elapsed, end);
     }
     let untouched = storm.network.untouched();
     let placed = storm.network.links.placed();

@@ -252,7 +252,10 @@ impl Model {
             };
             let at = message.at.as_secs_f64();
             let since = match (owed.why == super::session::Why::Retained, message.is_will) {
-                (true, _) => String::new(),
+                (true, true) => format!(
+                    ": it is a will that was to be published and retained at {at:.3} s, and SUBSCRIBE came later"
+                ),
+                (true, false) => format!(": it is retained since {at:.3} s, and SUBSCRIBE came later"),
                 (false, true) => format!(": it was to be published at {at:.3} s"),
                 (false, false) => format!(": it was published at {at:.3} s"),
             };

@@ -1,6 +1,6 @@
 //! What the server sends: against what it owes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use squall_codec::{packet::Publish, qos::Qos, wire::PacketId};
 
@@ -226,8 +226,16 @@ impl Model {
                 && owed.least_qos <= publish.qos
                 && publish.qos <= owed.qos
         };
-        // The same words may have been published twice: the one that is next in order is meant.
-        let expiry = publish.message_expiry_interval.is_some();
+        // The same words may have been published twice: the one that is next in order is meant, and one that has so long left.
+        let expiry = publish.message_expiry_interval;
+        let is_repeated = self.repeated.contains(&key);
+        let lives_as_long = |message: &Message| match (expiry, message.expires()) {
+            (Some(left), Some(expires)) if is_repeated => {
+                let left = Duration::from_secs(left.into());
+                left.abs_diff(expires.saturating_sub(self.now)) <= 2 * self.terms.slack + Duration::from_secs(2)
+            }
+            (said, expires) => said.is_some() == expires.is_some(),
+        };
         let has_properties = self.lines[at].version.has_properties();
         let is_meant = |owed: &Owed| {
             let said = &publish.subscription_identifiers;
@@ -235,12 +243,11 @@ impl Model {
                 1 if has_properties && !owed.is_vague => *said == owed.identifiers,
                 _ => said.iter().all(|identifier| owed.identifiers.contains(identifier)),
             };
-            identifiers && self.messages[owed.message].publish.message_expiry_interval.is_some() == expiry
+            identifiers && lives_as_long(&self.messages[owed.message])
         };
         // [MQTT-3.3.4-2] One copy has the highest QoS; the others have that of their filters.
         let is_main = |owed: &Owed| fits(owed) && owed.main_qos <= publish.qos;
         let is_next = |owed: &Owed| !owed.is_passed && is_main(owed) && is_meant(owed);
-        let is_repeated = self.repeated.contains(&key);
         let due = of.owed.iter().position(|owed| is_repeated && owed.is_due && is_next(owed));
         // What was asked for by a SUBSCRIBE has to come; what came with a crash in between may, and before it, and so may a copy for one
         // of several filters: which of the two this is, nobody can tell.
@@ -429,81 +436,5 @@ impl Model {
             self.breach(invariant, detail);
         }
         index
-    }
-
-    /// Whether a session was sent as many messages with these words as were published.
-    pub(super) fn have_all_come(&self, session: usize, key: u64) -> bool {
-        let is_such = |message: &&Message| message.key == key && message.at <= self.now;
-        let came = self.sessions[session].first_sent.get(&key).map_or(0, |by_qos| by_qos.iter().sum::<u32>());
-        came as usize >= self.messages.iter().filter(is_such).count()
-    }
-
-    /// Nothing of the kind is owed. Why not?
-    fn unexplained(&mut self, session: usize, publish: &Publish, key: u64) -> Option<usize> {
-        let of = &self.sessions[session];
-        let name = of.name.clone();
-        let words = words_of(publish);
-        let near = of.owed.iter().position(|owed| self.messages[owed.message].key == key);
-        let known = self.last_of.get(&key).copied();
-        // An earlier one of the same words may have been taken for it.
-        if self.repeated.contains(&key) && (near.is_some() || self.as_member(session, key).is_some()) {
-            near.map(|near| self.sessions[session].owed.remove(near));
-            return known;
-        }
-        // Or the other way round: of so many with these words, fewer have come.
-        if self.repeated.contains(&key) && !self.have_all_come(session, key) {
-            return known;
-        }
-        if near.is_none() && self.was_a_shares(session, (publish.topic(), publish.qos), key) {
-            return known;
-        }
-        let of = &self.sessions[session];
-        let (invariant, detail) = if let Some(near) = near {
-            let owed = &self.sessions[session].owed[near];
-            let (qos, retain) = (owed.qos.bits(), if owed.retain[1] { 1 } else { 0 });
-            let is = (publish.qos.bits(), u8::from(publish.retain));
-            let invariant = if owed.why == Why::Retained { Invariant::Retained } else { Invariant::AsSubscribed };
-            let detail = format!(
-                "{words} comes to {name} with QoS {} and RETAIN {}, and QoS {qos}, RETAIN {retain} is owed",
-                is.0, is.1
-            );
-            self.sessions[session].owed.remove(near);
-            (invariant, detail)
-        } else if let Some((filter, member)) = self.as_member(session, key) {
-            let (qos, retain) = (member.qos.bits(), u8::from(member.retain));
-            let is = (publish.qos.bits(), u8::from(publish.retain));
-            let detail = format!(
-                "{words} comes to {name} with QoS {} and RETAIN {}, and for {filter} it has QoS {qos}, RETAIN {retain}",
-                is.0, is.1
-            );
-            (Invariant::AsSubscribed, detail)
-        } else {
-            match known.map(|known| (known, &self.messages[known])) {
-                None => (Invariant::NothingInvented, format!("{words} comes to {name}, and nobody has published it")),
-                Some((_, message)) if message.is_will && !of.first_sent.contains_key(&key) => (
-                    Invariant::Will,
-                    format!("the will {words} comes to {name} before its time, or though it was cancelled"),
-                ),
-                Some((_, message)) if message.is_will => (
-                    Invariant::Will,
-                    format!("the will {words} comes to {name} once more, and is not to be published again"),
-                ),
-                Some(_) if of.first_sent.contains_key(&key) => {
-                    let invariant = match publish.qos {
-                        Qos::AtMostOnce => Invariant::AtMostOnce,
-                        Qos::AtLeastOnce => Invariant::AtLeastOnce,
-                        Qos::ExactlyOnce => Invariant::ExactlyOnce,
-                    };
-                    (invariant, format!("{words} comes to {name} once more"))
-                }
-                Some(_) if publish.retain => (
-                    Invariant::Retained,
-                    format!("{words} comes to {name} as retained, and is not, or was not asked for"),
-                ),
-                Some(_) => (Invariant::Subscribed, format!("{words} comes to {name}, who has no subscription for it")),
-            }
-        };
-        self.breach(invariant, detail);
-        known
     }
 }

@@ -114,7 +114,7 @@ impl Message {
 }
 
 /// A message in words: what a reader finds it by.
-pub(super) fn words_of(publish: &Publish) -> String {
+pub(crate) fn words_of(publish: &Publish) -> String {
     let topic = publish.topic().strip_prefix("squall//").unwrap_or(publish.topic());
     let payload = String::from_utf8_lossy(publish.payload());
     let shown: String = payload.chars().take(20).collect();

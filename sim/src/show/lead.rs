@@ -4,14 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use squall_codec::{
-    packet::{Packet, PacketKind},
-    reason::Side,
-    topic::TopicFilter,
-    version::Version,
-};
-use squall_scenarios::dissect::{self, Field, Value};
+use squall_codec::packet::PacketKind;
+use squall_scenarios::dissect;
 
+use super::frame::{Exchange, Frame, Known, Message, Told, is_named};
 use crate::{
     told::BROKER,
     trace::model::{Happening, Line, Trace},
@@ -45,6 +41,8 @@ const OF_REQUESTS: [&str; 2] = ["serves", "as offered"];
 const OF_ALL: [&str; 2] = ["durable", "baseline"];
 /// The invariant of messages that nobody has published: what is like them tells what became of which.
 const OF_STRANGERS: &str = "nothing invented";
+/// The invariant of what is retained: what was put in its place, or has taken it away, tells with it.
+const OF_RETAINED: &str = "retained";
 /// The invariant of messages that overtake others: those on their topic tell which.
 const OF_ORDER: &str = "order";
 /// The invariant of identifiers: here two exchanges under one belong together.
@@ -109,17 +107,13 @@ impl<'a> Leads<'a> {
         };
         if invariant == OF_ORDER {
             // The one that was overtaken, which may never come.
-            let named: BTreeSet<&Message> = self
-                .told
-                .iter()
-                .flatten()
-                .filter_map(|told| told.message.as_ref())
-                .filter(|it| is_named(&self.trace.shown(&it.0), &it.1, detail))
-                .collect();
-            named.into_iter().for_each(|message| steps.extend(self.published(message)));
+            self.named(detail).into_iter().for_each(|(message, _)| steps.extend(self.published(message)));
         }
         if OF_ALL.contains(&invariant) && about == showed {
-            steps.extend(self.sent_by_all(showed));
+            match self.named(detail) {
+                named if named.is_empty() => steps.extend(self.sent_by_all(showed)),
+                named => named.into_values().for_each(|told| steps.extend(self.of_message(invariant, told, showed))),
+            }
         }
         steps.insert(about);
         steps.retain(|step| (lines[*step].at_us, *step) <= (line.at_us, showed));
@@ -158,6 +152,17 @@ impl<'a> Leads<'a> {
             Happening::Ended => ended.get(&of(*seq)).is_none_or(|end| end > seq),
             _ => true,
         });
+    }
+
+    /// The messages that are named in these words, each as it is told of first.
+    fn named(&self, words: &str) -> BTreeMap<&Message, &Told> {
+        let mut named = BTreeMap::new();
+        for told in self.told.iter().flatten() {
+            if let Some(message) = told.message.as_ref().filter(|it| is_named(&self.trace.shown(&it.0), &it.1, words)) {
+                named.entry(message).or_insert(told);
+            }
+        }
+        named
     }
 
     fn with_told(&self) -> impl Iterator<Item = (&'a Line, Option<&Told>)> {
@@ -204,6 +209,7 @@ impl<'a> Leads<'a> {
         }
         match message {
             Some(message) if invariant == OF_STRANGERS => steps.extend(self.like(message, showed)),
+            Some((topic, _)) if invariant == OF_RETAINED => steps.extend(self.retained_on(topic, showed)),
             Some(message) if invariant == OF_ORDER => steps.extend(self.beside(message, shown_to, showed)),
             _ => {}
         }
@@ -285,6 +291,19 @@ impl<'a> Leads<'a> {
             }
         }
         began.into_iter().chain(open.into_iter().rev().take(STEPS / 2).map(|(_, seq)| seq)).collect()
+    }
+
+    /// What was published last to be retained on a topic, or to take away what was.
+    fn retained_on(&self, topic: &str, showed: usize) -> impl Iterator<Item = usize> {
+        let published = self.with_told().take(showed).filter_map(move |(line, told)| {
+            let is_publish = dissect::kind(&line.bytes) == Some(PacketKind::Publish) && line.what == Happening::Sent;
+            let is_retained = line.bytes.first().is_some_and(|flags| flags & 1 == 1);
+            let (on, _) = told?.message.as_ref()?;
+            (is_publish && is_retained && on == topic).then_some(line.seq)
+        });
+        let mut last: Vec<usize> = published.collect();
+        last.drain(..last.len().saturating_sub(FEW));
+        last.into_iter()
     }
 
     /// What was published before with the same payload, and last on the same topic.
@@ -369,138 +388,4 @@ fn befell_the_broker(line: &Line) -> bool {
     line.what == Happening::Fault
         && line.node == BROKER
         && ["the broker ", "the disk "].iter().any(|it| line.text.starts_with(it))
-}
-
-/// Whether words about messages name this one, as the model does: with the beginning of its payload.
-fn is_named(topic: &str, payload: &str, detail: &str) -> bool {
-    let shown: String = payload.chars().take(20).collect();
-    let more = if payload.chars().count() > 20 { "…" } else { "" };
-    let name = format!("\"{shown}{more}\" on {topic}");
-    detail.match_indices(&name).any(|(at, _)| !detail[at + name.len()..].starts_with(['/', '…']))
-}
-
-/// Topic and payload.
-type Message = (String, String);
-
-/// What the packets before have said.
-#[derive(Default)]
-struct Known {
-    /// The topics of Topic Aliases: by node, connection and way.
-    aliases: BTreeMap<(String, u32, bool), BTreeMap<u32, String>>,
-    /// Of each identifier the turn, and the message that it stands for.
-    turns: BTreeMap<(String, bool, u32), (u32, Option<Message>)>,
-}
-
-/// An exchange of packet identifiers: whose, and which way the PUBLISH goes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Exchange {
-    node: String,
-    to_broker: bool,
-    packet_id: u32,
-    /// An identifier stands for one message after the other.
-    turn: u32,
-}
-
-impl Exchange {
-    /// Whether both have one identifier.
-    fn is(&self, other: &Exchange) -> bool {
-        (&self.node, self.to_broker, self.packet_id) == (&other.node, other.to_broker, other.packet_id)
-    }
-}
-
-/// What a frame says about messages.
-#[derive(Default)]
-struct Told {
-    message: Option<Message>,
-    exchange: Option<Exchange>,
-    /// What it asks for.
-    filters: Vec<TopicFilter>,
-}
-
-impl Told {
-    fn has_message(&self) -> bool {
-        self.message.is_some() || self.exchange.is_some()
-    }
-}
-
-/// A line that is a packet.
-struct Frame<'a> {
-    line: &'a Line,
-    version: Version,
-    kind: PacketKind,
-    fields: Vec<Field>,
-}
-
-impl<'a> Frame<'a> {
-    fn of(line: &'a Line, version: Version) -> Option<Self> {
-        let kind = dissect::kind(&line.bytes).filter(|_| line.is_frame())?;
-        Some(Frame { line, version, kind, fields: dissect::fields(&line.bytes, version) })
-    }
-
-    fn value(&self, name: &str) -> Option<&Value> {
-        self.fields.iter().find(|field| field.name == name).map(|field| &field.value)
-    }
-
-    fn number(&self, name: &str) -> Option<u32> {
-        match self.value(name) {
-            Some(Value::Number(number)) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// The one that a client comes with, or is given.
-    fn client_identifier(&self) -> Option<String> {
-        let field = match self.kind {
-            PacketKind::Connect => "Client Identifier",
-            PacketKind::Connack => "Assigned Client Identifier",
-            _ => return None,
-        };
-        self.value(field).map(ToString::to_string).filter(|name| !name.is_empty())
-    }
-
-    fn told(self, known: &mut Known) -> Option<Told> {
-        let line = self.line;
-        let sent = line.what == Happening::Sent;
-        let to_broker = match self.kind {
-            PacketKind::Publish | PacketKind::Pubrel => sent,
-            PacketKind::Puback | PacketKind::Pubrec | PacketKind::Pubcomp => !sent,
-            PacketKind::Connect => false,
-            PacketKind::Subscribe if sent => {
-                let Ok(Packet::Subscribe(asked)) = Packet::decode(self.version, Side::Client, line.bytes.clone())
-                else {
-                    return None;
-                };
-                let filters = asked.subscriptions.into_iter().map(|one| one.filter).collect();
-                return Some(Told { filters, ..Told::default() });
-            }
-            _ => return None,
-        };
-        let (topic, payload) = match self.kind {
-            PacketKind::Connect => ("Will Topic", "Will Payload"),
-            _ => ("Topic Name", "Payload"),
-        };
-        let mut topic = self.value(topic).map(ToString::to_string);
-        if let (Some(topic), Some(alias)) = (&mut topic, self.number("Topic Alias")) {
-            let aliases = known.aliases.entry((line.node.clone(), line.connection, sent)).or_default();
-            match topic.is_empty() {
-                true => topic.clone_from(aliases.get(&alias).unwrap_or(&String::new())),
-                false => drop(aliases.insert(alias, topic.clone())),
-            }
-        }
-        // What is taken away has no words of its own.
-        let payload = self.value(payload).map(ToString::to_string).unwrap_or_default();
-        let message = topic.map(|topic| (topic, payload));
-        if self.kind == PacketKind::Connect && message.is_none() {
-            return None;
-        }
-        let packet_id = self.number("Packet Identifier");
-        let exchange = packet_id.map(|packet_id| {
-            let (turn, stands_for) = known.turns.entry((line.node.clone(), to_broker, packet_id)).or_default();
-            if self.kind == PacketKind::Publish && *stands_for != message {
-                (*turn, *stands_for) = (*turn + 1, message.clone());
-            }
-            Exchange { node: line.node.clone(), to_broker, packet_id, turn: *turn }
-        });
-        Some(Told { message, exchange, filters: Vec::new() })
-    }
 }

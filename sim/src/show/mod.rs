@@ -1,5 +1,6 @@
 //! The views of a trace: what is drawn ([`picture`]) and the forms it takes.
 
+mod frame;
 pub mod html;
 mod lead;
 pub mod mermaid;

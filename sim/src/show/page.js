@@ -74,9 +74,11 @@
 
   // ---- what went wrong comes first
   data.violations.forEach((wrong, index) => {
-    const box = make('article', 'violation');
+    // What follows the first is often its consequence: told when it is asked for.
+    const box = make(index ? 'details' : 'article', 'violation');
     const number = data.violations.length > 1 ? ` (${index + 1} of ${data.violations.length})` : '';
-    box.append(make('h2', '', `✘ ${wrong.title[0].toUpperCase()}${wrong.title.slice(1)}${number}`));
+    const heading = make('h2', '', `✘ ${wrong.title[0].toUpperCase()}${wrong.title.slice(1)}${number}`);
+    box.append(index ? make('summary', '', heading, make('span', '', plain(wrong.seen))) : heading);
     const seen = make('div', '', make('h3', '', 'What was seen'), make('p', 'said', plain(wrong.seen)));
     if (wrong.excerpt) seen.append(make('pre', '', wrong.excerpt));
     const promised = make('div', '', make('h3', '', 'What was promised'));
@@ -95,9 +97,7 @@
         const row = rows[firstOf.get(seq)];
         if (!row) continue;
         const line = button('', () => choose(firstOf.get(seq), true), `${seq === wrong.seq ? 'here' : ''} ${row.shape === 'fault' || row.stroke === 'end' ? 'fault' : ''}`);
-        // What never came has no packet: the last step says that it is missing.
-        const isMissing = seq === wrong.seq && row.shape === 'turn';
-        line.append(make('span', 'at', clock(row.at)), make('span', 'who', isMissing ? '' : route(row)), make('span', 'what', isMissing ? `by now: ${plain(wrong.seen)}` : says(row)));
+        line.append(make('span', 'at', clock(row.at)), make('span', 'who', route(row)), make('span', 'what', says(row)));
         chain.append(make('li', '', line));
       }
       box.append(chain);
@@ -106,7 +106,6 @@
       box.append(button('Show it in the diagram', () => choose(firstOf.get(wrong.seq), true), 'jump'));
     }
     if (index < 3) { $('violations').append(box); return; }
-    // What follows the first is often its consequence.
     let more = $('more');
     if (!more) {
       more = make('details', '', make('summary', '', `and ${data.violations.length - 3} more`));

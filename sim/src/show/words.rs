@@ -188,7 +188,10 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
             "A client hands each message to its application before it acknowledges it, and one of QoS 2 once."
         }
         "comes through" => "A client that connects again by itself is connected when nothing is in its way any more.",
-        "baseline" => "When all is done, the server holds nothing for it any more.",
+        "baseline" => {
+            "When all is done, the server holds nothing for it any more, neither in its memory nor in its store: what it has let go \
+             of does not come back when it starts again."
+        }
         "at most once" => "A message of QoS 0 may be lost, but it must never come twice.",
         "at least once" => {
             "A message of QoS 1 that was acknowledged must reach every subscriber, however often a connection breaks."

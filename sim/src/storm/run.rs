@@ -8,7 +8,7 @@ use crate::{
     invariants::Breach,
     model::Tally,
     run::{Run, RunError},
-    told::{AT_REST, BROKER},
+    told::BROKER,
 };
 
 /// What became of a plan.
@@ -38,10 +38,10 @@ pub struct StormRun {
     pub elapsed: Duration,
 }
 
-/// What shows only when all has come to rest has a line of its own, as everything that shows has.
-pub(crate) fn note_the_end(transcript: &Transcript, breaches: &[Breach], at: Duration) {
+/// What shows only when all has come to rest has a line of its own, as everything that shows has; `words` are its.
+pub(crate) fn note_the_end(transcript: &Transcript, breaches: &[Breach], at: Duration, words: &str) {
     if breaches.iter().any(|breach| breach.entry.0 >= transcript.len()) {
-        let summary = AT_REST.to_owned();
+        let summary = words.to_owned();
         transcript.record(at, &Rc::from(BROKER), 0, What::Fault { summary });
     }
 }

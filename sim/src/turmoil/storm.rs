@@ -41,6 +41,7 @@ use crate::{
     },
     story::NAMESPACE,
     subject::{Medium, Subject},
+    told::AT_REST,
 };
 
 /// Virtual clocks are exact; turmoil's steps and the drivers' turns are what an answer may take.
@@ -104,7 +105,7 @@ pub fn play_with(plan: &Plan, forgets: Option<Forgets>) -> StormRun {
         Ok((judged, so_far)) => (judged.breaches, judged.failed.map(RunError::Broken), so_far, judged.elapsed),
         Err(error) => (Vec::new(), Some(error), transcript, elapsed),
     };
-    note_the_end(&transcript, &breaches, elapsed);
+    note_the_end(&transcript, &breaches, elapsed, AT_REST);
     StormRun {
         breaches,
         error,
