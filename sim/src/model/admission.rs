@@ -76,6 +76,8 @@ impl Model {
         line.asked = self.now;
         line.session = Some(session);
         line.version = connect.version();
+        let expiry = connect.properties().session_expiry_interval();
+        line.keeps_nothing = line.version.has_properties() && expiry.unwrap_or(0) == 0;
         line.receive_maximum = connect.properties().receive_maximum().unwrap_or(u16::MAX);
         line.alias_maximum = connect.properties().topic_alias_maximum().unwrap_or(0);
         line.maximum_packet_size = connect.properties().maximum_packet_size();

@@ -50,6 +50,8 @@ pub(super) struct Line {
     pub(super) patience: Option<Duration>,
     /// Another connection has the same Client Identifier since then: this one has to go.
     pub(super) taken_over: Option<Duration>,
+    /// CONNECT of 5.0 had no Session Expiry Interval, or 0: DISCONNECT has to leave it at that.
+    pub(super) keeps_nothing: bool,
     /// DISCONNECT has been sent to the client.
     pub(super) said_goodbye: Option<ReasonCode>,
     /// When the client has ended it.
@@ -115,6 +117,7 @@ impl Model {
             taken_over: None,
             said_goodbye: None,
             over_since: None,
+            keeps_nothing: false,
             aliases: Default::default(),
             answers: Answers::default(),
             receive_maximum: u16::MAX,

@@ -59,12 +59,17 @@ impl Model {
         }
     }
 
-    /// A connection ends before PUBREC: the server has the message, and a crash may still take it.
+    /// A connection ends before PUBREC: the server has the message, and a crash may still take it. Before PUBCOMP: a crash may bring back
+    /// that the message came.
     pub(super) fn leaves_unanswered(&mut self, at: usize) {
         let (now, line) = (self.now, &self.lines[at]);
         if let Some(session) = line.session {
             let unanswered = line.answers.pubrec.iter().map(|(id, message)| (now, *id, *message));
-            self.sessions[session].unanswered.extend(unanswered);
+            let of = &mut self.sessions[session];
+            of.unanswered.extend(unanswered);
+            if self.terms.is_durable {
+                of.perhaps_received.extend(line.answers.pubcomp.iter().map(|id| (*id, None)));
+            }
         }
     }
 

@@ -29,7 +29,14 @@ impl Line {
             // [MQTT-3.2.2-17]
             Packet::Publish(publish) => {
                 let has_alias = |alias| (1..=self.server_alias_maximum).contains(&alias);
-                self.was_told_otherwise(packet) || !publish.topic_alias.is_none_or(has_alias)
+                let is_known = |alias| !publish.topic_bytes().is_empty() || self.aliases[0].contains_key(&alias);
+                let is_right = |alias| has_alias(alias) && is_known(alias);
+                self.was_told_otherwise(packet) || !publish.topic_alias.is_none_or(is_right)
+            }
+            // Section 3.14.2.2.2.
+            Packet::Disconnect(disconnect) => {
+                let keeps = disconnect.properties.session_expiry_interval().is_some_and(|seconds| seconds > 0);
+                keeps && self.keeps_nothing
             }
             Packet::Subscribe(subscribe) => {
                 let mut wanted = subscribe.subscriptions.iter();
@@ -60,7 +67,8 @@ impl Model {
         };
         let (answers, from_client) = (&self.lines[at].answers, &self.sessions[session].from_client);
         // What the server has answered, and its answer waits for the store, is done for it, or not yet. PUBREC may be one that refuses.
-        let may_refuse = self.is_short() || !self.terms.takes_all;
+        let is_full = self.retained.len() >= self.terms.retained_messages;
+        let may_refuse = self.is_short() || !self.terms.takes_all || is_full;
         let is_done = |id: PacketId| {
             answers.puback.iter().any(|(waiting, _)| *waiting == id)
                 || answers.pubcomp.contains(&id)

@@ -76,6 +76,9 @@ pub(super) fn faults(seed: u64, swarm: &Swarm, steps: &mut Vec<Step>) {
         let who = draws.below(swarm.clients);
         let at = draws.millis(400, 11_000);
         let on = awaited(Draws::new(seed, "moment", number as u64), who);
+        let is_sudden = matches!(family, FaultFamily::Crash | FaultFamily::PowerLoss);
+        let told = is_sudden.then(|| told(Draws::new(seed, "told something", number as u64), who));
+        let on = told.flatten().or(on);
         // Its moment may be some time to come.
         let patience = if on.is_some() { Duration::from_secs(2) } else { Duration::ZERO };
         let link = |kind: FaultKind| Act::Link(Some(who), kind);
@@ -166,6 +169,16 @@ fn awaited(mut draws: Draws, who: usize) -> Option<Moment> {
     draws.happens(STRIKES_AT_PACKETS).then(|| {
         let (on, pass) = moment(&mut draws);
         Moment { actor: NAMES[who].to_owned(), on, pass }
+    })
+}
+
+/// A client has just been told that something is done: it has to be kept by then. One of them, now and then.
+fn told(mut draws: Draws, who: usize) -> Option<Moment> {
+    use PacketKind::{Connack, Puback, Pubcomp, Pubrec, Suback, Unsuback};
+    draws.happens(15).then(|| {
+        let packet = draws.one_of(&[Connack, Puback, Pubrec, Pubcomp, Suback, Unsuback]);
+        let on = Trigger { packet, direction: Direction::ToClient, nth: draws.between(1, 3) as u32 };
+        Moment { actor: NAMES[who].to_owned(), on, pass: Pass::After }
     })
 }
 

@@ -15,7 +15,7 @@ use super::{
     faults::faults,
     strangers::strangers,
     swarm::{Draws, FEW_IDENTIFIERS, FaultFamily, Feature, Swarm},
-    violations::{more_than, not_on_offer, violation},
+    violations::{keeps_after_all, more_than, not_on_offer, violation},
 };
 
 pub(super) const NAMES: [&str; 5] = ["anna", "bela", "cleo", "dina", "emil"];
@@ -91,6 +91,7 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
     let version = draws.one_of(&swarm.versions);
     let mut push = |at: Duration, doing: Doing| steps.push(Step::at(at, Act::Client(who, doing)));
     let connecting = connecting(seed, swarm, who, version);
+    let outlives_nothing = version.has_properties() && connecting.session_expiry.unwrap_or(0) == 0;
     push(draws.millis(0, 300), Doing::Connect(Box::new(connecting)));
 
     let mut subscribing = Draws::new(seed, "subscriptions", who as u64);
@@ -148,6 +149,10 @@ fn client(seed: u64, swarm: &Swarm, who: usize, numbers: &mut usize, steps: &mut
     }
 
     if swarm.has(Feature::Violations) {
+        if outlives_nothing && Draws::new(seed, "keeps it after all", who as u64).happens(15) {
+            let mut leaving = Draws::new(seed, "keeps it after all, when", who as u64);
+            push(leaving.millis(1_000, 11_900), Doing::Send(keeps_after_all()));
+        }
         let mut breaking = Draws::new(seed, "violations", who as u64);
         for _ in 0..breaking.below(3) {
             let at = breaking.millis(1_000, 11_900);
@@ -245,7 +250,10 @@ fn connecting(seed: u64, swarm: &Swarm, who: usize, version: Version) -> Connect
         let expires = swarm.has(Feature::MessageExpiry) && version.has_properties() && !swarm.goes_down();
         let expires = expires && expiring.happens(30);
         let expiry = expires.then(|| expiring.between(1, 6) as u32);
-        (Message { topic, payload: format!("will of {}", NAMES[who]), qos, retain, expiry, properties }, delay)
+        // [MQTT-3.3.1-6] One that says nothing takes away what is retained.
+        let clears = retain && Draws::new(seed, "wills that say nothing", who as u64).happens(20);
+        let payload = if clears { String::new() } else { format!("will of {}", NAMES[who]) };
+        (Message { topic, payload, qos, retain, expiry, properties }, delay)
     });
     // In 5.0 a session may be taken up only to end with its connection.
     let takes_up =
@@ -404,7 +412,10 @@ fn message(seed: u64, draws: &mut Draws, swarm: &Swarm, version: Version, topic:
         payload,
         qos: draws.one_of(&choices[..count]),
         retain,
-        expiry: expires.then(|| draws.between(1, 6) as u32),
+        // Now and then it is so late that nobody waits for it.
+        expiry: expires
+            .then(|| draws.between(1, 6) as u32)
+            .map(|soon| if number.is_multiple_of(9) { 3_000_000_000 - soon } else { soon }),
         properties: properties(seed, swarm, version, "message properties", number),
     }
 }
@@ -418,7 +429,7 @@ fn properties(seed: u64, swarm: &Swarm, version: Version, stream: &str, number: 
     let text = |text: String| Text::new(text).expect("letters and figures");
     // Made only where they are drawn.
     let kinds: [&dyn Fn() -> Property; 4] = [
-        &|| Property::PayloadFormatIndicator(1),
+        &|| Property::PayloadFormatIndicator(u8::from(!number.is_multiple_of(3))),
         &|| Property::ContentType(Text::literal("text/plain")),
         &|| Property::ResponseTopic(text(format!("answers/{number}"))),
         &|| Property::CorrelationData(format!("question {number}").into()),
@@ -431,14 +442,16 @@ fn properties(seed: u64, swarm: &Swarm, version: Version, stream: &str, number: 
     said
 }
 
-/// A topic or a filter as it is called in this storm: a topic may end in a level in which nothing stands, and one begin with `$`.
+/// A topic or a filter as it is called in this storm: a topic may end in a level in which nothing stands, one begin with `$`, and one
+/// have letters of more than a byte.
 fn called(swarm: &Swarm, topic: &str) -> String {
     match topic {
-        "d/e/f" if swarm.has(Feature::EmptyLevels) => "b/".to_owned(),
+        "d/e/f" if swarm.has(Feature::EmptyLevels) => "a/".to_owned(),
         "b/c" if swarm.has(Feature::Dollar) => "$b/c".to_owned(),
         "+" if swarm.has(Feature::Dollar) => "$b/#".to_owned(),
         "a/c" if swarm.has(Feature::Alike) => "A/b".to_owned(),
         "b" if swarm.has(Feature::Alike) => "/a".to_owned(),
+        "a/b/c" if swarm.has(Feature::Alike) => "a/ü/c".to_owned(),
         _ => topic.to_owned(),
     }
 }

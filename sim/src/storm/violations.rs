@@ -1,6 +1,7 @@
 //! What no client may send: bytes that are no packet, and packets that are none of a client's, or come at the wrong time.
 
 use bytes::{Bytes, BytesMut};
+use squall_broker::core::limits::Limits;
 use squall_codec::{
     packet::{Packet, Publish},
     qos::Qos,
@@ -136,6 +137,26 @@ pub fn not_on_offer(broker: &Settings) -> Vec<(&'static str, Bytes)> {
 
 const TOPIC_AND_WILDCARD: &[u8] = b"\x82\x1B\xEA\x61\x00\x00\x09squall//a\x02\x00\x09squall//+\x02";
 
+/// DISCONNECT of 5.0 that would keep the session of a CONNECT that said otherwise (section 3.14.2.2.2): where that had no Session Expiry
+/// Interval, or 0.
+pub(super) fn keeps_after_all() -> Bytes {
+    Bytes::from_static(b"\xE0\x07\x00\x05\x11\x00\x00\x00\x3C")
+}
+
+/// Topic Aliases that only this broker does not have: one above its highest ([MQTT-3.2.2-17]), and one that was hardly ever set.
+fn aliases(broker: &Settings) -> Vec<(&'static str, Bytes)> {
+    let most = broker.topic_alias_maximum.unwrap_or(Limits::default().topic_alias_maximum);
+    let with = |head: &'static [u8], alias: u16| Bytes::from([head, &alias.to_be_bytes()].concat());
+    let mut all = Vec::new();
+    if let Some(above) = most.checked_add(1) {
+        all.push(("PUBLISH with one Topic Alias more than there are", with(b"\x30\x07\x00\x01a\x03\x23", above)));
+    }
+    if most > 0 {
+        all.push(("PUBLISH with a Topic Alias that stands for no topic", with(b"\x30\x06\x00\x00\x03\x23", most)));
+    }
+    all
+}
+
 /// QoS 2 messages to who takes `most` at once, and one more ([MQTT-3.3.4-7]). Each has a number of its own for a payload, from the
 /// count of the plan. Below the root of a stage, as well.
 pub(super) fn more_than(most: u16, numbers: &mut usize) -> Bytes {
@@ -156,6 +177,9 @@ pub(super) fn violation(draws: &mut Draws, version: Version, broker: &Settings) 
     let mut all = violations(version);
     if version.has_properties() && broker.maximum_qos.is_some() {
         all.push(("PUBLISH above the highest QoS", Bytes::from_static(ABOVE_THE_HIGHEST_QOS)));
+    }
+    if version.has_properties() {
+        all.extend(aliases(broker));
     }
     all.swap_remove(draws.below(all.len())).1
 }
