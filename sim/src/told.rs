@@ -14,7 +14,7 @@ pub(crate) const STORM_IS_OVER: &str = "the storm is over: nothing goes wrong fr
 pub(crate) const AT_REST: &str = "all has come to rest: what is owed must have come by now";
 
 /// What is looked at behind the end of a storm, where something shows there.
-pub(crate) const STARTED_ANEW: &str = "all clients leave, and the broker is cut off and started again from its store";
+pub(crate) const STARTED_ANEW: &str = "the broker runs again, with what its store has";
 
 /// Whether this stands among the faults, and is none.
 pub(crate) fn is_good_turn(fault: &str) -> bool {

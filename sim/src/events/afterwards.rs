@@ -1,6 +1,8 @@
 //! When a storm is over and judged: everybody leaves, the broker is cut off and starts again. It has to hold nothing for those who
 //! are gone, and its store has to say what its memory said.
 
+use std::rc::Rc;
+
 use squall_broker::core::{
     effect::{ConnectionId, Input},
     statistics::Statistics,
@@ -11,7 +13,11 @@ use squall_codec::{
 };
 use squall_scenarios::outage::Stop;
 
-use super::{connection::ServerEnd, network::Network, stored::differences};
+use super::{
+    connection::{Owner, ServerEnd},
+    network::Network,
+    stored::differences,
+};
 use crate::invariants::Invariant;
 
 /// A figure of the broker's state: what it counts, and how it is read.
@@ -35,9 +41,31 @@ const KEPT: [Figure; 11] = [
 /// How many of them do not speak of messages that may expire.
 const LASTING: usize = 6;
 
+/// How it was.
+#[derive(Default)]
+pub(super) struct Afterwards {
+    /// Who was there, with the number of the connection, and whether they said DISCONNECT.
+    pub(super) left: Vec<(Rc<str>, u32, bool)>,
+    /// The broker was cut off, and started again.
+    pub(super) was_restarted: bool,
+    /// What is wrong.
+    pub(super) wrong: Vec<(Invariant, String)>,
+}
+
 impl Network {
-    /// What is wrong then. `may_expire`: some messages of this storm do.
-    pub(super) fn afterwards(&mut self, may_expire: bool) -> Vec<(Invariant, String)> {
+    /// `may_expire`: some messages of this storm do.
+    pub(super) fn afterwards(&mut self, may_expire: bool) -> Afterwards {
+        let mut of = Afterwards::default();
+        of.wrong = self.look_behind(may_expire, &mut of.left, &mut of.was_restarted);
+        of
+    }
+
+    fn look_behind(
+        &mut self,
+        may_expire: bool,
+        left: &mut Vec<(Rc<str>, u32, bool)>,
+        was_restarted: &mut bool,
+    ) -> Vec<(Invariant, String)> {
         // Nobody looks on any more.
         self.witness = None;
         self.is_quiet = true;
@@ -46,7 +74,12 @@ impl Network {
         for (place, index) in open.into_iter().enumerate() {
             let connection = ConnectionId(index as u64);
             // Every other one is gone without a word, and its will waits.
-            if place % 2 == 1 {
+            let says_goodbye = place.is_multiple_of(2);
+            if let Owner::Client(client) = self.connections[index].owner {
+                let client = &self.clients[client];
+                left.push((client.actor.clone(), client.number, says_goodbye));
+            }
+            if !says_goodbye {
                 self.tell(Input::Closed { connection });
                 continue;
             }
@@ -65,6 +98,7 @@ impl Network {
         if self.broker.subject().medium.is_none() {
             return wrong;
         }
+        *was_restarted = true;
         self.broker.stop(Stop::Crash);
         if let Err(error) = self.broker.start(self.now) {
             wrong.push((Invariant::Durable, format!("the broker does not start again: {error}")));

@@ -30,7 +30,7 @@ use crate::{meddler::Meddled, seed::derive, subject::ASKED_AGAIN_AFTER, told};
 
 /// One client and what it has told its application.
 pub(super) struct WholeClient {
-    actor: Rc<str>,
+    pub(super) actor: Rc<str>,
     core: Client,
     options: Options,
     /// The connection it has, by its number in the network.
@@ -38,7 +38,7 @@ pub(super) struct WholeClient {
     /// When the connection that it asks for reaches the broker.
     opening: Option<Duration>,
     /// Which of the actor's connections it had last, for the record.
-    number: u32,
+    pub(super) number: u32,
     decoder: Decoder,
     operations: u64,
     outcomes: Outcomes,

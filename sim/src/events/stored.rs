@@ -3,7 +3,10 @@
 use std::fmt::Display;
 
 use squall_broker::core::effect::Record;
-use squall_codec::packet::{RetainHandling, Subscription};
+use squall_codec::{
+    packet::{Publish, Subscription},
+    wire::Text,
+};
 
 use crate::{invariants::Invariant, model::words_of};
 
@@ -21,7 +24,7 @@ pub(super) fn differences(had: &[Record], has: &[Record]) -> Vec<(Invariant, Str
     let (mut changed, mut gone) = (Vec::new(), Vec::new());
     for one in &lost {
         match again.iter().find(|other| is_of_one(one, other)) {
-            Some(other) => changed.push(format!("{}, and now {}", words(one, had), words(other, has))),
+            Some(other) => changed.push(change(one, other)),
             None if may_expire(one) => {}
             None => gone.push(*one),
         }
@@ -29,35 +32,37 @@ pub(super) fn differences(had: &[Record], has: &[Record]) -> Vec<(Invariant, Str
     let more: Vec<&Record> =
         again.iter().copied().filter(|record| !lost.iter().any(|other| is_of_one(record, other))).collect();
     let mut found = Vec::new();
+    let mut is_found = |invariant, detail: String| {
+        found.push((invariant, format!("started again with what its store has, the broker {detail}")));
+    };
     if !more.is_empty() {
-        let detail = format!(
-            "when all was done the broker was cut off and started again from its store, and it has again what it had let go of: {}",
-            list(&more, has)
-        );
-        found.push((Invariant::Baseline, detail));
+        is_found(Invariant::Baseline, format!("has again what it had let go of: {}", list(&more, has)));
     }
     if !gone.is_empty() {
-        let detail = format!(
-            "when all was done the broker was cut off and started again from its store, and it does not have any more what it had: \
-             {} (its store has lost it, or it should have let go of it)",
-            list(&gone, had)
-        );
-        found.push((Invariant::Durable, detail));
+        is_found(Invariant::Durable, format!("lacks what it had: {}", list(&gone, had)));
     }
     if !changed.is_empty() {
-        let detail = format!(
-            "when all was done the broker was cut off and started again from its store, and it has something else than before: {}",
-            named(&changed)
-        );
-        found.push((Invariant::Durable, detail));
+        is_found(Invariant::Durable, format!("has something otherwise than before: {}", named(&changed)));
     }
     let is_there = |record: &&Record| has.contains(record);
     if found.is_empty() && had.iter().filter(is_there).ne(has) {
-        let detail = "when all was done the broker was cut off and started again from its store, and it has the same in another order";
-        let detail = detail.to_owned();
-        found.push((Invariant::Durable, detail));
+        let detail = "started again with what its store has, the broker has the same in another order";
+        found.push((Invariant::Durable, detail.to_owned()));
     }
     found
+}
+
+/// What was so before and is otherwise now.
+fn change(one: &Record, other: &Record) -> String {
+    let (was, is) = (facts(one), facts(other));
+    let differs = |((name, was), (_, is)): (&(&str, String), &(&str, String))| {
+        (was != is).then(|| format!("{name} was {was} and is {is}"))
+    };
+    let mut changes: Vec<String> = was.iter().zip(&is).filter_map(differs).collect();
+    if changes.is_empty() {
+        changes.push("its properties are others".to_owned());
+    }
+    format!("{}: {}", name(one), changes.join(", "))
 }
 
 /// Whether both speak of one thing, whatever they say of it.
@@ -92,76 +97,84 @@ fn may_expire(record: &Record) -> bool {
     }
 }
 
-/// What stands in a state beside others there.
-fn words(record: &Record, state: &[Record]) -> String {
+/// What it is, without what is said of it.
+fn name(record: &Record) -> String {
     match record {
-        Record::Session { client_id, expiry_seconds: u32::MAX, .. } => {
-            format!("the session of {client_id}, without end")
+        Record::Session { client_id, .. } => format!("the session of {client_id}"),
+        Record::Subscribed { client_id, subscription, .. } => {
+            format!("the subscription of {client_id} to {}", subscription.filter.as_str().replace("squall//", ""))
         }
-        Record::Session { client_id, expiry_seconds, .. } => {
-            format!("the session of {client_id}, with Session Expiry Interval {expiry_seconds}")
-        }
-        Record::Subscribed { client_id, subscription, identifier } => {
-            format!("the subscription of {client_id}: {}", subscribed(subscription, *identifier))
-        }
-        Record::Queued { client_id, number, message, .. } => {
-            let sent = state.iter().find_map(|other| match other {
-                Record::Sent { client_id: of, number: other, packet_id } if (of, other) == (client_id, number) => {
-                    Some(packet_id)
-                }
-                _ => None,
-            });
-            let stage = sent.map_or_else(|| "that waits".to_owned(), |id| format!("in flight with identifier {id}"));
-            let qos = message.qos.bits();
-            format!(
-                "the message {} for {client_id}, with QoS {qos}{}, {stage}",
-                words_of(message),
-                flags(message.retain)
-            )
-        }
-        Record::Sent { client_id, packet_id, .. } => {
-            format!("the identifier {packet_id} of a message that was sent to {client_id}")
-        }
-        Record::Released { client_id, packet_id, .. } => {
-            format!("the PUBREL to {client_id} with identifier {packet_id}")
+        Record::Queued { client_id, message, .. } => format!("the message {} for {client_id}", words_of(message)),
+        Record::Sent { client_id, packet_id, .. } | Record::Released { client_id, packet_id, .. } => {
+            format!("the exchange with identifier {packet_id} that goes to {client_id}")
         }
         Record::Received { client_id, packet_id } => {
-            format!("the identifier {packet_id} of a QoS 2 message of {client_id} that PUBREL has not released")
+            format!("that a QoS 2 message of {client_id} has come with identifier {packet_id}, and no PUBREL yet")
         }
-        Record::Will { client_id, message, delay_seconds, .. } => {
-            let qos = message.qos.bits();
-            let (words, flags) = (words_of(message), flags(message.retain));
-            format!("the will {words} of {client_id}, with QoS {qos}{flags} and Will Delay Interval {delay_seconds}")
-        }
-        Record::Retained { message, .. } => {
-            format!("the retained message {}, with QoS {}", words_of(message), message.qos.bits())
-        }
+        Record::Will { client_id, message, .. } => format!("the will {} of {client_id}", words_of(message)),
+        Record::Retained { message, .. } => format!("the retained message {}", words_of(message)),
         other => format!("{other:?}"),
     }
 }
 
-fn flags(retain: bool) -> &'static str {
-    if retain { " and RETAIN" } else { "" }
+/// What is said of it; in one order for those of a kind.
+fn facts(record: &Record) -> Vec<(&'static str, String)> {
+    let yes = |is: bool| u8::from(is).to_string();
+    let of_message = |message: &Publish| {
+        let expiry = message.message_expiry_interval.map_or_else(|| "none".to_owned(), |seconds| seconds.to_string());
+        vec![
+            ("what it says", words_of(message)),
+            ("QoS", message.qos.bits().to_string()),
+            ("RETAIN", yes(message.retain)),
+            ("Message Expiry Interval", expiry),
+        ]
+    };
+    let of_user = |user: &Option<Text>| ("the user", user.as_ref().map_or("nobody", |user| user.as_str()).to_owned());
+    match record {
+        Record::Session { user, expiry_seconds, .. } => vec![seconds(*expiry_seconds), of_user(user)],
+        Record::Subscribed { subscription: Subscription { options, .. }, identifier, .. } => vec![
+            ("QoS", options.qos.bits().to_string()),
+            ("No Local", yes(options.no_local)),
+            ("Retain As Published", yes(options.retain_as_published)),
+            ("Retain Handling", (options.retain_handling as u8).to_string()),
+            ("Subscription Identifier", identifier.map_or_else(|| "none".to_owned(), |one| one.to_string())),
+        ],
+        Record::Queued { message, shared, .. } => {
+            let share = shared.as_ref().map_or("none", |shared| shared.filter.as_str());
+            let mut facts = of_message(message);
+            facts.push(("its share", share.replace("squall//", "")));
+            facts
+        }
+        Record::Sent { .. } => vec![("the next packet", "PUBLISH".to_owned())],
+        Record::Released { .. } => vec![("the next packet", "PUBREL".to_owned())],
+        Record::Will { message, delay_seconds, user, .. } => {
+            let mut facts = of_message(message);
+            facts.extend([("Will Delay Interval", delay_seconds.to_string()), of_user(user)]);
+            facts
+        }
+        Record::Retained { message, .. } => of_message(message),
+        _ => Vec::new(),
+    }
 }
 
-fn subscribed(subscription: &Subscription, identifier: Option<u32>) -> String {
-    let Subscription { filter, options } = subscription;
-    let filter = filter.as_str().replace("squall//", "");
-    let mut words = format!("{filter} with QoS {}", options.qos.bits());
-    let handling = match options.retain_handling {
-        RetainHandling::Send => None,
-        other => Some(format!("Retain Handling {}", other as u8)),
-    };
-    let more = [
-        options.no_local.then(|| "No Local".to_owned()),
-        options.retain_as_published.then(|| "Retain As Published".to_owned()),
-        handling,
-        identifier.map(|identifier| format!("Subscription Identifier {identifier}")),
-    ];
-    for one in more.into_iter().flatten() {
-        words = format!("{words}, {one}");
+fn seconds(expiry_seconds: u32) -> (&'static str, String) {
+    let words = if expiry_seconds == u32::MAX { "without end".to_owned() } else { expiry_seconds.to_string() };
+    ("Session Expiry Interval", words)
+}
+
+/// What stands in a state beside others there: with where it is on its way.
+fn words(record: &Record, state: &[Record]) -> String {
+    let Record::Queued { client_id, number, .. } = record else { return name(record) };
+    let sent = state.iter().find_map(|other| match other {
+        Record::Sent { client_id: of, number: other, packet_id } if (of, other) == (client_id, number) => {
+            Some(packet_id)
+        }
+        _ => None,
+    });
+    match sent {
+        Some(packet_id) => format!("{}, which was sent with identifier {packet_id}", name(record)),
+        None => format!("{}, which waits", name(record)),
     }
-    words
 }
 
 /// Of a message that was sent its place in the queue says it all.
@@ -189,10 +202,10 @@ mod tests {
     use std::time::Duration;
 
     use squall_codec::{
-        packet::{Publish, SubscriptionOptions},
+        packet::SubscriptionOptions,
         qos::Qos,
         topic::{TopicFilter, TopicName},
-        wire::{PacketId, Text},
+        wire::PacketId,
     };
 
     use super::*;
@@ -218,9 +231,9 @@ mod tests {
     }
 
     fn told(had: &[Record], has: &[Record]) -> Vec<(Invariant, String)> {
-        let found = differences(had, has);
-        let plain = |detail: String| detail.rsplit_once("its store, and ").map(|(_, rest)| rest.to_owned());
-        found.into_iter().map(|(invariant, detail)| (invariant, plain(detail).expect("how it was seen"))).collect()
+        let plain = |detail: String| detail.split_once("the broker ").map(|(_, rest)| rest.to_owned());
+        let found = differences(had, has).into_iter();
+        found.map(|(invariant, detail)| (invariant, plain(detail).expect("whose state it is"))).collect()
     }
 
     #[test]
@@ -235,8 +248,8 @@ mod tests {
     fn what_is_lost_is_named() {
         let had = [session(60), message(1, None), sent(1), message(2, None)];
         let found = told(&had, &had[..1]);
-        let lost = "it does not have any more what it had: the message \"1\" on a for anna, with QoS 1, in flight with identifier 1; \
-                    the message \"2\" on a for anna, with QoS 1, that waits (its store has lost it, or it should have let go of it)";
+        let lost = "lacks what it had: the message \"1\" on a for anna, which was sent with identifier 1; the message \"2\" on a for \
+                    anna, which waits";
         assert_eq!(found, [(Invariant::Durable, lost.to_owned())]);
     }
 
@@ -244,24 +257,23 @@ mod tests {
     fn what_was_let_go_of_and_comes_back_is_named() {
         let has = [session(u32::MAX), message(1, Some(5))];
         let found = told(&has[..1], &has);
-        let again = "it has again what it had let go of: the message \"1\" on a for anna, with QoS 1, that waits";
+        let again = "has again what it had let go of: the message \"1\" on a for anna, which waits";
         assert_eq!(found, [(Invariant::Baseline, again.to_owned())]);
     }
 
     #[test]
-    fn what_has_become_another_is_told_with_what_it_was() {
-        let found =
-            told(&[session(60), subscription(Qos::ExactlyOnce)], &[session(u32::MAX), subscription(Qos::AtMostOnce)]);
-        let other = "it has something else than before: the session of anna, with Session Expiry Interval 60, and now the session of \
-                     anna, without end; the subscription of anna: a/# with QoS 2, Subscription Identifier 7, and now the \
-                     subscription of anna: a/# with QoS 0, Subscription Identifier 7";
+    fn of_what_has_become_another_that_alone_is_told_which_differs() {
+        let had = [session(60), subscription(Qos::ExactlyOnce)];
+        let found = told(&had, &[session(u32::MAX), subscription(Qos::AtMostOnce)]);
+        let other = "has something otherwise than before: the session of anna: Session Expiry Interval was 60 and is without end; the \
+                     subscription of anna to a/#: QoS was 2 and is 0";
         assert_eq!(found, [(Invariant::Durable, other.to_owned())]);
     }
 
     #[test]
     fn another_order_is_a_difference_and_of_many_things_three_are_named() {
         let found = told(&[message(1, None), message(2, None)], &[message(2, None), message(1, None)]);
-        assert_eq!(found, [(Invariant::Durable, "it has the same in another order".to_owned())]);
+        assert_eq!(found, [(Invariant::Durable, "has the same in another order".to_owned())]);
         let many: Vec<Record> = (1..=5).map(|number| message(number, None)).collect();
         let found = told(&[], &many);
         assert!(found[0].1.ends_with("; and 2 more"), "{found:?}");

@@ -22,6 +22,7 @@ use squall_scenarios::{
 };
 
 use super::{
+    afterwards::Afterwards,
     agenda::sooner,
     network::{Network, Setup},
     outage::FAREWELL,
@@ -343,6 +344,13 @@ impl<'a> Storm<'a> {
         self.is_disk_well = state == DiskState::Well;
     }
 
+    /// What a client does when all is over.
+    fn notes(&self, actor: &Rc<str>, number: u32, what: What) {
+        if !self.network.is_quiet {
+            self.network.transcript.record(self.network.now, actor, number, what);
+        }
+    }
+
     /// Something befell the broker itself.
     fn strikes(&self, summary: impl FnOnce() -> String) {
         if !self.network.is_quiet {
@@ -449,7 +457,7 @@ impl<'a> Storm<'a> {
     /// What nobody at the edge can see: clients that still wait, and what the broker holds.
     /// When all that can be seen is right.
     fn afterwards(&mut self) -> Vec<Breach> {
-        let (at, entry) = (self.network.now, EntryId(self.network.transcript.len()));
+        let at = self.network.now;
         let may_expire = |step: &Step| match &step.act {
             Act::Client(_, Doing::Publish(message)) => message.expiry.is_some(),
             Act::Client(_, Doing::Connect(connecting)) => {
@@ -457,8 +465,21 @@ impl<'a> Storm<'a> {
             }
             _ => false,
         };
-        let found = self.network.afterwards(self.plan.steps.iter().any(may_expire));
-        found
+        let was_quiet = self.network.is_quiet;
+        let Afterwards { left, was_restarted, wrong } = self.network.afterwards(self.plan.steps.iter().any(may_expire));
+        self.network.is_quiet = was_quiet;
+        if !wrong.is_empty() {
+            for (actor, number, says_goodbye) in left {
+                let summary = if says_goodbye { "says DISCONNECT, and leaves" } else { "leaves without DISCONNECT" };
+                self.notes(&actor, number, What::Told { summary: summary.to_owned() });
+                self.notes(&actor, number, What::Closed { how: "FIN" });
+            }
+            if was_restarted {
+                self.strikes(|| "the broker is killed".to_owned());
+            }
+        }
+        let entry = EntryId(self.network.transcript.len());
+        wrong
             .into_iter()
             .map(|(invariant, detail)| Breach { invariant, at, entry, version: None, detail, about: None })
             .collect()

@@ -13,6 +13,7 @@ use super::{
     bounds::Room,
     connection::Stage,
     session::{Life, Session},
+    strangers::in_3_1,
     will::Will,
 };
 use crate::invariants::Invariant;
@@ -120,7 +121,10 @@ impl Model {
                 self.breach(Invariant::SessionPresent, "Session Present is 1 where CONNACK says no".to_owned());
             }
             if self.lines[at].has_room {
-                self.says_no("CONNECT", connack.reason);
+                match self.lines[at].version.has_properties() {
+                    true => self.says_no("CONNECT", &connack.reason),
+                    false => self.says_no("CONNECT", &in_3_1(connack.reason)),
+                }
             }
             // It was refused before anything had changed: nobody was taken over.
             if self.is_short()

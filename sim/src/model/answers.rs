@@ -143,7 +143,7 @@ impl Model {
                     format!("UNSUBACK takes away a subscription to {filter}, which nobody asked for")
                 }
                 (_, reason) if reason.is_failure() => {
-                    self.says_no(&format!("UNSUBSCRIBE from {filter}"), *reason);
+                    self.says_no(&format!("UNSUBSCRIBE from {filter}"), reason);
                     continue;
                 }
                 _ => continue,
@@ -177,7 +177,7 @@ impl Model {
         let (words, is_to_be_kept) = (of.words(), of.publish.retain);
         // Retained messages may have come to their bound.
         if !is_to_be_kept || self.retained.len() < self.terms.retained_messages {
-            self.says_no(&words, reason);
+            self.says_no(&words, &reason);
         }
         for session in &mut self.sessions {
             session.owed.retain(|owed| owed.message != message);

@@ -325,9 +325,10 @@ impl Model {
                     Some(patience) if line.said_goodbye == Some(ReasonCode::KeepAliveTimeout) => (
                         Invariant::KeepAlive,
                         format!(
-                            "it was heard {:.3} s ago, and the limit is {:.1} s",
+                            "its client was heard {:.3} s ago, and may be silent for {:.1} s, 1.5 times the Keep Alive of {} s that holds",
                             silent_for.as_secs_f64(),
-                            patience.as_secs_f64()
+                            patience.as_secs_f64(),
+                            patience.as_secs_f64() / 1.5
                         ),
                     ),
                     _ => (Invariant::StaysOpen, "nothing was wrong".to_owned()),

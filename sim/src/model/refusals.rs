@@ -1,15 +1,17 @@
 //! What a server refuses that could do it. The standard lets a server refuse nearly everything; one that is set up to take all has
 //! to have a reason.
 
+use std::fmt::Display;
+
 use squall_broker::core::limits::QueuePolicy;
-use squall_codec::{qos::Qos, reason::ReasonCode};
+use squall_codec::qos::Qos;
 
 use super::{Model, bounds::ROOMY};
 use crate::invariants::Invariant;
 
 impl Model {
     /// It says no.
-    pub(super) fn says_no(&mut self, what: &str, reason: ReasonCode) {
+    pub(super) fn says_no(&mut self, what: &str, reason: &dyn Display) {
         if self.terms.takes_all && !self.is_short() {
             self.breach(Invariant::Serves, format!("{what} is refused with {reason}: nothing was in its way"));
         }

@@ -177,7 +177,7 @@ impl Model {
 }
 
 /// A reason as CONNACK of 3.1 and 3.1.1 has it.
-fn in_3_1(reason: ReasonCode) -> String {
+pub(super) fn in_3_1(reason: ReasonCode) -> String {
     match reason.connack_return_code() {
         Some(code) => format!("return code {code:#04x}"),
         None => reason.to_string(),

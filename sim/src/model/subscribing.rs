@@ -160,7 +160,7 @@ impl Model {
         lower.into_iter().for_each(|(filter, granted, asked)| self.grants_qos(filter, granted, asked));
         for (filter, reason) in refused {
             self.is_refused(session, filter);
-            self.says_no(&format!("a subscription to {filter}"), reason);
+            self.says_no(&format!("a subscription to {filter}"), &reason);
         }
     }
 

@@ -144,8 +144,9 @@ pub fn draw(trace: &Trace) -> String {
     let violations = violations::of(trace);
     let named = violations.iter().flat_map(|one| &one.statements).chain(&header.proves);
     named.for_each(|key| known.statement(key));
+    let title = violations::title(trace, &violations);
     let data = Data {
-        title: &header.title,
+        title: &title,
         about: header
             .about
             .iter()
@@ -179,7 +180,7 @@ pub fn draw(trace: &Trace) -> String {
     } else {
         String::new()
     };
-    page::write(&header.title, &plain, &serde_json::to_string(&data).expect("texts and numbers are JSON"))
+    page::write(&title, &plain, &serde_json::to_string(&data).expect("texts and numbers are JSON"))
 }
 
 fn drawn<'a>(row: &super::picture::Row, line: &Line) -> Row<'a> {

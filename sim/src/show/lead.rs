@@ -9,8 +9,8 @@ use squall_scenarios::dissect;
 
 use super::frame::{Exchange, Frame, Known, Message, Told, is_named};
 use crate::{
-    told::BROKER,
-    trace::model::{Happening, Line, Trace},
+    told::{self, BROKER},
+    trace::model::{Broken, Happening, Line, Trace},
 };
 
 /// So many packets tell how it came about.
@@ -45,6 +45,8 @@ const OF_STRANGERS: &str = "nothing invented";
 const OF_RETAINED: &str = "retained";
 /// The invariant of messages that overtake others: those on their topic tell which.
 const OF_ORDER: &str = "order";
+/// As the model says of a message that was overtaken.
+const NOT_YET: &str = " has not come yet";
 /// The invariant of identifiers: here two exchanges under one belong together.
 const OF_IDENTIFIERS: &str = "packet identifier in use";
 /// The invariant of what answers what: an exchange that is open since before tells of which answer it is too early for.
@@ -61,12 +63,12 @@ pub(super) struct Lead {
     pub(super) cut: Option<Cut>,
 }
 
-/// What is not told: beginning and end tell it.
+/// What is told only to who asks for it: beginning and end tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Cut {
     /// So many steps are told before it.
     behind: usize,
-    /// How many are not.
+    /// How many are folded.
     count: usize,
 }
 
@@ -130,9 +132,10 @@ impl<'a> Leads<'a> {
         // What the broker has behind it when the story begins is no part of it.
         let begins = steps.iter().position(|step| !befell_the_broker(&lines[*step])).unwrap_or(0);
         steps.drain(..begins);
+        // When the storm ends explains nothing that went wrong in it.
+        steps.retain(|step| *step == showed || lines[*step].text != told::STORM_IS_OVER);
         let count = steps.len().saturating_sub(STEPS);
         let behind = if OF_CLIENTS.contains(&invariant) { FIRST } else { STEPS / 2 };
-        steps.drain(behind.min(steps.len())..(behind + count).min(steps.len()));
         Lead { steps, cut: (count > 0).then_some(Cut { behind, count }) }
     }
 
@@ -152,6 +155,19 @@ impl<'a> Leads<'a> {
             Happening::Ended => ended.get(&of(*seq)).is_none_or(|end| end > seq),
             _ => true,
         });
+    }
+
+    /// What was seen, with what became of it: a message that "has not come yet" may never come.
+    pub(super) fn to_the_end(&self, breach: &Broken) -> String {
+        let Some((before, behind)) = breach.detail.split_once(NOT_YET) else { return breach.detail.clone() };
+        let Some(node) = self.trace.lines.get(breach.seq).map(|line| &line.node) else { return breach.detail.clone() };
+        let overtaken = before.rsplit_once(", and ").map_or(before, |(_, name)| name);
+        let named = self.named(overtaken);
+        let comes = self.with_told().skip(breach.seq + 1).any(|(line, told)| {
+            let message = told.and_then(|told| told.message.as_ref());
+            line.node == *node && line.what == Happening::Received && message.is_some_and(|it| named.contains_key(it))
+        });
+        if comes { breach.detail.clone() } else { format!("{before} never comes{behind}") }
     }
 
     /// The messages that are named in these words, each as it is told of first.
@@ -222,8 +238,13 @@ impl<'a> Leads<'a> {
         let sent: Vec<_> = of()
             .filter(|(line, told)| line.what == Happening::Sent && told.message.as_ref() == Some(message))
             .collect();
-        let is_of_one =
-            |told: &Told| told.exchange.is_some() && sent.iter().any(|(_, of)| of.exchange == told.exchange);
+        // What the identifier stood for before, too: it may not have been free.
+        let is_of_one = |told: &Told| {
+            let is_near =
+                |own: &Exchange, of: &Exchange| own.is(of) && (of.turn <= own.turn && own.turn <= of.turn + 1);
+            let exchanges = sent.iter().filter_map(|(_, of)| of.exchange.as_ref());
+            told.exchange.as_ref().is_some_and(|of| exchanges.clone().any(|own| is_near(own, of)))
+        };
         let answers = of().filter(|(_, told)| is_of_one(told)).map(|(line, _)| line.seq);
         sent.iter().map(|(line, _)| line.seq).chain(answers).collect()
     }

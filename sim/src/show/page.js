@@ -92,13 +92,24 @@
     if (wrong.steps.length > 1) {
       box.append(make('h3', '', 'How it came about'));
       const chain = make('ol', 'chain');
+      // The middle of a long way is folded.
+      const folded = [];
       for (const [place, seq] of wrong.steps.entries()) {
-        if (wrong.cut && place === wrong.cut.behind) chain.append(make('li', 'cut', `⋮ ${wrong.cut.count} more, in the diagram`));
+        if (wrong.cut && place === wrong.cut.behind) {
+          const item = make('li', 'cut');
+          item.append(button(`⋮ ${wrong.cut.count} more`, () => { folded.forEach(step => { step.hidden = false; }); item.remove(); }));
+          chain.append(item);
+        }
         const row = rows[firstOf.get(seq)];
         if (!row) continue;
         const line = button('', () => choose(firstOf.get(seq), true), `${seq === wrong.seq ? 'here' : ''} ${row.shape === 'fault' || row.stroke === 'end' ? 'fault' : ''}`);
         line.append(make('span', 'at', clock(row.at)), make('span', 'who', route(row)), make('span', 'what', says(row)));
-        chain.append(make('li', '', line));
+        const item = make('li', '', line);
+        if (wrong.cut && place >= wrong.cut.behind && place < wrong.cut.behind + wrong.cut.count) {
+          item.hidden = true;
+          folded.push(item);
+        }
+        chain.append(item);
       }
       box.append(chain);
     }
@@ -548,9 +559,7 @@
   strip();
   if (!follow()) {
     const wrong = data.violations.find(one => one.seq !== null && firstOf.has(one.seq));
-    // What never came shows at the end, where nothing is to be seen: the last thing that leads there says more.
-    const last = wrong && rows[firstOf.get(wrong.seq)].shape === 'turn' ? wrong.steps.filter(seq => seq !== wrong.seq && firstOf.has(seq)).pop() : undefined;
-    choose(wrong ? firstOf.get(last === undefined ? wrong.seq : last) : 0, null);
+    choose(wrong ? firstOf.get(wrong.seq) : 0, null);
   }
   page.dataset.ready = rows.length;
 })();

@@ -1,7 +1,7 @@
 //! What went wrong, told so that somebody who sees MQTT for the first time can follow: what was promised, what was seen, and the
 //! packets that lead there.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::Serialize;
 use squall_codec::version::Version;
@@ -37,6 +37,18 @@ pub(super) struct Violation {
     pub(super) excerpt: String,
 }
 
+/// What stands above a page: of a script that was cut down from a storm not again what was seen.
+pub(super) fn title<'t>(trace: &'t Trace, violations: &[Violation]) -> Cow<'t, str> {
+    let title = &trace.header.title;
+    let is_of = |one: &Violation| title.starts_with(&format!("{}: ", one.title));
+    match violations.first() {
+        Some(first) if violations.iter().any(is_of) => {
+            format!("“{}” does not hold in storm {}", first.title, trace.header.seed).into()
+        }
+        _ => title.into(),
+    }
+}
+
 /// All that went wrong, the first first.
 pub(super) fn of(trace: &Trace) -> Vec<Violation> {
     let leads = Leads::of(trace);
@@ -61,17 +73,14 @@ pub(super) fn of(trace: &Trace) -> Vec<Violation> {
                 _ => "5.0/",
             };
             let own = |key: &&String| key.starts_with(spoken);
-            let mut keys: Vec<String> = breach.statements.iter().filter(own).cloned().collect();
-            if keys.is_empty() {
-                keys.clone_from(&breach.statements);
-            }
+            let keys: Vec<String> = breach.statements.iter().filter(own).cloned().collect();
             // What has not come has no line of its own: where it began, and all that it met.
             let Lead { steps, cut } = leads.to(&breach.breach, &breach.detail, about, breach.seq);
             Violation {
                 title: breach.breach.clone(),
                 promise: words::of_invariant(&breach.breach).unwrap_or_default().to_owned(),
                 statements: keys,
-                seen: trace.shown(&breach.detail),
+                seen: trace.shown(&leads.to_the_end(breach)),
                 seq: Some(breach.seq),
                 steps,
                 cut,
