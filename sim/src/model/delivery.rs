@@ -83,6 +83,7 @@ impl Model {
         let Some(publish) = self.in_full(at, publish) else { return };
         let publish = publish.as_ref();
         let key = key_of(publish);
+        self.has_had_will(session, key);
         let of = &mut self.sessions[session];
         of.first_sent.entry(key).or_default()[usize::from(publish.qos.bits())] += 1;
         for owed in of.owed.iter_mut().filter(|owed| owed.is_due && self.messages[owed.message].key == key) {

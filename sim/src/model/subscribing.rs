@@ -104,8 +104,13 @@ impl Model {
 
     pub(super) fn granted(&mut self, at: usize, session: usize, suback: &Suback, asked: &[Asked], pending: &[String]) {
         let maximum = self.lines[at].offers.maximum_qos;
+        // Section 3.9 of 3.1: it grants, and has no code that says no.
+        if self.lines[at].version == Version::V3_1 && suback.reasons.iter().any(|reason| reason.is_failure()) {
+            let detail = format!("SUBACK {} refuses, and 3.1 has no code for that", suback.packet_id);
+            self.breach(Invariant::Answers, detail);
+        }
         if self.is_short() && self.lines[at].version == Version::V3_1 {
-            // Section 3.9 of 3.1 has no code that says no: nothing need come of what is granted.
+            // Nothing need come of what is granted.
             return asked.iter().for_each(|asked| self.need_not_send_retained(session, &asked.filter));
         }
         let mut refused = Vec::new();

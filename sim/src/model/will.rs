@@ -34,8 +34,8 @@ pub(super) struct Will {
 #[derive(Clone, Debug)]
 pub(super) struct LooseWill {
     pub(super) message: usize,
-    /// Sessions that have had it.
-    pub(super) sent_to: Vec<usize>,
+    /// Sessions that have had it, with how often each had come to its end by then.
+    sent_to: Vec<(usize, u32)>,
     /// Of the session whose it is: its client may come back in time and cancel it.
     session: usize,
     delay: Duration,
@@ -187,7 +187,7 @@ impl Model {
             let mut loose = LooseWill::new(will.message, session);
             loose.delay = will.delay;
             let is_durable = self.terms.is_durable && !self.is_short();
-            if is_kept && !will.waits() && is_crash && self.is_connected(session) {
+            if is_kept && !will.waits() && (is_crash || is_durable) && self.is_connected(session) {
                 loose.owed_to = self.surely_hear(will.message);
             }
             if is_kept && is_durable {
@@ -249,13 +249,14 @@ impl Model {
             let is_to = will.owed_to.iter().any(|(to, _)| *to == session);
             let message = &self.messages[will.message];
             is_to
-                && !will.sent_to.contains(&session)
+                && !will.sent_to.contains(&(session, self.sessions[session].ends))
                 && message.key == key
                 && self.sessions[session].subscriptions.iter().any(|subscribed| is_for(subscribed, message))
         };
         let place = self.loose_wills.iter().position(is_owed)?;
+        let ends = self.sessions[session].ends;
         let will = &mut self.loose_wills[place];
-        will.sent_to.push(session);
+        will.sent_to.push((session, ends));
         Some(will.message)
     }
 
@@ -264,12 +265,19 @@ impl Model {
         let of = &self.sessions[session];
         // It may have waited while the session had other subscriptions.
         let most = of.ever.iter().filter(|filter| filter.matches(publish.topic())).count();
-        let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == session).count();
+        let this = (session, of.ends);
+        let had = |will: &LooseWill| will.sent_to.iter().filter(|had| **had == this).count();
         let mut wills = self.loose_wills.iter_mut();
         let may_come = |will: &LooseWill| will.not_before <= self.now && had(will) < most;
         let found = wills.find(|will| self.messages[will.message].key == key && may_come(will))?;
-        found.sent_to.push(session);
+        found.sent_to.push(this);
         Some(found.message)
+    }
+
+    /// A will that comes with the farewell need not come behind it.
+    pub(super) fn has_had_will(&mut self, session: usize, key: u64) {
+        let wills = self.loose_wills.iter_mut().filter(|will| self.messages[will.message].key == key);
+        wills.for_each(|will| will.owed_to.retain(|(to, _)| *to != session));
     }
 
     /// The server goes down again: what it has done of all this, nobody knows.
@@ -321,7 +329,7 @@ impl Model {
         for will in self.loose_wills.iter().filter(|will| will.open_until.is_some_and(|until| until < self.now)) {
             for (to, ends) in &will.owed_to {
                 let of = &self.sessions[*to];
-                if of.line.is_some() && of.ends == *ends && !will.sent_to.contains(to) {
+                if of.line.is_some() && of.ends == *ends && !will.sent_to.contains(&(*to, *ends)) {
                     let words = self.messages[will.message].words();
                     let name = &of.name;
                     let detail =
