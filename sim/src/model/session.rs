@@ -354,6 +354,9 @@ impl Session {
             Life::None => {
                 return self.ended.map_or(String::new(), |(at, how)| format!(": it {how} at {}", seconds(at)));
             }
+            Life::Here if self.expiry == u32::MAX => {
+                return ": it is to be kept for ever, and nobody has asked for a new one".to_owned();
+            }
             Life::Here => return String::new(),
             Life::Until(least, Duration::MAX) => format!("{} at the earliest", seconds(least)),
             Life::Until(least, most) => format!("{} to {}", seconds(least), seconds(most)),

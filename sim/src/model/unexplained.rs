@@ -43,7 +43,14 @@ impl Model {
             Some(near) => self.unlike(session, publish, near),
             None => self.unowed(session, publish, key, known),
         };
-        near.map(|near| self.sessions[session].owed.remove(near));
+        // It has come, if otherwise: nothing more is owed of it.
+        match near {
+            Some(near) => drop(self.sessions[session].owed.remove(near)),
+            None if self.as_member(session, key).is_some() => {
+                known.into_iter().for_each(|known| self.withdraw_from_shares(known));
+            }
+            None => {}
+        }
         self.breach(invariant, detail);
         known
     }

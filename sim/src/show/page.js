@@ -320,7 +320,7 @@
   const explain = (row, index) => {
     const box = $('event');
     box.replaceChildren();
-    const title = row.kind && row.shape !== 'breach' ? row.kind : { fault: 'A fault', turn: 'A turn', told: 'To its application', breach: 'A broken promise', up: 'Connection', down: 'Connection' }[row.shape];
+    const title = row.kind && row.shape !== 'breach' ? row.kind : { fault: 'A fault', turn: 'A note of the simulator', told: 'To its application', breach: 'A broken promise', up: 'Connection', down: 'Connection' }[row.shape];
     box.append(make('h2', '', title));
     const connection = row.connection ? `, connection ${row.connection} of ${actor(row)}` : '';
     box.append(make('p', 'where', `${route(row)} at ${clock(row.at)}${connection} · #${row.seq}`));

@@ -143,10 +143,12 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
         }
         "will" => {
             "A will is published when its client is lost: when its delay is over or its session ends, whichever is first. It is not \
-             published when the client says DISCONNECT with 0x00, or takes its session up again before."
+             published when the client says DISCONNECT with 0x00, or takes its session up again before. Why the connection ended \
+             makes no difference: the server's own failures count too."
         }
         "keep alive" => {
-            "A client from which nothing was heard for one and a half times its Keep Alive is disconnected then."
+            "A client from which nothing was heard for one and a half times its Keep Alive is disconnected then, and not before. \
+             Where CONNACK names a Server Keep Alive, that counts."
         }
         "message expiry" => {
             "A message that has waited for longer than its Message Expiry Interval is not sent any more, and the others say how \
@@ -162,7 +164,10 @@ pub(super) fn of_invariant(name: &str) -> Option<&'static str> {
         "topic alias" => {
             "A Topic Alias stands for the topic that it was given on this connection, and never above the maximum."
         }
-        "answers" => "Each request is answered once, and acknowledgements come in the order of what they acknowledge.",
+        "answers" => {
+            "Each request is answered once, nothing is answered that was not asked, and acknowledgements come in the order of what \
+             they acknowledge. An exchange that has ended is not gone on with."
+        }
         "admits" => {
             "Who says no CONNECT, or one that must be refused, is not let in: the server closes the connection, and says no with the \
              right code, or nothing."
