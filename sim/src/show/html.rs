@@ -10,6 +10,7 @@ use squall_scenarios::{
 };
 
 use super::{
+    lead::Leads,
     page,
     picture::{Head, Mark, Picture, Shape, Stroke, Way},
     rules, state, statements, violations, words,
@@ -72,6 +73,9 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<&'static str>,
     label: String,
+    /// What a reader may miss in the label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     /// A connection, and whether it opens.
@@ -124,6 +128,7 @@ pub fn draw(trace: &Trace) -> String {
     let picture = Picture::of(trace);
     let header = &trace.header;
     let versions = trace.versions();
+    let leads = Leads::of(trace);
     let mut known = Known::default();
     let rows: Vec<Row<'_>> = picture
         .rows
@@ -136,12 +141,13 @@ pub fn draw(trace: &Trace) -> String {
                 known.take_apart(&mut data, trace, line, versions[row.seq]);
             }
             if !is_breach {
+                data.remark = leads.remark(row.seq);
                 data.cause = line.cause.as_ref();
             }
             data
         })
         .collect();
-    let violations = violations::of(trace);
+    let violations = violations::of(trace, &leads);
     let named = violations.iter().flat_map(|one| &one.statements).chain(&header.proves);
     named.for_each(|key| known.statement(key));
     let title = violations::title(trace, &violations);
@@ -213,6 +219,7 @@ fn drawn<'a>(row: &super::picture::Row, line: &Line) -> Row<'a> {
         stroke,
         head,
         label: row.label.clone(),
+        remark: None,
         kind: None,
         change: row.change.map(|change| (change.connection, change.opens)),
         hex: String::new(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use squall_codec::packet::PacketKind;
+use squall_codec::{packet::PacketKind, version::Version};
 use squall_scenarios::dissect;
 
 use super::frame::{Exchange, Frame, Known, Message, Told, is_named};
@@ -75,6 +75,8 @@ pub(super) struct Cut {
 /// What each line of a trace has to do with the others.
 pub(super) struct Leads<'a> {
     trace: &'a Trace,
+    /// What is spoken on each line.
+    versions: Vec<Version>,
     told: Vec<Option<Told>>,
     /// Under which Client Identifiers each node has come.
     names: BTreeMap<&'a str, BTreeSet<String>>,
@@ -84,14 +86,15 @@ impl<'a> Leads<'a> {
     pub(super) fn of(trace: &'a Trace) -> Self {
         let (mut known, mut names) = (Known::default(), BTreeMap::<&str, BTreeSet<String>>::new());
         let mut told = Vec::with_capacity(trace.lines.len());
-        for (line, version) in trace.lines.iter().zip(&trace.versions()) {
+        let versions = trace.versions();
+        for (line, version) in trace.lines.iter().zip(&versions) {
             let frame = Frame::of(line, *version);
             if let Some(name) = frame.as_ref().and_then(Frame::client_identifier) {
                 names.entry(&line.node).or_default().insert(name);
             }
             told.push(frame.and_then(|frame| frame.told(&mut known)));
         }
-        Leads { trace, told, names }
+        Leads { trace, versions, told, names }
     }
 
     /// The lines that lead to the one at which an invariant turned out not to hold, and that one; `about`: the line that it is about.
@@ -155,6 +158,23 @@ impl<'a> Leads<'a> {
             Happening::Ended => ended.get(&of(*seq)).is_none_or(|end| end > seq),
             _ => true,
         });
+    }
+
+    /// What a packet says without a word of its own, or in one that not everybody knows.
+    pub(super) fn remark(&self, seq: usize) -> Option<String> {
+        let line = self.trace.lines.get(seq).filter(|line| line.is_frame())?;
+        match dissect::kind(&line.bytes)? {
+            PacketKind::Publish if line.text.starts_with("PUBLISH \"\"") => {
+                let (topic, _) = self.told[seq].as_ref()?.message.as_ref().filter(|(topic, _)| !topic.is_empty())?;
+                Some(format!("its Topic Alias stands for {}", self.trace.shown(topic)))
+            }
+            PacketKind::Connack if self.versions[seq] == Version::V3_1 || ends(line) => None,
+            PacketKind::Connack if !line.text.contains("session_present") => Some("no session present".to_owned()),
+            PacketKind::Connect if line.text.contains("session_expiry_interval=4294967295") => {
+                Some("to be kept for ever".to_owned())
+            }
+            _ => None,
+        }
     }
 
     /// What was seen, with what became of it: a message that "has not come yet" may never come.

@@ -103,7 +103,7 @@
         const row = rows[firstOf.get(seq)];
         if (!row) continue;
         const line = button('', () => choose(firstOf.get(seq), true), `${seq === wrong.seq ? 'here' : ''} ${row.shape === 'fault' || row.stroke === 'end' ? 'fault' : ''}`);
-        line.append(make('span', 'at', clock(row.at)), make('span', 'who', route(row)), make('span', 'what', says(row)));
+        line.append(make('span', 'at', clock(row.at)), make('span', 'who', route(row)), make('span', 'what', says(row), row.remark ? make('span', 'remark', ` — ${row.remark}`) : ''));
         const item = make('li', '', line);
         if (wrong.cut && place >= wrong.cut.behind && place < wrong.cut.behind + wrong.cut.count) {
           item.hidden = true;

@@ -50,8 +50,7 @@ pub(super) fn title<'t>(trace: &'t Trace, violations: &[Violation]) -> Cow<'t, s
 }
 
 /// All that went wrong, the first first.
-pub(super) fn of(trace: &Trace) -> Vec<Violation> {
-    let leads = Leads::of(trace);
+pub(super) fn of(trace: &Trace, leads: &Leads<'_>) -> Vec<Violation> {
     let mut breaches: Vec<&Broken> = trace.breaches.iter().collect();
     // What came first is mostly the cause of the others: of a message that never came, when it was published.
     let begins = |breach: &Broken| {
