@@ -1,5 +1,7 @@
 //! Plays a plan: nobody waits for anything, and a model of the server stands at its edge.
 
+mod ending;
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -9,7 +11,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use squall_broker::core::statistics::Statistics;
 use squall_client::core::effect::{Input, Token};
 use squall_codec::{reason::ReasonCode, topic::TopicName, version::Version};
 use squall_scenarios::{
@@ -17,19 +18,18 @@ use squall_scenarios::{
     fault::{Fault, Moment, Pass, Triggered},
     liar::{Direction, Liar},
     outage::{DiskState, Outage, Stop},
-    plan::{Act, Connecting, Doing, Plan, Step, placed_filter},
-    transcript::{EntryId, Transcript, What},
+    plan::{Act, Connecting, Doing, Plan, placed_filter},
+    transcript::{Transcript, What},
 };
 
 use super::{
-    afterwards::Afterwards,
     agenda::sooner,
     network::{Network, Setup},
     outage::FAREWELL,
 };
 use crate::{
     edge::Witness,
-    invariants::{About, Breach, Invariant},
+    invariants::About,
     journal::Forgets,
     meddler::Meddler,
     model::{Model, Offers, Tally, Terms},
@@ -344,13 +344,6 @@ impl<'a> Storm<'a> {
         self.is_disk_well = state == DiskState::Well;
     }
 
-    /// What a client does when all is over.
-    fn notes(&self, actor: &Rc<str>, number: u32, what: What) {
-        if !self.network.is_quiet {
-            self.network.transcript.record(self.network.now, actor, number, what);
-        }
-    }
-
     /// Something befell the broker itself.
     fn strikes(&self, summary: impl FnOnce() -> String) {
         if !self.network.is_quiet {
@@ -452,70 +445,5 @@ impl<'a> Storm<'a> {
             self.network.add_idle_client(&Rc::from(actor.as_str()), options)
         });
         self.network.client_knocks(stranger, bytes);
-    }
-
-    /// What nobody at the edge can see: clients that still wait, and what the broker holds.
-    /// When all that can be seen is right.
-    fn afterwards(&mut self) -> Vec<Breach> {
-        let at = self.network.now;
-        let may_expire = |step: &Step| match &step.act {
-            Act::Client(_, Doing::Publish(message)) => message.expiry.is_some(),
-            Act::Client(_, Doing::Connect(connecting)) => {
-                connecting.will.as_ref().is_some_and(|(will, _)| will.expiry.is_some())
-            }
-            _ => false,
-        };
-        let was_quiet = self.network.is_quiet;
-        let Afterwards { left, was_restarted, wrong } = self.network.afterwards(self.plan.steps.iter().any(may_expire));
-        self.network.is_quiet = was_quiet;
-        if !wrong.is_empty() {
-            for (actor, number, says_goodbye) in left {
-                let summary = if says_goodbye { "says DISCONNECT, and leaves" } else { "leaves without DISCONNECT" };
-                self.notes(&actor, number, What::Told { summary: summary.to_owned() });
-                self.notes(&actor, number, What::Closed { how: "FIN" });
-            }
-            if was_restarted {
-                self.strikes(|| "the broker is killed".to_owned());
-            }
-        }
-        let entry = EntryId(self.network.transcript.len());
-        wrong
-            .into_iter()
-            .map(|(invariant, detail)| Breach { invariant, at, entry, version: None, detail, about: None })
-            .collect()
-    }
-
-    fn at_rest(&mut self) -> Vec<Breach> {
-        let mut breaches = Vec::new();
-        let (at, entry) = (self.network.now, EntryId(self.network.transcript.len()));
-        let mut breach = |invariant, detail, about: Option<About>| {
-            let about = about.map(Box::new);
-            breaches.push(Breach { invariant, at, entry, version: None, detail, about });
-        };
-        for (who, client) in self.clients.iter().enumerate() {
-            let Some(client) = *client else { continue };
-            let tokens = std::mem::take(&mut self.tokens[who]);
-            let waiting = tokens.iter().filter(|token| self.network.take_outcome(client, **token).is_none()).count();
-            if waiting > 0 && self.network.is_connected(client) {
-                let name = &self.plan.actors[who];
-                let detail = format!("client {name} still waits for the end of {waiting} operations");
-                breach(Invariant::Progress, detail, Some(About::Waiting { actor: client, answer: None }));
-            }
-        }
-        if let Some(statistics) = self.network.broker.statistics() {
-            let Statistics { unflushed_bytes, in_flight, .. } = statistics;
-            let are_all_here = (0..self.clients.len())
-                .filter_map(|who| self.clients[who])
-                .all(|client| self.network.is_connected(client));
-            if unflushed_bytes > 0 {
-                let detail = format!("bytes that the broker still has to write: {unflushed_bytes}");
-                breach(Invariant::Baseline, detail, None);
-            }
-            if in_flight > 0 && are_all_here {
-                let detail = format!("messages that the broker still has in flight: {in_flight}");
-                breach(Invariant::Baseline, detail, None);
-            }
-        }
-        breaches
     }
 }
