@@ -56,16 +56,6 @@ impl Network {
     /// `may_expire`: some messages of this storm do.
     pub(super) fn afterwards(&mut self, may_expire: bool) -> Afterwards {
         let mut of = Afterwards::default();
-        of.wrong = self.look_behind(may_expire, &mut of.left, &mut of.was_restarted);
-        of
-    }
-
-    fn look_behind(
-        &mut self,
-        may_expire: bool,
-        left: &mut Vec<(Rc<str>, u32, bool)>,
-        was_restarted: &mut bool,
-    ) -> Vec<(Invariant, String)> {
         // Nobody looks on any more.
         self.witness = None;
         self.is_quiet = true;
@@ -77,7 +67,7 @@ impl Network {
             let says_goodbye = place.is_multiple_of(2);
             if let Owner::Client(client) = self.connections[index].owner {
                 let client = &self.clients[client];
-                left.push((client.actor.clone(), client.number, says_goodbye));
+                of.left.push((client.actor.clone(), client.number, says_goodbye));
             }
             if !says_goodbye {
                 self.tell(Input::Closed { connection });
@@ -88,45 +78,44 @@ impl Network {
             self.tell(Input::Closed { connection });
         }
         self.let_the_store_answer();
-        let (Some(before), Some(had)) = (self.broker.statistics(), self.broker.state()) else { return Vec::new() };
-        let mut wrong = Vec::new();
+        let (Some(before), Some(had)) = (self.broker.statistics(), self.broker.state()) else { return of };
         for (what, count) in [("connections", before.connections), ("clients", before.clients)] {
             if count > 0 {
-                wrong.push((Invariant::Baseline, format!("all are gone, and the broker still has {count} {what}")));
+                of.wrong.push((Invariant::Baseline, format!("all are gone, and the broker still has {count} {what}")));
             }
         }
         if self.broker.subject().medium.is_none() {
-            return wrong;
+            return of;
         }
-        *was_restarted = true;
+        of.was_restarted = true;
         self.broker.stop(Stop::Crash);
         if let Err(error) = self.broker.start(self.now) {
-            wrong.push((Invariant::Durable, format!("the broker does not start again: {error}")));
-            return wrong;
+            of.wrong.push((Invariant::Durable, format!("the broker does not start again: {error}")));
+            return of;
         }
-        let (Some(after), Some(has)) = (self.broker.statistics(), self.broker.state()) else { return wrong };
-        wrong.extend(differences(&had, &has));
-        if !wrong.is_empty() {
-            return wrong;
+        let (Some(after), Some(has)) = (self.broker.statistics(), self.broker.state()) else { return of };
+        of.wrong.extend(differences(&had, &has));
+        if !of.wrong.is_empty() {
+            return of;
         }
         for (place, (what, figure)) in KEPT.into_iter().enumerate() {
             let (had, has) = (figure(&before), figure(&after));
             // Where something is counted, its bytes say no more.
-            if what.starts_with("bytes ") && !wrong.is_empty() {
+            if what.starts_with("bytes ") && !of.wrong.is_empty() {
                 continue;
             }
             let detail = format!(
                 "all is done, and the broker has {had} {what}; cut off there and started again from its store it has {has}"
             );
             if has > had {
-                wrong
+                of.wrong
                     .push((Invariant::Baseline, format!("{detail}: the store has kept what the broker had let go of")));
             } else if has < had && (place < LASTING || !may_expire) {
                 let either = "it has not stored what it has, or has not let go of what is done";
-                wrong.push((Invariant::Durable, format!("{detail}: {either}")));
+                of.wrong.push((Invariant::Durable, format!("{detail}: {either}")));
             }
         }
-        wrong
+        of
     }
 
     fn let_the_store_answer(&mut self) {

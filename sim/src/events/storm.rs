@@ -39,7 +39,7 @@ use crate::{
     storm::run::{StormRun, note_the_end},
     story::TOPIC_ROOT,
     subject::{Medium, STARTED_AGAIN_AFTER, Subject},
-    told::{AT_REST, BROKER, RUNS_AGAIN, STARTED_ANEW, STORM_IS_OVER},
+    told::{AT_REST, BROKER, RUNS_AGAIN, STORM_IS_OVER},
 };
 
 /// How a plan is played.
@@ -141,8 +141,9 @@ pub fn play(plan: &Plan, options: StormOptions) -> StormRun {
     let (events, elapsed) = (storm.network.events, storm.network.now);
     let mut end = AT_REST;
     if outcome.is_ok() && breaches.is_empty() {
-        breaches.extend(storm.afterwards());
-        end = STARTED_ANEW;
+        let found;
+        (found, end) = storm.afterwards();
+        breaches.extend(found);
     }
     if !is_quiet {
         note_the_end(&transcript, &breaches, elapsed, end);

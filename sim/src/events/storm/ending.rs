@@ -12,11 +12,12 @@ use super::Storm;
 use crate::{
     events::afterwards::Afterwards,
     invariants::{About, Breach, Invariant},
+    told::{AT_REST, STARTED_ANEW},
 };
 
 impl Storm<'_> {
-    /// What nobody at the edge can see, when all that can be seen is right.
-    pub(super) fn afterwards(&mut self) -> Vec<Breach> {
+    /// What nobody at the edge can see, when all that can be seen is right; and what its end is called.
+    pub(super) fn afterwards(&mut self) -> (Vec<Breach>, &'static str) {
         let at = self.network.now;
         let may_expire = |step: &Step| match &step.act {
             Act::Client(_, Doing::Publish(message)) => message.expiry.is_some(),
@@ -39,10 +40,9 @@ impl Storm<'_> {
             }
         }
         let entry = EntryId(self.network.transcript.len());
-        wrong
-            .into_iter()
-            .map(|(invariant, detail)| Breach { invariant, at, entry, version: None, detail, about: None })
-            .collect()
+        let end = if was_restarted { STARTED_ANEW } else { AT_REST };
+        let breach = |(invariant, detail)| Breach { invariant, at, entry, version: None, detail, about: None };
+        (wrong.into_iter().map(breach).collect(), end)
     }
 
     /// Clients that still wait, and what the broker holds.
